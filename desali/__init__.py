@@ -1,0 +1,47 @@
+"""desali: what transfer learning changed inside a CNN.
+
+Record one forward pass of a CNN, then run it backwards to image space along any rule, for any neuron:
+
+    recording = desali.record(model, images)
+    maps = recording.reconstruct("features.conv5", desali.Seed.layer(), method="desalinet")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from desali.errors import DesaliError as DesaliError
+    from desali.errors import UnsupportedLayerError as UnsupportedLayerError
+    from desali.recording import Recording as Recording
+    from desali.recording import reconstruct as reconstruct
+    from desali.recording import record as record
+    from desali.rules import METHODS as METHODS
+    from desali.rules import Method as Method
+    from desali.seeds import Seed as Seed
+
+_WHERE = {
+    "DesaliError": "errors",
+    "METHODS": "rules",
+    "Method": "rules",
+    "Recording": "recording",
+    "Seed": "seeds",
+    "UnsupportedLayerError": "errors",
+    "reconstruct": "recording",
+    "record": "recording",
+}
+
+__all__ = [*sorted(_WHERE), "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"desali.{_WHERE[name]}"), name)
+    raise AttributeError(f"module 'desali' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

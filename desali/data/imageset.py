@@ -1,0 +1,79 @@
+"""A labelled set of images in memory, with the groups (patients) that splits must keep together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from desali.errors import DataError
+
+Unit = Literal["hu", "uint8"]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images with labels and groups.
+
+    Attributes:
+        name: short name, e.g. "synthetic-target".
+        images: uint8 [n, h, w, 3] (colour), uint8 [n, h, w] (grey) or int16 [n, h, w] (Hounsfield units).
+        labels: int64 [n], an index into `classes`.
+        groups: str [n]; images of one group (a patient, a material sample) never stand on both sides of a split.
+        classes: class names.
+        unit: "hu" for Hounsfield units, "uint8" for display values 0-255.
+        origin: where the images come from, in words a reader of a figure needs ("synthetic", "proxy labels", ...).
+        parameters: what generated or read the set, enough to make it again (JSON-serialisable).
+    """
+
+    name: str
+    images: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_]
+    classes: tuple[str, ...]
+    unit: Unit
+    origin: str
+    parameters: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if self.labels.shape != (n,) or self.groups.shape != (n,):
+            raise DataError(
+                f"{self.name}: labels and groups must have shape [{n}], "
+                f"got {list(self.labels.shape)} and {list(self.groups.shape)}"
+            )
+        expected = np.int16 if self.unit == "hu" else np.uint8
+        if self.images.dtype != expected:
+            raise DataError(f"{self.name}: images in {self.unit} must be {np.dtype(expected)}, got {self.images.dtype}")
+        if n and not (0 <= int(self.labels.min()) and int(self.labels.max()) < len(self.classes)):
+            raise DataError(f"{self.name}: labels must lie in [0, {len(self.classes)})")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, index: npt.NDArray[Any], name: str | None = None) -> ImageSet:
+        """The images at `index` (integers or a boolean mask), in that order."""
+        return ImageSet(
+            name or self.name,
+            self.images[index],
+            self.labels[index],
+            self.groups[index],
+            self.classes,
+            self.unit,
+            self.origin,
+            self.parameters,
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over pixels, labels, groups and class names."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels):
+            digest.update(str((array.dtype.str, array.shape)).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update("\0".join([*self.classes, "", *map(str, self.groups)]).encode())
+        return digest.hexdigest()

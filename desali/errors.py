@@ -1,0 +1,48 @@
+"""What desali raises. Every message is one line: what was wrong, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DesaliError(Exception):
+    """Base of the errors that a user can act on; the command line prints it on one line and exits with code 2."""
+
+
+class UnknownNameError(DesaliError, ValueError):
+    """A name that is not among the known ones; the message suggests the nearest."""
+
+    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        known = list(choices)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}: {hint}choose from {', '.join(known)}")
+
+
+class UnsupportedLayerError(DesaliError):
+    """The network holds an operation that cannot be reversed; the message names the module and the way out."""
+
+
+class MethodError(DesaliError, ValueError):
+    """A method that cannot be applied to this network (for instance: no ReLU to act on)."""
+
+
+class SeedError(DesaliError, ValueError):
+    """A seed that does not fit the layer it is put on."""
+
+
+class ImageError(DesaliError, ValueError):
+    """An image file that is missing, truncated, without pixels, or a box outside the image."""
+
+
+class WeightsError(DesaliError, ValueError):
+    """A weights file that is missing, unreadable, foreign, or does not match the architecture."""
+
+
+class DataError(DesaliError, ValueError):
+    """A data set that cannot be used as it is."""
+
+
+class OutputError(DesaliError, OSError):
+    """An output path that cannot be written."""

@@ -1,0 +1,120 @@
+"""The rules of the reversal, as data: which of the bottleneck's three bits of information a method uses.
+
+Source: Mahendran and Vedaldi, "Salient deconvolutional networks", ECCV 2016, sections 2.2-2.3 and table 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from desali.errors import MethodError, UnknownNameError
+
+LRNRule = Literal["identity", "adjoint"]
+Overlap = Literal["sum", "overwrite"]
+Smooth = Literal["refuse", "gradient"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a signal passes the non-linear layers on its way back to the image.
+
+    Attributes:
+        relu_mask: multiply by [x > 0], x being the ReLU's input in the forward pass.
+        switches: max-unpooling sends the signal to the recorded arg-max; off: to the window's centre.
+        relu_backward: apply max(signal, 0) at every ReLU.
+        lrn: local response normalisation is passed unchanged ("identity") or by its true adjoint.
+        overlap: what arrives at one position from several pooling windows is summed (the true adjoint; Mahendran and
+            Vedaldi) or the last window in row-major order wins ("overwrite").
+        only: layers (or containers of layers) that follow this method; every other ReLU, pooling and LRN layer is
+            reversed by its true adjoint. None: all layers follow it.
+        smooth: layers without a rule of their own in this framework (GELU, SiLU, hardswish, ELU, softmax, attention,
+            layer normalisation) are refused, or, if asked for, reversed by their gradient.
+    """
+
+    relu_mask: bool
+    switches: bool
+    relu_backward: bool
+    lrn: LRNRule = "identity"
+    overlap: Overlap = "sum"
+    only: tuple[str, ...] | None = None
+    smooth: Smooth = "refuse"
+
+    def __init__(
+        self,
+        relu_mask: bool,
+        switches: bool,
+        relu_backward: bool,
+        lrn: LRNRule = "identity",
+        overlap: Overlap = "sum",
+        only: Sequence[str] | None = None,
+        smooth: Smooth = "refuse",
+    ) -> None:
+        for name, value in (("relu_mask", relu_mask), ("switches", switches), ("relu_backward", relu_backward)):
+            if not isinstance(value, bool):
+                raise MethodError(f"{name} must be True or False, got {value!r}")
+        for name, choice, choices in (
+            ("lrn", lrn, ("identity", "adjoint")),
+            ("overlap", overlap, ("sum", "overwrite")),
+            ("smooth", smooth, ("refuse", "gradient")),
+        ):
+            if choice not in choices:
+                raise MethodError(f"{name} must be one of {', '.join(map(repr, choices))}, got {choice!r}")
+        if isinstance(only, str):
+            raise MethodError(f"only must be a list of layer names, got the string {only!r}")
+        fields = {
+            "relu_mask": relu_mask,
+            "switches": switches,
+            "relu_backward": relu_backward,
+            "lrn": lrn,
+            "overlap": overlap,
+            "only": None if only is None else tuple(only),
+            "smooth": smooth,
+        }
+        for name, field in fields.items():
+            object.__setattr__(self, name, field)
+
+    @property
+    def corner(self) -> str:
+        """The three bits as letters: ReLU mask, pooling switches, ReLU backward; "TTT" is DeSaliNet."""
+        return "".join("T" if bit else "F" for bit in (self.relu_mask, self.switches, self.relu_backward))
+
+    @property
+    def is_adjoint(self) -> bool:
+        """Whether the reversal is a linear map of the seed that is the adjoint of the linearised forward pass."""
+        return (
+            self.relu_mask
+            and self.switches
+            and not self.relu_backward
+            and self.overlap == "sum"
+            and self.lrn == "adjoint"
+        )
+
+
+_CORNERS = {
+    name: Method(*(letter == "T" for letter in name))
+    for name in ("TTT", "TTF", "TFT", "TFF", "FTT", "FTF", "FFT", "FFF")
+}
+
+METHODS: dict[str, Method] = {
+    "desalinet": _CORNERS["TTT"],
+    "deconvnet": _CORNERS["FTT"],
+    "saliency": replace(_CORNERS["TTF"], lrn="adjoint"),
+    **_CORNERS,
+}
+
+TRUE_ADJOINT = Method(True, True, False, lrn="adjoint", smooth="gradient")
+
+
+def method(name_or_method: str | Method) -> Method:
+    """The Method of that name, or the Method itself.
+
+    Raises:
+        UnknownNameError: no method of that name; the nearest is suggested.
+    """
+    if isinstance(name_or_method, Method):
+        return name_or_method
+    if name_or_method not in METHODS:
+        raise UnknownNameError("method", str(name_or_method), METHODS)
+    return METHODS[name_or_method]

@@ -1,0 +1,221 @@
+"""Seeds: what is put on a layer before the network is run backwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from desali.errors import SeedError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Kind = Literal["neuron", "channel", "layer", "top", "logit", "tensor"]
+Value = Literal["one", "activation"]
+
+
+def _natural(name: str, number: Any, least: int = 0) -> int:
+    if isinstance(number, bool) or not hasattr(number, "__index__") or int(number) < least:
+        raise SeedError(f"{name} must be a whole number of at least {least}, got {number!r}")
+    return int(number)
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """A seed signal for one layer; make one with the class methods.
+
+    A neuron, top or logit seed is 1 by default (Mahendran and Vedaldi, section 3); a channel or layer seed is the
+    layer's actual activations (Suzuki et al.). `value=` says otherwise.
+    """
+
+    kind: Kind
+    channel_index: int = 0
+    position: tuple[int, ...] | None = None
+    count: int = 1
+    value: Value = "one"
+    data: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.value not in ("one", "activation"):
+            raise SeedError(f"value must be 'one' or 'activation', got {self.value!r}")
+
+    @classmethod
+    def neuron(cls, channel: int, *position: int, value: Value = "one") -> Seed:
+        """One neuron: its channel and its position, one coordinate per spatial dimension (none after flattening)."""
+        at = tuple(_natural("position", coordinate) for coordinate in position)
+        return cls("neuron", _natural("channel", channel), at, value=value)
+
+    @classmethod
+    def channel(cls, channel: int, *, value: Value = "activation") -> Seed:
+        """All neurons of one channel."""
+        return cls("channel", _natural("channel", channel), value=value)
+
+    @classmethod
+    def layer(cls, *, value: Value = "activation") -> Seed:
+        """All neurons of the layer."""
+        return cls("layer", value=value)
+
+    @classmethod
+    def top(cls, k: int, at: tuple[int, ...] | None = None, *, value: Value = "one") -> Seed:
+        """The k strongest neurons of the layer, or the k strongest channels at one position; chosen per image."""
+        where = None if at is None else tuple(_natural("at", coordinate) for coordinate in at)
+        return cls("top", position=where, count=_natural("k", k, 1), value=value)
+
+    @classmethod
+    def logit(cls, k: int, *, value: Value = "one") -> Seed:
+        """One class's output; for layers without spatial dimensions."""
+        return cls("logit", _natural("logit", k), (), value=value)
+
+    @classmethod
+    def tensor(cls, signal: Tensor) -> Seed:
+        """Any signal: [N, C, *spatial] (K = 1) or [N, K, C, *spatial]; N = 1 serves every image."""
+        return cls("tensor", data=signal)
+
+    @property
+    def needs_activation(self) -> bool:
+        """Whether the layer's activations must be known to place this seed."""
+        return self.kind == "top" or (self.kind != "tensor" and self.value == "activation")
+
+    def describe(self) -> str:
+        """A short text for captions and side files."""
+        where = "" if not self.position else f" at {', '.join(map(str, self.position))}"
+        of = {"one": "set to 1", "activation": "activations"}[self.value]
+        names = {
+            "neuron": f"neuron {self.channel_index}{where}, {of}",
+            "channel": f"channel {self.channel_index}, {of}",
+            "layer": f"whole layer, {of}",
+            "top": f"top {self.count}{where}, {of}",
+            "logit": f"logit {self.channel_index}, {of}",
+            "tensor": "given tensor",
+        }
+        return names[self.kind]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Single-neuron seeds: one value per (image, seed).
+
+    Attributes:
+        channel: int64 [N, K].
+        position: int64 [N, K, D], D spatial dimensions.
+        value: [N, K].
+    """
+
+    channel: Tensor
+    position: Tensor
+    value: Tensor
+
+
+def place(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Points | Tensor:
+    """Turn a seed into numbers for one layer.
+
+    Args:
+        layer: the layer's name, for messages.
+        shape: the layer's [C, *spatial].
+        n: number of images N.
+        like: a tensor of the signal's dtype and device.
+        activation: [N, C, *spatial], needed if `seed.needs_activation`.
+
+    Returns:
+        `Points` for neuron, logit and top seeds, else the dense signal [N, K, C, *spatial].
+
+    Raises:
+        SeedError: the seed lies outside the layer or has another number of dimensions.
+    """
+    if seed.needs_activation and activation is None:
+        raise SeedError(f"seed '{seed.describe()}' on layer {layer!r} needs the layer's activations")
+    if seed.kind == "tensor":
+        return _given(seed, layer, shape, n, like)
+    if seed.kind == "top":
+        return _top(seed, layer, shape, n, like, activation)
+    if seed.kind != "layer" and seed.channel_index >= shape[0]:
+        raise SeedError(
+            f"channel {seed.channel_index} is outside layer {layer!r}, which has {shape[0]}: use 0 to {shape[0] - 1}"
+        )
+    if seed.kind in ("neuron", "logit"):
+        return _point(seed, layer, shape, n, like, activation)
+    return _dense(seed, shape, n, like, activation)
+
+
+def _check_position(position: tuple[int, ...], layer: str, shape: tuple[int, ...]) -> None:
+    sizes = shape[1:]
+    if len(position) != len(sizes):
+        raise SeedError(
+            f"layer {layer!r} has {len(sizes)} spatial dimensions {list(sizes)}: "
+            f"give {len(sizes)} coordinates, got {len(position)}"
+        )
+    if any(at >= size for at, size in zip(position, sizes, strict=True)):
+        raise SeedError(f"position {list(position)} is outside layer {layer!r}, whose map is {list(sizes)}")
+
+
+def _point(
+    seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
+) -> Points:
+    import torch
+
+    position = seed.position or ()
+    _check_position(position, layer, shape)
+    if seed.value == "activation" and activation is not None:
+        value = activation[(slice(None), seed.channel_index, *position)].reshape(n, 1).to(like.dtype)
+    else:
+        value = torch.ones(n, 1, dtype=like.dtype, device=like.device)
+    channel = torch.full((n, 1), seed.channel_index, dtype=torch.int64)
+    where = torch.tensor(position, dtype=torch.int64).expand(n, 1, len(position))
+    return Points(channel, where, value)
+
+
+def _top(
+    seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
+) -> Points:
+    import torch
+
+    assert activation is not None
+    if seed.position is not None:
+        _check_position(seed.position, layer, shape)
+        candidates = activation[(slice(None), slice(None), *seed.position)].reshape(n, -1)
+    else:
+        candidates = activation.reshape(n, -1)
+    if seed.count > candidates.shape[1]:
+        raise SeedError(f"top({seed.count}) on layer {layer!r}: there are only {candidates.shape[1]} neurons to choose from")
+    value, index = candidates.topk(seed.count, dim=1)
+    index = index.cpu()
+    if seed.position is not None:
+        channel = index
+        position = torch.tensor(seed.position, dtype=torch.int64).expand(n, seed.count, len(seed.position))
+    else:
+        coordinates = torch.unravel_index(index, shape)
+        channel = coordinates[0]
+        rest = coordinates[1:]
+        position = torch.stack(rest, dim=-1) if rest else torch.empty(n, seed.count, 0, dtype=torch.int64)
+    value = value.to(like.dtype) if seed.value == "activation" else torch.ones_like(value, dtype=like.dtype)
+    return Points(channel, position, value)
+
+
+def _dense(seed: Seed, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Tensor:
+    import torch
+
+    if seed.value == "activation":
+        assert activation is not None
+        source = activation.to(like.dtype)
+    else:
+        source = torch.ones(n, *shape, dtype=like.dtype, device=like.device)
+    if seed.kind == "layer":
+        return source.unsqueeze(1)
+    signal = torch.zeros_like(source)
+    signal[:, seed.channel_index] = source[:, seed.channel_index]
+    return signal.unsqueeze(1)
+
+
+def _given(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor) -> Tensor:
+    import torch
+
+    data = seed.data
+    if not isinstance(data, torch.Tensor):
+        raise SeedError(f"Seed.tensor on layer {layer!r} must hold a torch.Tensor, got {type(data).__name__}")
+    if data.dim() == len(shape) + 1:
+        data = data.unsqueeze(1)
+    if data.dim() != len(shape) + 2 or tuple(data.shape[2:]) != shape or data.shape[0] not in (1, n):
+        raise SeedError(
+            f"Seed.tensor on layer {layer!r} must have shape {[n, *shape]} or {[n, 'K', *shape]}, got {list(data.shape)}"
+        )
+    return data.detach().to(dtype=like.dtype, device=like.device).expand(n, -1, *shape)

@@ -1,0 +1,1 @@
+"""One reader per family of file formats; `desali.data.roi` chooses among them by content, never by suffix."""

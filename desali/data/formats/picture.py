@@ -1,0 +1,82 @@
+"""PNG, JPEG and BMP through Pillow."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+
+import numpy as np
+
+from desali.data.formats.decoded import Decoded
+from desali.errors import ImageError
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURES = {PNG_SIGNATURE: "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP"}
+ORIENTATION_TAG = 0x0112  # EXIF
+
+
+def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
+    """Decode a PNG, JPEG or BMP file that was read into `data`.
+
+    8-bit grey or RGB is a display value; 16-bit grey is "stored" (it needs an offset to be HU). A JPEG is turned
+    upright by its EXIF orientation, as every viewer does.
+
+    Raises:
+        ImageError: truncated, not decodable, with a palette, with transparency, or in another colour space.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if format_name == "PNG":
+        _refuse_deep_colour(data, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image: Image.Image = Image.open(io.BytesIO(data), formats=[format_name])
+            image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(
+            f"{name}: the {format_name} claims too many pixels to be a region of interest; crop it first"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name}: not a readable {format_name} file (damaged header); export the image again"
+        ) from error
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error, ... on damaged files
+        raise ImageError(
+            f"{name}: the {format_name} is truncated or damaged ({_one_line(error)}); copy it again"
+        ) from error
+
+    note = format_name
+    try:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1) if format_name == "JPEG" else 1
+    except Exception:  # a damaged EXIF block does not spoil the pixels
+        orientation = 1
+    if orientation in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+        note += f", turned upright (EXIF orientation {orientation})"
+    if image.mode in ("P", "PA"):
+        raise ImageError(f"{name}: {format_name} with a colour palette; save it as grey or RGB (8 bits per channel)")
+    if image.mode in ("RGBA", "LA", "La", "RGBa") or "transparency" in image.info:
+        raise ImageError(f"{name}: {format_name} with transparency; save it without an alpha channel (grey or RGB)")
+    if image.mode == "1":
+        return Decoded(np.asarray(image.convert("L")), "uint8", f"{note}, 1-bit grey")
+    if image.mode == "L":
+        return Decoded(np.asarray(image), "uint8", f"{note}, 8-bit grey")
+    if image.mode == "RGB":
+        return Decoded(np.asarray(image), "uint8", f"{note}, 8-bit RGB")
+    if image.mode in ("I;16", "I;16B", "I"):
+        return Decoded(np.asarray(image).astype(np.float32), "stored", f"{note}, unsigned 16-bit grey")
+    raise ImageError(f"{name}: {format_name} in colour mode {image.mode}; save it as grey or RGB")
+
+
+def _refuse_deep_colour(data: bytes, name: str) -> None:
+    """16-bit colour or grey+alpha PNG: Pillow would silently keep the high byte only."""
+    if len(data) >= 26:
+        depth, colour_type = struct.unpack_from("BB", data, 24)
+        if depth == 16 and colour_type != 0:
+            raise ImageError(f"{name}: 16-bit PNG with colour or alpha; save it as 8-bit RGB or as 16-bit grey")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -1,0 +1,157 @@
+"""Read one image or region of interest (ROI) from a PNG, JPEG, BMP, TIFF or DICOM file."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from desali.data.formats.decoded import Decoded
+from desali.data.preprocess import DEFAULT_WINDOW, check_window
+from desali.errors import ImageError
+
+
+@dataclass(frozen=True, eq=False)
+class Roi:
+    """A region of interest and where it comes from. Patient and series identities are not kept.
+
+    Attributes:
+        pixels: float32 [h, w] in Hounsfield units, or uint8 [h, w] or [h, w, 3] display values.
+        unit: "hu" or "uint8".
+        path: the file as it was named by the caller.
+        box: (y, x, size) of the square that was cut, in pixels from the top left corner; None for the whole image.
+        window: (level, width) in HU to display the pixels with; None for display values.
+        hu_offset: the offset that was added to the stored pixels; None if none was needed.
+        sha256: of the file's bytes, in hexadecimal.
+        origin: format and conversion in words, e.g. "DICOM CT, RescaleSlope 1, RescaleIntercept -1024".
+    """
+
+    pixels: npt.NDArray[Any]
+    unit: Literal["hu", "uint8"]
+    path: Path
+    box: tuple[int, int, int] | None
+    window: tuple[float, float] | None
+    hu_offset: float | None
+    sha256: str
+    origin: str
+
+
+def read_roi(
+    path: str | os.PathLike[str],
+    *,
+    box: tuple[int, int, int] | None = None,
+    window: tuple[float, float] = DEFAULT_WINDOW,
+    hu_offset: float | None = None,
+) -> Roi:
+    """Read an image file, by its content and not by its suffix, and cut a square out of it.
+
+    Signed and float TIFF and CT in DICOM are Hounsfield units; 8-bit images are display values, already windowed;
+    unsigned 16-bit images need `hu_offset` (SCIENCE: data formats).
+
+    Args:
+        path: a PNG, JPEG, BMP, TIFF or DICOM file.
+        box: (y, x, size) in pixels, the square [y, y + size) x [x, x + size).
+        window: (level, width) in HU; recorded in the result, not applied to the pixels.
+        hu_offset: HU = pixel + offset, for unsigned 16-bit images only (often -1024).
+
+    Raises:
+        ImageError: missing, unreadable, damaged or unsupported file, a box outside the image, a bad window or offset.
+    """
+    window = check_window(window)
+    if hu_offset is not None and not math.isfinite(hu_offset):
+        raise ImageError(f"--hu-offset {hu_offset}: expected a finite number, for instance -1024")
+    name = str(path) if str(path).isprintable() else ascii(str(path))  # a message stays on one line
+    data = _read_bytes(path, name)
+    decoded = _decode(data, name, hu_offset)
+    pixels, unit, offset = _in_unit(decoded, name, hu_offset)
+    if 0 in pixels.shape:
+        raise ImageError(f"{name}: an image of {pixels.shape[0]} x {pixels.shape[1]} pixels; expected at least 1 x 1")
+    if box is not None:
+        box, pixels = _cut(pixels, box, name)
+    return Roi(
+        pixels=np.ascontiguousarray(pixels),
+        unit=unit,
+        path=Path(path),
+        box=box,
+        window=window if unit == "hu" else None,
+        hu_offset=offset,
+        sha256=hashlib.sha256(data).hexdigest(),
+        origin=decoded.origin,
+    )
+
+
+def _read_bytes(path: str | os.PathLike[str], name: str) -> bytes:
+    try:
+        file = Path(path)
+        if file.is_dir():
+            raise ImageError(f"{name}: is a folder; expected one image file (PNG, JPEG, BMP, TIFF or DICOM)")
+        if not file.exists():
+            raise ImageError(f"{name}: no such file; check the path")
+        if not file.is_file():
+            raise ImageError(f"{name}: is not a regular file; expected an image (PNG, JPEG, BMP, TIFF or DICOM)")
+        data = file.read_bytes()
+    except ImageError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{name}: cannot be read ({reason}); check the path and its permissions") from error
+    if not data:
+        raise ImageError(f"{name}: is empty (0 bytes); copy it again")
+    return data
+
+
+def _decode(data: bytes, name: str, hu_offset: float | None) -> Decoded:
+    from desali.data.formats import dicom, picture, tiff
+
+    if data[dicom.MARKER_OFFSET : dicom.MARKER_OFFSET + 4] == dicom.MARKER:
+        return dicom.read_dicom(data, name, rescale_missing_is_stored=hu_offset is not None)
+    if data.startswith(tiff.SIGNATURES):
+        return tiff.read_tiff(data, name)
+    for signature, format_name in picture.SIGNATURES.items():
+        if data.startswith(signature):
+            return picture.read_picture(data, name, format_name)
+    if Path(name).suffix.lower() in (".dcm", ".dicom"):
+        raise ImageError(f"{name}: no DICOM marker at byte 128; expected a DICOM Part 10 file, export it again")
+    raise ImageError(f"{name}: not an image in a known format; expected PNG, JPEG, BMP, TIFF or DICOM")
+
+
+def _in_unit(
+    decoded: Decoded, name: str, hu_offset: float | None
+) -> tuple[npt.NDArray[Any], Literal["hu", "uint8"], float | None]:
+    if decoded.unit == "stored":
+        if hu_offset is None:
+            raise ImageError(
+                f"{name}: {decoded.origin} pixels hold no HU scale; pass --hu-offset (HU = pixel + offset, often -1024)"
+            )
+        return decoded.pixels + np.float32(hu_offset), "hu", float(hu_offset)
+    if hu_offset is not None:
+        held = "HU already" if decoded.unit == "hu" else "display values, not HU"
+        raise ImageError(f"{name}: --hu-offset does not apply, the file holds {held} ({decoded.origin}); leave it out")
+    return decoded.pixels, decoded.unit, None
+
+
+def _cut(
+    pixels: npt.NDArray[Any], box: tuple[int, int, int], name: str
+) -> tuple[tuple[int, int, int], npt.NDArray[Any]]:
+    height, width = pixels.shape[:2]
+    try:
+        y, x, size = box
+        whole = all(int(value) == value for value in (y, x, size))
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise ImageError(f"--box {box}: expected three whole numbers Y,X,SIZE in pixels")
+    y, x, size = int(y), int(x), int(size)
+    if size < 1:
+        raise ImageError(f"--box {y},{x},{size}: expected a size of at least 1 pixel")
+    if y < 0 or x < 0 or y + size > height or x + size > width:
+        raise ImageError(
+            f"{name}: --box {y},{x},{size} (Y,X,SIZE) lies outside the image of {height} x {width} pixels (H x W)"
+        )
+    return (y, x, size), pixels[y : y + size, x : x + size]

@@ -1,0 +1,45 @@
+"""The five operations of the reversal: tensors in, tensors out. Everything is imported on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from desali.ops.backend import can_run, core, describe
+    from desali.ops.convolution import WeightCache, conv_transpose
+    from desali.ops.pooling import max_pool_with_switches
+    from desali.ops.relu import inverse_relu, relu_with_mask
+    from desali.ops.unpooling import max_unpool
+
+_HOME = {
+    "can_run": "backend",
+    "core": "backend",
+    "describe": "backend",
+    "WeightCache": "convolution",
+    "conv_transpose": "convolution",
+    "max_pool_with_switches": "pooling",
+    "inverse_relu": "relu",
+    "relu_with_mask": "relu",
+    "max_unpool": "unpooling",
+}
+
+__all__ = [
+    "WeightCache",
+    "can_run",
+    "conv_transpose",
+    "core",
+    "describe",
+    "inverse_relu",
+    "max_pool_with_switches",
+    "max_unpool",
+    "relu_with_mask",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'desali.ops' has no attribute {name!r}")
+    value = getattr(import_module(f"desali.ops.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,83 @@
+"""Which backend runs an op: the compute core or PyTorch, decided and explained by one predicate."""
+
+from __future__ import annotations
+
+import functools
+import os
+from types import ModuleType
+from typing import Any
+
+from desali.errors import DesaliError, UnknownNameError
+
+BACKENDS = ("auto", "native", "torch")
+
+
+class BackendError(DesaliError, RuntimeError):
+    """The backend that was asked for cannot run; the message says why."""
+
+
+@functools.cache
+def core() -> tuple[ModuleType | None, str | None]:
+    """The compiled core and None, or None and the reason why it is absent."""
+    import torch  # noqa: F401  (first, so that the core shares torch's OpenMP runtime)
+
+    try:
+        from desali import _core
+    except ModuleNotFoundError:
+        return None, "the compute core was not built (no C++ compiler at installation)"
+    except ImportError as error:
+        return None, f"the compute core does not load: {error}"
+    return _core, None
+
+
+def can_run(op: str, device: str = "cpu", dtype: str = "float32", dims: int = 2) -> str | None:
+    """None if the core runs `op` on such tensors, else the reason why it does not.
+
+    Args:
+        op: name of a function of `desali.ops`.
+        device: type of the device, "cpu" or "cuda".
+        dtype: "float32", "float64", "float16" or "bfloat16".
+        dims: number of spatial dimensions.
+    """
+    return _can_run(op, device, dtype, dims)
+
+
+@functools.lru_cache(maxsize=512)
+def _can_run(op: str, device: str, dtype: str, dims: int) -> str | None:
+    module, reason = core()
+    if module is None:
+        return reason
+    facts: dict[str, Any] = module.describe()
+    if op not in facts["ops"].get(device, ()):
+        return f"the core has no {op} for {device}"
+    if dtype not in facts["dtypes"][device]:
+        return f"the core has no {dtype} kernels for {device}"
+    highest = 3 if op in ("relu_with_mask", "inverse_relu") else 2
+    if dims > highest:
+        return f"the core's {op} takes up to {highest} spatial dimensions, got {dims}"
+    return None
+
+
+def use_native(op: str, backend: str, reason: str | None) -> bool:
+    """True for the core, False for PyTorch; `reason` is what `can_run` said."""
+    if backend == "auto":
+        backend = os.environ.get("DESALI_BACKEND", "auto")
+    if backend == "auto":
+        return reason is None
+    if backend == "torch":
+        return False
+    if backend != "native":
+        raise UnknownNameError("backend", backend, BACKENDS)
+    if reason is not None:
+        raise BackendError(f"backend 'native' cannot run {op}: {reason}; use backend='auto' or 'torch'")
+    return True
+
+
+def describe() -> dict[str, Any]:
+    """What was built, what is chosen at run time, and why not, if not; for `desali info`."""
+    module, reason = core()
+    chosen = os.environ.get("DESALI_BACKEND", "auto")
+    facts: dict[str, Any] = {"native": module is not None, "reason": reason, "backend": chosen}
+    if module is not None:
+        facts.update(module.describe())
+    return facts

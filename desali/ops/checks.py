@@ -1,0 +1,124 @@
+"""Argument checks of the ops: every message reads "name must ..., got ...", and comes before any kernel starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+_INT64_MAX = 2**63 - 1
+
+
+def floating(name: str, value: Tensor) -> None:
+    """Refuse what is not a real floating-point tensor, and what autograd would want to follow."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if value.dtype not in FLOATS:
+        raise TypeError(f"{name} must have dtype float16, bfloat16, float32 or float64, got {value.dtype}")
+    if value.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name} must not require grad (the ops have no backward): call under torch.no_grad()")
+
+
+def rank(name: str, value: Tensor, letters: str, low: int, high: int) -> None:
+    """Refuse a tensor whose number of dimensions is not between `low` and `high`."""
+    if not low <= value.dim() <= high:
+        raise ValueError(f"{name} must have shape [{letters}], got {list(value.shape)}")
+
+
+def shape(name: str, value: Tensor, expected: Sequence[int]) -> None:
+    """Refuse a tensor of any other shape."""
+    if tuple(value.shape) != tuple(expected):
+        raise ValueError(f"{name} must have shape {list(expected)}, got {list(value.shape)}")
+
+
+def same_kind(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
+    """Refuse tensors of different dtype or device."""
+    if value.dtype is not other.dtype:
+        raise TypeError(f"{name} must have dtype {other.dtype} as {other_name} has, got {value.dtype}")
+    same_device(name, value, other_name, other)
+
+
+def same_device(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
+    """Refuse tensors on different devices."""
+    if value.device != other.device:
+        raise ValueError(f"{name} must be on device {other.device} as {other_name} is, got {value.device}")
+
+
+def integers(name: str, value: int | Sequence[int], dims: int, minimum: int) -> tuple[int, ...]:
+    """An integer or one integer per spatial dimension -> a tuple, each at least `minimum`."""
+    if isinstance(value, int):
+        result = (value,) * dims
+    else:
+        result = tuple(value)
+        if len(result) != dims:
+            raise ValueError(f"{name} must have {dims} element(s), one per spatial dimension, got {list(result)}")
+    for item in result:
+        if not isinstance(item, int):
+            raise TypeError(f"{name} must hold integers, got {list(result)}")
+        if not minimum <= item <= _INT64_MAX:
+            raise ValueError(f"{name} must hold integers from {minimum} to 2^63 - 1, got {list(result)}")
+    return result
+
+
+def mask_of(name: str, mask: object, n: int, map_size: tuple[int, ...], channels: int, other: Tensor) -> Tensor:
+    """Refuse a mask that is not the bit-packed one of a map [N, channels, *map_size]."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(mask).__name__}")
+    if mask.dtype is not torch.uint8:
+        raise TypeError(f"{name} must have dtype torch.uint8, got {mask.dtype}")
+    if mask.shape != (n, *map_size, (channels + 7) // 8):
+        shape(name, mask, (n, *map_size, (channels + 7) // 8))
+    same_device(name, mask, "signal", other)
+    return mask
+
+
+def origin_of(name: str, origin: Tensor, signal: Tensor, dims: int) -> None:
+    """Refuse origins that are not int64 [N, K, D] on the signal's device."""
+    if not isinstance(origin, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(origin).__name__}")
+    if origin.dtype is not torch.int64:
+        raise TypeError(f"{name} must have dtype torch.int64, got {origin.dtype}")
+    if origin.shape != (signal.shape[0], signal.shape[1], dims):
+        shape(name, origin, (signal.shape[0], signal.shape[1], dims))
+    same_device(name, origin, "signal", signal)
+
+
+def addressable(name: str, sizes: Sequence[int], itemsize: int) -> None:
+    """Refuse a tensor whose bytes do not fit a signed 64-bit count."""
+    if math.prod(sizes) * itemsize > _INT64_MAX:
+        raise ValueError(f"{name} must have fewer than 2^63 bytes, got shape {list(sizes)}")
+
+
+def layout_window(
+    signal: Tensor,
+    origin: Tensor | None,
+    out_origin: Tensor | None,
+    out_size: int | Sequence[int] | None,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    kernel: tuple[int, ...],
+) -> tuple[Tensor | None, tuple[int, ...] | None]:
+    """The window to compute: the given one, else the whole map (None), else the full spread of the region."""
+    dims = len(stride)
+    if origin is not None:
+        origin_of("origin", origin, signal, dims)
+    if (out_origin is None) != (out_size is None) and not (out_origin is None and origin is not None):
+        given, missing = ("out_size", "out_origin") if out_origin is None else ("out_origin", "out_size")
+        raise ValueError(f"{missing} must be given together with {given}")
+    if out_origin is not None:
+        origin_of("out_origin", out_origin, signal, dims)
+        assert out_size is not None
+        return out_origin, integers("out_size", out_size, dims, 0)
+    if origin is None:
+        return None, None
+    spread = tuple(
+        (signal.shape[3 + d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 if signal.shape[3 + d] else 0
+        for d in range(dims)
+    )
+    size = spread if out_size is None else integers("out_size", out_size, dims, 0)
+    device = origin.device
+    return origin * torch.tensor(stride, device=device) - torch.tensor(padding, device=device), size

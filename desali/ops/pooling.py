@@ -1,0 +1,78 @@
+"""Max pooling that remembers its switches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from desali.ops import checks, reference
+
+
+def pooled_size(
+    size: Sequence[int],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool,
+) -> tuple[int, ...]:
+    """Output size of a pooling; with ceil_mode the last window starts inside the map or its left padding."""
+    sizes = []
+    for d, extent in enumerate(size):
+        room = extent + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1
+        count = -(-room // stride[d]) + 1 if ceil_mode else room // stride[d] + 1
+        if ceil_mode and (count - 1) * stride[d] >= extent + padding[d]:
+            count -= 1
+        if count < 1:
+            raise ValueError(f"x must have a spatial size that holds a window of {list(kernel)}, got {list(size)}")
+        last = (count - 1) * stride[d] - padding[d]
+        for start in {-padding[d], last} if dilation[d] > 1 else ():
+            first = start if start >= 0 else start % dilation[d]  # first element at or beyond the border
+            if first >= extent or first > start + (kernel[d] - 1) * dilation[d]:
+                raise ValueError(
+                    f"x must have a spatial size in which every window holds an element, got {list(size)} "
+                    f"for kernel {list(kernel)}, padding {list(padding)}, dilation {list(dilation)}"
+                )
+        sizes.append(count)
+    return tuple(sizes)
+
+
+def max_pool_with_switches(
+    x: Tensor,  # [N, C, *S]
+    kernel: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    *,
+    after_relu: bool = False,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Max pooling with, for each pooled element, the offset of its maximum in the window.
+
+    The first maximum in row-major order wins, and a NaN wins over everything, as in PyTorch.
+
+    Args:
+        x: [N, C, *S], 1 to 3 spatial dimensions.
+        stride: None means `kernel`.
+        after_relu: x comes from a ReLU: the top bit of a switch then says that the pooled value is positive.
+
+    Returns:
+        y [N, C, *P], and switches [N, *P, C] (`desali.ops.packing`).
+
+    Raises:
+        TypeError, ValueError: for arguments that do not describe a pooling of x.
+    """
+    checks.floating("x", x)
+    checks.rank("x", x, "N, C, *S", 3, 5)
+    dims = x.dim() - 2
+    kernel = checks.integers("kernel", kernel, dims, 1)
+    stride = kernel if stride is None else checks.integers("stride", stride, dims, 1)
+    padding = checks.integers("padding", padding, dims, 0)
+    dilation = checks.integers("dilation", dilation, dims, 1)
+    for d in range(dims):
+        if padding[d] > ((kernel[d] - 1) * dilation[d] + 1) // 2:
+            raise ValueError(f"padding must be at most half of the dilated kernel {list(kernel)}, got {list(padding)}")
+    pooled_size(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    return reference.max_pool_with_switches(x, kernel, stride, padding, dilation, ceil_mode, after_relu)

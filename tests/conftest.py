@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import settings
+
+settings.register_profile("desali", deadline=None)  # the first example pays for imports
+settings.load_profile("desali")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -46,7 +46,7 @@ def apply_window(hu: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArr
     """
     level, width = check_window(window)
     values = (np.asarray(hu, np.float32) - np.float32(level - width / 2)) / np.float32(width)
-    return np.clip(values, 0, 1).astype(np.float32, copy=False)
+    return np.asarray(np.clip(values, 0, 1), np.float32)
 
 
 @dataclass(frozen=True)

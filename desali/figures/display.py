@@ -132,6 +132,12 @@ def display_positive(map: Any, scale: float | None = None) -> tuple[FloatArray, 
     return np.minimum(values / top, 1.0), top
 
 
+def scale_text(symbol: str, value: float) -> str:
+    """A scale as a caption prints it: three digits, a real minus sign, e.g. "a = −7.79e−5"."""
+    digits, _, exponent = f"{value:.3g}".partition("e")
+    return f"{symbol} = {digits}{f'e{int(exponent)}' if exponent else ''}".replace("-", "\N{MINUS SIGN}")
+
+
 def finite_array(map: Any) -> FloatArray:
     """An array or a tensor of any device as float64.
 

@@ -1,0 +1,55 @@
+"""The record beside a figure: what it shows, in numbers, so that it can be made again."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from desali.errors import OutputError
+from desali.files import write_json
+
+
+def sidecar(path: str | os.PathLike[str]) -> Path:
+    """The record's path: figure.png -> figure.json.
+
+    Raises:
+        OutputError: the figure's own name ends in .json.
+    """
+    figure = Path(path)
+    if figure.suffix.lower() == ".json":
+        raise OutputError(f"{figure}: a figure cannot end in .json, its record does; use .png, .pdf or .svg")
+    return figure.with_suffix(".json")
+
+
+def write_sidecar(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:
+    """Write `record` as JSON beside the figure at `path`, atomically, and return where.
+
+    Paths become text, arrays become lists, NaN and infinity become null (JSON has neither).
+
+    Raises:
+        OutputError: a value that JSON cannot hold, or a path that cannot be written.
+    """
+    target = sidecar(path)
+    write_json(target, _plain(record, target))
+    return target
+
+
+def _plain(value: Any, target: Path) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, target) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, target) for item in value]
+    raise OutputError(f"{target}: the record holds a {type(value).__name__}, which JSON cannot; convert it first")

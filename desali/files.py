@@ -31,7 +31,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error}); choose another output path") from error
+        raise OutputError(
+            f"{target}: cannot be written ({error.strerror or error}); choose another output path"
+        ) from error
     temporary = Path(name)
     try:
         yield temporary

@@ -106,7 +106,9 @@ class Points:
     value: Tensor
 
 
-def place(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Points | Tensor:
+def place(
+    seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
+) -> Points | Tensor:
     """Turn a seed into numbers for one layer.
 
     Args:
@@ -137,6 +139,25 @@ def place(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, 
     return _dense(seed, shape, n, like, activation)
 
 
+def join(placed: list[Points | Tensor]) -> list[Points | Tensor]:
+    """Join neighbouring `Points` along K, so that they are reconstructed together."""
+    import torch
+
+    joined: list[Points | Tensor] = []
+    run: list[Points] = []
+    for item in [*placed, None]:
+        if isinstance(item, Points):
+            run.append(item)
+            continue
+        if run:
+            parts = [(points.channel, points.position, points.value) for points in run]
+            joined.append(Points(*(torch.cat(part, 1) for part in zip(*parts, strict=True))))
+            run = []
+        if item is not None:
+            joined.append(item)
+    return joined
+
+
 def _check_position(position: tuple[int, ...], layer: str, shape: tuple[int, ...]) -> None:
     sizes = shape[1:]
     if len(position) != len(sizes):
@@ -148,9 +169,7 @@ def _check_position(position: tuple[int, ...], layer: str, shape: tuple[int, ...
         raise SeedError(f"position {list(position)} is outside layer {layer!r}, whose map is {list(sizes)}")
 
 
-def _point(
-    seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
-) -> Points:
+def _point(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Points:
     import torch
 
     position = seed.position or ()
@@ -164,9 +183,7 @@ def _point(
     return Points(channel, where, value)
 
 
-def _top(
-    seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
-) -> Points:
+def _top(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Points:
     import torch
 
     assert activation is not None
@@ -176,7 +193,9 @@ def _top(
     else:
         candidates = activation.reshape(n, -1)
     if seed.count > candidates.shape[1]:
-        raise SeedError(f"top({seed.count}) on layer {layer!r}: there are only {candidates.shape[1]} neurons to choose from")
+        raise SeedError(
+            f"top({seed.count}) on layer {layer!r}: there are only {candidates.shape[1]} neurons to choose from"
+        )
     value, index = candidates.topk(seed.count, dim=1)
     index = index.cpu()
     if seed.position is not None:

@@ -1,0 +1,146 @@
+"""A captured network: primitive layers in forward order, with the names that users know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from desali.errors import UnknownNameError
+from desali.graph.operations import Operation, ReLU
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Stands in a node's arguments for the value of another node."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Stands in a node's arguments for a parameter or buffer of the model, by its qualified name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Stands in a node's arguments for a tensor that the model's code made during capture."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One primitive layer.
+
+    Attributes:
+        index: position in `Network.nodes`.
+        name: the layer's name; "" for the image and for values that are not tensors.
+        module: qualified name of the module whose forward called it.
+        operation: what it is; None for values that are not tensors (sizes).
+        call, args, kwargs: how to compute it; references stand for values.
+        inputs: indices of the tensors it reads, without repetition.
+        shape: its value's shape without the batch dimension, at the size of the capture.
+    """
+
+    index: int
+    name: str
+    module: str
+    operation: Operation | None
+    call: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A directed acyclic graph of primitive layers; node 0 is the image."""
+
+    nodes: tuple[Node, ...]
+    output: int
+    constants: dict[str, Tensor] = field(default_factory=dict)
+    weight_caches: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def layers(self) -> list[str]:
+        """Names of the layers in forward order."""
+        return [node.name for node in self.nodes if node.name]
+
+    @cached_property
+    def by_name(self) -> dict[str, int]:
+        return {node.name: node.index for node in self.nodes if node.name}
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For every node, the nodes with a tensor value that read it."""
+        readers: list[list[int]] = [[] for _ in self.nodes]
+        for node in self.nodes:
+            if node.operation is not None:
+                for source in node.inputs:
+                    readers[source].append(node.index)
+        return tuple(tuple(indices) for indices in readers)
+
+    @cached_property
+    def last_use(self) -> tuple[tuple[int, ...], ...]:
+        """For every node, the nodes whose value is not read after it."""
+        last = {self.output: len(self.nodes)}
+        for node in reversed(self.nodes):
+            for source in _references(node):
+                last.setdefault(source, node.index)
+        dead: list[list[int]] = [[] for _ in self.nodes]
+        for source, reader in last.items():
+            if reader < len(self.nodes):
+                dead[reader].append(source)
+        return tuple(tuple(indices) for indices in dead)
+
+    def find(self, layer: str) -> Node:
+        """The node of a layer, or of the last operation inside a container such as "layer4".
+
+        Raises:
+            UnknownNameError: no such layer; the nearest name is suggested.
+        """
+        if layer in self.by_name:
+            return self.nodes[self.by_name[layer]]
+        inside = [node for node in self.nodes if node.name and layer and within(node, layer)]
+        if inside:
+            return inside[-1]
+        raise UnknownNameError("layer", layer, self.layers)
+
+    def relus(self) -> list[Node]:
+        """Every ReLU, in forward order."""
+        return [node for node in self.nodes if isinstance(node.operation, ReLU)]
+
+
+def within(node: Node, layer: str) -> bool:
+    """Whether a node is the layer or lies inside the container of that name."""
+    return node.name == layer or node.module == layer or node.module.startswith(f"{layer}.")
+
+
+def _references(node: Node) -> set[int]:
+    found: set[int] = set(node.inputs)
+
+    def walk(value: Any) -> None:
+        if isinstance(value, Ref):
+            found.add(value.index)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                walk(item)
+
+    walk(node.args)
+    walk(list(node.kwargs.values()))
+    return found
+
+
+def parameter(model: nn.Module, name: str) -> Tensor:
+    """The model's parameter or buffer of that qualified name, as it is now."""
+    path, _, leaf = name.rpartition(".")
+    value = getattr(model.get_submodule(path), leaf)
+    return value.detach()  # type: ignore[no-any-return]

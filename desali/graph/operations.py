@@ -1,0 +1,91 @@
+"""The primitive layers that a captured network is made of, each with what its reversal must know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Base of the primitive layers."""
+
+
+@dataclass(frozen=True)
+class Image(Operation):
+    """The network's input."""
+
+
+@dataclass(frozen=True)
+class Convolution(Operation):
+    """Cross-correlation with `weight` [O, I / groups, *kernel]; reversed by transposed convolution without bias."""
+
+    weight: str
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+
+@dataclass(frozen=True)
+class Linear(Operation):
+    """x W^T + b over the last dimension; reversed by p W."""
+
+    weight: str
+
+
+@dataclass(frozen=True)
+class ReLU(Operation):
+    """max(x, 0), or min(max(x, 0), upper)."""
+
+    upper: float | None = None
+
+
+@dataclass(frozen=True)
+class MaxPool(Operation):
+    """Max pooling over windows."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    ceil_mode: bool
+
+
+@dataclass(frozen=True)
+class LocalResponseNorm(Operation):
+    """x / (k + alpha / size * sum of squares over `size` neighbouring channels)^beta."""
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+
+
+@dataclass(frozen=True)
+class Identity(Operation):
+    """Passes its input unchanged (dropout at inference, clone, contiguous)."""
+
+
+@dataclass(frozen=True)
+class Reshape(Operation):
+    """Same numbers in the same order under another shape; the batch dimension stays."""
+
+
+@dataclass(frozen=True)
+class Other(Operation):
+    """Reversed by its vector-Jacobian product.
+
+    Attributes:
+        linear: the product does not depend on the values of the inputs, only on their shapes.
+        batchwise: dimension 0 is the batch in every input and in the output, and images do not mix.
+        smooth: an activation, attention or normalisation that has no rule in this framework; needs an opt-in.
+        pointwise: spatial positions do not mix (for the receptive field).
+        window: (kernel, stride, padding) of an average pooling (for the receptive field), else None.
+    """
+
+    linear: bool
+    batchwise: bool
+    smooth: bool = False
+    pointwise: bool = False
+    window: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None = None

@@ -1,0 +1,79 @@
+"""Run a captured network forwards, letting the caller see or replace every layer's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from desali.graph.network import Constant, Network, Node, Parameter, Ref, parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Execute = Callable[[Node, "list[Any]"], Any]
+Observe = Callable[[Node, "Tensor"], None]
+
+
+def arguments(
+    network: Network, model: nn.Module, node: Node, values: list[Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A node's arguments with values in the place of references."""
+
+    def resolve(item: Any) -> Any:
+        if isinstance(item, Ref):
+            return values[item.index]
+        if isinstance(item, Parameter):
+            return parameter(model, item.name)
+        if isinstance(item, Constant):
+            return network.constants[item.name]
+        if isinstance(item, list):
+            return [resolve(entry) for entry in item]
+        if isinstance(item, tuple):
+            return tuple(resolve(entry) for entry in item)
+        return item
+
+    return tuple(resolve(item) for item in node.args), {key: resolve(item) for key, item in node.kwargs.items()}
+
+
+def run(
+    network: Network,
+    model: nn.Module,
+    images: Tensor,
+    execute: Execute | None = None,
+    observe: Observe | None = None,
+    until: int | None = None,
+) -> tuple[Tensor, list[Any]]:
+    """Compute the network's output; values are dropped after their last use.
+
+    Args:
+        images: [N, C, *spatial].
+        execute: called as execute(node, values) for every node with a tensor value; what it returns is the value,
+            None leaves the computation to the node's own call.
+        observe: called as observe(node, value) with every tensor value.
+        until: index of the last node to compute; None: the output.
+
+    Returns:
+        The value of the last node computed, and the values of the nodes that are not tensors (sizes), by node index.
+    """
+    import torch
+
+    values: list[Any] = [None] * len(network.nodes)
+    sizes: list[Any] = [None] * len(network.nodes)
+    values[0] = images.detach()
+    last = network.output if until is None else until
+    with torch.no_grad():
+        if observe is not None:
+            observe(network.nodes[0], values[0])
+        for node in network.nodes[1 : last + 1]:
+            value = execute(node, values) if execute is not None and node.operation is not None else None
+            if value is None:
+                args, kwargs = arguments(network, model, node, values)
+                value = node.call(*args, **kwargs)
+            values[node.index] = value
+            if node.operation is None:
+                sizes[node.index] = value
+            elif observe is not None:
+                observe(node, value)
+            for dead in network.last_use[node.index]:
+                values[dead] = None
+    return value if last else values[0], sizes

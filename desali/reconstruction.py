@@ -1,0 +1,183 @@
+"""Work off seeds in portions that fit into memory, one joint sweep for each portion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from desali import ops
+from desali.errors import DesaliError
+from desali.graph.network import Network, Node
+from desali.rules import Method
+from desali.seeds import Points
+from desali.signals import Signal, from_points, paste
+from desali.sweep import Bottleneck, Sweep, steps
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_DEFAULT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Job:
+    """Seeds placed on one layer, in the order of K."""
+
+    node: Node
+    placed: list[Points | Tensor]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Seeds `start` to `stop` of one placed block, for some images; their maps begin at `offset` along K."""
+
+    job: int
+    block: int
+    start: int
+    stop: int
+    offset: int
+
+
+def _count(placed: Points | Tensor) -> int:
+    return int((placed.value if isinstance(placed, Points) else placed).shape[1])
+
+
+def _unit_bytes(network: Network, node: Node, itemsize: int) -> int:
+    """Bytes that one seed on one image needs at the sweep's widest step, on whole maps."""
+    widest = 0
+    for index in steps(network, [node.index]):
+        current = network.nodes[index]
+        around = [current.shape, *(network.nodes[source].shape for source in current.inputs)]
+        widest = max(widest, sum(_elements(shape) for shape in around))
+    return max(widest, _elements(network.nodes[0].shape)) * itemsize
+
+
+def _elements(shape: tuple[int, ...]) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def _portions(jobs: list[Job], limits: list[int]) -> list[list[Portion]]:
+    """Cut the seeds into sweeps: every job's share of a sweep stays within its limit, and so does their sum."""
+    sweeps: list[list[Portion]] = []
+    current: list[Portion] = []
+    room = 1.0
+    for index, (job, limit) in enumerate(zip(jobs, limits, strict=True)):
+        offset = 0
+        for block, placed in enumerate(job.placed):
+            start, total = 0, _count(placed)
+            while start < total:
+                fits = int(room * limit + 1e-9)
+                if fits < 1:
+                    sweeps.append(current)
+                    current, room = [], 1.0
+                    continue
+                stop = min(total, start + fits)
+                current.append(Portion(index, block, start, stop, offset + start))
+                room -= (stop - start) / limit
+                start = stop
+            offset += total
+    if current:
+        sweeps.append(current)
+    return sweeps
+
+
+def reconstruct_jobs(
+    network: Network,
+    model: nn.Module,
+    bottleneck: Bottleneck,
+    method: Method,
+    images: Tensor,
+    jobs: list[Job],
+    max_bytes: int | None,
+    backend: str,
+    crop: bool,
+) -> list[Tensor]:
+    """Maps [N, K, C, *spatial] for every job.
+
+    Raises:
+        DesaliError: not even one seed on one image fits into `max_bytes`, or into the device's memory.
+    """
+    import torch
+
+    n = images.shape[0]
+    shape = network.nodes[0].shape
+    windows = crop and len(shape) == 3 and _native(images, backend)
+    units = [_unit_bytes(network, job.node, images.element_size()) for job in jobs]
+    budget = _DEFAULT_BYTES if max_bytes is None else max_bytes
+    if max_bytes is not None and max_bytes < max(units):
+        raise DesaliError(
+            f"max_bytes={max_bytes} is too small: one seed on one image needs {max(units)} bytes here; raise max_bytes"
+        )
+    counts = [sum(_count(placed) for placed in job.placed) for job in jobs]
+    maps = [torch.zeros((n, count, *shape), dtype=images.dtype, device=images.device) for count in counts]
+    batch = max(1, min(n, budget // max(units)))
+    with torch.no_grad():
+        for first in range(0, n, batch):
+            part = slice(first, min(first + batch, n))
+            share = part.stop - part.start
+            limits = [max(1, budget // (unit * share)) for unit in units]
+            for sweep in _portions(jobs, limits):
+                _run(network, model, bottleneck, method, jobs, sweep, part, backend, windows, maps)
+    return maps
+
+
+def _native(images: Tensor, backend: str) -> bool:
+    from desali.ops.backend import use_native
+
+    dtype = str(images.dtype).removeprefix("torch.")
+    reason = ops.can_run("conv_transpose", images.device.type, dtype, 2)
+    return use_native("conv_transpose", backend, reason)
+
+
+def _run(
+    network: Network,
+    model: nn.Module,
+    bottleneck: Bottleneck,
+    method: Method,
+    jobs: list[Job],
+    portions: list[Portion],
+    part: slice,
+    backend: str,
+    windows: bool,
+    maps: list[Tensor],
+) -> None:
+    """One joint sweep; a portion that meets another of its layer waits for the next."""
+    left = portions
+    while left:
+        seeds: dict[int, Signal] = {}
+        owners: dict[int, Portion] = {}
+        later: list[Portion] = []
+        for portion in left:
+            job = jobs[portion.job]
+            if job.node.index in seeds:
+                later.append(portion)
+                continue
+            seeds[job.node.index] = _signal(job, portion, part, windows)
+            owners[job.node.index] = portion
+        sweep = Sweep(network, model, bottleneck, method, part, backend)
+        arrived = sweep.run(seeds)
+        for index, portion in owners.items():
+            target = maps[portion.job][part, portion.offset : portion.offset + portion.stop - portion.start]
+            if index in arrived:
+                signal = arrived[index]
+                if signal.origin is None:
+                    target.copy_(signal.tensor)
+                else:
+                    paste(signal, target)
+        left = later
+
+
+def _signal(job: Job, portion: Portion, part: slice, windows: bool) -> Signal:
+    placed = job.placed[portion.block]
+    if isinstance(placed, Points):
+        chosen = replace(
+            placed,
+            channel=placed.channel[part, portion.start : portion.stop],
+            position=placed.position[part, portion.start : portion.stop],
+            value=placed.value[part, portion.start : portion.stop],
+        )
+        return from_points(chosen, job.node.shape, windows)
+    return Signal(placed[part, portion.start : portion.stop])

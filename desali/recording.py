@@ -1,0 +1,304 @@
+"""Record one forward pass, then run the network backwards from any layer, for any seed, as often as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from desali import ops
+from desali.errors import DesaliError, MethodError, UnsupportedLayerError
+from desali.graph.capture import capture
+from desali.graph.network import Network, Node
+from desali.graph.operations import MaxPool, Other, ReLU
+from desali.graph.run import run
+from desali.receptive_field import receptive_field
+from desali.reconstruction import Job, reconstruct_jobs
+from desali.rules import Method
+from desali.rules import method as find_method
+from desali.seeds import Seed, join, place
+from desali.sweep import Bottleneck, rule_for, steps
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Keep = Literal["reversal", "activations"]
+Seeds = Seed | Sequence[Seed]
+
+
+class Recording:
+    """One forward pass of a network: what its reversal needs, and the images by reference.
+
+    Attributes:
+        network: the captured network.
+        output: [N, classes].
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
+        self.network: Network = capture(model, images)
+        self._model = model
+        self._images = images.detach()
+        self._backend = backend
+        self._masks: dict[int, Tensor] = {}
+        self._switches: dict[int, Tensor] = {}
+        self._kept: dict[int, Tensor] = {}
+        self._state = self._fingerprint()
+        observe = self._keep if keep == "activations" else None
+        self.output, self._sizes = run(self.network, model, self._images, self._execute, observe)
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers in forward order."""
+        return list(self.network.layers)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of every tensor held, without the parameters (nor their packed copies) and the caller's images."""
+        seen: dict[int, int] = {}
+        images = self._images.untyped_storage().data_ptr()
+        tensors = [self.output, *self._masks.values(), *self._switches.values(), *self._kept.values()]
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() != images:
+                seen[storage.data_ptr()] = storage.nbytes()
+        return sum(seen.values())
+
+    def shape(self, layer: str) -> tuple[int, ...]:
+        """[C, *spatial] of a layer."""
+        return self.network.find(layer).shape
+
+    def activation(self, layer: str) -> Tensor:
+        """Output of a layer, [N, C, *spatial]; computed again from the images unless the activations were kept.
+
+        Raises:
+            UnknownNameError: no such layer.
+            DesaliError: the images or the model changed since the recording.
+        """
+        return self._activations([self.network.find(layer).index])[0].clone()
+
+    def receptive_field(self, layer: str, position: tuple[int, ...]) -> tuple[int, ...]:
+        """The window of the image that a neuron of the layer can see.
+
+        Returns:
+            (top, left, height, width) in the image's pixels for 2-D images; it may reach outside the image.
+        """
+        return receptive_field(self.network, self.network.find(layer), tuple(position))
+
+    @overload
+    def reconstruct(
+        self,
+        layer: str,
+        seed: Seeds,
+        method: str | Method = ...,
+        *,
+        max_bytes: int | None = ...,
+        backend: str = ...,
+        crop: bool = ...,
+    ) -> Tensor: ...
+
+    @overload
+    def reconstruct(
+        self,
+        layer: Sequence[str],
+        seed: Seeds,
+        method: str | Method = ...,
+        *,
+        max_bytes: int | None = ...,
+        backend: str = ...,
+        crop: bool = ...,
+    ) -> dict[str, Tensor]: ...
+
+    def reconstruct(
+        self,
+        layer: str | Sequence[str],
+        seed: Seeds,
+        method: str | Method = "desalinet",
+        *,
+        max_bytes: int | None = None,
+        backend: str = "auto",
+        crop: bool = True,
+    ) -> Tensor | dict[str, Tensor]:
+        """Project seeds on a layer back to image space (Mahendran and Vedaldi 2016, section 2).
+
+        Args:
+            layer: a layer's name, a container's (its last operation), or a list of names for one joint sweep.
+            seed: what to put on the layer; a list is concatenated along K.
+            method: a name of `METHODS` or a `Method`.
+            max_bytes: limit for the signals of a sweep; the seeds are worked off in portions that fit.
+            backend: "auto", "native" or "torch".
+            crop: work on a neuron's receptive field only; the result is the same.
+
+        Returns:
+            Maps [N, K, C, *spatial] of the images' size; for a list of layers a dict of them by name.
+
+        Raises:
+            UnknownNameError, SeedError, MethodError, UnsupportedLayerError: see the message.
+        """
+        rule = find_method(method)
+        names = [layer] if isinstance(layer, str) else list(layer)
+        seeds = [seed] if isinstance(seed, Seed) else list(seed)
+        if not seeds or not names or not all(isinstance(item, Seed) for item in seeds):
+            raise MethodError(
+                "reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)"
+            )
+        nodes = [self.network.find(name) for name in names]
+        self._check_method(rule, nodes)
+        self._check_unchanged()
+        jobs = [Job(node, placed) for node, placed in zip(nodes, self._place(nodes, seeds), strict=True)]
+        maps = reconstruct_jobs(
+            self.network, self._model, self._bottleneck(), rule, self._images, jobs, max_bytes,
+            self._backend if backend == "auto" else backend, crop,
+        )  # fmt: skip
+        return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
+
+    def _execute(self, node: Node, values: list[Any]) -> Tensor | None:
+        """Compute ReLUs and max poolings so that their decisions are kept."""
+        operation = node.operation
+        if isinstance(operation, ReLU):
+            value, mask = ops.relu_with_mask(values[node.inputs[0]], upper=operation.upper, backend=self._backend)
+            self._masks[node.index] = mask
+            return value
+        if isinstance(operation, MaxPool):
+            below = self.network.nodes[node.inputs[0]].operation
+            value, switches = ops.max_pool_with_switches(
+                values[node.inputs[0]],
+                operation.kernel,
+                operation.stride,
+                operation.padding,
+                operation.dilation,
+                operation.ceil_mode,
+                after_relu=isinstance(below, ReLU),
+                backend=self._backend,
+            )
+            self._switches[node.index] = switches
+            return value
+        return None
+
+    def _keep(self, node: Node, value: Tensor) -> None:
+        self._kept[node.index] = value
+
+    def _fingerprint(self) -> tuple[Any, ...]:
+        tensors = [self._images, *self._model.parameters(), *self._model.buffers()]
+        return tuple((tensor.data_ptr(), -1 if tensor.is_inference() else tensor._version) for tensor in tensors)
+
+    def _check_unchanged(self) -> None:
+        if self._fingerprint() != self._state:
+            raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
+
+    def _check_method(self, rule: Method, nodes: list[Node]) -> None:
+        relus = self.network.relus()
+        if not relus:
+            found = sorted({type(node.operation).__name__ for node in self.network.nodes[1:] if node.operation})
+            raise MethodError(
+                f"method {rule.corner} acts on ReLUs and the network has none (found: {', '.join(found)}); "
+                "for the plain gradient use torch.autograd"
+            )
+        if rule.only is not None:
+            for name in rule.only:
+                self.network.find(name)
+            if not any(rule_for(self.network, rule, relu) is rule for relu in relus):
+                raise MethodError(
+                    f"only={list(rule.only)} holds no ReLU; choose from {', '.join(r.name for r in relus)}"
+                )
+        for index in steps(self.network, [node.index for node in nodes]):
+            node = self.network.nodes[index]
+            if isinstance(node.operation, Other) and node.operation.smooth and rule.smooth == "refuse":
+                kind = getattr(node.call, "__name__", "operation").split(".")[0]
+                raise UnsupportedLayerError(
+                    f"layer {node.name!r}: {kind} has no rule in the ReLU framework; to reverse it by its gradient "
+                    "pass a desali.Method(..., smooth='gradient')"
+                )
+
+    def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
+        n = self._images.shape[0]
+        activations: list[Tensor | None] = [None] * len(nodes)
+        if any(seed.needs_activation for seed in seeds):
+            activations = list(self._activations([node.index for node in nodes]))
+        return [
+            join([place(seed, node.name, node.shape, n, self.output, activation) for seed in seeds])
+            for node, activation in zip(nodes, activations, strict=True)
+        ]
+
+    def _activations(self, indices: list[int]) -> list[Tensor]:
+        """Values of nodes, kept or computed again in one forward pass."""
+        missing = {index for index in indices if index not in self._kept and index != 0}
+        found: dict[int, Tensor] = {0: self._images, **self._kept}
+        if missing:
+            self._check_unchanged()
+
+            def observe(node: Node, value: Tensor) -> None:
+                if node.index in missing:
+                    found[node.index] = value
+
+            run(self.network, self._model, self._images, None, observe, max(missing))
+        return [found[index] for index in indices]
+
+    def _bottleneck(self) -> Bottleneck:
+        recomputed: dict[int, Tensor] = {}
+
+        def inputs(node: Node) -> dict[int, Tensor]:
+            indices = [index for index in node.inputs if index not in recomputed]
+            if isinstance(node.operation, Other) and node.operation.linear:
+                nodes = [self.network.nodes[index] for index in node.inputs]
+                n = self._images.shape[0]
+                return {source.index: self._images.new_zeros(()).expand(n, *source.shape) for source in nodes}
+            if indices and not self._kept:
+                wanted = [i for other in self._value_dependent() for i in other.inputs]
+                for index, value in zip(wanted, self._activations(wanted), strict=True):
+                    recomputed[index] = value
+            for index in node.inputs:
+                if index not in recomputed:
+                    recomputed[index] = self._activations([index])[0]
+            return {index: recomputed[index] for index in node.inputs}
+
+        return Bottleneck(self._masks, self._switches, self._sizes, inputs)
+
+    def _value_dependent(self) -> list[Node]:
+        """Nodes whose adjoint depends on the values of their inputs and that have no recorded decision for it."""
+        from desali.graph.operations import LocalResponseNorm
+
+        return [
+            node
+            for node in self.network.nodes
+            if isinstance(node.operation, LocalResponseNorm)
+            or (isinstance(node.operation, Other) and not node.operation.linear)
+        ]
+
+
+def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend: str = "auto") -> Recording:
+    """Run a model once and keep what its reversal needs.
+
+    Args:
+        model: any ReLU CNN as a `torch.nn.Module` in evaluation mode; it is not changed.
+        images: float [N, C, *spatial]; referenced, not copied.
+        keep: "reversal" keeps ReLU masks (one bit each) and pooling switches (one byte each); "activations" also every
+            layer's output.
+        backend: "auto", "native" or "torch".
+
+    Raises:
+        CaptureError: the model is in training mode or cannot be captured.
+        DesaliError: the images do not fit.
+    """
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise DesaliError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if not isinstance(images, torch.Tensor) or images.dim() < 3 or not images.is_floating_point():
+        got = f"{images.dtype} {list(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
+        raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
+    if images.shape[0] < 1:
+        raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
+    if keep not in ("reversal", "activations"):
+        raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
+    return Recording(model, images, keep, backend)
+
+
+def reconstruct(
+    model: nn.Module,
+    images: Tensor,
+    layer: str,
+    seed: Seeds,
+    method: str | Method = "desalinet",
+    **options: Any,
+) -> Tensor:
+    """`record` and `Recording.reconstruct` in one call; see there. Returns maps [N, K, C, *spatial]."""
+    return record(model, images).reconstruct(layer, seed, method, **options)

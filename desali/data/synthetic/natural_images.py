@@ -1,0 +1,62 @@
+"""Natural domain: pictures of simple objects in cluttered scenes, with pose, light, shadow and occlusion."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from desali.data.imageset import ImageSet
+from desali.data.synthetic.classes import NATURAL_CLASSES
+from desali.data.synthetic.fields import Array
+from desali.data.synthetic.randomness import stream, whole_number
+from desali.data.synthetic.scene import photograph
+
+ORIGIN = "synthetic (rendered scenes of simple objects)"
+
+
+def natural(seed: int = 0, images_per_class: int = 125, size: int = 64) -> ImageSet:
+    """Rendered scenes, uint8 [12 * images_per_class, size, size, 3], class after class; every image is its own group.
+
+    The first images of a class are the same however many are asked for.
+
+    Args:
+        seed: any whole number >= 0; one seed gives the same arrays every time.
+        images_per_class: how many scenes of each class.
+        size: height and width in pixels, 16 to 256.
+
+    Raises:
+        DataError: an argument out of range.
+    """
+    seed = whole_number("seed", seed, 0)
+    images_per_class = whole_number("images_per_class", images_per_class, 1)
+    size = whole_number("size", size, 16, 256)
+    images = np.empty((len(NATURAL_CLASSES) * images_per_class, size, size, 3), np.uint8)
+    groups: list[str] = []
+    for name in NATURAL_CLASSES:
+        for k in range(images_per_class):
+            picture = photograph(name, stream(seed, "natural", name, k), size)
+            images[len(groups)] = _develop(picture, stream(seed, "natural", name, k, "film"))
+            groups.append(f"scene-{name}-{k:05d}")
+    return ImageSet(
+        name="synthetic-natural",
+        images=images,
+        labels=np.repeat(np.arange(len(NATURAL_CLASSES)), images_per_class).astype(np.int64),
+        groups=np.array(groups),
+        classes=NATURAL_CLASSES,
+        unit="uint8",
+        origin=ORIGIN,
+        parameters={"domain": "natural", "seed": seed, "images_per_class": images_per_class, "size": size},
+    )
+
+
+def _develop(picture: Array, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """uint8 pixels [h, w, 3] of a picture in linear light [3, h, w]: exposure, white balance, tone curve, noise."""
+    mean = max(float(picture.mean()), 0.05)
+    exposure = rng.uniform(0.75, 1.2) * (0.42 / mean) ** 0.6
+    picture = np.clip(picture * np.float32(exposure) * rng.uniform(0.92, 1.08, (3, 1, 1)).astype(np.float32), 0, 1.4)
+    picture = 1.15 * np.sqrt(picture / (1 + np.float32(0.35) * picture))
+    picture += rng.standard_normal(picture.shape, np.float32) * np.float32(math.exp(rng.uniform(-5.2, -3.7)))
+    pixels: npt.NDArray[np.uint8] = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    return pixels

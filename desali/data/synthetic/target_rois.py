@@ -1,0 +1,70 @@
+"""Target domain: CT-like phantoms of seven diffuse-lung-disease patterns, 32 x 32 pixels of 0.5 mm, in HU."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from desali.data.imageset import ImageSet
+from desali.data.synthetic.classes import TARGET_CLASSES
+from desali.data.synthetic.cohort import class_counts, patient_name, patients_of, roi_patients
+from desali.data.synthetic.lung_patterns import draw
+from desali.data.synthetic.randomness import stream, whole_number
+from desali.data.synthetic.scanner import ROI, acquire, scan_of
+
+ORIGIN = "synthetic (CT-like phantoms; invented patients)"
+
+
+def target(seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: int = 20) -> tuple[ImageSet, ImageSet]:
+    """Training set and evaluation set of synthetic lung ROIs, int16 [n, 32, 32] in HU, with disjoint patients.
+
+    Classes are imbalanced as in the published table (Suzuki et al., arXiv 1810.06282), and each of the 24 training and
+    20 evaluation patients shows only some of them. Each patient has a scan of their own: calibration, noise,
+    reconstruction kernel, depth of breath, severity. ROIs come class after class; those of a class in a smaller set are
+    the first ones of that class in a larger set.
+
+    Args:
+        seed: any whole number >= 0; one seed gives the same arrays every time.
+        train: fraction of the published training ROIs, in (0, 1].
+        evaluation: fraction of the published evaluation ROIs, in (0, 1].
+        floor: least number of ROIs of a class in either set (or the published number, where that is lower).
+
+    Raises:
+        DataError: an argument out of range.
+    """
+    seed, floor = whole_number("seed", seed, 0), whole_number("floor", floor, 1)
+    plans = {
+        split: class_counts(split, scale, floor) for split, scale in (("train", train), ("evaluation", evaluation))
+    }
+    first, second = (_roi_set(seed, split, counts, floor) for split, counts in plans.items())
+    return first, second
+
+
+def _roi_set(seed: int, split: str, counts: dict[str, int], floor: int) -> ImageSet:
+    total = sum(counts.values())
+    images = np.empty((total, ROI, ROI), np.int16)
+    labels = np.repeat(np.arange(len(TARGET_CLASSES)), list(counts.values())).astype(np.int64)
+    groups: list[str] = []
+    cohort = patients_of(seed, split)
+    for name, count in counts.items():
+        for k, patient in enumerate(roi_patients(seed, split, name, cohort[name], count)):
+            rng = stream(seed, "target", split, name, k)
+            scan = scan_of(seed, patient)
+            images[len(groups)] = acquire(draw(name, rng, scan), scan, rng)
+            groups.append(patient_name(patient))
+    return ImageSet(
+        name=f"synthetic-target-{split}",
+        images=images,
+        labels=labels,
+        groups=np.array(groups),
+        classes=TARGET_CLASSES,
+        unit="hu",
+        origin=ORIGIN,
+        parameters={
+            "domain": "target",
+            "seed": seed,
+            "split": split,
+            "floor": floor,
+            "counts": counts,
+            "pixel_mm": 0.5,
+        },
+    )

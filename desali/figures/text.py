@@ -35,7 +35,8 @@ def width(text: str, size: float, weight: str = "normal") -> float:
 def wrap(text: str, room: float, size: float, *, weight: str = "normal", max_lines: int | None = None) -> list[str]:
     """Break text at spaces, and words that are too long anywhere, into lines of at most `room` points.
 
-    Given line breaks stay; characters without a glyph are replaced. Beyond `max_lines` the last line ends in an ellipsis. An empty text has no lines.
+    Given line breaks stay; characters without a glyph are replaced. Beyond `max_lines` the last line ends in an
+    ellipsis. An empty text has no lines.
     """
     lines: list[str] = []
     for paragraph in drawable(text).splitlines():

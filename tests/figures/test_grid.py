@@ -69,10 +69,8 @@ def test_the_comparison_is_a_screen_wide_and_its_panels_are_equal_squares() -> N
     grid = comparison()
     layout = arrange(grid)
     assert 1780 <= layout.width / 72 * 150 <= 1810
-    sides = {
-        tuple(np.round((image.get_extent()[1] - image.get_extent()[0]) * 150 / 72, 6).ravel().tolist())
-        for image in draw(grid).axes[0].images[: 3 * 11]
-    }
+    extents = [image.get_extent() for image in draw(grid).axes[0].images[: 3 * 11]]
+    sides = {round(side * 150 / 72, 6) for x0, x1, y1, y0 in extents for side in (x1 - x0, y1 - y0)}
     assert len(sides) == 1
     assert layout.side * 150 / 72 >= 120
 

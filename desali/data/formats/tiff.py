@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import warnings
 from typing import Any
 
 import numpy as np
@@ -91,10 +92,10 @@ def _with_pillow(page: Any, data: bytes, name: str) -> npt.NDArray[Any]:
 
     compression = getattr(page.compression, "name", page.compression)
     try:
-        with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-            if image.mode == "YCbCr":
-                image = image.convert("RGB")
-            pixels = np.asarray(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about tags that are not read
+            with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+                pixels = np.asarray(image.convert("RGB") if image.mode == "YCbCr" else image)
     except Exception as error:
         raise ImageError(
             f"{name}: TIFF with {compression} compression cannot be decoded here; save it without compression"

@@ -30,7 +30,7 @@ def refused(path: Path | str, match: str, **arguments: Any) -> None:
 
 
 def read_or_one_line(path: Path) -> Roi | None:
-    """A Roi of finite pixels, or None after an ImageError of one line that names the file; nothing else may be raised."""
+    """A Roi of finite pixels, or None after an ImageError of one line that names the file; nothing else is raised."""
     try:
         roi = read_roi(path)
     except ImageError as error:

@@ -95,7 +95,7 @@ def reticular(rng: np.random.Generator, scan: Scan, severity: float) -> Array:
 def honeycomb(rng: np.random.Generator, scan: Scan, severity: float) -> Array:
     """Clustered cysts of 3-10 mm that share well-defined walls."""
     tissue = reticular(rng, scan, 0.5 * severity)
-    size = rng.uniform(3.6, 7.5)
+    size = rng.uniform(4.6, 8.5)
     cells = _cells(rng, size, 0.4)
     wall = rng.uniform(0.4, 0.7) + 0.5 * severity  # mm
     radius = rng.uniform(0.34, 0.66, cells.total).astype(np.float32)[cells.nearest]
@@ -140,12 +140,12 @@ def nodular(rng: np.random.Generator, scan: Scan, severity: float) -> Array:
     vessels(rng, tissue, rng.uniform(0.5, 1.2))
     hazy = rng.random() < 0.35
     nodules, twigs = blank(), blank()
-    for _ in range(3 + rng.poisson(1 + 6 * severity)):
-        y, x = rng.uniform(-8.5, 8.5, 2)
-        radius = 0.8 + rng.exponential(0.25 + 0.3 * severity)
+    for k in range(3 + rng.poisson(1 + 6 * severity)):
+        y, x = rng.uniform(-1, 1, 2) * (6 if k < 2 else 8.5)  # at least two well inside the ROI
+        radius = 1.0 + rng.exponential(0.2 + 0.3 * severity)
         oval, angle = 0.4 * radius * rng.random(), rng.uniform(0, 2 * math.pi)
         end = (y + oval * math.sin(angle), x + oval * math.cos(angle))
-        radius = min(radius, 2.3)
+        radius = min(radius, 2.4)
         capsule(nodules, (y, x), end, radius, 0.9 * radius, hardness=0.14 if hazy else rng.uniform(0.25, 0.8))
         if hazy and rng.random() < 0.5:
             far = rng.uniform(2, 4)

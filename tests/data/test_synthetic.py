@@ -193,6 +193,10 @@ def test_parameters_make_the_set_again(scenes: ImageSet, surfaces: ImageSet) -> 
     for part in (scenes, surfaces):
         arguments = dict(part.parameters)
         assert same(DOMAINS[arguments.pop("domain")](**arguments), part)
+    for k, part in enumerate(target(seed=9, train=0.002, evaluation=0.02, floor=2)):
+        arguments = {name: part.parameters[name] for name in ("seed", "train", "evaluation", "floor")}
+        assert part.parameters["split"] == ("train", "evaluation")[k]
+        assert same(target(**arguments)[k], part)
 
 
 def test_first_images_do_not_depend_on_how_many_follow(

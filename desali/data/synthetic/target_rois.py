@@ -9,7 +9,7 @@ from desali.data.synthetic.classes import TARGET_CLASSES
 from desali.data.synthetic.cohort import class_counts, patient_name, patients_of, roi_patients
 from desali.data.synthetic.lung_patterns import draw
 from desali.data.synthetic.randomness import stream, whole_number
-from desali.data.synthetic.scanner import ROI, acquire, scan_of
+from desali.data.synthetic.scanner import PIXEL_MM, ROI, acquire, scan_of
 
 ORIGIN = "synthetic (CT-like phantoms; invented patients)"
 
@@ -32,14 +32,14 @@ def target(seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: 
         DataError: an argument out of range.
     """
     seed, floor = whole_number("seed", seed, 0), whole_number("floor", floor, 1)
-    plans = {
-        split: class_counts(split, scale, floor) for split, scale in (("train", train), ("evaluation", evaluation))
-    }
-    first, second = (_roi_set(seed, split, counts, floor) for split, counts in plans.items())
+    arguments = {"seed": seed, "train": train, "evaluation": evaluation, "floor": floor}
+    # both counts first, so that a bad argument is refused before anything is drawn
+    plans = {"train": class_counts("train", train, floor), "evaluation": class_counts("evaluation", evaluation, floor)}
+    first, second = (_roi_set(seed, split, counts, arguments) for split, counts in plans.items())
     return first, second
 
 
-def _roi_set(seed: int, split: str, counts: dict[str, int], floor: int) -> ImageSet:
+def _roi_set(seed: int, split: str, counts: dict[str, int], arguments: dict[str, float]) -> ImageSet:
     total = sum(counts.values())
     images = np.empty((total, ROI, ROI), np.int16)
     labels = np.repeat(np.arange(len(TARGET_CLASSES)), list(counts.values())).astype(np.int64)
@@ -59,12 +59,5 @@ def _roi_set(seed: int, split: str, counts: dict[str, int], floor: int) -> Image
         classes=TARGET_CLASSES,
         unit="hu",
         origin=ORIGIN,
-        parameters={
-            "domain": "target",
-            "seed": seed,
-            "split": split,
-            "floor": floor,
-            "counts": counts,
-            "pixel_mm": 0.5,
-        },
+        parameters={"domain": "target", "split": split, **arguments, "counts": counts, "pixel_mm": PIXEL_MM},
     )

@@ -1,0 +1,34 @@
+"""`desali compare`: one image through all models, side by side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from desali.cli.parameters import image_options, reversal_options, runs_option
+
+
+@click.command()
+@click.option("--roi", required=True, type=click.Path(path_type=Path), help="PNG, JPEG, TIFF or DICOM file.")
+@click.option(
+    "--models", "names", default="scratch,texture,natural,two_stage", show_default=True,
+    help="Recipes under --runs or paths to weights, with commas between.",
+)  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-compare.png here.")
+@click.option("--dpi", type=int, default=150, show_default=True, help="Pixels per inch.")
+@runs_option
+@image_options
+@reversal_options
+def compare_command(roi: Path, names: str, output: Path | None, dpi: int, runs: Path, **options: Any) -> None:
+    """Show one image through all models: rows are layers, columns the input, the models and two controls."""
+    from desali.cli.showing import load_models, read, settings_of
+    from desali.report.roi_figure import Viewer, save
+
+    image = read(roi, options)
+    viewer = Viewer(load_models(names, runs), settings_of(options))
+    figure, record = viewer.figure(image)
+    target = output or Path(f"{roi.stem}-compare.png")
+    click.echo(save(figure, record, target, ["desali", *sys.argv[1:]], dpi))

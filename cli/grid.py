@@ -1,0 +1,59 @@
+"""`desali grid`: many images, a figure for each and contact sheets of all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from desali.cli.parameters import image_options, reversal_options, runs_option
+
+if TYPE_CHECKING:
+    from desali.report.batch import Entry
+
+
+@click.command()
+@click.option(
+    "--rois", required=True, type=click.Path(path_type=Path),
+    help="Folder of images, or a CSV table: path[,box | y,x,size][,label], paths relative to it.",
+)  # fmt: skip
+@click.option(
+    "--models", "names", default="scratch,texture,natural,two_stage", show_default=True,
+    help="Recipes under --runs or paths to weights, with commas between.",
+)  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("grid"), show_default=True, help="Folder.")
+@click.option("--per-page", type=click.IntRange(1), default=10, show_default=True, help="Images on a contact sheet.")
+@click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
+@click.option("--dpi", type=int, default=110, show_default=True, help="Pixels per inch.")
+@runs_option
+@image_options
+@reversal_options
+def grid_command(
+    rois: Path, names: str, output: Path, per_page: int, skip_unreadable: bool, dpi: int, runs: Path, **options: Any
+) -> None:
+    """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
+    from tqdm import tqdm
+
+    from desali.cli.showing import load_models, settings_of
+    from desali.report.batch import entries, make
+    from desali.report.roi_figure import Viewer
+
+    def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
+        return tqdm(batch, desc="figures", unit="image", file=sys.stderr)  # type: ignore[no-any-return]
+
+    batch = entries(rois, options["box"])
+    viewer = Viewer(load_models(names, runs), settings_of(options))
+    outcome = make(
+        viewer, batch, output, ["desali", *sys.argv[1:]],
+        hu_offset=options["hu_offset"], skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
+    )  # fmt: skip
+    for reason in outcome.skipped:
+        click.echo(f"left out: {reason}", err=True)
+    click.echo(
+        f"{output}: {len(outcome.made)} figures made, {len(outcome.kept)} already there, {len(outcome.skipped)} images left out"
+    )  # fmt: skip
+    for sheet in outcome.sheets:
+        click.echo(sheet)

@@ -1,0 +1,56 @@
+"""`desali info`: versions, what was built, what is used, and why not, if not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+def collect() -> dict[str, Any]:
+    """Facts about this installation."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+
+    from desali import __version__
+    from desali.ops import describe
+
+    packages = {}
+    for name in ("torch", "numpy", "scipy", "matplotlib", "pydicom", "tifffile", "safetensors", "lightning", "scikit-learn"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "not installed"
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "desali": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+        "torch_threads": torch.get_num_threads(),
+        "cuda_devices_seen_by_torch": devices,
+        "core": describe(),
+    }
+
+
+def _lines(facts: dict[str, Any], indent: int = 0) -> list[str]:
+    lines = []
+    for key, value in facts.items():
+        label = " " * indent + key.replace("_", " ")
+        if isinstance(value, dict):
+            lines += [f"{label}:", *_lines(value, indent + 2)]
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            lines.append(f"{label}: {'none' if shown in ('', None) else shown}")
+    return lines
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info_command(as_json: bool) -> None:
+    """Print versions, what was built, what is used, and why not, if not."""
+    facts = collect()
+    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_lines(facts)))

@@ -1,0 +1,94 @@
+"""Entry point: finds the commands without importing what they need, and turns errors into one line and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from desali import __version__
+from desali.errors import DesaliError
+
+COMMANDS = {
+    "compare": "Show one image through all models side by side.",
+    "demo": "Train four models on synthetic data and compare them.",
+    "evaluate": "Print how well the trained models classify.",
+    "grid": "Compare many images: a figure for each, and contact sheets.",
+    "info": "Print versions, what was built and what is used.",
+    "train": "Train one recipe or all.",
+    "visualize": "Show what one model sees in an image, layer by layer.",
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called; their one-line helps stand in `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"desali.cli.{cmd_name}"), f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command for an unknown one."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from desali.errors import UnknownNameError
+
+            raise UnknownNameError("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from `COMMANDS`, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="desali")
+def cli() -> None:
+    """See what transfer learning changed inside a CNN.
+
+    Not a medical device. Start with `desali demo`.
+    """
+
+
+def main(argv: list[str] | None = None) -> Any:
+    """Run the command line; returns only by exiting.
+
+    Exit codes: 0 done, 2 bad input or use, 130 interrupted.
+    """
+    try:
+        result = cli.main(args=argv, prog_name="desali", standalone_mode=False)
+    except DesaliError as error:
+        _fail(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("desali: interrupted; the same command goes on where it stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"desali: error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What `visualize`, `compare` and `grid` share: from options to images, models and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desali.cli.parameters import parse_seed
+
+if TYPE_CHECKING:
+    from desali.data.roi import Roi
+    from desali.models.checkpoint import LoadedModel
+    from desali.report.roi_figure import Settings
+
+
+def read(path: Path, options: dict[str, Any]) -> Roi:
+    """The image that the options name."""
+    from desali.data.preprocess import DEFAULT_WINDOW
+    from desali.data.roi import read_roi
+
+    window = options["window"] or DEFAULT_WINDOW
+    return read_roi(path, box=options["box"], window=window, hu_offset=options["hu_offset"])
+
+
+def settings_of(options: dict[str, Any]) -> Settings:
+    """The settings that the options name."""
+    from desali.report.roi_figure import Settings
+    from desali.rules import method
+
+    method(options["method"])
+    layers = options["layers"]
+    return Settings(
+        layers=None if layers is None else tuple(name.strip() for name in layers.split(",") if name.strip()) or None,
+        seed=parse_seed(options["seed_text"], options["value"]),
+        method=options["method"],
+        window=options["window"],
+        scale=options["scale"],
+        random_seed=options["random_seed"],
+        backend=options["backend"],
+    )
+
+
+def load_models(names: str, runs: Path) -> dict[str, LoadedModel]:
+    """Models by the name they are shown under: the recipe, or the weights file's stem."""
+    from desali.models.checkpoint import WEIGHTS_NAME, find, load
+
+    models: dict[str, LoadedModel] = {}
+    for name in (part.strip() for part in names.split(",")):
+        if not name:
+            continue
+        path = find(name, runs)
+        label = path.parent.name if path.name == WEIGHTS_NAME else path.stem
+        while label in models:
+            label += "'"
+        models[label] = load(path)
+    return models

@@ -1,0 +1,57 @@
+"""What one model makes of one image, layer by layer: activations and reconstructions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from desali.recording import record
+from desali.rules import Method
+from desali.seeds import Seed
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One layer of one model on one image.
+
+    Attributes:
+        layer: the layer's name.
+        activation: [C, *spatial].
+        maps: reconstructions [K, C, H, W], one per seed.
+    """
+
+    layer: str
+    activation: Tensor
+    maps: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """All views of one model on one image.
+
+    Attributes:
+        views: in the order of the layers asked for.
+        probabilities: softmax of the output, [classes]; None if the output is not [N, classes].
+    """
+
+    views: list[View]
+    probabilities: Tensor | None
+
+
+def look(
+    model: nn.Module, image: Tensor, layers: Sequence[str], seed: Seed, method: str | Method, backend: str = "auto"
+) -> Look:
+    """Activations and reconstructions of one image [C, H, W] at every layer, from one forward pass and one sweep.
+
+    Raises:
+        UnknownNameError: an unknown layer or method. SeedError: a seed that does not fit a layer.
+    """
+    recording = record(model, image.unsqueeze(0), keep="activations", backend=backend)
+    maps = recording.reconstruct(list(layers), seed, method)
+    views = [View(layer, recording.activation(layer)[0], maps[layer][0]) for layer in layers]
+    output = recording.output
+    return Look(views, output[0].softmax(0) if output.dim() == 2 else None)

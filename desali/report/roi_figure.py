@@ -1,0 +1,179 @@
+"""From one region of interest and some trained models to the figure and its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desali.data.preprocess import Preprocessing
+from desali.data.roi import Roi
+from desali.errors import DataError, SeedError
+from desali.figures.panel import Grid
+from desali.models.checkpoint import LoadedModel
+from desali.models.registry import ARCHITECTURES
+from desali.rules import Method
+from desali.rules import method as find_method
+from desali.seeds import Seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from desali.analysis.views import Look
+
+NOTE = (
+    "|rho| is the rank correlation of the map's magnitude with that of the same network with random weights, and with the "
+    "edge detector: where it is high, the picture says little about what was learned. No picture here explains a decision. "
+    "Not a medical device."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is shown and how.
+
+    Attributes:
+        layers: names; None: the architecture's own choice.
+        method: a name of `METHODS` or a `Method`.
+        window: (level, width) in HU instead of the model's own; None keeps it.
+        scale: "panel" or "row".
+        random_seed: of the control's weights.
+    """
+
+    layers: tuple[str, ...] | None = None
+    seed: Seed = Seed.layer()
+    method: str | Method = "desalinet"
+    window: tuple[float, float] | None = None
+    scale: str = "panel"
+    random_seed: int = 1
+    backend: str = "auto"
+
+
+class Viewer:
+    """Trained models and their random twin, ready to look at one image after the other.
+
+    Raises:
+        UnknownNameError: a layer or method that does not exist. DataError: no models.
+    """
+
+    def __init__(self, models: Mapping[str, LoadedModel], settings: Settings) -> None:
+        from desali.analysis.sanity import randomised
+
+        if not models:
+            raise DataError("nothing to show: give at least one model")
+        find_method(settings.method)
+        self.models = dict(models)
+        self.settings = settings
+        first = next(iter(self.models.values()))
+        self.architecture = str(first.card["architecture"])
+        self.layers = settings.layers or ARCHITECTURES[self.architecture].show
+        self.control = randomised(first.model, settings.random_seed)
+
+    def preprocessing(self, model: LoadedModel) -> Preprocessing:
+        """The model's own, with the window that was asked for."""
+        window = self.settings.window
+        return model.preprocessing if window is None else replace(model.preprocessing, window=window)
+
+    def looks(self, roi: Roi, layers: Sequence[str] | None = None) -> tuple[dict[str, Look], Look]:
+        """Views by every model, and by the network with random weights."""
+        from desali.analysis.views import look
+        from desali.graph.share import adopt
+
+        settings = self.settings
+        found: dict[str, Look] = {}
+        first = next(iter(self.models.values()))
+        for name, model in self.models.items():
+            adopt(model.model, first.model)
+            image = self.preprocessing(model).apply(roi.pixels, roi.unit)
+            found[name] = look(
+                model.model, image, layers or self.layers, settings.seed, settings.method, settings.backend
+            )
+        adopt(self.control, first.model)
+        image = self.preprocessing(first).apply(roi.pixels, roi.unit)
+        control = look(self.control, image, layers or self.layers, settings.seed, settings.method, settings.backend)
+        return found, control
+
+    def picture(self, roi: Roi) -> Any:
+        """The network's input as a picture: [h, w] or [h, w, 3] in [0, 1]."""
+        first = next(iter(self.models.values()))
+        own = self.preprocessing(first)
+        plain = Preprocessing(own.size, channels=3, window=own.window, resize=own.resize)
+        image: Tensor = plain.apply(roi.pixels, roi.unit)
+        return image.permute(1, 2, 0).numpy() if roi.pixels.ndim == 3 else image[0].numpy()
+
+    def figure(self, roi: Roi, title: str = "") -> tuple[Grid, dict[str, Any]]:
+        """The figure of one image, and the record that goes beside it."""
+        from desali.figures.comparison import Comparison, grid
+
+        start = time.perf_counter()
+        found, control = self.looks(roi)
+        settings = self.settings
+        seeds = next(iter(found.values())).views[0].maps.shape[0]
+        if seeds > 1 and len(self.models) > 1:
+            raise SeedError(
+                f"seed '{settings.seed.describe()}' gives {seeds} maps per layer: compare shows one; use visualize, or top:1"
+            )
+        comparison = Comparison(self.picture(roi), found, control, roi.pixels.ndim == 3)
+        origins = sorted({str(model.card.get("origin", "unknown")) for model in self.models.values()})
+        rule = find_method(settings.method)
+        name = settings.method if isinstance(settings.method, str) else rule.corner
+        heading = title or f"{roi.path.name}: {name} from {settings.seed.describe()}"
+        footnote = f"Models trained on: {', '.join(origins)} data. {NOTE}"
+        figure = grid(comparison, settings.scale, heading, footnote)  # type: ignore[arg-type]
+        record = {
+            "kind": "desali figure",
+            "image": self._image_record(roi),
+            "models": {name: self._model_record(model, found[name]) for name, model in self.models.items()},
+            "control": {"random_seed": settings.random_seed, "architecture": self.architecture},
+            "layers": list(self.layers),
+            "seed": settings.seed.describe(),
+            "method": {"name": name, "corner": rule.corner, "lrn": rule.lrn, "overlap": rule.overlap},
+            "scale": settings.scale,
+            "rows": comparison.numbers,
+            "note": footnote,
+            "seconds": round(time.perf_counter() - start, 3),
+        }
+        return figure, record
+
+    def _image_record(self, roi: Roi) -> dict[str, Any]:
+        first = next(iter(self.models.values()))
+        return {
+            "path": str(roi.path),
+            "sha256": roi.sha256,
+            "box": roi.box,
+            "hu_offset": roi.hu_offset,
+            "window": self.preprocessing(first).window if roi.unit == "hu" else None,
+            "unit": roi.unit,
+            "origin": roi.origin,
+        }
+
+    def _model_record(self, model: LoadedModel, look: Look) -> dict[str, Any]:
+        probabilities = None
+        if look.probabilities is not None and len(model.classes) == len(look.probabilities):
+            probabilities = dict(zip(model.classes, look.probabilities.tolist(), strict=True))
+        return {
+            "path": str(model.path),
+            "weights_sha256": model.card.get("weights_sha256"),
+            "architecture": model.card["architecture"],
+            "recipe": model.card.get("recipe"),
+            "preprocessing": self.preprocessing(model).to_dict(),
+            "softmax": probabilities,
+        }
+
+
+def save(figure: Grid, record: dict[str, Any], path: Path, command: Sequence[str], dpi: int = 150) -> Path:
+    """Write the figure and the record beside it; `command` would make both again.
+
+    Raises:
+        OutputError: the path cannot be written.
+    """
+    from desali.figures.grid import save as save_grid
+    from desali.figures.sidecar import sidecar, write_sidecar
+    from desali.models.checkpoint import versions
+
+    sidecar(path)
+    written = save_grid(figure, path, dpi)
+    write_sidecar(path, {"command": list(command), "dpi": dpi, "versions": versions(), **record})
+    return written

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pydicom
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -291,6 +291,11 @@ def test_every_file_that_pydicom_carries_is_an_image_or_one_line() -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.integers(-3, 40), st.integers(-3, 40), st.integers(-2, 40))
+@example(0, 0, 32)
+@example(0, 28, 5)
+@example(28, 0, 5)
+@example(-1, 0, 5)
+@example(0, -1, 5)
 def test_a_box_cuts_a_square_or_is_refused(lung_patch_tiff: Path, lung_patch: Array, y: int, x: int, size: int) -> None:
     if y >= 0 and x >= 0 and size >= 1 and y + size <= 32 and x + size <= 32:
         np.testing.assert_array_equal(

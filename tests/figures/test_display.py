@@ -53,8 +53,8 @@ def test_display_follows_the_published_formula() -> None:
 
 
 def test_display_falls_back_to_the_minimum_when_the_quantile_is_near_zero() -> None:
-    x = np.zeros(10_000)
-    x[0], x[1] = -3.0, 1.0
+    x = np.full(10_000, -9e-6)
+    x[0], x[1] = -3.0, 7.0
     pixels, scale = display(x)
     assert scale == -3.0
     assert pixels[0] == pytest.approx(0.01)

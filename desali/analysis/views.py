@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from desali.recording import record
+from desali.recording import Recording, record
 from desali.rules import Method
-from desali.seeds import Seed
+from desali.seeds import Points, Seed, place
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,11 +22,13 @@ class View:
         layer: the layer's name.
         activation: [C, *spatial].
         maps: reconstructions [K, C, H, W], one per seed.
+        fields: for each single-neuron seed its receptive field in the image, (top, left, height, width); else None.
     """
 
     layer: str
     activation: Tensor
     maps: Tensor
+    fields: tuple[tuple[int, ...] | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,16 @@ def look(
     """
     recording = record(model, image.unsqueeze(0), keep="activations", backend=backend)
     maps = recording.reconstruct(list(layers), seed, method)
-    views = [View(layer, recording.activation(layer)[0], maps[layer][0]) for layer in layers]
+    views = []
+    for layer in layers:
+        activation = recording.activation(layer)
+        views.append(View(layer, activation[0], maps[layer][0], _fields(recording, layer, seed, activation)))
     output = recording.output
     return Look(views, output[0].softmax(0) if output.dim() == 2 else None)
+
+
+def _fields(recording: Recording, layer: str, seed: Seed, activation: Tensor) -> tuple[tuple[int, ...] | None, ...]:
+    placed = place(seed, layer, recording.shape(layer), 1, activation, activation)
+    if not isinstance(placed, Points):
+        return (None,) * placed.shape[1]
+    return tuple(recording.receptive_field(layer, tuple(position)) for position in placed.position[0].tolist())

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from desali.analysis.sanity import rank_correlation
 from desali.analysis.views import Look, View
+from desali.figures.crop import crop_map
 from desali.figures.display import display, display_map, display_positive, scale_text, summarise_activation, to_grey
 from desali.figures.edges import edge_map
 from desali.figures.panel import Column, Grid, Panel
@@ -73,12 +74,21 @@ def _flat(map: Any, colour: bool) -> npt.NDArray[np.float64]:
     return np.abs(np.asarray(map, np.float64)).max(0) if colour else to_grey(map)
 
 
+def _cropped(map: Any, field: tuple[int, ...] | None) -> Any:
+    """A single neuron's map cut to its receptive field, unless that is about the whole image."""
+    if field is None or field[2] * field[3] > 0.5 * map.shape[-2] * map.shape[-1]:
+        return map
+    return crop_map(map, (field[0], field[1], field[2], field[3]))
+
+
 def _row(
     comparison: Comparison, views: Mapping[str, View], control: View, edges: npt.NDArray[np.float64], scale: Scale
 ) -> list[Panel | None]:
     colour = comparison.colour
     activations = {name: summarise_activation(view.activation) for name, view in views.items()}
-    common = _common_scales(activations, [*views.values(), control], colour) if scale == "row" else (None, None)
+    common: tuple[float | None, float | None] = (None, None)
+    if scale == "row":
+        common = _common_scales(activations, [*views.values(), control], colour)
     random = _flat(control.maps[0], colour)
     panels: list[Panel | None] = [Panel(comparison.image, "", "input")]
     record: dict[str, Any] = {"layer": control.layer, "models": {}}
@@ -86,18 +96,29 @@ def _row(
         pixels, top = display_positive(activations[name], common[0])
         panels.append(Panel(pixels, scale_text("max", top), "activation"))
         entries = []
-        for map in view.maps:
-            shown, a = display_map(map, colour=colour, scale=common[1])
-            plane = _flat(map, colour)
-            likeness = rank_correlation(plane, random), rank_correlation(plane, edges)
-            caption = f"{scale_text('a', a)}\n|rho| random {likeness[0]:.2f}, edges {likeness[1]:.2f}"
+        for map, field in zip(view.maps, view.fields, strict=True):
+            shown, a = display_map(_cropped(map, field), colour=colour, scale=common[1])
+            caption = scale_text("a", a)
+            entry: dict[str, Any] = {"a": a}
+            if field is None:
+                plane = _flat(map, colour)
+                likeness = rank_correlation(plane, random), rank_correlation(plane, edges)
+                caption += f"\n|rho| random {likeness[0]:.2f}, edges {likeness[1]:.2f}"
+                entry["rank_correlation"] = {"random": likeness[0], "edges": likeness[1]}
+            else:
+                caption += f"\nfield {field[2]} x {field[3]} px at {field[0]}, {field[1]}".replace("-", "\N{MINUS SIGN}")
+                entry["receptive_field"] = list(field)
             panels.append(Panel(shown, caption, "reconstruction"))
-            entries.append({"a": a, "rank_correlation": {"random": likeness[0], "edges": likeness[1]}})
+            entries.append(entry)
         record["models"][name] = {"activation_max": top, "reconstructions": entries}
-    shown, a = display_map(control.maps[0], colour=colour, scale=common[1])
-    likeness = rank_correlation(random, edges)
-    panels.append(Panel(shown, f"{scale_text('a', a)}\n|rho| edges {likeness:.2f}", "reconstruction"))
-    record["random"] = {"a": a, "rank_correlation": {"edges": likeness}}
+    shown, a = display_map(_cropped(control.maps[0], control.fields[0]), colour=colour, scale=common[1])
+    caption = scale_text("a", a)
+    record["random"] = {"a": a}
+    if control.fields[0] is None:
+        alike = rank_correlation(random, edges)
+        caption += f"\n|rho| edges {alike:.2f}"
+        record["random"]["rank_correlation"] = {"edges": alike}
+    panels.append(Panel(shown, caption, "reconstruction"))
     pixels, top = display_positive(edges)
     panels.append(Panel(pixels, scale_text("max", top), "control"))
     comparison.numbers.append(record)
@@ -111,8 +132,8 @@ def _common_scales(
     top = max(float(values.max()) for values in activations.values())
     scales = []
     for view in views:
-        for map in view.maps:
-            values = np.asarray(map, np.float64)
+        for map, region in zip(view.maps, view.fields, strict=True):
+            values = np.asarray(_cropped(map, region), np.float64)
             scales.append(display(values if colour else to_grey(values))[1])
     a = min(scales)
     return top or None, a or None

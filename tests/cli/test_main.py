@@ -1,0 +1,62 @@
+"""The entry point: help without heavy imports, unknown commands, `info`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from desali.cli.main import COMMANDS, cli
+from tests.cli.conftest import Result
+
+Run = Callable[..., Result]
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_and_registries_import_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "import desali, desali.rules, desali.seeds, desali.models.registry, desali.training.recipes\n"
+        "from desali.cli.main import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'matplotlib', 'lightning', 'pydicom', 'sklearn'} & set(sys.modules)\n"
+        "print('HEAVY', sorted(heavy))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+    assert "visualize" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_and_is_in_the_readme(desali: Run, name: str) -> None:
+    result = desali(name, "--help")
+    assert result.code == 0
+    assert len(result.out) > 150
+    command = cli.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    assert command.help
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), f"{name}: {parameter.name} has no help"
+    assert f"desali {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_an_unknown_command_suggests_the_nearest(desali: Run) -> None:
+    result = desali("visualise")
+    assert result.code == 2
+    assert "did you mean 'visualize'" in result.err
+
+
+def test_info_says_what_is_used(desali: Run) -> None:
+    facts = json.loads(desali("info", "--json").out)
+    assert facts["packages"]["torch"]
+    assert isinstance(facts["core"]["native"], bool)
+    if not facts["core"]["native"]:
+        assert facts["core"]["reason"], "without the core, info says why"
+    text = desali("info").out
+    assert "torch" in text
+    assert "native" in text

@@ -1,0 +1,142 @@
+"""`visualize` and `compare`, end to end, on real CT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import RECIPES, Result
+
+Run = Callable[..., Result]
+
+
+def _picture(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"), np.float64)
+
+
+@pytest.mark.parametrize("kind", ["lung_patch_tiff", "lung_patch_png"])
+def test_visualize_shows_a_real_patch(
+    desali: Run, runs: Path, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    roi = request.getfixturevalue(kind)
+    out = tmp_path / "figure.png"
+    result = desali("visualize", "--model", "two_stage", "--roi", roi, "--runs", runs, "-o", out)
+    assert result.code == 0, result.err
+    assert result.out.strip() == str(out)
+    pixels = _picture(out)
+    assert pixels.shape[0] > 500
+    assert pixels.std() > 10
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert [row["layer"] for row in record["rows"]] == record["layers"]
+    assert len(record["layers"]) >= 4
+    assert list(record["models"]) == ["two_stage"]
+    assert sum(record["models"]["two_stage"]["softmax"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_compare_shows_all_models_and_controls_on_a_dicom_box(
+    desali: Run, runs: Path, tmp_path: Path, dicom_slice: Path
+) -> None:
+    out = tmp_path / "compare.png"
+    result = desali("compare", "--roi", dicom_slice, "--box", "40,40,32", "--runs", runs, "-o", out, "--scale", "row")
+    assert result.code == 0, result.err
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert tuple(record["models"]) == RECIPES
+    assert record["image"]["box"] == [40, 40, 32]
+    assert record["image"]["unit"] == "hu"
+    for row in record["rows"]:
+        scales = {entry["reconstructions"][0]["a"] for entry in row["models"].values()} | {row["random"]["a"]}
+        assert len(scales) == 1, "one scale for a row"
+        for entry in row["models"].values():
+            for rho in entry["reconstructions"][0]["rank_correlation"].values():
+                assert -1 <= rho <= 1
+
+
+def test_the_record_makes_the_same_figure_again(
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tmp_path / "a.png"
+    args = ["compare", "--roi", str(lung_patch_tiff), "--runs", str(runs), "-o", str(first), "--method", "deconvnet"]
+    monkeypatch.setattr("sys.argv", ["desali", *args])
+    assert desali(*args).code == 0
+    before = first.read_bytes()
+    command = json.loads(first.with_suffix(".json").read_text())["command"]
+    first.unlink()
+    assert desali(*command[1:]).code == 0
+    assert first.read_bytes() == before
+
+
+def test_methods_and_seeds_change_the_picture(desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path) -> None:
+    pictures = []
+    for number, options in enumerate(
+        ([], ["--method", "saliency"], ["--seed", "channel:3"], ["--seed", "top:2"], ["--seed", "neuron:3,2,2"])
+    ):
+        out = tmp_path / f"{number}.png"
+        result = desali(
+            "visualize", "--model", "natural", "--roi", lung_patch_tiff, "--runs", runs, "-o", out,
+            "--layers", "features.conv2,features.conv3", *options,
+        )  # fmt: skip
+        assert result.code == 0, result.err
+        pictures.append(out.read_bytes())
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_logit_seed_on_the_classifier(desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path) -> None:
+    out = tmp_path / "logit.png"
+    result = desali(
+        "compare", "--roi", lung_patch_tiff, "--runs", runs, "-o", out, "--layers", "classifier.fc8", "--seed", "logit:2"
+    )
+    assert result.code == 0, result.err
+
+
+BAD: list[tuple[list[str], str]] = [
+    (["--model", "two_stge"], "did you mean 'two_stage'"),
+    (["--method", "desalinett"], "did you mean 'desalinet'"),
+    (["--layers", "features.conv9"], "did you mean 'features.conv"),
+    (["--seed", "neurn:1,2,3"], "did you mean 'neuron'"),
+    (["--seed", "neuron:1,x"], "whole numbers"),
+    (["--seed", "neuron:9999,1,1"], "outside layer"),
+    (["--seed", "neuron:1"], "coordinates"),
+    (["--box", "0,0,999"], "--box"),
+    (["--box", "1,2"], "y,x,size".upper()),
+    (["--window", "1,-5"], "--window"),
+    (["--roi", "nowhere.png"], "nowhere.png"),
+    (["--backend", "nativ"], "did you mean 'native'"),
+    (["-o", "/proc/nothing/figure.png"], "/proc/nothing/figure.png"),
+    (["-o", "figure.json"], "figure.json"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_bad_input_is_one_line_and_exit_code_2(
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path, options: list[str], expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    base = {"--model": "two_stage", "--roi": str(lung_patch_tiff), "--runs": str(runs), "-o": "figure.png"}
+    base.update(zip(options[::2], options[1::2], strict=True))
+    result = desali("visualize", *(part for pair in base.items() for part in pair))
+    assert result.code == 2
+    assert expected in result.err
+    assert len(result.err.strip().splitlines()) == 1
+    assert list(work.iterdir()) == [], "nothing half-written"
+
+
+def test_without_a_trained_model_the_message_names_the_command(desali: Run, tmp_path: Path, lung_patch_tiff: Path) -> None:
+    result = desali("visualize", "--model", "two_stage", "--roi", lung_patch_tiff, "--runs", tmp_path / "none")
+    assert result.code == 2
+    assert "desali train two_stage" in result.err
+
+
+def test_a_foreign_weights_file_is_refused(desali: Run, tmp_path: Path, lung_patch_tiff: Path) -> None:
+    weights = tmp_path / "other.safetensors"
+    weights.write_bytes(b"not weights at all")
+    result = desali("compare", "--roi", lung_patch_tiff, "--models", weights)
+    assert result.code == 2
+    assert "other.safetensors" in result.err

@@ -1,0 +1,47 @@
+"""Architectures and checkpoints; torch is imported when a name is first used (PEP 562)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from desali.models.caffenet import CaffeNet, CaffeNetSmall, Geometry
+    from desali.models.checkpoint import LoadedModel, find, load, save
+    from desali.models.registry import ARCHITECTURES, Architecture, architecture
+
+_HOME = {
+    "CaffeNet": "caffenet",
+    "CaffeNetSmall": "caffenet",
+    "Geometry": "caffenet",
+    "LoadedModel": "checkpoint",
+    "find": "checkpoint",
+    "load": "checkpoint",
+    "save": "checkpoint",
+    "ARCHITECTURES": "registry",
+    "Architecture": "registry",
+    "architecture": "registry",
+}
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "CaffeNet",
+    "CaffeNetSmall",
+    "Geometry",
+    "LoadedModel",
+    "architecture",
+    "find",
+    "load",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"desali.models.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'desali.models' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,229 @@
+"""Trained weights on disk: a safetensors file and beside it a JSON card that says what the weights are."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desali.errors import WeightsError
+from desali.files import write_bytes, write_json
+from desali.models.registry import ARCHITECTURES, architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from desali.data.preprocess import Preprocessing
+
+RUNS = Path("runs")
+WEIGHTS_NAME = "model.safetensors"
+SUFFIXES = (".safetensors", ".pt", ".pth")
+MAKE_ONE = "`desali train two_stage` makes one"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in eval mode and its card.
+
+    Attributes:
+        model: the network, float32, on the CPU, in eval mode.
+        card: the side file's content: "architecture", "in_channels", "classes", "preprocessing" and, for trained
+            recipes, "recipe", "stage", "parent", "data", "seed", "versions", "metrics", "origin", ...
+        path: the weights file.
+    """
+
+    model: nn.Module
+    card: dict[str, Any]
+    path: Path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return tuple(self.card["classes"])
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become this model's input."""
+        from desali.data.preprocess import Preprocessing
+
+        return Preprocessing.from_dict(self.card["preprocessing"])
+
+
+def side_file(path: Path) -> Path:
+    """The card that belongs to the weights at `path`: the same name with the suffix .json."""
+    return path.with_suffix(".json")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the weights: desali, torch, python and lightning ("missing" where not installed)."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    def of(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "missing"
+
+    return {name: of(name) for name in ("desali", "torch", "lightning")} | {"python": platform.python_version()}
+
+
+def save(model: nn.Module, path: Path, card: dict[str, Any]) -> Path:
+    """Write `model`'s weights to `path` (.safetensors) and `card` beside it (.json).
+
+    Each file appears whole or not at all. The card must name a known "architecture", "classes" and "preprocessing";
+    "in_channels", "weights_sha256" and "versions" are added. The card is written last, so weights with a matching card
+    are complete.
+
+    Raises:
+        WeightsError: the card lacks an entry, names an unknown architecture, or `path` does not end in .safetensors.
+        OutputError: the files cannot be written.
+    """
+    from safetensors.torch import save as to_bytes
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path}: weights are saved as .safetensors, choose that suffix")
+    _check_card(card, path)
+    entry = architecture(card["architecture"])
+    data = to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
+    write_bytes(path, data)
+    added = {"weights_sha256": sha256(data).hexdigest(), "versions": versions()}
+    write_json(side_file(path), {"in_channels": entry.in_channels, **card, **added})
+    return path
+
+
+def load(path: str | Path) -> LoadedModel:
+    """The model whose weights lie at `path` (.safetensors, or a .pt/.pth state dict), with the card beside it.
+
+    Nothing is unpickled but tensors and primitives (`weights_only=True`). torch's random state is left as it is.
+
+    Raises:
+        WeightsError: the file is missing, truncated, foreign or of other shapes, or its card is missing or broken.
+    """
+    import torch
+
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(f"{path}: not a weights file, expected a name ending in {', '.join(SUFFIXES)}")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such weights file; {MAKE_ONE}") from None
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
+    state = _read_state(path, data)
+    card = read_card(path)
+    if card.get("weights_sha256", digest := sha256(data).hexdigest()) != digest:
+        raise WeightsError(
+            f"{path}: is not the file that {side_file(path).name} describes (SHA-256 differs); {MAKE_ONE}"
+        )
+    entry = architecture(card["architecture"])
+    with torch.device("meta"):
+        model = entry.build(len(card["classes"]), int(card.get("in_channels", entry.in_channels)))
+    _check_state(path, state, model.state_dict(), card["architecture"])
+    model.load_state_dict(state, assign=True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return LoadedModel(model.eval(), card, path)
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card beside the weights at `path`.
+
+    Raises:
+        WeightsError: it is missing, not JSON, or lacks an entry.
+    """
+    side = side_file(path)
+    try:
+        card = json.loads(side.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{side}: the side file that describes {path.name} is missing; copy it beside the weights"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{side}: the side file of {path.name} is broken ({reason}); {MAKE_ONE}") from error
+    _check_card(card, side)
+    return dict(card)
+
+
+def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
+    """The weights file of a trained recipe under `runs`, or of a path to weights or to a folder that holds them.
+
+    Raises:
+        WeightsError: nothing is there; the message names the command that makes it.
+    """
+    path = Path(name_or_path)
+    trained = Path(runs) / path / WEIGHTS_NAME
+    if path.suffix in SUFFIXES:
+        if path.is_file():
+            return path
+        raise WeightsError(f"{path}: no such weights file; {MAKE_ONE}")
+    for candidate in (path / WEIGHTS_NAME, trained):
+        if candidate.is_file():
+            return candidate
+    if path.exists() and not path.is_dir():
+        raise WeightsError(f"{path}: not a weights file, expected a name ending in {', '.join(SUFFIXES)}")
+    known = sorted(folder.parent.name for folder in Path(runs).glob(f"*/{WEIGHTS_NAME}"))
+    near = difflib.get_close_matches(str(name_or_path), known, n=1, cutoff=0.4)
+    there = f"trained there: {', '.join(known)}" if known else "nothing is trained there"
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise WeightsError(f"{name_or_path}: no such model under {runs} ({there}); {hint}{MAKE_ONE}")
+
+
+def _read_state(path: Path, data: bytes) -> dict[str, Tensor]:
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load as from_bytes
+
+    try:
+        if path.suffix == ".safetensors":
+            state = from_bytes(data)
+        else:
+            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise WeightsError(
+            f"{path}: not a plain state dict (it would run code, or is damaged); save model.state_dict() instead"
+        ) from None
+    except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{path}: unreadable or truncated ({reason}); fetch it again, or {MAKE_ONE}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: expected a state dict of tensors, got {type(state).__name__}")
+    return {str(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def _check_state(path: Path, state: dict[str, Tensor], expected: dict[str, Tensor], name: str) -> None:
+    unknown, missing = sorted(set(state) - set(expected)), sorted(set(expected) - set(state))
+    if unknown or missing:
+        what = f"unknown {unknown[0]!r}" if unknown else f"without {missing[0]!r}"
+        count = len(unknown) + len(missing)
+        raise WeightsError(
+            f"{path}: not weights of {name} ({what}; {count} of {len(expected)} names differ); "
+            f"give the weights that belong to {side_file(path).name}"
+        )
+    for key, tensor in expected.items():
+        if state[key].shape != tensor.shape:
+            raise WeightsError(
+                f"{path}: {key} must have shape {list(tensor.shape)} in {name}, got {list(state[key].shape)}; "
+                f"check architecture and classes in {side_file(path).name}"
+            )
+
+
+def _check_card(card: object, path: Path) -> None:
+    if not isinstance(card, dict):
+        raise WeightsError(f"{path}: expected a JSON object with architecture, classes and preprocessing")
+    for key, kind in (("architecture", str), ("classes", list | tuple), ("preprocessing", dict)):
+        if not isinstance(card.get(key), kind) or not card[key]:
+            raise WeightsError(f"{path}: the card lacks a valid {key!r} entry; {MAKE_ONE}")
+    if card["architecture"] not in ARCHITECTURES:
+        raise WeightsError(
+            f"{path}: unknown architecture {card['architecture']!r} in the card; known are {', '.join(ARCHITECTURES)}"
+        )

@@ -1,0 +1,96 @@
+"""What happens at the end of an epoch: keep the state, decide whether to stop; and a progress bar."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from tqdm import tqdm
+
+from desali.errors import DesaliError
+from desali.training.module import StageModule
+from desali.training.state import TrainingState, snapshot, write_state
+
+
+class Keeper(lightning.Callback):
+    """Restores a state at the start, writes it after every epoch, and stops a stage that no longer improves."""
+
+    def __init__(self, state: TrainingState, path: Path) -> None:
+        self.state, self.path = state, path
+        self._started = 0.0
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if self.state.epoch:
+            trainer.optimizers[0].load_state_dict(self.state.optimizer)
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        assert isinstance(module, StageModule)
+        state, row, stage = self.state, module.finish_epoch(), module.stage
+        weights = snapshot(module.model.state_dict())
+        finite = all(bool(torch.isfinite(tensor).all()) for tensor in weights.values() if tensor.is_floating_point())
+        if not (finite and all(map(math.isfinite, row.values()))):
+            raise DesaliError(
+                f"stage {module.title}: weights or loss became NaN or Inf in epoch {module.epoch}; the state after "
+                f"epoch {module.epoch - 1} is kept, lower the learning rate (now {stage.learning_rate:g})"
+            )
+        now = time.perf_counter()
+        state.seconds += now - self._started
+        self._started = now
+        state.epoch, state.model = module.epoch, weights
+        state.optimizer = trainer.optimizers[0].state_dict()
+        state.history = [*state.history, dict(row)]
+        score = _score(row, stage.criterion)
+        if score < state.best_score or module.held_part is None:
+            state.best_epoch, state.best_score, state.best = module.epoch, score, weights
+        write_state(state, self.path)
+        if self.exhausted(stage.patience, module.held_part is not None):
+            trainer.should_stop = True
+
+    def exhausted(self, patience: int, watched: bool) -> bool:
+        """Whether `patience` epochs went by without a better one."""
+        return watched and self.state.epoch - self.state.best_epoch >= patience
+
+
+class ProgressBar(lightning.Callback):
+    """One tqdm bar a stage, on stderr: steps done of the most that can come, time left, loss, best epoch so far."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self._bar: Any = None
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        assert isinstance(module, StageModule)
+        steps = -(-len(module.training_part[1]) // module.stage.batch_size)
+        self._bar = tqdm(
+            desc=f"stage {module.title}",
+            total=steps * module.stage.epochs,
+            initial=steps * module.first_epoch,
+            unit="step",
+            leave=False,
+            bar_format="{desc} |{bar:20}| {percentage:3.0f} %, at most {remaining} left{postfix}",
+        )
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
+        self._bar.update()
+        if step % 10 == 0:
+            self._bar.set_postfix_str(
+                f"epoch {module.epoch}, loss {float(outputs['loss']):.3f}, best epoch {self.keeper.state.best_epoch}",
+                refresh=False,
+            )
+
+    def teardown(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _score(row: dict[str, float], criterion: str) -> float:
+    """Lower is better; without held-out groups every epoch scores alike and the last is kept."""
+    if "held_out_loss" not in row:
+        return float("inf")
+    return row["held_out_loss"] if criterion == "loss" else -row["held_out_balanced_accuracy"]

@@ -1,0 +1,143 @@
+"""The four paths of transfer learning, as data: a recipe is a chain of stages, each on one domain of images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from desali.errors import DesaliError, UnknownNameError
+
+Domain = Literal["natural", "texture", "target"]
+Mode = Literal["fine_tuning", "feature_extraction"]
+
+DOMAINS: tuple[Domain, ...] = ("natural", "texture", "target")
+MODES: tuple[Mode, ...] = ("fine_tuning", "feature_extraction")
+OPTIMIZERS = ("adamw", "sgd")
+KEY_FORMAT = 1
+"""Raise it when a change of the training code changes the weights that the same configuration gives."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run on one domain. None of the defaults is published for the source paper; all are options here.
+
+    Attributes:
+        domain: which images: "natural", "texture" or "target".
+        epochs: most epochs to train; one epoch draws as many images as the training part holds.
+        optimizer: "adamw" (converges in few epochs) or "sgd" (the published training: momentum 0.9, rate 0.005).
+        learning_rate: at the first epoch.
+        momentum: of SGD; the first beta of AdamW.
+        weight_decay: of all trained parameters; decoupled in AdamW, an L2 penalty in SGD.
+        clip: largest Euclidean norm of the gradient; a longer one is scaled down to it.
+        schedule: "cosine" lets the rate fall to 0 over `epochs`, "constant" keeps it.
+        batch_size: images a step.
+        balance: draw every class with equal probability (with replacement); else a random permutation.
+        augmentation: "none", "mirror" (left-right) or "dihedral" (flips and right-angle rotations, all eight alike).
+        mode: after a transfer, train everything ("fine_tuning") or only the classifier ("feature_extraction").
+        validation: share of the images held out, by whole groups, for early stopping; 0 trains all epochs.
+        criterion: what early stopping watches on the held-out groups: class-balanced "loss" or "balanced_accuracy".
+        patience: epochs without improvement after which the stage stops; the best epoch's weights are kept.
+    """
+
+    domain: Domain
+    epochs: int = 12
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-2
+    clip: float = 1.0
+    schedule: Literal["cosine", "constant"] = "cosine"
+    batch_size: int = 64
+    balance: bool = True
+    augmentation: Literal["none", "mirror", "dihedral"] = "dihedral"
+    mode: Mode = "fine_tuning"
+    validation: float = 0.2
+    criterion: Literal["loss", "balanced_accuracy"] = "loss"
+    patience: int = 4
+
+    def __post_init__(self) -> None:
+        for name, choices in (("domain", DOMAINS), ("mode", MODES), ("optimizer", OPTIMIZERS)):
+            if getattr(self, name) not in choices:
+                raise UnknownNameError(name, str(getattr(self, name)), choices)
+        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
+            if getattr(self, name) < low:
+                raise DesaliError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise DesaliError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0 <= self.validation < 1:
+            raise DesaliError(f"validation must lie in [0, 1), got {self.validation}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named chain of stages; each stage starts from the feature layers of the one before.
+
+    Attributes:
+        name: its name on the command line and under `runs`.
+        title: what it is called in tables.
+        stages: first to last; the last is on the target.
+    """
+
+    name: str
+    title: str
+    stages: tuple[Stage, ...]
+
+    def with_options(self, mode: Mode | None = None, **options: Any) -> Recipe:
+        """The recipe with fields of `Stage` set in every stage.
+
+        `mode` goes to the last stage alone and only where one went before: pretraining always trains everything, and a
+        network without a parent has no features to extract.
+        """
+        stages = [replace(stage, **options) for stage in self.stages]
+        if mode is not None and len(stages) > 1:
+            stages[-1] = replace(stages[-1], mode=mode)
+        return replace(self, stages=tuple(stages))
+
+
+_NATURAL = Stage("natural", augmentation="mirror")
+_TEXTURE = Stage("texture")
+_TARGET = Stage("target")
+
+RECIPES: dict[str, Recipe] = {
+    entry.name: entry
+    for entry in (
+        Recipe("scratch", "no transfer", (_TARGET,)),
+        Recipe("texture", "one stage, texture", (_TEXTURE, _TARGET)),
+        Recipe("natural", "one stage, natural images", (_NATURAL, _TARGET)),
+        Recipe("two_stage", "two stages, natural images then texture", (_NATURAL, _TEXTURE, _TARGET)),
+    )
+}
+"""The recipes of Suzuki et al. (arXiv 1810.06282)."""
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UnknownNameError: there is none; the message suggests the nearest.
+    """
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, RECIPES)
+    return RECIPES[name]
+
+
+def stage_key(
+    stage: Stage, *, architecture: str, preprocessing: dict[str, Any], data: str, seed: int, parent: str | None
+) -> str:
+    """Sixteen hexadecimal digits that name everything a stage's weights depend on.
+
+    `data` is the image set's fingerprint, `parent` the key of the stage before. Two recipes that need the same stage
+    get the same key, so it is trained once.
+    """
+    parts = {
+        "format": KEY_FORMAT,
+        "stage": asdict(stage),
+        "architecture": architecture,
+        "preprocessing": preprocessing,
+        "data": data,
+        "seed": seed,
+        "parent": parent,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -46,3 +46,10 @@ def chain(dtype: torch.dtype = torch.float32, seed: int = 0, inplace: bool = Fal
 def images(n: int = 2, dtype: torch.dtype = torch.float32, seed: int = 1) -> Tensor:
     """Random images for a `Chain`."""
     return torch.randn(n, 3, *SIZE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def difference(got: Tensor, expected: Tensor) -> float:
+    """max |difference| / max |reference|; shapes must agree."""
+    assert got.shape == expected.shape, f"shapes {list(got.shape)} and {list(expected.shape)}"
+    scale = expected.abs().max().item()
+    return (got - expected).abs().max().item() / (scale or 1.0)

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Hashable, Sequence
 
+import torch
 from torch import Tensor
 
-from desali.ops import checks, reference
+from desali.ops import checks, native, reference
+from desali.ops.backend import core, use_native
 
 
 class WeightCache:
-    """Packed copies of weights, kept as long as the weight they were made from is unchanged."""
+    """Packed copies of weights. An entry lives as long as its weight, and is renewed when the weight has changed."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[int, Hashable], tuple[weakref.ref[Tensor], tuple[int, int], Tensor]] = {}
+
+    def get(self, weight: Tensor, key: Hashable, pack: Callable[[], Tensor]) -> Tensor:
+        """The packed form `key` of `weight`, made by `pack` if it is not there or no longer true."""
+        slot = (id(weight), key)
+        state = (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+        entry = self._entries.get(slot)
+        if entry is not None and entry[0]() is weight and entry[1] == state:
+            return entry[2]
+        packed = pack()
+        entries = self._entries
+        entries[slot] = (weakref.ref(weight, lambda _: entries.pop(slot, None)), state, packed)
+        return packed
+
+    def clear(self) -> None:
+        """Forget every packed weight."""
+        self._entries.clear()
+
+
+SHARED_CACHE = WeightCache()
 
 
 def conv_transpose(
@@ -46,7 +71,7 @@ def conv_transpose(
             spread: origin * stride - padding, size (s - 1) * stride + (kernel - 1) * dilation + 1.
         relu: mask [N, *S, ceil(I/8)] of the ReLU whose output the convolution read, or None.
         relu_mask, relu_backward: as in `inverse_relu`.
-        weight_cache: keeps the packed weight between calls.
+        weight_cache: keeps the packed weight between calls; None: one cache that all calls share.
 
     Returns:
         [N, K, I, *map_size] or [N, K, I, *out_size]; channels-last in memory on the native path.
@@ -74,7 +99,73 @@ def conv_transpose(
     if relu is not None and relu_mask:
         checks.mask_of("relu", relu, n, map_size, channels, signal)
     checks.addressable("the result", (n, k, channels, *(map_size if size is None else size)), 8)
+    if use_native("conv_transpose", backend, native.reason_against("conv_transpose", signal, dims)):
+        return _conv_transpose(
+            signal, weight, map_size, stride, padding, dilation, groups,
+            origin, window, size, relu if relu_mask else None, relu is not None and relu_backward,
+            SHARED_CACHE if weight_cache is None else weight_cache,
+        )  # fmt: skip
     return reference.conv_transpose(
         signal, weight, map_size, stride, padding, dilation, groups,
         origin, window, size, relu, relu_mask, relu_backward,
     )  # fmt: skip
+
+
+def _conv_transpose(
+    signal: Tensor,
+    weight: Tensor,
+    map_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    origin: Tensor | None,
+    out_origin: Tensor | None,
+    out_size: tuple[int, ...] | None,
+    mask: Tensor | None,
+    backward: bool,
+    cache: WeightCache,
+) -> Tensor:
+    dims = len(map_size)
+    n, k, o = signal.shape[:3]
+    i = weight.shape[1] * groups
+    region = tuple(signal.shape[3:])
+    size = map_size if out_size is None else out_size
+    out = torch.empty((n, k, *size, i), dtype=signal.dtype, device=signal.device)
+    if signal.numel() == 0 or weight.numel() == 0 or out.numel() == 0:
+        return out.zero_().movedim(-1, 2)
+    module, _ = core()
+    assert module is not None
+    turned = native.channels_last(signal)
+    code = native.DTYPE_CODES[signal.dtype]
+    kernel = tuple(weight.shape[2:])
+    axes = native.planar_axes(kernel, stride, padding, dilation)
+    pixels = turned.numel() // o
+    counts = torch.empty(pixels, dtype=torch.int32)
+    found = module.count_nonzeros(code, turned.data_ptr(), counts.data_ptr(), pixels, o)
+    dense = prefers_dense(found / turned.numel(), o, i, axes, groups)
+
+    def pack() -> Tensor:
+        contiguous = weight.detach().contiguous()
+        shape = (o, i, groups, axes[0], axes[1], axes[4], axes[5], axes[7])
+        packed = torch.empty(module.pack_weight(code, dense, 0, 0, *shape), dtype=weight.dtype)
+        module.pack_weight(code, dense, contiguous.data_ptr(), packed.data_ptr(), *shape)
+        return packed
+
+    packed = cache.get(weight, (dense, groups, axes[1], axes[5], axes[7]), pack)
+    if mask is not None and not mask.is_contiguous():
+        mask = mask.contiguous()
+    origin, out_origin = native.origins(origin, dims), native.origins(out_origin, dims)
+    module.conv_transpose(
+        *native.place(signal), code, dense, turned.data_ptr(), packed.data_ptr(), counts.data_ptr(), out.data_ptr(),
+        native.address(mask), backward, native.address(origin), native.address(out_origin),
+        n, k, o, i, *native.planar(region), *native.planar(size), *native.planar(map_size), groups, *axes,
+    )  # fmt: skip
+    return out.movedim(-1, 2)
+
+
+def prefers_dense(density: float, o: int, i: int, axes: tuple[int, ...], groups: int) -> bool:
+    """Whether the dense kernel is faster than the walk over the non-zeros."""
+    if groups != 1 or axes[3] != 1 or axes[7] != 1:
+        return False
+    return density > 0.4

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from desali.ops import checks, reference
+from desali.ops import checks, native, reference
+from desali.ops.backend import core, use_native
+from desali.ops.packing import switch_dtype
 
 
 def pooled_size(
@@ -72,7 +76,37 @@ def max_pool_with_switches(
     padding = checks.integers("padding", padding, dims, 0)
     dilation = checks.integers("dilation", dilation, dims, 1)
     for d in range(dims):
-        if padding[d] > ((kernel[d] - 1) * dilation[d] + 1) // 2:
-            raise ValueError(f"padding must be at most half of the dilated kernel {list(kernel)}, got {list(padding)}")
-    pooled_size(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+        if padding[d] > kernel[d] // 2:
+            raise ValueError(f"padding must be at most half of the kernel {list(kernel)}, got {list(padding)}")
+    pooled = pooled_size(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    if use_native("max_pool_with_switches", backend, native.reason_against("max_pool_with_switches", x, dims)):
+        return _max_pool_with_switches(x, pooled, kernel, stride, padding, dilation, after_relu)
     return reference.max_pool_with_switches(x, kernel, stride, padding, dilation, ceil_mode, after_relu)
+
+
+def _max_pool_with_switches(
+    x: Tensor,
+    pooled: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    after_relu: bool,
+) -> tuple[Tensor, Tensor]:
+    n, c = x.shape[:2]
+    size = tuple(x.shape[2:])
+    channels_last = False
+    if not x.is_contiguous():
+        turned = x.movedim(1, -1)
+        channels_last = turned.is_contiguous()
+        x = turned if channels_last else x.contiguous()
+    y = torch.empty((n, *pooled, c) if channels_last else (n, c, *pooled), dtype=x.dtype, device=x.device)
+    switches = torch.empty((n, *pooled, c), dtype=switch_dtype(math.prod(kernel)), device=x.device)
+    module, _ = core()
+    assert module is not None
+    module.max_pool(
+        *native.place(x), native.DTYPE_CODES[x.dtype], x.data_ptr(), y.data_ptr(), switches.data_ptr(),
+        switches.element_size(), channels_last, after_relu, n, c, *native.planar(size), *native.planar(pooled),
+        *native.planar_axes(kernel, stride, padding, dilation),
+    )  # fmt: skip
+    return (y.movedim(-1, 1) if channels_last else y), switches

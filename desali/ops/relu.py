@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor
 
-from desali.ops import checks, reference
+from desali.ops import checks, native, reference
+from desali.ops.backend import core, use_native
 
 
 def relu_with_mask(
@@ -29,7 +33,28 @@ def relu_with_mask(
     """
     checks.floating("x", x)
     checks.rank("x", x, "N, C, *S", 2, 5)
+    if use_native("relu_with_mask", backend, native.reason_against("relu_with_mask", x, x.dim() - 2)):
+        return _relu_with_mask(x, upper)
     return reference.relu_with_mask(x, upper)
+
+
+def _relu_with_mask(x: Tensor, upper: float | None) -> tuple[Tensor, Tensor]:
+    channels_last = False
+    if not x.is_contiguous():
+        turned = x.movedim(1, -1)
+        channels_last = turned.is_contiguous()
+        x = turned if channels_last else x.contiguous()
+    y = torch.empty_like(x)
+    n, c = x.shape[0], x.shape[-1 if channels_last else 1]
+    size = x.shape[1:-1] if channels_last else x.shape[2:]
+    mask = torch.empty((n, *size, (c + 7) // 8), dtype=torch.uint8, device=x.device)
+    module, _ = core()
+    assert module is not None
+    module.relu_with_mask(
+        *native.place(x), native.DTYPE_CODES[x.dtype], x.data_ptr(), y.data_ptr(), mask.data_ptr(),
+        channels_last, math.nan if upper is None else upper, n, c, math.prod(size),
+    )  # fmt: skip
+    return (y.movedim(-1, 1) if channels_last else y), mask
 
 
 def inverse_relu(
@@ -75,5 +100,53 @@ def inverse_relu(
     if out is not None:
         checks.same_kind("out", out, "signal", signal)
         checks.shape("out", out, signal.shape)
+    reason = native.reason_against("inverse_relu", signal, dims)
+    if reason is None and origin is not None and dims == 3:
+        reason = "the core takes origins of up to 2 spatial dimensions, got 3"
+    if use_native("inverse_relu", backend, reason):
+        return _inverse_relu(signal, mask if relu_mask else None, map_size, relu_backward, origin, out)
     result = reference.inverse_relu(signal, mask, map_size, relu_mask, relu_backward, origin)
     return result if out is None else out.copy_(result)
+
+
+def _inverse_relu(
+    signal: Tensor,
+    mask: Tensor | None,
+    map_size: tuple[int, ...],
+    relu_backward: bool,
+    origin: Tensor | None,
+    out: Tensor | None,
+) -> Tensor:
+    dims = len(map_size)
+    n, k, c = signal.shape[:3]
+    size = tuple(signal.shape[3:])
+    strides = signal.stride()
+    if dims == 2:
+        stride_y, stride_x = strides[3:]
+    elif dims == 1:
+        stride_y, stride_x = strides[3], 0
+    else:
+        if dims == 3 and not signal.is_contiguous():
+            signal = native.channels_last(signal).movedim(-1, 2)
+            strides = signal.stride()
+        stride_y, stride_x = 0, strides[-1] if dims else 0
+    target = None
+    if out is not None:
+        target = out.movedim(2, -1)
+        overlapping = out.data_ptr() == signal.data_ptr() and out.stride() != signal.stride()
+        if not target.is_contiguous() or overlapping:
+            target = None
+    written = torch.empty((n, k, *size, c), dtype=signal.dtype, device=signal.device) if target is None else target
+    if mask is not None and not mask.is_contiguous():
+        mask = mask.contiguous()
+    origin = native.origins(origin, dims)
+    module, _ = core()
+    assert module is not None
+    module.inverse_relu(
+        *native.place(signal), native.DTYPE_CODES[signal.dtype], signal.data_ptr(),
+        strides[0], strides[1], strides[2], stride_y, stride_x, written.data_ptr(), native.address(mask), relu_backward,
+        native.address(origin), n, k, c, *native.planar(size), *native.planar(map_size),
+    )  # fmt: skip
+    if out is None:
+        return written.movedim(-1, 2)
+    return out if target is not None else out.copy_(written.movedim(-1, 2))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from desali.ops import checks, reference
+from desali.ops import checks, native, reference
+from desali.ops.backend import core, use_native
 from desali.ops.packing import switch_dtype
 
 OVERLAPS = ("sum", "overwrite")
@@ -86,7 +88,50 @@ def max_unpool(
     elif relu is not None and relu_mask:
         checks.mask_of("relu", relu, n, map_size, channels, signal)
     checks.addressable("the result", (n, k, channels, *(map_size if size is None else size)), 8)
+    if use_native("max_unpool", backend, native.reason_against("max_unpool", signal, dims)):
+        return _max_unpool(
+            signal, switches, map_size, kernel, stride, padding, dilation, use_switches, overlap,
+            origin, window, size, relu, relu_mask, relu_backward,
+        )  # fmt: skip
     return reference.max_unpool(
         signal, switches, map_size, kernel, stride, padding, dilation, use_switches, overlap,
         origin, window, size, relu, relu_mask, relu_backward,
     )  # fmt: skip
+
+
+def _max_unpool(
+    signal: Tensor,
+    switches: Tensor,
+    map_size: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    use_switches: bool,
+    overlap: str,
+    origin: Tensor | None,
+    out_origin: Tensor | None,
+    out_size: tuple[int, ...] | None,
+    relu: Tensor | str | None,
+    relu_mask: bool,
+    relu_backward: bool,
+) -> Tensor:
+    dims = len(map_size)
+    n, k, c = signal.shape[:3]
+    size = map_size if out_size is None else out_size
+    turned = native.channels_last(signal)
+    if not switches.is_contiguous():
+        switches = switches.contiguous()
+    out = torch.empty((n, k, *size, c), dtype=signal.dtype, device=signal.device)
+    mask = relu.contiguous() if isinstance(relu, Tensor) and relu_mask else None
+    origin, out_origin = native.origins(origin, dims), native.origins(out_origin, dims)
+    module, _ = core()
+    assert module is not None
+    module.max_unpool(
+        *native.place(signal), native.DTYPE_CODES[signal.dtype], turned.data_ptr(), switches.data_ptr(), out.data_ptr(),
+        switches.element_size(), use_switches, overlap == "overwrite", isinstance(relu, str) and relu_mask,
+        native.address(mask), relu is not None and relu_backward, native.address(origin), native.address(out_origin),
+        n, k, c, *native.planar(tuple(signal.shape[3:])), *native.planar(tuple(switches.shape[1:-1])),
+        *native.planar(size), *native.planar(map_size), *native.planar_axes(kernel, stride, padding, dilation),
+    )  # fmt: skip
+    return out.movedim(-1, 2)

@@ -1,0 +1,52 @@
+// How the weights of a transposed convolution are laid out for the two kernels.
+#include <cstring>
+
+#include "conv_transpose.hpp"
+
+namespace desali {
+
+static int64_t itemsize(const ConvArguments& a) {
+    return a.dtype == DType::f64 ? 8 : 4;
+}
+
+int64_t packed_size(const ConvArguments& a, bool dense) {
+    if (dense) {
+        DenseLayout layout = DenseLayout::of(a.i, a.y_axis, a.x_axis, itemsize(a));
+        return layout.taps_y * layout.taps_x * a.o * layout.columns;
+    }
+    SparseLayout layout = SparseLayout::of(a.i, a.groups, a.x_axis, itemsize(a));
+    return a.o * a.y_axis.kernel * layout.segments * layout.length;
+}
+
+template <class T>
+static void pack(const ConvArguments& a, bool dense, const T* weight, T* packed) {
+    std::memset(packed, 0, (size_t)packed_size(a, dense) * sizeof(T));
+    int64_t kh = a.y_axis.kernel, kw = a.x_axis.kernel, per_group = a.i / a.groups;
+    SparseLayout sparse = SparseLayout::of(a.i, a.groups, a.x_axis, sizeof(T));
+    DenseLayout block = DenseLayout::of(a.i, a.y_axis, a.x_axis, sizeof(T));
+    for (int64_t o = 0; o < a.o; ++o)
+        for (int64_t i = 0; i < per_group; ++i)
+            for (int64_t y = 0; y < kh; ++y)
+                for (int64_t x = 0; x < kw; ++x) {
+                    int64_t at;
+                    if (dense) {
+                        int64_t tap = y / a.y_axis.stride * block.taps_x + x / a.x_axis.stride;
+                        int64_t phase = y % a.y_axis.stride * a.x_axis.stride + x % a.x_axis.stride;
+                        at = (tap * a.o + o) * block.columns + phase * a.i + i;
+                    } else {
+                        int64_t segment = sparse.segments == 1 ? 0 : x;
+                        int64_t within = sparse.segments == 1 ? x * per_group + i : i;
+                        at = ((o * kh + y) * sparse.segments + segment) * sparse.length + within;
+                    }
+                    packed[at] = weight[((o * per_group + i) * kh + y) * kw + x];
+                }
+}
+
+void pack_weight(const ConvArguments& a, bool dense, const void* weight, void* packed) {
+    if (a.dtype == DType::f32)
+        pack(a, dense, static_cast<const float*>(weight), static_cast<float*>(packed));
+    else
+        pack(a, dense, static_cast<const double*>(weight), static_cast<double*>(packed));
+}
+
+}  // namespace desali

@@ -1,0 +1,66 @@
+// Transposed convolution of channels-last signals, closed by the inverse ReLU of the layer below. Two ways:
+// sparse walks the non-zeros of the signal; dense multiplies blocks of pixels, one product for each phase of the
+// stride.
+#pragma once
+
+#include "cpu.hpp"
+#include "geometry.hpp"
+
+namespace desali {
+
+struct ConvArguments {
+    DType dtype;
+    const void* signal;  // [N, K, h, w, O] contiguous
+    const void* packed;  // the weight as pack_sparse or pack_dense lays it out
+    void* out;           // [N, K, out_h, out_w, I] contiguous
+    InverseRelu relu;
+    Origins origin, out_origin;
+    int64_t n, k, o, i, h, w, out_h, out_w, map_h, map_w, groups;
+    Axis y_axis, x_axis;
+    const int32_t* counts;  // sparse: non-zeros of each pixel, [N, K, h, w]
+};
+
+struct CountArguments {
+    DType dtype;
+    const void* signal;  // [pixels, channels] contiguous
+    int32_t* counts;     // [pixels]
+    int64_t pixels, channels;
+};
+
+// Sparse layout: [O, kh, segments, length] with rows of I / groups weights that land on neighbouring elements; with
+// one group and no dilation in x, the whole kernel row (kw * I) is one segment. Lengths are padded to 64 bytes.
+struct SparseLayout {
+    int64_t segments, used, length, step;  // step: distance of two segments' targets in elements
+
+    static DESALI_HOST_DEVICE SparseLayout of(int64_t channels, int64_t groups, const Axis& x_axis, int64_t itemsize) {
+        bool whole = groups == 1 && x_axis.dilation == 1;
+        int64_t per_group = channels / groups, pad = 64 / itemsize;
+        int64_t used = whole ? x_axis.kernel * per_group : per_group;
+        return {whole ? 1 : x_axis.kernel, used, (used + pad - 1) / pad * pad, x_axis.dilation * channels};
+    }
+};
+
+// Dense layout: [ty, tx, O, columns]. The stride splits the outputs into cells of stride x stride pixels; a cell is the
+// sum over ty x tx = ceil(kernel / stride) taps, and its columns are (phase y, phase x, channel), padded to 64 bytes.
+struct DenseLayout {
+    int64_t taps_y, taps_x, used, columns;
+
+    static DESALI_HOST_DEVICE DenseLayout of(int64_t channels, const Axis& y, const Axis& x, int64_t itemsize) {
+        int64_t used = y.stride * x.stride * channels, pad = 64 / itemsize;
+        return {(y.kernel + y.stride - 1) / y.stride, (x.kernel + x.stride - 1) / x.stride, used,
+                (used + pad - 1) / pad * pad};
+    }
+};
+
+// `weight` is [O, I / groups, kh, kw] contiguous, `packed` has packed_size elements. Dense: one group, no dilation.
+int64_t packed_size(const ConvArguments&, bool dense);
+void pack_weight(const ConvArguments&, bool dense, const void* weight, void* packed);
+
+// CUDA; the stream is a cudaStream_t.
+void conv_transpose_cuda(const ConvArguments&, void* stream);
+
+}  // namespace desali
+
+DESALI_CPU_LAUNCHER(int64_t, count_nonzeros, CountArguments)
+DESALI_CPU_LAUNCHER(void, conv_transpose_sparse, ConvArguments)
+DESALI_CPU_LAUNCHER(void, conv_transpose_dense, ConvArguments)

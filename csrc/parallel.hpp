@@ -1,0 +1,67 @@
+// Loops over independent tasks. The split never changes what a task computes, so results do not depend on the threads.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+#include "simd.hpp"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace desali {
+namespace DESALI_LEVEL {
+namespace {
+
+// f(task, scratch of its thread) for every task; `cost` is a rough count of the elements that all tasks touch.
+template <class F>
+DESALI_INLINE void parallel_for(int64_t tasks, int64_t cost, const F& f) {
+#ifdef _OPENMP
+    if (tasks > 1 && cost > 16384 && omp_get_max_threads() > 1 && !omp_in_parallel()) {
+#pragma omp parallel for schedule(dynamic, 1)
+        for (int64_t i = 0; i < tasks; ++i) f(i);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < tasks; ++i) f(i);
+}
+
+// The same with contiguous runs of tasks, f(begin, end), for loops whose single task is small.
+template <class F>
+DESALI_INLINE void parallel_ranges(int64_t tasks, int64_t cost, const F& f) {
+#ifdef _OPENMP
+    int64_t threads = omp_get_max_threads();
+    if (tasks > 1 && cost > 16384 && threads > 1 && !omp_in_parallel()) {
+        int64_t parts = tasks < threads * 4 ? tasks : threads * 4;
+#pragma omp parallel for schedule(dynamic, 1)
+        for (int64_t i = 0; i < parts; ++i) f(tasks * i / parts, tasks * (i + 1) / parts);
+        return;
+    }
+#endif
+    if (tasks > 0) f(0, tasks);
+}
+
+// Uninitialised, cache-aligned scratch memory.
+template <class T>
+class Scratch {
+  public:
+    explicit Scratch(int64_t count) {
+        size_t bytes = ((count > 0 ? (size_t)count : 1) * sizeof(T) + 63) / 64 * 64 + 64;
+        data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+        if (!data_) throw std::bad_alloc();
+    }
+    ~Scratch() { std::free(data_); }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    T* get() const { return data_; }
+    T& operator[](int64_t i) const { return data_[i]; }
+
+  private:
+    T* data_;
+};
+
+}  // namespace
+}  // namespace DESALI_LEVEL
+}  // namespace desali

@@ -1,0 +1,61 @@
+"""What surrounds a call of the core: device and dtype codes, channels-last memory, two-dimensional sizes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from desali.ops.backend import _can_run
+
+DTYPE_CODES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
+_NAMES = {dtype: str(dtype).removeprefix("torch.") for dtype in DTYPE_CODES}
+
+
+def reason_against(op: str, tensor: Tensor, dims: int) -> str | None:
+    """`can_run` for a tensor."""
+    return _can_run(op, tensor.device.type, _NAMES[tensor.dtype], dims)
+
+
+def place(tensor: Tensor) -> tuple[int, int]:
+    """Device index (-1: CPU) and current stream, as the core takes them."""
+    if tensor.device.type == "cpu":
+        return -1, 0
+    return tensor.get_device(), torch.cuda.current_stream(tensor.device).cuda_stream
+
+
+def channels_last(signal: Tensor) -> Tensor:
+    """[N, K, C, *S] -> the same values as [N, K, *S, C], contiguous; a copy only where the memory is otherwise."""
+    turned = signal.movedim(2, -1)
+    return turned if turned.is_contiguous() else turned.contiguous()
+
+
+def planar(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """Sizes of a map as (rows, columns): [L] is [L, 1], no dimension is [1, 1], three fold into [1, all]."""
+    if len(sizes) == 2:
+        return sizes[0], sizes[1]
+    if len(sizes) == 1:
+        return sizes[0], 1
+    return 1, math.prod(sizes)
+
+
+def planar_axes(*parameters: tuple[int, ...], neutral: tuple[int, ...] = (1, 1, 0, 1)) -> tuple[int, ...]:
+    """(kernel, stride, padding, dilation) of each axis, one axis after the other, two axes always."""
+    rows = [parameter[0] for parameter in parameters]
+    columns = [parameter[1] for parameter in parameters] if len(parameters[0]) == 2 else list(neutral)
+    return (*rows, *columns)
+
+
+def origins(origin: Tensor | None, dims: int) -> Tensor | None:
+    """Origins as contiguous [N, K, 2]."""
+    if origin is None:
+        return None
+    if dims < 2:
+        origin = torch.nn.functional.pad(origin, (0, 2 - dims))
+    return origin.contiguous()
+
+
+def address(tensor: Tensor | None) -> int:
+    """Address of a tensor's first element; 0 for None."""
+    return 0 if tensor is None else tensor.data_ptr()

@@ -55,10 +55,10 @@ class CaffeNet(nn.Module):
     parameters with 1000 classes and 58,310,023 with 7. LRN has n = 5, k = 2, beta = 0.75 and alpha = 1e-4 per channel,
     which PyTorch, dividing alpha by n, writes as 5e-4.
 
-    Weights start as Kaiming normal values for ReLU (He et al. 2015, eq. 10, fan in), those of fc8 with gain 1, and
-    biases at 0, with two corrections that keep the variance even from layer to layer, so that the network trains in few
-    epochs: conv1 starts as if the image were standardised, (x - 0.5) / 0.25, and the layers behind an LRN make up for
-    its division by k ** beta.
+    Weights start as Kaiming normal values for ReLU (He et al. 2015, eq. 10, fan in) and biases at 0, with three
+    corrections, so that the network trains in few epochs: conv1 starts as if the image were standardised,
+    (x - 0.5) / 0.25; the layers behind an LRN make up for its division by k ** beta; fc8 is ten times smaller, so that
+    the first predictions prefer no class.
 
     Source: Krizhevsky et al. 2012, section 3.5, in the one-column form of Suzuki et al. (arXiv 1810.06282).
     """
@@ -104,14 +104,15 @@ class CaffeNet(nn.Module):
 
     def initialise(self) -> None:
         """Draw all weights anew from torch's default generator; biases become 0."""
-        for name, module in self.named_modules():
+        for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-                nn.init.kaiming_normal_(module.weight, nonlinearity="linear" if name.endswith("fc8") else "relu")
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
         first = self.features.get_submodule("conv1")
         assert isinstance(first, nn.Conv2d)
         assert first.bias is not None
         with torch.no_grad():
+            self.classifier.get_parameter("fc8.weight").mul_(0.1)
             first.weight.mul_(1 / INPUT_DEVIATION)
             first.bias.sub_(INPUT_MEAN * first.weight.sum((1, 2, 3)))
             for name in ("conv2", "conv3"):

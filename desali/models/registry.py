@@ -32,7 +32,7 @@ class Architecture:
     in_channels: int = 3
     preprocessing: dict[str, Any] = field(default_factory=dict)
     classifier: tuple[str, ...] = ("classifier",)
-    show: tuple[str, ...] = ("features.conv1", "features.conv2", "features.conv3", "features.conv4", "features.conv5")
+    show: tuple[str, ...] = ("features.relu1", "features.relu2", "features.relu3", "features.relu4", "features.relu5")
 
     def is_classifier(self, parameter: str) -> bool:
         """Whether the parameter of that name belongs to the classifier, not to the feature layers."""

@@ -102,7 +102,7 @@ def train(
         DesaliError: a loss became NaN or Inf, or Lightning is not installed.
         OutputError: results cannot be written.
     """
-    _require_lightning()
+    require_packages()
     from desali.data.preprocess import Preprocessing
 
     chosen = [entry if isinstance(entry, Recipe) else recipe(entry) for entry in recipes]
@@ -289,7 +289,8 @@ def _check_datasets(recipes: Sequence[Recipe], datasets: Mapping[str, ImageSet])
                 raise DataError(f"{data.name}: training needs images of at least two classes, got {len(data)} images")
 
 
-def _require_lightning() -> None:
+def require_packages() -> None:
+    """Raise a DesaliError that says how to install them if a package of the extra `train` is missing."""
     from importlib.util import find_spec
 
     for name in ("lightning", "sklearn", "torchmetrics"):

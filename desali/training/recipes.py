@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -15,7 +16,15 @@ Mode = Literal["fine_tuning", "feature_extraction"]
 DOMAINS: tuple[Domain, ...] = ("natural", "texture", "target")
 MODES: tuple[Mode, ...] = ("fine_tuning", "feature_extraction")
 OPTIMIZERS = ("adamw", "sgd")
-KEY_FORMAT = 1
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "domain": DOMAINS,
+    "mode": MODES,
+    "optimizer": OPTIMIZERS,
+    "schedule": ("cosine", "constant"),
+    "augmentation": ("none", "mirror", "dihedral"),
+    "criterion": ("loss", "balanced_accuracy"),
+}
+KEY_FORMAT = 2
 """Raise it when a change of the training code changes the weights that the same configuration gives."""
 
 
@@ -58,16 +67,18 @@ class Stage:
     patience: int = 4
 
     def __post_init__(self) -> None:
-        for name, choices in (("domain", DOMAINS), ("mode", MODES), ("optimizer", OPTIMIZERS)):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UnknownNameError(name, str(getattr(self, name)), choices)
-        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
-            if getattr(self, name) < low:
-                raise DesaliError(f"{name} must be at least {low}, got {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise DesaliError(f"learning_rate must be positive, got {self.learning_rate}")
-        if not 0 <= self.validation < 1:
-            raise DesaliError(f"validation must lie in [0, 1), got {self.validation}")
+        for name in ("epochs", "batch_size", "patience"):
+            if getattr(self, name) < 1:
+                raise DesaliError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise DesaliError(f"{name} must be a number above 0, got {getattr(self, name)}")
+        for name in ("validation", "momentum", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DesaliError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

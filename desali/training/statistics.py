@@ -64,8 +64,7 @@ def resample_weights(groups: int, resamples: int, seed: int) -> Counts:
 
 def combine(weights: npt.NDArray[Any], matrices: Counts) -> Floats:
     """Weighted sums [b, classes, classes] of group matrices [g, classes, classes] by weights [b, g]."""
-    flat = matrices.reshape(len(matrices), -1).astype(np.float64)
-    return (np.asarray(weights, np.float64) @ flat).reshape(len(weights), *matrices.shape[1:])
+    return np.tensordot(np.asarray(weights, np.float64), matrices.astype(np.float64), axes=1)
 
 
 def bootstrap(matrices: Counts, weights: Counts) -> Floats:

@@ -1,0 +1,64 @@
+"""The synthetic images that recipes are trained and evaluated on when no others are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desali.errors import DataError
+from desali.models.checkpoint import find, read_card
+from desali.training.recipes import Domain, Recipe
+
+if TYPE_CHECKING:
+    from desali.data.imageset import ImageSet
+
+IMAGES_PER_CLASS = 125
+VIEWS_PER_SAMPLE = 12
+TARGET_SHARE = 0.125
+"""Of the published number of training ROIs."""
+
+
+def domains_of(recipes: Iterable[Recipe]) -> list[Domain]:
+    """The domains that the recipes' stages need, each once."""
+    return list(dict.fromkeys(stage.domain for recipe in recipes for stage in recipe.stages))
+
+
+def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 1.0) -> dict[str, ImageSet]:
+    """Synthetic training images of each domain; about 1,500 each, or that times `share`.
+
+    Raises:
+        DataError: `share` is not in (0, 1].
+    """
+    from desali.data import synthetic
+
+    if not 0 < share <= 1:
+        raise DataError(f"the share of the images must lie in (0, 1], got {share:g}")
+    make = {
+        "natural": lambda: synthetic.natural(seed, images_per_class=max(2, round(IMAGES_PER_CLASS * share))),
+        "texture": lambda: synthetic.texture(seed, views_per_sample=max(1, round(VIEWS_PER_SAMPLE * share))),
+        "target": lambda: synthetic.target(seed, train=TARGET_SHARE * share)[0],
+    }
+    return {domain: make[domain]() for domain in domains}
+
+
+def synthetic_evaluation(recipes: Sequence[str], runs: Path) -> ImageSet:
+    """The evaluation images that belong to the synthetic data which `recipes` under `runs` were trained on.
+
+    Raises:
+        WeightsError: a recipe is not trained. DataError: the recipes were trained on different or other data.
+    """
+    from desali.data import synthetic
+
+    found: dict[str, dict[str, Any]] = {}
+    for name in recipes:
+        parameters = read_card(find(name, runs)).get("data", {}).get("parameters", {})
+        if parameters.get("domain") != "target" or not {"seed", "train", "evaluation", "floor"} <= set(parameters):
+            raise DataError(f"{name}: its card names no synthetic target to evaluate on; train it with `desali train`")
+        found[name] = {key: parameters[key] for key in ("seed", "train", "evaluation", "floor")}
+    first = next(iter(found.values()))
+    for name, parameters in found.items():
+        if parameters != first:
+            other = next(iter(found))
+            raise DataError(f"{name} was trained on other data than {other}; train both with the same options")
+    return synthetic.target(**first)[1]

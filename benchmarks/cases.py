@@ -1,0 +1,25 @@
+"""The cases by name, in the order they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.bandwidth import bandwidth
+from benchmarks.context import Context, Result
+from benchmarks.figure import figure
+from benchmarks.jobs import layer, neurons, top9
+from benchmarks.memory import memory
+from benchmarks.operations import conv1, layers
+from benchmarks.scaling import scaling
+
+CASES: dict[str, Callable[[Context], list[Result]]] = {
+    "neurons": neurons,
+    "top9": top9,
+    "layer": layer,
+    "conv1": conv1,
+    "bandwidth": bandwidth,
+    "memory": memory,
+    "layers": layers,
+    "figure": figure,
+    "scaling": scaling,
+}

@@ -1,0 +1,179 @@
+"""Measurements as a picture: `python -m benchmarks.chart RESULT.json -o docs/benchmarks.png`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmarks.stored import load, ratio
+from desali.errors import DataError, DesaliError
+from desali.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIN, LOSS, COPY = "#2b6ca3", "#c4442d", "#7a7a7a"
+Result = dict[str, Any]
+Panel = Callable[["Axes"], None]
+
+
+def _speedups(result: Result) -> Panel:
+    """How many times longer every baseline takes; 1 is desali."""
+
+    def draw(axes: Axes) -> None:
+        bars = [(entry["name"], ratio(result, entry)) for entry in result["entries"] if entry["name"] not in result["ours"]]
+        shown = [(name, value) for name, value in bars if value is not None]
+        names, values = [name for name, _ in shown], [value for _, value in shown]
+        axes.barh(names, values, color=[WIN if value >= 1 else LOSS for value in values])
+        for row, value in enumerate(values):
+            axes.text(value, row, f" {value:.3g}x", va="center", fontsize=7)
+        axes.axvline(1, color="black", linewidth=0.8)
+        axes.set_xscale("log")
+        axes.set_xlim(min(0.5, *values) / 1.5, max(2, *values) * 2.5)
+        axes.invert_yaxis()
+        axes.set_xlabel("time of the baseline / time of desali")
+
+    return draw
+
+
+def _layers(results: list[Result], network: str) -> Panel:
+    """Ratio to the library by layer, one line for each density."""
+
+    def draw(axes: Axes) -> None:
+        chosen = [result for result in results if result["facts"]["network"] == network]
+        for density in sorted({result["facts"]["density"] for result in chosen}, reverse=True):
+            line = [result for result in chosen if result["facts"]["density"] == density]
+            values = [ratio(result, result["entries"][0]) for result in line]
+            axes.plot(range(1, len(line) + 1), values, "o-", markersize=3, label=f"{density:.0%} non-zero")
+        axes.axhline(1, color="black", linewidth=0.8)
+        axes.set_yscale("log")
+        axes.set_xlabel("convolution, from the image up")
+        axes.set_ylabel("F.conv_transpose2d / desali")
+        axes.legend(fontsize=7)
+
+    return draw
+
+
+def _bandwidth(results: list[Result]) -> Panel:
+    """Bandwidth of every op and of the copy that does the like."""
+
+    def draw(axes: Axes) -> None:
+        names, ours, copies = [], [], []
+        for result in results:
+            facts, (own, copy, clone, _) = result["facts"], result["entries"]
+            names.append(f"{facts['op']}, {facts['shape']}")
+            ours.append(facts["bytes"] / own["median"] / 1e9)
+            copies.append(facts["bytes"] / (clone if facts["allocates"] else copy)["median"] / 1e9)
+        axes.barh(names, ours, color=WIN, label="desali")
+        axes.plot(copies, names, "|", color=COPY, markersize=9, markeredgewidth=2, label="copy of as many bytes")
+        axes.invert_yaxis()
+        axes.set_xlabel("GB/s that must move")
+        axes.legend(fontsize=7)
+
+    return draw
+
+
+def _curve(result: Result, quantity: str) -> Panel:
+    """Time or peak memory against the curve's quantity."""
+
+    def draw(axes: Axes) -> None:
+        for name in dict.fromkeys(entry["name"] for entry in result["entries"]):
+            line = [entry for entry in result["entries"] if entry["name"] == name]
+            x = [entry["facts"]["x"] for entry in line]
+            if quantity == "time":
+                y = [entry["median"] for entry in line]
+            else:
+                y = [(entry["facts"]["peak_bytes"] or float("nan")) / 1e6 for entry in line]
+            axes.plot(x, y, "o-", markersize=3, label=name)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel(result["facts"]["axis"])
+        axes.set_ylabel("seconds" if quantity == "time" else "peak memory, MB")
+        axes.legend(fontsize=7)
+
+    return draw
+
+
+def panels(measured: Result) -> list[tuple[str, Panel]]:
+    """Title and drawing of every panel that the measurements give."""
+    results = measured["results"]
+    found: list[tuple[str, Panel]] = []
+    for result in results:
+        if result["kind"] == "time" and result["case"] != "layers":
+            found.append((result["job"], _speedups(result)))
+    by_layer = [result for result in results if result["case"] == "layers"]
+    for network in dict.fromkeys(result["facts"]["network"] for result in by_layer):
+        found.append((f"transposed convolutions of {network}", _layers(by_layer, network)))
+    moved = [result for result in results if result["kind"] == "bandwidth"]
+    if moved:
+        found.append(("ops that move memory", _bandwidth(moved)))
+    found += [(result["job"], _held(result)) for result in results if result["kind"] == "memory"]
+    for result in results:
+        if result["kind"] == "curve":
+            for quantity in ("time", "memory"):
+                found.append((f"{quantity}: {result['job']}", _curve(result, quantity)))
+    return found
+
+
+def _held(result: Result) -> Panel:
+    def draw(axes: Axes) -> None:
+        names = [entry["name"] for entry in result["entries"]]
+        values = [entry["facts"]["bytes"] / 1e6 for entry in result["entries"]]
+        axes.barh(names, values, color=[WIN if name in result["ours"] else COPY for name in names])
+        for row, value in enumerate(values):
+            axes.text(value, row, f" {value:.3g} MB", va="center", fontsize=7)
+        axes.set_xlim(0, max(values) * 1.25)
+        axes.invert_yaxis()
+        axes.set_xlabel("MB held")
+
+    return draw
+
+
+def draw(measured: Result) -> Figure:
+    """All panels on one figure.
+
+    Raises:
+        DataError: there is nothing to draw.
+    """
+    import textwrap
+
+    from matplotlib.figure import Figure
+
+    found = panels(measured)
+    if not found:
+        raise DataError("the measurements hold nothing to draw")
+    columns = min(3, len(found))
+    rows = -(-len(found) // columns)
+    figure = Figure(figsize=(6.4 * columns, 3.6 * rows), layout="constrained")
+    for index, (title, panel) in enumerate(found):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.set_title("\n".join(textwrap.wrap(title, 62)), fontsize=8)
+        axes.tick_params(labelsize=7)
+        panel(axes)
+    facts = measured["machine"]
+    where = facts.get("gpu") or f"{facts['cpu']}, {facts['threads']} threads"
+    figure.suptitle(f"desali {facts['desali']}, {where}, float32, {facts['date']}, {measured['scale']} run", fontsize=10)
+    return figure
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: the JSON file's name with .png.")
+def main(file: Path, output: Path | None) -> None:
+    """Draw the chart of a JSON file."""
+    target = output or file.with_suffix(".png")
+    try:
+        figure = draw(load(file))
+        with atomic_path(target) as temporary:
+            figure.savefig(temporary, dpi=110)
+    except DesaliError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(target)
+
+
+if __name__ == "__main__":
+    main()

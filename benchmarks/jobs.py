@@ -1,0 +1,160 @@
+"""Whole jobs on AlexNet, forward pass included: single neurons, the strongest of five layers, a whole layer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+import desali
+from benchmarks.baselines import Autograd, Captum, strongest
+from benchmarks.compiled import compile_within, cuda_graph
+from benchmarks.context import Context, Result, Target
+from benchmarks.measuring import Candidate, Entry, compare
+from benchmarks.models import Net, build
+from benchmarks.plain import Plain
+
+HOOKS = "autograd, hooks"
+FUNCTION = "autograd, custom Function"
+CAPTUM = "Captum NeuronGuidedBackprop"
+REFERENCE = "desali's PyTorch reference"
+PLAIN = "plain PyTorch, batched"
+PLAIN_LAST = "plain PyTorch, batched, channels-last"
+OURS = "desali"
+
+
+def _capture_seconds(net: Net, images: torch.Tensor) -> float:
+    """The first `record` of a network exports it; later ones find the exported form."""
+    start = time.perf_counter()
+    desali.record(net.module, images)
+    return time.perf_counter() - start
+
+
+def _graphs(context: Context, candidates: list[Candidate]) -> list[Candidate]:
+    """On a GPU the static candidates also under a CUDA graph."""
+    return [cuda_graph(candidate) for candidate in candidates] if context.device == "cuda" else []
+
+
+def neurons(context: Context) -> list[Result]:
+    """64 single neurons of conv5 at the centre, one image."""
+    net = build(context.alexnet, device=context.device)
+    images = net.images(1, device=context.device)
+    layer, count = net.convolutions[-1], context.pick(64, 64, 3)
+    capture = _capture_seconds(net, images)
+    shape = desali.record(net.module, images).shape(layer)
+    chosen = [(channel, shape[1] // 2, shape[2] // 2) for channel in range(count)]
+    seeds = [desali.Seed.neuron(*neuron) for neuron in chosen]
+
+    def ours(backend: str) -> torch.Tensor:
+        return desali.record(net.module, images, backend=backend).reconstruct(layer, seeds, backend=backend)
+
+    hooks, function, captum = Autograd(net, "hooks"), Autograd(net, "function"), Captum(net)
+    plain, plain_last = Plain(net), Plain(net, channels_last=True)
+    batched = [
+        Candidate(PLAIN, lambda: plain.neurons(images, layer, chosen)),
+        Candidate(PLAIN_LAST, lambda: plain_last.neurons(images, layer, chosen)),
+    ]
+    candidates = [
+        Candidate(FUNCTION, lambda: function.neurons(images, layer, chosen)),
+        Candidate(OURS, lambda: ours("auto")),
+        Candidate(REFERENCE, lambda: ours("torch")),
+        Candidate(HOOKS, lambda: hooks.neurons(images, layer, chosen)),
+        Candidate(CAPTUM, lambda: captum.neurons(images, layer, chosen)),
+        *batched,
+        *_graphs(context, batched),
+    ]
+    missing: list[Entry] = []
+    if context.scale == "full":
+        recorded = desali.record(net.module, images, backend="torch")
+        names = ("torch.compile of the reference", "torch.compile of plain PyTorch")
+        context.say("compiling the baselines")
+        sweep, note = compile_within(lambda: recorded.reconstruct(layer, seeds), 150)
+        if sweep is None:
+            missing.append(Entry(names[0], note=note))
+        else:
+
+            def compiled_reference(sweep: Any = sweep) -> torch.Tensor:
+                desali.record(net.module, images, backend="torch")
+                result: torch.Tensor = sweep()
+                return result
+
+            candidates.append(Candidate(names[0], compiled_reference, note=note))
+        whole, note = compile_within(lambda: plain.neurons(images, layer, chosen), 150)
+        if whole is None:
+            missing.append(Entry(names[1], note=note))
+        else:
+            candidates.append(Candidate(names[1], whole, note=note))
+    entries = compare("neurons", candidates, context.effort("job")) + missing
+    job = f"{count} single neurons of {layer} (conv5) at the centre, one image, forward included"
+    targets = [Target((HOOKS, FUNCTION), 8, 15), Target((CAPTUM,), 13, 25)]
+    facts = {"network": net.name, "image": net.size, "first_record_seconds": capture}
+    return [Result("neurons", "time", job, (OURS,), entries, targets, facts)]
+
+
+def top9(context: Context) -> list[Result]:
+    """The nine strongest neurons of each of conv1 to conv5, at their own positions, one image."""
+    net = build(context.alexnet, device=context.device)
+    images = net.images(1, device=context.device)
+    layers, k = list(net.convolutions), context.pick(9, 9, 2)
+
+    def ours(backend: str, keep: Any) -> dict[str, torch.Tensor]:
+        recording = desali.record(net.module, images, keep, backend=backend)
+        return recording.reconstruct(layers, desali.Seed.top(k), backend=backend)
+
+    hooks, function, captum = Autograd(net, "hooks"), Autograd(net, "function"), Captum(net)
+    plain, plain_last = Plain(net), Plain(net, channels_last=True)
+    picks = {name: strongest(output, k) for name, output in function.forward(images, layers)[1].items()}
+    again = f"{OURS}, keep='reversal'"
+    entries = compare(
+        "top9",
+        [
+            Candidate(FUNCTION, lambda: function.top(images, layers, k)),
+            Candidate(OURS, lambda: ours("auto", "activations"), note="keep='activations'"),
+            Candidate(again, lambda: ours("auto", "reversal"), note="the activations that choose are computed again"),
+            Candidate(REFERENCE, lambda: ours("torch", "activations"), note="keep='activations'"),
+            Candidate(HOOKS, lambda: hooks.top(images, layers, k)),
+            Candidate(CAPTUM, lambda: captum.top(images, layers, picks), note="neurons known beforehand"),
+            Candidate(PLAIN, lambda: plain.top(images, layers, k), note="whole maps, layers joined"),
+            Candidate(PLAIN_LAST, lambda: plain_last.top(images, layers, k), note="whole maps, layers joined"),
+        ],
+        context.effort("job"),
+    )
+    job = f"top-{k} neurons of each of conv1 to conv5 at their own positions, one image, forward included"
+    facts = {"network": net.name, "image": net.size, "layers": layers}
+    return [Result("top9", "time", job, (OURS, again), entries, [Target((HOOKS, FUNCTION), 6, 12)], facts)]
+
+
+def layer(context: Context) -> list[Result]:
+    """Whole layer pool5 with its activations, batch 16."""
+    net = build(context.alexnet, device=context.device)
+    batch = context.pick(16, 16, 2)
+    images = net.images(batch, device=context.device)
+
+    def ours(backend: str, keep: Any) -> torch.Tensor:
+        recording = desali.record(net.module, images, keep, backend=backend)
+        return recording.reconstruct(net.pool5, desali.Seed.layer(), backend=backend)
+
+    function = Autograd(net, "function")
+    plain, plain_last = Plain(net), Plain(net, channels_last=True)
+    again, reference_again = f"{OURS}, keep='reversal'", f"{REFERENCE}, keep='reversal'"
+    batched = [
+        Candidate(PLAIN, lambda: plain.layer(images, net.pool5)),
+        Candidate(PLAIN_LAST, lambda: plain_last.layer(images, net.pool5)),
+    ]
+    entries = compare(
+        "layer",
+        [
+            Candidate(FUNCTION, lambda: function.layer(images, net.pool5)),
+            Candidate(OURS, lambda: ours("auto", "activations"), note="keep='activations'"),
+            Candidate(again, lambda: ours("auto", "reversal"), note="the activations are computed again"),
+            Candidate(REFERENCE, lambda: ours("torch", "activations"), note="keep='activations'"),
+            Candidate(reference_again, lambda: ours("torch", "reversal")),
+            *batched,
+            *_graphs(context, batched),
+        ],
+        context.effort("job"),
+    )
+    job = f"whole layer {net.pool5} (pool5) with its activations, batch {batch}, forward included"
+    facts = {"network": net.name, "image": net.size, "batch": batch}
+    return [Result("layer", "time", job, (OURS, again), entries, [Target((REFERENCE,), 1.8, 2.5)], facts)]

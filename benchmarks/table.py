@@ -1,0 +1,234 @@
+"""Measurements as Markdown: `python -m benchmarks.table RESULT.json [--into docs/benchmarks.md]`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.stored import load, ratio, reached, verdict
+from desali.errors import DataError, DesaliError
+from desali.files import write_text
+
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+Result = dict[str, Any]
+
+
+def seconds(value: float | None) -> str:
+    """A time with three digits and a fitting unit."""
+    if value is None:
+        return "-"
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 1:
+            return f"{value * factor:.3g} {unit}" if value * factor < 1000 else f"{value * factor:.0f} {unit}"
+    return f"{value * 1e9:.3g} ns"
+
+
+def size(value: float | None) -> str:
+    """Bytes in kB, MB or GB (powers of ten)."""
+    if value is None:
+        return "-"
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}" if value / factor < 1000 else f"{value / factor:.0f} {unit}"
+    return f"{value:.0f} B"
+
+
+def times(value: float | None) -> str:
+    """A ratio; losses say so."""
+    if value is None:
+        return "-"
+    return f"{value:.3g}x" if value >= 1 else f"**{value:.2f}x, a loss**"
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _machine(measured: Result) -> str:
+    facts = measured["machine"]
+    where = facts.get("gpu") or f"{facts['cpu']}, {facts['threads']} threads of {facts['cores']} cores"
+    versions = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
+    load = facts["load_before"]
+    lines = [
+        f"Measured {facts['date']} on {facts['device']}: {where}. Core: {facts['core']}, SIMD {facts['simd']} "
+        f"(torch: {facts['torch_cpu_capability']}), backend {facts['backend']}. desali {facts['desali']}, commit "
+        f"{facts['commit']}; {versions}; Python {facts['python']}; {facts['platform']}.",
+        "float32, random weights and inputs with fixed seeds; median [quartiles] of the runs. Before anything is timed, "
+        "results must agree to max|difference| / max|reference| < 1e-5.",
+    ]
+    if load is not None and load[0] > 0.5 * facts["cores"]:
+        lines.append(f"**The machine was not quiet: load {load[0]:.1f} before the run.**")
+    if measured["scale"] != "full":
+        lines.append(f"**A {measured['scale']} run: few and short measurements, not the figures to quote.**")
+    return "\n\n".join(lines)
+
+
+def _targets(results: Sequence[Result]) -> str:
+    rows = []
+    for result in results:
+        for target, entry, figure in reached(result):
+            shown = f"{figure:.0%}" if result["kind"] == "bandwidth" else f"{figure:.3g}x"
+            least, aim = (
+                (f"{target['at_least']:.0%}", f"{target['aim']:.0%}")
+                if result["kind"] == "bandwidth"
+                else (f"{target['at_least']:g}x", f"{target['aim']:g}x")
+            )
+            word = verdict(target, figure)
+            rows.append([result["job"], entry["name"], shown, least, aim, f"**{word}**" if word == "missed" else word])
+    return grid(["job", "against", "measured", "at least", "aim", "verdict"], rows) if rows else ""
+
+
+def _time(results: Sequence[Result]) -> str:
+    blocks = []
+    for result in results:
+        rows = []
+        for entry in result["entries"]:
+            spread = "-" if entry["median"] is None else f"[{seconds(entry['q1'])}, {seconds(entry['q3'])}], {entry['runs']}"
+            each = "" if entry["units"] == 1 or entry["median"] is None else seconds(entry["median"] / entry["units"])
+            own = entry["name"] == result["ours"][0]
+            difference = "reference" if entry["difference"] is None else f"{entry['difference']:.0e}"
+            rows.append(
+                [
+                    f"**{entry['name']}**" if own else entry["name"], seconds(entry["median"]), spread, each,
+                    "" if own else times(ratio(result, entry)),
+                    difference if entry["median"] is not None else "-", entry["note"],
+                ]
+            )  # fmt: skip
+        notes = []
+        if "path" in result["facts"]:
+            notes.append(f"Kernel chosen: {result['facts']['path']}.")
+        if "first_record_seconds" in result["facts"]:
+            notes.append(
+                f"The first `record` of a network exports it once: {seconds(result['facts']['first_record_seconds'])}, "
+                "not in the times."
+            )
+        heads = ["", "time", "quartiles, runs", "per map", "desali is faster by", "difference", "note"]
+        if not any(row[3] for row in rows):
+            heads, rows = heads[:3] + heads[4:], [row[:3] + row[4:] for row in rows]
+        blocks.append("\n\n".join([f"**{result['job']}**", grid(heads, rows), *notes]))
+    return "\n\n".join(blocks)
+
+
+def _layers(results: Sequence[Result]) -> str:
+    rows = []
+    for result in results:
+        facts, (library, ours) = result["facts"], result["entries"]
+        rate = facts["flop"] * facts["density"] / ours["median"] / 1e9
+        rows.append(
+            [
+                facts["network"], facts["layer"], "x".join(map(str, facts["weight"])), str(facts["batch"]),
+                f"{facts['density']:.0%}", seconds(ours["median"]), seconds(library["median"]),
+                times(ratio(result, library)), f"{rate:.0f}", facts["path"],
+            ]
+        )  # fmt: skip
+    heads = ["network", "layer", "weight", "batch", "non-zero", "desali", "F.conv_transpose2d", "faster by",
+             "GFLOP/s on non-zeros", "kernel"]  # fmt: skip
+    return grid(heads, rows)
+
+
+def _bandwidth(results: Sequence[Result]) -> str:
+    rows = []
+    for result in results:
+        facts, (ours, copy, clone, reference) = result["facts"], result["entries"]
+        rates = [facts["bytes"] / entry["median"] / 1e9 for entry in (ours, copy, clone)]
+        like = clone if facts["allocates"] else copy
+        rows.append(
+            [
+                facts["op"], facts["shape"], size(facts["bytes"]), *(f"{rate:.1f}" for rate in rates),
+                f"{like['median'] / ours['median']:.0%} of the {like['name']}",
+                f"{copy['median'] / ours['median']:.0%}", times(ratio(result, reference)),
+            ]
+        )  # fmt: skip
+    heads = ["op", "shape", "bytes moved", "desali GB/s", "copy into a buffer GB/s", "copy that allocates GB/s",
+             "fraction of the like copy", "of the copy into a buffer", "faster than the reference by"]  # fmt: skip
+    return grid(heads, rows)
+
+
+def _memory(results: Sequence[Result]) -> str:
+    rows = []
+    for result in results:
+        for entry in result["entries"]:
+            own = entry["name"] == result["ours"][0]
+            less = "" if own else times(ratio(result, entry))
+            rows.append([result["facts"]["network"], entry["name"], size(entry["facts"]["bytes"]), less])
+    return grid(["network", "", "bytes held", "desali holds less by"], rows)
+
+
+def _curve(results: Sequence[Result]) -> str:
+    blocks = []
+    for result in results:
+        entries = result["entries"]
+        names = list(dict.fromkeys(entry["name"] for entry in entries))
+        rows = []
+        for x in dict.fromkeys(entry["facts"]["x"] for entry in entries):
+            at = {entry["name"]: entry for entry in entries if entry["facts"]["x"] == x}
+            clocks = [seconds(at[name]["median"]) if name in at else "-" for name in names]
+            peaks = [size(at[name]["facts"]["peak_bytes"]) if name in at else "-" for name in names]
+            rows.append([str(x), *clocks, *peaks])
+        heads = [result["facts"]["axis"], *(f"{name}: time" for name in names), *(f"{name}: peak" for name in names)]
+        blocks.append(f"**{result['job']}**\n\n{grid(heads, rows)}")
+    return "\n\n".join(blocks)
+
+
+TITLES = {
+    "neurons": "Single neurons", "top9": "Top neurons of five layers", "layer": "A whole layer",
+    "conv1": "The step to the image", "bandwidth": "Ops that move memory", "memory": "Memory held by a recording",
+    "layers": "Transposed convolutions layer by layer", "figure": "The figure job", "scaling": "Scaling",
+}  # fmt: skip
+_FORMS: dict[str, Callable[[Sequence[Result]], str]] = {
+    "time": _time, "bandwidth": _bandwidth, "memory": _memory, "curve": _curve,
+}  # fmt: skip
+
+
+def render(measured: Result) -> str:
+    """All measurements of one file as Markdown."""
+    blocks = [_machine(measured)]
+    targets = _targets(measured["results"])
+    if targets:
+        blocks += ["### Figures to reach", targets]
+    for case, group in groupby(measured["results"], key=lambda result: result["case"]):
+        results = list(group)
+        form = _layers if case == "layers" else _FORMS[results[0]["kind"]]
+        blocks += [f"### {TITLES.get(case, case)}", form(results)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def insert(document: str, table: str) -> str:
+    """Put a table between the document's markers.
+
+    Raises:
+        DataError: the markers are not there, once each and in order.
+    """
+    before, found, rest = document.partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed or BEGIN in rest or END in after:
+        raise DataError(f"the document must hold {BEGIN} and, after it, {END}, once each")
+    return f"{before}{BEGIN}\n\n{table.strip()}\n\n{END}{after}"
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--into", type=click.Path(path_type=Path), help="Document whose marked part is replaced; else print.")
+def main(files: tuple[Path, ...], into: Path | None) -> None:
+    """Make the Markdown table of one or more JSON files."""
+    try:
+        parts = [render(load(path)) for path in files]
+        table = "\n\n".join(f"## {path.stem}\n\n{part}" for path, part in zip(files, parts, strict=True))
+        if into is None:
+            click.echo(table)
+        else:
+            if not into.is_file():
+                raise DataError(f"{into}: no such document")
+            write_text(into, insert(into.read_text(encoding="utf-8"), table))
+    except DesaliError as error:
+        raise click.ClickException(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""`desali bench`: measure desali against PyTorch and Captum, from a source checkout."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from desali.errors import DesaliError
+
+
+def _checkout() -> Path:
+    """The folder that holds `benchmarks`: the one this file was installed from, else the current one.
+
+    Raises:
+        DesaliError: neither is a source checkout.
+    """
+    for folder in (Path(__file__).resolve().parent.parent, Path.cwd()):
+        if (folder / "benchmarks" / "runner.py").is_file() and (folder / "csrc").is_dir():
+            return folder
+    raise DesaliError(
+        "the benchmarks are not part of the installed package: run `desali bench` inside a source checkout of desali"
+    )
+
+
+def _module(name: str) -> ModuleType:
+    """A module of `benchmarks`."""
+    folder = str(_checkout())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(f"benchmarks.{name}")
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A reduced set, under two minutes.")
+@click.option("--cases", help="Names with commas between; default: all.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to run.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON file; default benchmarks/results/DEVICE[-quick][-CASES].json of the checkout.",
+)
+def bench_command(quick: bool, cases: str | None, device: str, output: Path | None) -> None:
+    """Time every case against its baselines, print the table and write the figures as JSON.
+
+    Before anything is timed, all candidates of a case must agree; if not, the run fails and writes nothing.
+    """
+    runner = _module("runner")
+    names = None if cases is None else [name.strip() for name in cases.split(",") if name.strip()]
+    measured = runner.run(names, "quick" if quick else "full", device, lambda text: click.echo(text, err=True))
+    target = output or runner.default_output(names, device, quick)
+    _module("stored").save(target, measured)
+    click.echo(_module("table").render(measured))
+    click.echo(f"written to {target}", err=True)

@@ -44,7 +44,7 @@ def _ops(shape: _Shape, device: str) -> dict[str, tuple[Callable[[str], Any], li
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(shape.batch, shape.channels, shape.size, shape.size, generator=generator).to(device)
     size = (shape.size, shape.size)
-    pooling = {"kernel": (shape.kernel,) * 2, "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
+    pooling: dict[str, Any] = {"kernel": (shape.kernel,) * 2, "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
     one = x[:1]
     y, mask = ops.relu_with_mask(one, backend="torch")
     pooled, switches = ops.max_pool_with_switches(y, **pooling, ceil_mode=False, after_relu=True, backend="torch")

@@ -38,7 +38,7 @@ class GuidedReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Rectify."""
-        result: Tensor = _Guided.apply(x)
+        result: Tensor = _Guided.apply(x)  # type: ignore[no-untyped-call]
         return result
 
 
@@ -63,7 +63,7 @@ class StraightNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
-        result: Tensor = _Straight.apply(x, *self.settings)
+        result: Tensor = _Straight.apply(x, *self.settings)  # type: ignore[no-untyped-call]
         return result
 
 

@@ -25,7 +25,9 @@ def _speedups(result: Result) -> Panel:
     """How many times longer every baseline takes; 1 is desali."""
 
     def draw(axes: Axes) -> None:
-        bars = [(entry["name"], ratio(result, entry)) for entry in result["entries"] if entry["name"] not in result["ours"]]
+        bars = [
+            (entry["name"], ratio(result, entry)) for entry in result["entries"] if entry["name"] not in result["ours"]
+        ]
         shown = [(name, value) for name, value in bars if value is not None]
         names, values = [name for name, _ in shown], [value for _, value in shown]
         axes.barh(names, values, color=[WIN if value >= 1 else LOSS for value in values])
@@ -47,7 +49,7 @@ def _layers(results: list[Result], network: str) -> Panel:
         chosen = [result for result in results if result["facts"]["network"] == network]
         for density in sorted({result["facts"]["density"] for result in chosen}, reverse=True):
             line = [result for result in chosen if result["facts"]["density"] == density]
-            values = [ratio(result, result["entries"][0]) for result in line]
+            values = [ratio(result, result["entries"][0]) or float("nan") for result in line]
             axes.plot(range(1, len(line) + 1), values, "o-", markersize=3, label=f"{density:.0%} non-zero")
         axes.axhline(1, color="black", linewidth=0.8)
         axes.set_yscale("log")
@@ -156,7 +158,9 @@ def draw(measured: Result) -> Figure:
         panel(axes)
     facts = measured["machine"]
     where = facts.get("gpu") or f"{facts['cpu']}, {facts['threads']} threads"
-    figure.suptitle(f"desali {facts['desali']}, {where}, float32, {facts['date']}, {measured['scale']} run", fontsize=10)
+    figure.suptitle(
+        f"desali {facts['desali']}, {where}, float32, {facts['date']}, {measured['scale']} run", fontsize=10
+    )
     return figure
 
 

@@ -54,7 +54,7 @@ def compile_within(
 
 def cuda_graph(candidate: Candidate) -> Candidate:
     """The candidate captured in a CUDA graph and replayed; its result lies in the graph's own memory."""
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):

@@ -22,7 +22,7 @@ class Context:
     """How large and how long to measure, and where.
 
     Attributes:
-        scale: "full"; "quick" = the same networks, fewer and shorter measurements; "tiny" = toy networks, for the tests.
+        scale: "full"; "quick" = the same networks, fewer and shorter measurements; "tiny" = toy networks, for tests.
         device: "cpu" or "cuda".
         say: told what is being done.
     """

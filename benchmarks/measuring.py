@@ -109,8 +109,8 @@ def check(case: str, candidates: Sequence[Candidate], reference: Candidate) -> d
             raise EqualityError(f"{case}: {candidate.name}: {error}") from None
         if found[candidate.name] >= TOLERANCE:
             raise EqualityError(
-                f"{case}: {candidate.name} differs from {reference.name} by {found[candidate.name]:.1e} of its maximum, "
-                f"allowed is {TOLERANCE:.0e}; nothing was timed"
+                f"{case}: {candidate.name} differs from {reference.name} by {found[candidate.name]:.1e} of its "
+                f"maximum, allowed is {TOLERANCE:.0e}; nothing was timed"
             )
     return found
 

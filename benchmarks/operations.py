@@ -32,11 +32,11 @@ def sparse(shape: tuple[int, ...], density: float, device: str, seed: int = 3) -
     return values.to(device).contiguous(memory_format=torch.channels_last)
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes whether a library convolution is called."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen = False
 
     def __torch_dispatch__(
@@ -47,7 +47,7 @@ class _Watch(TorchDispatchMode):
 
 
 def path_taken(run: Callable[[], object]) -> str:
-    """"torch" if a library convolution runs inside, else "native": seen from outside, not asked of desali."""
+    """ "torch" if a library convolution runs inside, else "native": seen from outside, not asked of desali."""
     with _Watch() as watch:
         run()
     return "torch" if watch.seen else "native"
@@ -137,7 +137,9 @@ def conv1(context: Context) -> list[Result]:
 
 def layers(context: Context) -> list[Result]:
     """Every convolution of three networks, dense and sparse, against the library."""
-    names = context.pick(("alexnet", "vgg16", "caffenet"), ("alexnet",), ("alexnet-tiny", "vgg16-tiny", "caffenet-small"))
+    names = context.pick(
+        ("alexnet", "vgg16", "caffenet"), ("alexnet",), ("alexnet-tiny", "vgg16-tiny", "caffenet-small")
+    )
     densities = context.pick((1.0, 0.5, 0.15, 0.04), (1.0, 0.15, 0.04), (1.0, 0.1))
     budget = 8e9 if context.device == "cpu" else 1e15
     results = []
@@ -145,7 +147,7 @@ def layers(context: Context) -> list[Result]:
         net = build(network, device=context.device)
         for name, layer in layers_of(net, context.device).items():
             context.say(f"{network} {name}")
-            batch = context.pick(*[max(1, min(64, int(budget / layer.flop)))] * 2, 2)
+            batch = 2 if context.scale == "tiny" else max(1, min(64, int(budget / layer.flop)))
             for density in densities:
                 last = sparse((batch, layer.weight.shape[0], *layer.out_size), density, context.device)
                 first = last.contiguous()

@@ -78,7 +78,7 @@ class Plain:
         outputs, indices = [], {}
         for index, layer in enumerate(self.layers):
             if isinstance(layer, nn.MaxPool2d):
-                x, indices[index] = F.max_pool2d_with_indices(x, layer.kernel_size, layer.stride)
+                x, indices[index] = F.max_pool2d_with_indices(x, _pair(layer.kernel_size), _pair(layer.stride))
             elif isinstance(layer, nn.Conv2d):
                 x = F.conv2d(x, self.weights[index], layer.bias, layer.stride, layer.padding)
             else:
@@ -116,11 +116,12 @@ class Plain:
             seed = output.new_zeros(n, k, *output.shape[1:])
             rows = torch.arange(n, device=images.device)[:, None].expand(n, k)
             order = torch.arange(k, device=images.device).expand(n, k)
-            seed[(rows, order, *picks.unbind(1))] = 1
+            channel, row, column = picks.unbind(1)
+            seed[rows, order, channel, row, column] = 1
             signal = seed if joined is None else torch.cat([joined, seed], 1)
             joined, _ = self._down(record, signal, (0, 0), index, below + 1)
         assert joined is not None
-        parts = joined.split(k, 1)
+        parts = torch.split(joined, k, 1)
         return {self.names[index]: part for index, part in zip(tops, parts, strict=True)}
 
     @torch.no_grad()
@@ -154,7 +155,7 @@ class Plain:
         flat = signal.flatten(0, 1).contiguous(memory_format=self.format)
         if stride == 1 and flat.shape[2:] == below.shape[2:]:
             out = F.conv_transpose2d(flat, self.weights[index], padding=padding)
-            return out.unflatten(0, (n, k)), (0, 0)
+            return out.view(n, k, *out.shape[1:]), (0, 0)
         if index in self.phases:
             out = phase_transpose(flat, self.phases[index], stride)
         else:
@@ -166,13 +167,13 @@ class Plain:
         ]
         (y0, y1), (x0, x1) = ((low - start, high - start) for (low, high), start in zip(cuts, starts, strict=True))
         out = out[:, :, y0:y1, x0:x1]
-        return out.unflatten(0, (n, k)), (cuts[0][0], cuts[1][0])
+        return out.view(n, k, *out.shape[1:]), (cuts[0][0], cuts[1][0])
 
     def _max_pool(
         self, record: Record, index: int, layer: nn.MaxPool2d, signal: Tensor, origin: Origin, below: Tensor
     ) -> tuple[Tensor, Origin]:
         n, k, channels, height, width = signal.shape
-        kernel, stride = int(layer.kernel_size), int(layer.stride)
+        kernel, stride = _pair(layer.kernel_size)[0], _pair(layer.stride)[0]
         if isinstance(self.layers[index - 1], nn.ReLU):  # the maximum sits where the ReLU's input was positive
             pooled = _window(record.outputs[index], origin, signal).unsqueeze(1)
             signal = torch.ops.aten.threshold_backward(signal, pooled, 0)
@@ -188,7 +189,12 @@ class Plain:
             signal.flatten(0, 1).contiguous(memory_format=self.format), shape, [kernel, kernel], [stride, stride],
             [0, 0], [1, 1], False, chosen.contiguous(memory_format=self.format),
         )  # fmt: skip
-        return out.unflatten(0, (n, k)), (row, column)
+        return out.view(n, k, *out.shape[1:]), (row, column)
+
+
+def _pair(size: int | tuple[int, ...]) -> tuple[int, int]:
+    """Both spatial dimensions of a setting."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _window(values: Tensor, origin: Origin, signal: Tensor) -> Tensor:

@@ -56,4 +56,3 @@ def run(
     finally:
         torch.backends.cudnn.benchmark = benchmark
     return {"format": FORMAT, "scale": scale, "machine": machine, "seconds": seconds, "results": results}
-

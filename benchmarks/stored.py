@@ -36,7 +36,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def best(result: dict[str, Any], names: Iterable[str]) -> dict[str, Any] | None:
-    """The entry among `names` that is best: fastest per unit, or for kind "memory" smallest; None: none was measured."""
+    """The entry among `names` that is best: fastest per unit, for kind "memory" smallest; None: none was measured."""
     wanted = set(names)
     found = [entry for entry in result["entries"] if entry["name"] in wanted and cost(result, entry) is not None]
     return min(found, key=lambda entry: cost(result, entry) or 0.0, default=None)
@@ -69,5 +69,5 @@ def reached(result: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]
 
 
 def verdict(target: dict[str, Any], figure: float) -> str:
-    """"aim met", "met" or "missed"."""
+    """ "aim met", "met" or "missed"."""
     return "aim met" if figure >= target["aim"] else "met" if figure >= target["at_least"] else "missed"

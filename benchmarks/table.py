@@ -59,8 +59,8 @@ def _machine(measured: Result) -> str:
         f"Measured {facts['date']} on {facts['device']}: {where}. Core: {facts['core']}, SIMD {facts['simd']} "
         f"(torch: {facts['torch_cpu_capability']}), backend {facts['backend']}. desali {facts['desali']}, commit "
         f"{facts['commit']}; {versions}; Python {facts['python']}; {facts['platform']}.",
-        "float32, random weights and inputs with fixed seeds; median [quartiles] of the runs. Before anything is timed, "
-        "results must agree to max|difference| / max|reference| < 1e-5.",
+        "float32, random weights and inputs with fixed seeds; median [quartiles] of the runs. Before anything is "
+        "timed, results must agree to max|difference| / max|reference| < 1e-5.",
     ]
     if load is not None and load[0] > 0.5 * facts["cores"]:
         lines.append(f"**The machine was not quiet: load {load[0]:.1f} before the run.**")
@@ -89,7 +89,9 @@ def _time(results: Sequence[Result]) -> str:
     for result in results:
         rows = []
         for entry in result["entries"]:
-            spread = "-" if entry["median"] is None else f"[{seconds(entry['q1'])}, {seconds(entry['q3'])}], {entry['runs']}"
+            spread = (
+                "-" if entry["median"] is None else f"[{seconds(entry['q1'])}, {seconds(entry['q3'])}], {entry['runs']}"
+            )
             each = "" if entry["units"] == 1 or entry["median"] is None else seconds(entry["median"] / entry["units"])
             own = entry["name"] == result["ours"][0]
             difference = "reference" if entry["difference"] is None else f"{entry['difference']:.0e}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from desali.graph.network import Network, Node
 from desali.graph.operations import LocalResponseNorm, Other
 from desali.graph.run import arguments
+from desali.signals import Signal, spread
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,24 +36,13 @@ def local_response_norm(
     d = operation.k + operation.alpha / size * _channel_sum(x.square(), 1, before, after)
     direct = d.pow(-operation.beta)
     inner = x * d.pow(-operation.beta - 1)
-    x, direct, inner = (_spread(tensor, signal, origin) for tensor in (x, direct, inner))
+    x, direct, inner = (spread(tensor, Signal(signal, origin)) for tensor in (x, direct, inner))
     mixed = _channel_sum(signal * inner, 2, after, before)
     return signal * direct - (2 * operation.alpha * operation.beta / size) * x * mixed
 
 
-def _spread(tensor: Tensor, signal: Tensor, origin: Tensor | None) -> Tensor:
-    """[N, C, *S] -> [N, 1, C, *S], or the windows of it [N, K, C, *s]."""
-    from desali.ops.reference import crop
-
-    tensor = tensor.unsqueeze(1)
-    if origin is None:
-        return tensor
-    return crop(tensor.expand(-1, signal.shape[1], *tensor.shape[2:]), origin, tuple(signal.shape[3:]))
-
-
 def _channel_sum(x: Tensor, dim: int, before: int, after: int) -> Tensor:
     """Sum over the channels from c - before to c + after; channels that do not exist are zero."""
-    import torch
 
     total = x.clone()
     channels = x.shape[dim]
@@ -74,56 +64,56 @@ def vector_jacobian(
     operation: Other,
     signal: Tensor,  # [N, K, *shape]
     inputs: dict[int, Tensor],
-    sizes: list[Any],
+    fixed: list[Any],
 ) -> dict[int, Tensor]:
     """Vector-Jacobian product of any operation at its recorded inputs, by autograd.
 
     Args:
         inputs: the recorded inputs [N, ...] by node index; zeros of the right shape serve if the operation is linear.
-        sizes: values of the nodes that are not tensors.
+        fixed: values of the nodes that do not depend on the image's values.
 
     Returns:
-        A signal [N, K, ...] for every input.
+        A signal [N, K, ...] for every input that a signal can pass to.
     """
     import torch
 
     n, k = signal.shape[:2]
-    indices = list(node.inputs)
+    targets = list(network.sources[node.index])
 
-    def apply(tensors: list[Tensor]) -> Tensor:
-        values: list[Any] = list(sizes)
-        for index, tensor in zip(indices, tensors, strict=True):
+    def apply(tensors: dict[int, Tensor]) -> Tensor:
+        values: list[Any] = list(fixed)
+        for index, tensor in tensors.items():
             values[index] = tensor
         args, kwargs = arguments(network, model, node, values)
         value: Tensor = node.call(*args, **kwargs)
         return value
 
+    def pull(value: Tensor, leaves: dict[int, Tensor], cotangent: Tensor, again: bool) -> dict[int, Tensor]:
+        if not value.requires_grad:
+            return {index: torch.zeros_like(leaves[index]) for index in targets}
+        wanted = [leaves[index] for index in targets]
+        grads = torch.autograd.grad(value, wanted, cotangent, retain_graph=again, allow_unused=True)
+        return {
+            index: torch.zeros_like(leaf) if grad is None else grad
+            for index, leaf, grad in zip(targets, wanted, grads, strict=True)
+        }
+
     with torch.enable_grad():
         if operation.batchwise:
-            leaves = [_repeat(inputs[index], k).requires_grad_() for index in indices]
-            grads = torch.autograd.grad(apply(leaves), leaves, signal.flatten(0, 1), allow_unused=True)
-            return {
-                index: _or_zeros(grad, leaf).unflatten(0, (n, k))
-                for index, leaf, grad in zip(indices, leaves, grads, strict=True)
-            }
-        leaves = [inputs[index].detach().clone().requires_grad_() for index in indices]
+            leaves = {index: _leaf(_repeat(tensor, k)) for index, tensor in inputs.items()}
+            grads = pull(apply(leaves), leaves, signal.flatten(0, 1), False)
+            return {index: grad.reshape(n, k, *grad.shape[1:]) for index, grad in grads.items()}
+        leaves = {index: _leaf(tensor) for index, tensor in inputs.items()}
         value = apply(leaves)
-        rows = [
-            torch.autograd.grad(value, leaves, signal[:, seed], retain_graph=True, allow_unused=True)
-            for seed in range(k)
-        ]
-    return {
-        index: torch.stack([_or_zeros(row[which], leaves[which]) for row in rows], 1)
-        for which, index in enumerate(indices)
-    }
+        rows = [pull(value, leaves, signal[:, seed], True) for seed in range(k)]
+    return {index: torch.stack([row[index] for row in rows], 1) for index in targets}
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    copy = tensor.detach().clone()
+    return copy.requires_grad_() if copy.is_floating_point() else copy
 
 
 def _repeat(tensor: Tensor, k: int) -> Tensor:
     """[N, ...] -> [N * K, ...], each image K times."""
-    return tensor.detach().unsqueeze(1).expand(-1, k, *tensor.shape[1:]).flatten(0, 1).clone()
-
-
-def _or_zeros(grad: Tensor | None, leaf: Tensor) -> Tensor:
-    import torch
-
-    return torch.zeros_like(leaf) if grad is None else grad
+    return tensor.detach().unsqueeze(1).expand(-1, k, *tensor.shape[1:]).flatten(0, 1)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from desali import ops
 from desali.errors import DesaliError
 from desali.graph.network import Network, Node
+from desali.reversal import Bottleneck, Reversal
 from desali.rules import Method
 from desali.seeds import Points
 from desali.signals import Signal, from_points, paste
-from desali.sweep import Bottleneck, Sweep, steps
+from desali.sweep import Sweep, steps
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,11 +45,12 @@ def _count(placed: Points | Tensor) -> int:
 
 def _unit_bytes(network: Network, node: Node, itemsize: int) -> int:
     """Bytes that one seed on one image needs at the sweep's widest step, on whole maps."""
+    pending = {node.index}
     widest = 0
     for index in steps(network, [node.index]):
-        current = network.nodes[index]
-        around = [current.shape, *(network.nodes[source].shape for source in current.inputs)]
-        widest = max(widest, sum(_elements(shape) for shape in around))
+        pending.update(network.sources[index])
+        widest = max(widest, sum(_elements(network.nodes[waiting].shape) for waiting in pending))
+        pending.discard(index)
     return max(widest, _elements(network.nodes[0].shape)) * itemsize
 
 
@@ -107,6 +109,8 @@ def reconstruct_jobs(
     windows = crop and len(shape) == 3 and _native(images, backend)
     units = [_unit_bytes(network, job.node, images.element_size()) for job in jobs]
     budget = _DEFAULT_BYTES if max_bytes is None else max_bytes
+    if max_bytes is not None and (isinstance(max_bytes, bool) or not isinstance(max_bytes, int)):
+        raise DesaliError(f"max_bytes must be a whole number of bytes or None, got {max_bytes!r}")
     if max_bytes is not None and max_bytes < max(units):
         raise DesaliError(
             f"max_bytes={max_bytes} is too small: one seed on one image needs {max(units)} bytes here; raise max_bytes"
@@ -157,7 +161,7 @@ def _run(
                 continue
             seeds[job.node.index] = _signal(job, portion, part, windows)
             owners[job.node.index] = portion
-        sweep = Sweep(network, model, bottleneck, method, part, backend)
+        sweep = Sweep(Reversal(network, model, bottleneck, method, part, backend))
         arrived = sweep.run(seeds)
         for index, portion in owners.items():
             target = maps[portion.job][part, portion.offset : portion.offset + portion.stop - portion.start]

@@ -9,14 +9,16 @@ from desali import ops
 from desali.errors import DesaliError, MethodError, UnsupportedLayerError
 from desali.graph.capture import capture
 from desali.graph.network import Network, Node
-from desali.graph.operations import MaxPool, Other, ReLU
+from desali.graph.operations import LocalResponseNorm, MaxPool, Other, Product, ReLU
+from desali.graph.quiet import quiet
 from desali.graph.run import run
 from desali.receptive_field import receptive_field
 from desali.reconstruction import Job, reconstruct_jobs
+from desali.reversal import Bottleneck, rule_for
 from desali.rules import Method
 from desali.rules import method as find_method
 from desali.seeds import Seed, join, place
-from desali.sweep import Bottleneck, rule_for, steps
+from desali.sweep import steps
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,7 +45,8 @@ class Recording:
         self._kept: dict[int, Tensor] = {}
         self._state = self._fingerprint()
         observe = self._keep if keep == "activations" else None
-        self.output, self._sizes = run(self.network, model, self._images, self._execute, observe)
+        with quiet(images.device):
+            self.output, self._fixed = run(self.network, model, self._images, self._execute, observe)
 
     @property
     def layers(self) -> list[str]:
@@ -55,10 +58,11 @@ class Recording:
         """Bytes of every tensor held, without the parameters (nor their packed copies) and the caller's images."""
         seen: dict[int, int] = {}
         images = self._images.untyped_storage().data_ptr()
-        tensors = [self.output, *self._masks.values(), *self._switches.values(), *self._kept.values()]
-        for tensor in tensors:
+        parameters = {t.untyped_storage().data_ptr() for t in [*self._model.parameters(), *self._model.buffers()]}
+        held = [self.output, *self._masks.values(), *self._switches.values(), *self._kept.values()]
+        for tensor in [*held, *(value for value in self._fixed if hasattr(value, "untyped_storage"))]:
             storage = tensor.untyped_storage()
-            if storage.data_ptr() != images:
+            if storage.data_ptr() != images and storage.data_ptr() not in parameters:
                 seen[storage.data_ptr()] = storage.nbytes()
         return sum(seen.values())
 
@@ -98,7 +102,7 @@ class Recording:
     @overload
     def reconstruct(
         self,
-        layer: Sequence[str],
+        layer: list[str] | tuple[str, ...],
         seed: Seeds,
         method: str | Method = ...,
         *,
@@ -109,7 +113,7 @@ class Recording:
 
     def reconstruct(
         self,
-        layer: str | Sequence[str],
+        layer: str | list[str] | tuple[str, ...],
         seed: Seeds,
         method: str | Method = "desalinet",
         *,
@@ -135,7 +139,7 @@ class Recording:
         """
         rule = find_method(method)
         names = [layer] if isinstance(layer, str) else list(layer)
-        seeds = [seed] if isinstance(seed, Seed) else list(seed)
+        seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple)) else [seed]
         if not seeds or not names or not all(isinstance(item, Seed) for item in seeds):
             raise MethodError(
                 "reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)"
@@ -144,10 +148,11 @@ class Recording:
         self._check_method(rule, nodes)
         self._check_unchanged()
         jobs = [Job(node, placed) for node, placed in zip(nodes, self._place(nodes, seeds), strict=True)]
-        maps = reconstruct_jobs(
-            self.network, self._model, self._bottleneck(), rule, self._images, jobs, max_bytes,
-            self._backend if backend == "auto" else backend, crop,
-        )  # fmt: skip
+        with quiet(self._images.device):
+            maps = reconstruct_jobs(
+                self.network, self._model, self._bottleneck(nodes), rule, self._images, jobs, max_bytes,
+                self._backend if backend == "auto" else backend, crop,
+            )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
 
     def _execute(self, node: Node, values: list[Any]) -> Tensor | None:
@@ -176,18 +181,29 @@ class Recording:
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
 
-    def _fingerprint(self) -> tuple[Any, ...]:
+    def _fingerprint(self) -> list[tuple[Tensor, int, int]]:
         tensors = [self._images, *self._model.parameters(), *self._model.buffers()]
-        return tuple((tensor.data_ptr(), -1 if tensor.is_inference() else tensor._version) for tensor in tensors)
+        return [(tensor, tensor.data_ptr(), _version(tensor)) for tensor in tensors]
 
     def _check_unchanged(self) -> None:
-        if self._fingerprint() != self._state:
+        now = self._fingerprint()
+        same = len(now) == len(self._state) and all(
+            new[0] is old[0] and new[1:] == old[1:] for new, old in zip(now, self._state, strict=True)
+        )
+        if not same:
             raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
 
     def _check_method(self, rule: Method, nodes: list[Node]) -> None:
+        path = [self.network.nodes[index] for index in steps(self.network, [node.index for node in nodes])]
+        smooth = [node for node in path if isinstance(node.operation, Other) and node.operation.smooth]
+        for node in smooth if rule.smooth == "refuse" else []:
+            raise UnsupportedLayerError(
+                f"layer {node.name!r}: {_kind(node)} has no rule in the ReLU framework; to reverse it by its gradient "
+                "pass a desali.Method(..., smooth='gradient')"
+            )
         relus = self.network.relus()
-        if not relus:
-            found = sorted({type(node.operation).__name__ for node in self.network.nodes[1:] if node.operation})
+        if not relus and not smooth:
+            found = dict.fromkeys(_kind(node) for node in self.network.nodes[1:] if node.name)
             raise MethodError(
                 f"method {rule.corner} acts on ReLUs and the network has none (found: {', '.join(found)}); "
                 "for the plain gradient use torch.autograd"
@@ -198,14 +214,6 @@ class Recording:
             if not any(rule_for(self.network, rule, relu) is rule for relu in relus):
                 raise MethodError(
                     f"only={list(rule.only)} holds no ReLU; choose from {', '.join(r.name for r in relus)}"
-                )
-        for index in steps(self.network, [node.index for node in nodes]):
-            node = self.network.nodes[index]
-            if isinstance(node.operation, Other) and node.operation.smooth and rule.smooth == "refuse":
-                kind = getattr(node.call, "__name__", "operation").split(".")[0]
-                raise UnsupportedLayerError(
-                    f"layer {node.name!r}: {kind} has no rule in the ReLU framework; to reverse it by its gradient "
-                    "pass a desali.Method(..., smooth='gradient')"
                 )
 
     def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
@@ -229,39 +237,44 @@ class Recording:
                 if node.index in missing:
                     found[node.index] = value
 
-            run(self.network, self._model, self._images, None, observe, max(missing))
+            with quiet(self._images.device):
+                run(self.network, self._model, self._images, None, observe, max(missing))
         return [found[index] for index in indices]
 
-    def _bottleneck(self) -> Bottleneck:
-        recomputed: dict[int, Tensor] = {}
+    def _bottleneck(self, tops: list[Node]) -> Bottleneck:
+        """The decisions of the forward pass; values that an adjoint needs are computed when it first asks for one."""
+        path = [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
+        wanted = sorted({index for node in path if _needs_values(node) for index in node.inputs})
+        known: dict[int, Tensor] = {}
 
         def inputs(node: Node) -> dict[int, Tensor]:
-            indices = [index for index in node.inputs if index not in recomputed]
-            if isinstance(node.operation, Other) and node.operation.linear:
-                nodes = [self.network.nodes[index] for index in node.inputs]
+            if not _needs_values(node):
                 n = self._images.shape[0]
-                return {source.index: self._images.new_zeros(()).expand(n, *source.shape) for source in nodes}
-            if indices and not self._kept:
-                wanted = [i for other in self._value_dependent() for i in other.inputs]
-                for index, value in zip(wanted, self._activations(wanted), strict=True):
-                    recomputed[index] = value
-            for index in node.inputs:
-                if index not in recomputed:
-                    recomputed[index] = self._activations([index])[0]
-            return {index: recomputed[index] for index in node.inputs}
+                return {
+                    index: self._images.new_zeros(()).expand(n, *self.network.nodes[index].shape)
+                    for index in node.inputs
+                }
+            if not known:
+                known.update(zip(wanted, self._activations(wanted), strict=True))
+            return {index: known[index] for index in node.inputs}
 
-        return Bottleneck(self._masks, self._switches, self._sizes, inputs)
+        return Bottleneck(self._masks, self._switches, self._fixed, inputs)
 
-    def _value_dependent(self) -> list[Node]:
-        """Nodes whose adjoint depends on the values of their inputs and that have no recorded decision for it."""
-        from desali.graph.operations import LocalResponseNorm
 
-        return [
-            node
-            for node in self.network.nodes
-            if isinstance(node.operation, LocalResponseNorm)
-            or (isinstance(node.operation, Other) and not node.operation.linear)
-        ]
+def _needs_values(node: Node) -> bool:
+    """Whether a node's adjoint depends on the values of its inputs, and no decision of it was recorded."""
+    if isinstance(node.operation, Other):
+        return not node.operation.linear
+    return isinstance(node.operation, (LocalResponseNorm, Product))
+
+
+def _kind(node: Node) -> str:
+    """What a node is, for messages."""
+    return node.operation.kind if isinstance(node.operation, Other) else type(node.operation).__name__
+
+
+def _version(tensor: Tensor) -> int:
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend: str = "auto") -> Recording:
@@ -287,6 +300,13 @@ def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend
         raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
     if images.shape[0] < 1:
         raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and (parameter.dtype, parameter.device) != (images.dtype, images.device):
+            raise DesaliError(
+                f"images are {images.dtype} on {images.device} and the model's parameter {name} is {parameter.dtype} "
+                f"on {parameter.device}: convert one to the other"
+            )
+        break
     if keep not in ("reversal", "activations"):
         raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
     return Recording(model, images, keep, backend)

@@ -93,7 +93,7 @@ class Method:
 
 
 _CORNERS = {
-    name: Method(*(letter == "T" for letter in name))
+    name: Method(name[0] == "T", name[1] == "T", name[2] == "T")
     for name in ("TTT", "TTF", "TFT", "TFF", "FTT", "FTF", "FFT", "FFF")
 }
 

@@ -175,12 +175,13 @@ def _point(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor,
     position = seed.position or ()
     _check_position(position, layer, shape)
     if seed.value == "activation" and activation is not None:
-        value = activation[(slice(None), seed.channel_index, *position)].reshape(n, 1).to(like.dtype)
+        where: Any = (slice(None), seed.channel_index, *position)
+        value = activation[where].reshape(n, 1).to(like.dtype)
     else:
         value = torch.ones(n, 1, dtype=like.dtype, device=like.device)
     channel = torch.full((n, 1), seed.channel_index, dtype=torch.int64)
-    where = torch.tensor(position, dtype=torch.int64).expand(n, 1, len(position))
-    return Points(channel, where, value)
+    positions = torch.tensor(position, dtype=torch.int64).expand(n, 1, len(position))
+    return Points(channel, positions, value)
 
 
 def _top(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Points:
@@ -189,7 +190,8 @@ def _top(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, a
     assert activation is not None
     if seed.position is not None:
         _check_position(seed.position, layer, shape)
-        candidates = activation[(slice(None), slice(None), *seed.position)].reshape(n, -1)
+        where: Any = (slice(None), slice(None), *seed.position)
+        candidates = activation[where].reshape(n, -1)
     else:
         candidates = activation.reshape(n, -1)
     if seed.count > candidates.shape[1]:
@@ -235,6 +237,7 @@ def _given(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor)
         data = data.unsqueeze(1)
     if data.dim() != len(shape) + 2 or tuple(data.shape[2:]) != shape or data.shape[0] not in (1, n):
         raise SeedError(
-            f"Seed.tensor on layer {layer!r} must have shape {[n, *shape]} or {[n, 'K', *shape]}, got {list(data.shape)}"
+            f"Seed.tensor on layer {layer!r} must have shape {[n, *shape]} or {[n, 'K', *shape]}, "
+            f"got {list(data.shape)}"
         )
     return data.detach().to(dtype=like.dtype, device=like.device).expand(n, -1, *shape)

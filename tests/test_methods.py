@@ -45,9 +45,7 @@ def plain_settings(model: nn.Sequential) -> list[numpy_rules.Layer]:
             layers.append(("relu", {}))
         elif isinstance(module, nn.MaxPool2d):
             names = ("stride", "padding", "dilation", "ceil_mode")
-            layers.append(
-                ("pool", {"kernel": module.kernel_size, **{name: getattr(module, name) for name in names}})
-            )
+            layers.append(("pool", {"kernel": module.kernel_size, **{name: getattr(module, name) for name in names}}))
         elif isinstance(module, nn.LocalResponseNorm):
             layers.append(("lrn", {name: getattr(module, name) for name in ("size", "alpha", "beta", "k")}))
         elif isinstance(module, nn.Flatten):

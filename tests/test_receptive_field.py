@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -48,9 +48,7 @@ class _Spread(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         pool = self.pool
-        like = nn.functional.max_pool2d(
-            x, pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode
-        )
+        like = nn.functional.max_pool2d(x, pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
         kernel, stride, padding = pool.kernel_size, pool.stride, pool.padding
         assert isinstance(kernel, int)
         assert isinstance(stride, int)
@@ -67,10 +65,13 @@ class _Spread(nn.Module):
 
 def check(model: nn.Module, layer: str, position: tuple[int, ...], size: tuple[int, ...], channels: int = 3) -> None:
     window = desali.record(model, torch.zeros(1, channels, *size)).receptive_field(layer, position)
-    expected = torch.zeros(size, dtype=torch.bool)
+    seen = support(positive_copy(model), layer, position, size, channels).nonzero()
+    if not len(seen):
+        assert window == (0,) * 2 * len(size)
+        return
     first, extent = window[: len(size)], window[len(size) :]
-    expected[tuple(slice(max(a, 0), max(a + b, 0)) for a, b in zip(first, extent, strict=True))] = True
-    assert torch.equal(support(positive_copy(model), layer, position, size, channels), expected), window
+    visible = [(max(a, 0), min(a + b, limit) - 1) for a, b, limit in zip(first, extent, size, strict=True)]
+    assert visible == list(zip(seen.amin(0).tolist(), seen.amax(0).tolist(), strict=True)), window
 
 
 @pytest.mark.parametrize("layer", ["features.0", "features.2", "features.3", "features.4", "features.6", "features.7"])
@@ -81,9 +82,8 @@ def test_chain(layer: str) -> None:
         check(model, layer, position, SIZE)
 
 
-def test_fully_connected_neurons_see_everything() -> None:
-    recording = desali.record(chain(), images(1))
-    assert recording.receptive_field("classifier.3", ()) == (0, 0, *SIZE)
+def test_fully_connected_neurons() -> None:
+    check(chain(), "classifier.3", (), SIZE)
 
 
 @given(
@@ -104,7 +104,10 @@ def test_random_geometry(
         nn.ReLU(),
     ).eval()
     size = (23, 19)
-    shape = model(torch.zeros(1, 1, *size)).shape[2:]
+    try:
+        shape = model(torch.zeros(1, 1, *size)).shape[2:]
+    except RuntimeError:  # the second kernel is larger than what the pooling leaves
+        assume(False)
     position = tuple(int(part * (count - 1)) for part, count in zip(where, shape, strict=True))
     check(model, "4", position, size, channels=1)
 

@@ -1,7 +1,7 @@
 """Recognise local response normalisation in a captured graph.
 
-`torch.nn.functional.local_response_norm` is traced as mul - view - pad - avg_pool3d - squeeze - view - mul - add - pow - div
-(mul - unsqueeze - pad - avg_pool2d - squeeze - ... for three-dimensional input).
+`torch.nn.functional.local_response_norm` is traced as mul - view - pad - avg_pool3d - squeeze - view - mul - add -
+pow - div (mul - unsqueeze - pad - avg_pool2d - squeeze - ... for three-dimensional input).
 """
 
 from __future__ import annotations
@@ -67,11 +67,14 @@ def match(div: FxNode) -> tuple[LocalResponseNorm, FxNode, list[FxNode]] | None:
     allowed = {*inner, div}
     if any(user not in allowed for node in inner for user in node.users):
         return None
-    size = int(average.args[1][0])  # type: ignore[index, arg-type]
+    kernel: Any = average.args[1]
+    if any(extent != 1 for extent in kernel[1:]):
+        return None
+    size = int(kernel[0])
     operation = LocalResponseNorm(
         size,
-        float(scaled.args[1]),  # type: ignore[union-attr, arg-type]
-        float(power.args[1]),  # type: ignore[union-attr, arg-type]
-        float(shifted.args[1]),  # type: ignore[union-attr, arg-type]
+        float(scaled.args[1]),  # type: ignore[union-attr]
+        float(power.args[1]),  # type: ignore[union-attr]
+        float(shifted.args[1]),  # type: ignore[union-attr]
     )
     return operation, source, inner  # type: ignore[return-value]

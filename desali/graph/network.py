@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import UnknownNameError
-from desali.graph.operations import Operation, ReLU
+from desali.graph.operations import Decision, Operation, ReLU
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,9 +41,9 @@ class Node:
 
     Attributes:
         index: position in `Network.nodes`.
-        name: the layer's name; "" for the image and for values that are not tensors.
+        name: the layer's name; "" for the image and for all that no signal can be put on.
         module: qualified name of the module whose forward called it.
-        operation: what it is; None for values that are not tensors (sizes).
+        operation: what it is; None for values that do not depend on the image's values (sizes, computed weights).
         call, args, kwargs: how to compute it; references stand for values.
         inputs: indices of the tensors it reads, without repetition.
         shape: its value's shape without the batch dimension, at the size of the capture.
@@ -79,6 +79,15 @@ class Network:
         return {node.name: node.index for node in self.nodes if node.name}
 
     @cached_property
+    def sources(self) -> tuple[tuple[int, ...], ...]:
+        """For every node, the nodes that its signal goes to."""
+        decisions = {node.index for node in self.nodes if isinstance(node.operation, Decision)}
+        return tuple(
+            () if node.operation is None else tuple(index for index in node.inputs if index not in decisions)
+            for node in self.nodes
+        )
+
+    @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
         """For every node, the nodes with a tensor value that read it."""
         readers: list[list[int]] = [[] for _ in self.nodes]
@@ -102,14 +111,18 @@ class Network:
         return tuple(tuple(indices) for indices in dead)
 
     def find(self, layer: str) -> Node:
-        """The node of a layer, or of the last operation inside a container such as "layer4".
+        """The node of a layer, or of the last operation inside a container ("layer4"; "layer4:1" at its second use).
 
         Raises:
             UnknownNameError: no such layer; the nearest name is suggested.
         """
         if layer in self.by_name:
             return self.nodes[self.by_name[layer]]
+        container, _, use = layer.rpartition(":")
         inside = [node for node in self.nodes if node.name and layer and within(node, layer)]
+        if not inside and container and use.isdigit():
+            again = [node for node in self.nodes if node.name and within(node, container)]
+            inside = [node for node in again if node.name.endswith(f":{use}")]
         if inside:
             return inside[-1]
         raise UnknownNameError("layer", layer, self.layers)

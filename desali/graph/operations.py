@@ -16,6 +16,11 @@ class Image(Operation):
 
 
 @dataclass(frozen=True)
+class Decision(Operation):
+    """A tensor of truth values or indices; no signal passes it."""
+
+
+@dataclass(frozen=True)
 class Convolution(Operation):
     """Cross-correlation with `weight` [O, I / groups, *kernel]; reversed by transposed convolution without bias."""
 
@@ -63,6 +68,72 @@ class LocalResponseNorm(Operation):
 
 
 @dataclass(frozen=True)
+class AveragePool(Operation):
+    """Mean over windows, every sum divided by the same number."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    divisor: int
+
+
+@dataclass(frozen=True)
+class GlobalAverage(Operation):
+    """Mean over all spatial positions, to [C] or [C, 1, ...]."""
+
+
+@dataclass(frozen=True)
+class BatchNorm(Operation):
+    """Batch normalisation at inference: (x - mean) / sqrt(variance + eps) * weight + bias for each channel."""
+
+    weight: str | None
+    variance: str
+    eps: float
+
+
+@dataclass(frozen=True)
+class Sum(Operation):
+    """Sum of inputs times factors, and of constants; smaller inputs are broadcast.
+
+    Attributes:
+        terms: (index of the node, factor).
+    """
+
+    terms: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Product(Operation):
+    """Product of two inputs, both reversed (gates); the smaller is broadcast."""
+
+    first: int
+    second: int
+
+
+@dataclass(frozen=True)
+class Concatenation(Operation):
+    """Channels of several inputs, in this order."""
+
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Slice(Operation):
+    """Every `step`-th element from `start` along one dimension; dimension 0 is the channel."""
+
+    dim: int
+    start: int
+    step: int = 1
+
+
+@dataclass(frozen=True)
+class Permutation(Operation):
+    """Another order of the dimensions; dimension 0 is the channel, the batch dimension stays."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Identity(Operation):
     """Passes its input unchanged (dropout at inference, clone, contiguous)."""
 
@@ -77,15 +148,19 @@ class Other(Operation):
     """Reversed by its vector-Jacobian product.
 
     Attributes:
+        kind: plain name of the call.
         linear: the product does not depend on the values of the inputs, only on their shapes.
         batchwise: dimension 0 is the batch in every input and in the output, and images do not mix.
         smooth: an activation, attention or normalisation that has no rule in this framework; needs an opt-in.
+        pooling: a maximum that is not over equal windows; it has the adjoint, but no other rule.
         pointwise: spatial positions do not mix (for the receptive field).
-        window: (kernel, stride, padding) of an average pooling (for the receptive field), else None.
+        window: (kernel, stride, padding) of a pooling (for the receptive field), else None.
     """
 
+    kind: str
     linear: bool
     batchwise: bool
     smooth: bool = False
+    pooling: bool = False
     pointwise: bool = False
     window: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None = None

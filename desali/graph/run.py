@@ -47,19 +47,21 @@ def run(
 
     Args:
         images: [N, C, *spatial].
-        execute: called as execute(node, values) for every node with a tensor value; what it returns is the value,
-            None leaves the computation to the node's own call.
-        observe: called as observe(node, value) with every tensor value.
+        execute: called as execute(node, values) for every node that depends on the image; what it returns is the
+            value, None leaves the computation to the node's own call.
+        observe: called as observe(node, value) with every value that depends on the image.
         until: index of the last node to compute; None: the output.
 
     Returns:
-        The value of the last node computed, and the values of the nodes that are not tensors (sizes), by node index.
+        The value of the last node computed, and the values of the nodes that do not depend on the image's values
+        (sizes, computed weights), by node index.
     """
     import torch
 
     values: list[Any] = [None] * len(network.nodes)
-    sizes: list[Any] = [None] * len(network.nodes)
-    values[0] = images.detach()
+    fixed: list[Any] = [None] * len(network.nodes)
+    value: Any = images.detach()
+    values[0] = value
     last = network.output if until is None else until
     with torch.no_grad():
         if observe is not None:
@@ -71,9 +73,9 @@ def run(
                 value = node.call(*args, **kwargs)
             values[node.index] = value
             if node.operation is None:
-                sizes[node.index] = value
+                fixed[node.index] = value
             elif observe is not None:
                 observe(node, value)
             for dead in network.last_use[node.index]:
                 values[dead] = None
-    return value if last else values[0], sizes
+    return value, fixed

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from desali.graph import capture
+from desali.graph.capture import CACHE, LOCK, Captured
+from desali.graph.structure import structure
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 def adopt(model: nn.Module, like: nn.Module) -> None:
     """Give `model` the captures of `like`, made by the same code with the same settings (a copy with other weights).
 
-    Nothing happens if their structures differ: the model is then captured by itself.
+    Nothing happens if their structures differ: the model is then captured by itself. An adopted capture is checked
+    against the model's own output before its first use, as any other.
     """
-    with capture._LOCK:
-        known = capture._CACHE.get(like)
-        if known is None or capture._structure(model) != capture._structure(like):
+    with LOCK:
+        known = CACHE.get(like)
+        if known is None or structure(model) != structure(like):
             return
-        own = capture._CACHE.setdefault(model, {})
-        for key, network in known.items():
-            own.setdefault(key, replace(network, weight_caches={}))
+        own = CACHE.setdefault(model, {})
+        for key, captured in known.items():
+            own.setdefault(key, Captured(replace(captured.network, weight_caches={}), captured.fixed))

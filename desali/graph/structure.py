@@ -1,0 +1,71 @@
+"""What a capture depends on besides the input: the modules, their settings, hooks, and how parameters are shared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_PLAIN = (int, float, str, type(None))
+_APART = frozenset({
+    "training", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_backward_pre_hooks",
+    "_backward_hooks", "_is_full_backward_hook", "_forward_hooks", "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
+    "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks", "call_super_init",
+    "dump_patches",
+})  # fmt: skip
+
+
+def structure(model: nn.Module) -> tuple[Any, ...]:
+    """A key that changes whenever a capture of the model may no longer hold.
+
+    It holds every module's type, plain attributes and hooks, and every parameter's shape, type, device and identity
+    among the parameters; not the parameters' values, which a capture reads anew each time.
+    """
+    import torch
+    from torch.nn.modules import module as globals_of_torch
+
+    parts: list[Any] = [
+        tuple(map(id, globals_of_torch._global_forward_hooks.values())),
+        tuple(map(id, globals_of_torch._global_forward_pre_hooks.values())),
+    ]
+    first_use: dict[int, int] = {}
+    visited: dict[int, int] = {}
+
+    def visit(module: nn.Module) -> None:
+        place = visited.get(id(module))
+        if place is not None:
+            parts.append(place)
+            return
+        visited[id(module)] = len(visited)
+        state = module.__dict__
+        parts.append(type(module))
+        for key, value in state.items():
+            if key in _APART:
+                continue
+            if isinstance(value, _PLAIN):
+                parts.append((key, value))
+            elif isinstance(value, torch.Tensor):
+                parts.append((key, id(value), -1 if value.is_inference() else value._version))
+            elif isinstance(value, (list, tuple)):
+                parts.append((key, *(item if isinstance(item, _PLAIN) else id(item) for item in value)))
+            else:
+                parts.append((key, id(value)))
+        for hooks in (state["_forward_hooks"], state["_forward_pre_hooks"]):
+            if hooks:
+                parts.append(tuple(map(id, hooks.values())))
+        for tensors in (state["_parameters"], state["_buffers"]):
+            for key, tensor in tensors.items():
+                if tensor is None:
+                    parts.append((key, None))
+                else:
+                    use = first_use.setdefault(id(tensor), len(first_use))
+                    parts.append((key, use, tensor.shape, tensor.dtype, tensor.device))
+        for key, child in state["_modules"].items():
+            parts.append(key)
+            if child is not None:
+                visit(child)
+
+    visit(model)
+    return tuple(parts)

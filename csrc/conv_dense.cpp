@@ -17,15 +17,19 @@ template <class T, int NV>
 void multiply(const T* const* pixels, int64_t taps, int64_t channels, const T* weight, int64_t columns, T* out) {
     constexpr int lanes = Simd<T>::lanes, M = cells_at_once;
     Vector<T> sum[M][NV];
+#pragma GCC unroll 8
     for (int m = 0; m < M; ++m)
+#pragma GCC unroll 3
         for (int i = 0; i < NV; ++i) sum[m][i] = Vector<T>{};
     for (int64_t tap = 0; tap < taps; ++tap, pixels += M) {
         const T* w = weight + tap * channels * columns;
         if (!pixels[0]) continue;  // no cell of the block has this tap
         const T* pixel[M];
+#pragma GCC unroll 8
         for (int m = 0; m < M; ++m) pixel[m] = pixels[m];
         for (int64_t o = 0; o < channels; ++o, w += columns) {
             Vector<T> column[NV];
+#pragma GCC unroll 3
             for (int i = 0; i < NV; ++i) column[i] = load<Vector<T>>(w + i * lanes);
 #pragma GCC unroll 8
             for (int m = 0; m < M; ++m) {
@@ -35,7 +39,9 @@ void multiply(const T* const* pixels, int64_t taps, int64_t channels, const T* w
             }
         }
     }
+#pragma GCC unroll 8
     for (int m = 0; m < M; ++m)
+#pragma GCC unroll 3
         for (int i = 0; i < NV; ++i) store(out + m * columns + i * lanes, sum[m][i]);
 }
 
@@ -105,19 +111,24 @@ class Cells {
     void find_pixels(int64_t nk, int64_t cell, int64_t cells, int64_t q0, int64_t r0, int64_t width,
                      const T** to) const {
         const T* signal = static_cast<const T*>(a_.signal) + nk * a_.h * a_.w * a_.o;
-        int64_t taps = layout_.taps_y * layout_.taps_x;
-        bool some[64] = {};
+        const T* none = nothing_.get();
         for (int64_t m = 0; m < cells_at_once; ++m) {
             int64_t at = least(cell + m, cells - 1), q = q0 + at / width, r = r0 + at % width;
-            for (int64_t tap = 0; tap < taps; ++tap) {
-                int64_t y = q - tap / layout_.taps_x, x = r - tap % layout_.taps_x;
-                bool inside = y >= 0 && y < a_.h && x >= 0 && x < a_.w;
-                to[tap * cells_at_once + m] = inside ? signal + (y * a_.w + x) * a_.o : nothing_.get();
-                if (tap < 64) some[tap] |= inside;
+            const T** slot = to + m;
+            for (int64_t ty = 0; ty < layout_.taps_y; ++ty) {
+                int64_t y = q - ty;
+                bool row_inside = y >= 0 && y < a_.h;
+                const T* pixel = signal + (y * a_.w + r) * a_.o;
+                for (int64_t x = r; x > r - layout_.taps_x; --x, pixel -= a_.o, slot += cells_at_once)
+                    *slot = row_inside && x >= 0 && x < a_.w ? pixel : none;
             }
         }
-        for (int64_t tap = 0; tap < least(64, taps); ++tap)
-            if (!some[tap]) to[tap * cells_at_once] = nullptr;
+        int64_t taps = layout_.taps_y * layout_.taps_x;
+        for (int64_t tap = 0; tap < taps; ++tap, to += cells_at_once) {
+            bool some = false;
+            for (int64_t m = 0; m < cells_at_once; ++m) some |= to[m] != none;
+            if (!some) to[0] = nullptr;
+        }
     }
 
     void multiply_all(const T* const* pixels, int64_t taps, T* sums) const {

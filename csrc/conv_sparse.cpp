@@ -79,26 +79,37 @@ struct NonZeros {
     }
 };
 
-// row[0 .. NV vectors) += sum_j value[j] * weight[channel[j]]; `tail` elements of the last vector count.
+// Where a vector of sums lives: its place relative to the pixel's first output, and how many of its lanes count.
+struct Target {
+    int64_t at, lanes;
+};
+
+// row[target i] += sum_j value[j] * weight[channel[j]][vector i], for NV vectors of neighbouring weights.
 template <class T, int NV>
 void accumulate(const int32_t* channel, const T* value, int64_t count, const T* weight, int64_t stride, T* row,
-                int64_t tail) {
+                const Target* targets) {
     constexpr int lanes = Simd<T>::lanes;
     Vector<T> sum[NV];
-    for (int i = 0; i < NV - 1; ++i) sum[i] = load<Vector<T>>(row + i * lanes);
-    sum[NV - 1] = load_part<T>(row + (NV - 1) * lanes, tail);
+#pragma GCC unroll 32
+    for (int i = 0; i < NV; ++i)
+        sum[i] = targets[i].lanes == lanes ? load<Vector<T>>(row + targets[i].at)
+                                           : load_part<T>(row + targets[i].at, targets[i].lanes);
     for (int64_t j = 0; j < count; ++j) {
         Vector<T> v = broadcast(value[j]);
         const T* w = weight + channel[j] * stride;
 #pragma GCC unroll 32
         for (int i = 0; i < NV; ++i) sum[i] += v * load<Vector<T>>(w + i * lanes);
     }
-    for (int i = 0; i < NV - 1; ++i) store(row + i * lanes, sum[i]);
-    store_part<T>(row + (NV - 1) * lanes, sum[NV - 1], tail);
+#pragma GCC unroll 32
+    for (int i = 0; i < NV; ++i)
+        if (targets[i].lanes == lanes)
+            store(row + targets[i].at, sum[i]);
+        else
+            store_part<T>(row + targets[i].at, sum[i], targets[i].lanes);
 }
 
 template <class T>
-using Accumulate = void (*)(const int32_t*, const T*, int64_t, const T*, int64_t, T*, int64_t);
+using Accumulate = void (*)(const int32_t*, const T*, int64_t, const T*, int64_t, T*, const Target*);
 
 constexpr int most_vectors = DESALI_REGISTERS == 32 ? 24 : 12;
 
@@ -110,104 +121,139 @@ Accumulate<T> accumulator(int64_t vectors) {
         return vectors == NV ? accumulate<T, NV> : accumulator<T, NV - 1>(vectors);
 }
 
-// A run of outputs cut into pieces that fit the registers.
+// A part of what one input pixel adds to the rows of a group, small enough for the registers.
 template <class T>
-struct Pieces {
-    static constexpr int lanes = Simd<T>::lanes;
-    int64_t vectors, count, used;
-
-    explicit Pieces(int64_t elements)
-        : vectors(ceil_div(elements, lanes)), count(ceil_div(vectors, most_vectors)), used(elements) {}
-    int64_t begin(int64_t piece) const { return vectors * piece / count * lanes; }
-    int64_t size(int64_t piece) const { return vectors * (piece + 1) / count - vectors * piece / count; }
-    int64_t tail(int64_t piece) const { return piece + 1 < count ? lanes : used - (vectors - 1) * lanes; }
+struct Piece {
+    Accumulate<T> add;
+    const T* weight;
+    const Target* targets;
 };
 
 template <class T>
 class Walk {
   public:
-    Walk(const ConvArguments& a)
+    // The output is walked in groups of rows: the `stride` rows that meet the same input rows, if the kernel is not
+    // dilated in y, else one row at a time.
+    explicit Walk(const ConvArguments& a)
         : a_(a),
           layout_(SparseLayout::of(a.i, a.groups, a.x_axis, sizeof(T))),
-          pieces_(layout_.used),
+          height_(a.y_axis.dilation == 1 ? a.y_axis.stride : 1),
+          group_(least(height_, a.y_axis.kernel)),
+          taps_(ceil_div(a.y_axis.kernel, group_)),
           weight_stride_(a.y_axis.kernel * layout_.segments * layout_.length),
           spread_(a.x_axis.spread(a.w)),
           row_size_(ceil_div(spread_ * a.i, 16) * 16),
-          found_(static_cast<const T*>(a.signal), a.counts, a.n * a.k * a.h * a.w, a.o) {}
+          vectors_(layout_.segments * layout_.length / lanes),
+          targets_(a.y_axis.kernel * vectors_),
+          pieces_(a.y_axis.kernel * vectors_),
+          piece_begin_(taps_ + 1),
+          found_(static_cast<const T*>(a.signal), a.counts, a.n * a.k * a.h * a.w, a.o) {
+        int64_t count = 0;
+        for (int64_t tap = 0; tap < taps_; ++tap) {
+            piece_begin_[tap] = count;
+            int64_t first = tap * group_ * vectors_, end = least(a.y_axis.kernel, (tap + 1) * group_) * vectors_;
+            int64_t parts = ceil_div(end - first, most_vectors);
+            for (int64_t part = 0; part < parts; ++part) {
+                int64_t from = first + (end - first) * part / parts, to = first + (end - first) * (part + 1) / parts;
+                pieces_[count++] = {accumulator<T, most_vectors>(to - from),
+                                    static_cast<const T*>(a.packed) + from * lanes, &targets_[from]};
+            }
+        }
+        piece_begin_[taps_] = count;
+        int64_t per_segment = layout_.length / lanes;
+        for (int64_t v = 0; v < a.y_axis.kernel * vectors_; ++v) {
+            int64_t row = v / vectors_ % group_, segment = v % vectors_ / per_segment, at = v % per_segment * lanes;
+            targets_[v] = {row * row_size_ + segment * layout_.step + at, most(0, least(lanes, layout_.used - at))};
+        }
+    }
 
     void run() const {
-        int64_t seeds = a_.n * a_.k, threads = thread_count();
-        int64_t block = most(1, least(seeds, (192 << 10) / (int64_t)(row_size_ * sizeof(T) + 1)));
-        while (block > 1 && ceil_div(seeds, block) * a_.out_h < 4 * threads) block = (block + 1) / 2;
-        int64_t blocks = ceil_div(seeds, block);
+        int64_t seeds = a_.n * a_.k;
+        int64_t groups = ceil_div(a_.out_h - 1, height_) + 1;
+        // Seeds that take turns at a pixel share its weights. Worth it where a kernel row's weights exceed the L1
+        // cache.
+        int64_t row_weights = a_.o * group_ * layout_.segments * layout_.length * (int64_t)sizeof(T);
+
+        int64_t room = row_weights > (256 << 10) ? 192 << 10 : 24 << 10;
+        int64_t block = most(1, least(seeds, room / (int64_t)(group_ * row_size_ * sizeof(T) + 1)));
+        while (block > 1 && ceil_div(seeds, block) * groups < 4 * thread_count()) block = (block + 1) / 2;
         int64_t cost = seeds * a_.out_h * a_.out_w * a_.i + found_.total * layout_.used;
-        parallel_for(blocks * a_.out_h, cost, [&](int64_t task) {
-            int64_t first = task / a_.out_h * block;
-            output_row(first, least(seeds, first + block), task % a_.out_h);
+        parallel_for(ceil_div(seeds, block) * groups, cost, [&](int64_t task) {
+            int64_t first = task / groups * block;
+            rows(first, least(seeds, first + block), task % groups);
         });
     }
 
   private:
-    // Row `r` of the output windows of the seeds [first, last).
-    void output_row(int64_t first, int64_t last, int64_t r) const {
-        int64_t seeds = last - first;
-        Scratch<T> rows(seeds * row_size_);
+    static constexpr int64_t lanes = Simd<T>::lanes;
+
+    // Group `index` of the output windows of the seeds [first, last).
+    void rows(int64_t first, int64_t last, int64_t index) const {
+        int64_t seeds = last - first, seed_size = group_ * row_size_;
+        Scratch<T> sums(seeds * seed_size);
         Scratch<const int64_t*> above(seeds);
-        std::memset(rows.get(), 0, (size_t)(seeds * row_size_) * sizeof(T));
-        for (int64_t ky = 0; ky < a_.y_axis.kernel; ++ky) {
+        std::memset(sums.get(), 0, (size_t)(seeds * seed_size) * sizeof(T));
+        for (int64_t tap = 0; tap < taps_; ++tap) {
             bool any = false;
             for (int64_t b = 0; b < seeds; ++b) {
-                above[b] = row_above(first + b, r, ky);
+                above[b] = row_above(first + b, first_row(first + b, index), tap * group_);
                 any |= above[b] != nullptr;
             }
-            if (!any) continue;
-            for (int64_t x = 0; x < a_.w; ++x)
-                for (int64_t segment = 0; segment < layout_.segments; ++segment)
-                    for (int64_t piece = 0; piece < pieces_.count; ++piece)
-                        visit(rows.get(), above.get(), seeds, ky, x, segment, piece);
+            for (int64_t x = 0; any && x < a_.w; ++x)
+                for (int64_t piece = piece_begin_[tap]; piece < piece_begin_[tap + 1]; ++piece)
+                    visit(sums.get() + x * a_.x_axis.stride * a_.i, seed_size, above.get(), seeds, x, pieces_[piece]);
         }
-        for (int64_t b = 0; b < seeds; ++b) emit(first + b, r, &rows[b * row_size_]);
+        for (int64_t b = 0; b < seeds; ++b) {
+            int64_t nk = first + b, y = first_row(nk, index), y0 = a_.out_origin.y(nk);
+            for (int64_t g = 0; g < height_; ++g)
+                if (y + g >= y0 && y + g < y0 + a_.out_h)
+                    emit(nk, y + g - y0, g < group_ ? &sums[b * seed_size + g * row_size_] : nullptr);
+        }
     }
 
-    // Where the lists of the input row start that meets output row r at kernel row ky, or null.
-    const int64_t* row_above(int64_t nk, int64_t r, int64_t ky) const {
-        int64_t distance = r + a_.out_origin.y(nk) + a_.y_axis.padding - ky * a_.y_axis.dilation;
-        if (floor_div(distance, a_.y_axis.stride) * a_.y_axis.stride != distance) return nullptr;
-        int64_t y = floor_div(distance, a_.y_axis.stride) - a_.origin.y(nk);
-        return y >= 0 && y < a_.h ? &found_.start[(nk * a_.h + y) * a_.w] : nullptr;
+    // Map coordinate of the first row of a group.
+    int64_t first_row(int64_t nk, int64_t index) const {
+        int64_t y0 = a_.out_origin.y(nk), stride = a_.y_axis.stride, padding = a_.y_axis.padding;
+        if (a_.y_axis.dilation > 1) return y0 + index;
+        return (floor_div(y0 + padding, stride) + index) * stride - padding;
     }
 
-    void visit(T* rows, const int64_t* const* above, int64_t seeds, int64_t ky, int64_t x, int64_t segment,
-               int64_t piece) const {
-        Accumulate<T> add = accumulator<T, most_vectors>(pieces_.size(piece));
-        int64_t shift = pieces_.begin(piece), tail = pieces_.tail(piece);
-        const T* weight = static_cast<const T*>(a_.packed) + (ky * layout_.segments + segment) * layout_.length + shift;
-        T* to = rows + x * a_.x_axis.stride * a_.i + segment * layout_.step + shift;
-        int64_t per_group = a_.o / a_.groups, outputs = a_.i / a_.groups;
-        for (int64_t b = 0; b < seeds; ++b, to += row_size_) {
+    // Where the lists of the input row start that meets output row y at kernel row ky, or null.
+    const int64_t* row_above(int64_t nk, int64_t y, int64_t ky) const {
+        int64_t distance = y + a_.y_axis.padding - ky * a_.y_axis.dilation;
+        int64_t p = floor_div(distance, a_.y_axis.stride), row = p - a_.origin.y(nk);
+        if (p * a_.y_axis.stride != distance || row < 0 || row >= a_.h) return nullptr;
+        return &found_.start[(nk * a_.h + row) * a_.w];
+    }
+
+    void visit(T* to, int64_t seed_size, const int64_t* const* above, int64_t seeds, int64_t x,
+               const Piece<T>& piece) const {
+        for (int64_t b = 0; b < seeds; ++b, to += seed_size) {
             if (!above[b]) continue;
             int64_t begin = above[b][x], end = above[b][x + 1];
+            if (begin == end) continue;
             if (a_.groups == 1) {
-                if (begin < end)
-                    add(&found_.channel[begin], &found_.value[begin], end - begin, weight, weight_stride_, to, tail);
+                piece.add(&found_.channel[begin], &found_.value[begin], end - begin, piece.weight, weight_stride_, to,
+                          piece.targets);
                 continue;
             }
+            int64_t per_group = a_.o / a_.groups, outputs = a_.i / a_.groups;
             while (begin < end) {  // the channels ascend, so those of one group are neighbours
                 int64_t group = found_.channel[begin] / per_group, stop = begin + 1;
                 while (stop < end && found_.channel[stop] / per_group == group) ++stop;
-                add(&found_.channel[begin], &found_.value[begin], stop - begin, weight, weight_stride_,
-                    to + group * outputs, tail);
+                piece.add(&found_.channel[begin], &found_.value[begin], stop - begin, piece.weight, weight_stride_,
+                          to + group * outputs, piece.targets);
                 begin = stop;
             }
         }
     }
 
-    // Cut the window out of a finished row, zero what lies outside, and close with the inverse ReLU.
+    // Cut the window out of a finished row (null: all zero), zero what lies outside, and close with the inverse ReLU.
     void emit(int64_t nk, int64_t r, const T* row) const {
         int64_t y = r + a_.out_origin.y(nk), x0 = a_.out_origin.x(nk), channels = a_.i;
         int64_t shift = x0 - (a_.origin.x(nk) * a_.x_axis.stride - a_.x_axis.padding);
         int64_t begin = most(0, most(-shift, -x0)), end = least(a_.out_w, least(spread_ - shift, a_.map_w - x0));
-        if (y < 0 || y >= a_.map_h || end < begin) begin = end = 0;
+        if (!row || y < 0 || y >= a_.map_h || end < begin) begin = end = 0;
         T* out = static_cast<T*>(a_.out) + (nk * a_.out_h + r) * a_.out_w * channels;
         std::memset(out, 0, (size_t)(begin * channels) * sizeof(T));
         if (begin < end) {
@@ -220,8 +266,10 @@ class Walk {
 
     const ConvArguments& a_;
     SparseLayout layout_;
-    Pieces<T> pieces_;
-    int64_t weight_stride_, spread_, row_size_;
+    int64_t height_, group_, taps_, weight_stride_, spread_, row_size_, vectors_;
+    Scratch<Target> targets_;
+    Scratch<Piece<T>> pieces_;
+    Scratch<int64_t> piece_begin_;
     NonZeros<T> found_;
 };
 

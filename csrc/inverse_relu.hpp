@@ -8,7 +8,7 @@ namespace desali {
 
 struct InverseReluArguments {
     DType dtype;
-    const void* signal;  // [N, K, C, h, w], any strides (in elements)
+    const void* signal;  // [N, K, C, h, w], strides in elements; on the CPU stride_c is 1
     int64_t stride_n, stride_k, stride_c, stride_y, stride_x;
     void* out;  // [N, K, h, w, C] contiguous; may be the signal itself where that has the same layout
     InverseRelu relu;

@@ -33,25 +33,45 @@ static int64_t cover(const Axis& axis, int64_t position, int64_t windows, bool c
     return count;
 }
 
-template <class T, class S, bool Overwrite>
-DESALI_INLINE void gather_pixel(const Window<T, S>* windows, int64_t count, S relevant, const uint8_t* bits,
-                                bool backward, int64_t channels, T* out) {
-    constexpr int lanes = Simd<T>::lanes;
-    using Lane = typename Simd<T>::Integer;
+// Lanes where a switch, as far as it is relevant, equals the code.
+template <class T, class S>
+DESALI_INLINE Integers<T> pointing(const S* switches, S relevant, S code) {
     using Codes = typename Small<T, S>::type;
     using Signed = typename Small<T, std::make_signed_t<S>>::type;
+    Codes here = (load<Codes>(switches) & relevant) ^ code;
+    return __builtin_convertvector((Signed)here, Integers<T>) == Integers<T>{};
+}
+
+// sum + v in the lanes that point here.
+template <class T, class S>
+DESALI_INLINE Vector<T> add_pointing(Vector<T> sum, const T* signal, const S* switches, S relevant, S code) {
+#if DESALI_VECTOR_BYTES == 64
+    if constexpr (sizeof(T) == 4 && sizeof(S) == 1) {
+        __m128i here = _mm_and_si128(_mm_loadu_si128((const __m128i*)switches), _mm_set1_epi8((char)relevant));
+        __mmask16 points = _mm_cmpeq_epi8_mask(here, _mm_set1_epi8((char)code));
+        return (Vector<T>)_mm512_mask_add_ps((__m512)sum, points, (__m512)sum, _mm512_loadu_ps(signal));
+    }
+#endif
+    return sum + keep<T>(pointing<T, S>(switches, relevant, code), load<Vector<T>>(signal));
+}
+
+// Channels of one element; Count is the number of its windows, 0 where it is not known to the compiler.
+template <class T, class S, bool Overwrite, int Count>
+DESALI_INLINE void gather_pixel(const Window<T, S>* windows, int64_t any_count, S relevant, const uint8_t* bits,
+                                bool backward, int64_t channels, T* out) {
+    constexpr int lanes = Simd<T>::lanes;
+    const int64_t count = Count ? Count : any_count;
     int64_t c = 0;
     for (; c + lanes <= channels; c += lanes) {
         Vector<T> sum{};
+#pragma GCC unroll 4
         for (int64_t i = 0; i < count; ++i) {
-            Codes code = load<Codes>(windows[i].switches + c) & (S)relevant;
-            Integers<T> points = __builtin_convertvector((Signed)code, Integers<T>) ==
-                                 (Lane)(std::make_signed_t<S>)windows[i].code - Integers<T>{};
+            const Window<T, S>& window = windows[i];
             if constexpr (Overwrite) {
-                Vector<T> v = windows[i].signal ? load<Vector<T>>(windows[i].signal + c) : Vector<T>{};
-                sum = points ? v : sum;
+                Vector<T> v = window.signal ? load<Vector<T>>(window.signal + c) : Vector<T>{};
+                sum = pointing<T, S>(window.switches + c, relevant, window.code) ? v : sum;
             } else {
-                sum += keep<T>(points, load<Vector<T>>(windows[i].signal + c));
+                sum = add_pointing<T, S>(sum, window.signal + c, window.switches + c, relevant, window.code);
             }
         }
         if (backward) sum = rectify<T>(sum);
@@ -68,6 +88,21 @@ DESALI_INLINE void gather_pixel(const Window<T, S>* windows, int64_t count, S re
         if (backward) sum = rectify(sum);
         if (bits) sum = bit(bits, c) ? sum : T(0);
         out[c] = sum;
+    }
+}
+
+template <class T, class S>
+DESALI_INLINE void gather_sum(const Window<T, S>* windows, int64_t count, S relevant, const uint8_t* bits,
+                              bool backward, int64_t channels, T* out) {
+    switch (count) {
+        case 1:
+            return gather_pixel<T, S, false, 1>(windows, count, relevant, bits, backward, channels, out);
+        case 2:
+            return gather_pixel<T, S, false, 2>(windows, count, relevant, bits, backward, channels, out);
+        case 4:
+            return gather_pixel<T, S, false, 4>(windows, count, relevant, bits, backward, channels, out);
+        default:
+            return gather_pixel<T, S, false, 0>(windows, count, relevant, bits, backward, channels, out);
     }
 }
 
@@ -119,9 +154,9 @@ void run(const MaxUnpoolArguments& a) {
                     else
                         std::memset(out, 0, (size_t)pixel_bytes);
                 } else if (a.overwrite) {
-                    gather_pixel<T, S, true>(windows.get(), count, relevant, bits, a.relu.backward, a.c, out);
+                    gather_pixel<T, S, true, 0>(windows.get(), count, relevant, bits, a.relu.backward, a.c, out);
                 } else {
-                    gather_pixel<T, S, false>(windows.get(), count, relevant, bits, a.relu.backward, a.c, out);
+                    gather_sum<T, S>(windows.get(), count, relevant, bits, a.relu.backward, a.c, out);
                 }
             }
         }

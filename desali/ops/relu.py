@@ -120,23 +120,28 @@ def _inverse_relu(
     dims = len(map_size)
     n, k, c = signal.shape[:3]
     size = tuple(signal.shape[3:])
-    strides = signal.stride()
-    if dims == 2:
-        stride_y, stride_x = strides[3:]
-    elif dims == 1:
-        stride_y, stride_x = strides[3], 0
+    if signal.device.type == "cpu" and signal.stride(2) != 1 and c > 1:
+        signal = native.channels_last(signal).movedim(-1, 2)
+        fresh = True
+    elif dims == 3 and not signal.movedim(2, -1).is_contiguous():
+        signal = native.channels_last(signal).movedim(-1, 2)
+        fresh = True
     else:
-        if dims == 3 and not signal.is_contiguous():
-            signal = native.channels_last(signal).movedim(-1, 2)
-            strides = signal.stride()
-        stride_y, stride_x = 0, strides[-1] if dims else 0
+        fresh = False
+    strides = signal.stride()
+    stride_y, stride_x = strides[3:] if dims == 2 else (strides[3], 0) if dims == 1 else (0, strides[-1] if dims else 0)
     target = None
     if out is not None:
         target = out.movedim(2, -1)
         overlapping = out.data_ptr() == signal.data_ptr() and out.stride() != signal.stride()
         if not target.is_contiguous() or overlapping:
             target = None
-    written = torch.empty((n, k, *size, c), dtype=signal.dtype, device=signal.device) if target is None else target
+    if target is not None:
+        written = target
+    elif fresh:
+        written = signal.movedim(2, -1)  # a copy of our own: rectified in place
+    else:
+        written = torch.empty((n, k, *size, c), dtype=signal.dtype, device=signal.device)
     if mask is not None and not mask.is_contiguous():
         mask = mask.contiguous()
     origin = native.origins(origin, dims)

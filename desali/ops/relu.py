@@ -120,14 +120,10 @@ def _inverse_relu(
     dims = len(map_size)
     n, k, c = signal.shape[:3]
     size = tuple(signal.shape[3:])
-    if signal.device.type == "cpu" and signal.stride(2) != 1 and c > 1:
+    scattered = signal.device.type == "cpu" and signal.stride(2) != 1 and c > 1
+    fresh = scattered or (dims == 3 and not signal.movedim(2, -1).is_contiguous())
+    if fresh:
         signal = native.channels_last(signal).movedim(-1, 2)
-        fresh = True
-    elif dims == 3 and not signal.movedim(2, -1).is_contiguous():
-        signal = native.channels_last(signal).movedim(-1, 2)
-        fresh = True
-    else:
-        fresh = False
     strides = signal.stride()
     stride_y, stride_x = strides[3:] if dims == 2 else (strides[3], 0) if dims == 1 else (0, strides[-1] if dims else 0)
     target = None

@@ -24,7 +24,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "augmentation": ("none", "mirror", "dihedral"),
     "criterion": ("loss", "balanced_accuracy"),
 }
-KEY_FORMAT = 2
+KEY_FORMAT = 3
 """Raise it when a change of the training code changes the weights that the same configuration gives."""
 
 

@@ -12,10 +12,24 @@ from torch import nn
 from desali.errors import UnknownNameError
 from desali.models import ARCHITECTURES, CaffeNet, CaffeNetSmall, architecture
 
-FEATURES = (
-    "conv1 relu1 pool1 norm1 conv2 relu2 pool2 norm2 conv3 relu3 conv4 relu4 conv5 relu5 pool5".split()
-)
-CLASSIFIER = "fc6 relu6 drop6 fc7 relu7 drop7 fc8".split()
+FEATURES = [
+    "conv1",
+    "relu1",
+    "pool1",
+    "norm1",
+    "conv2",
+    "relu2",
+    "pool2",
+    "norm2",
+    "conv3",
+    "relu3",
+    "conv4",
+    "relu4",
+    "conv5",
+    "relu5",
+    "pool5",
+]
+CLASSIFIER = ["fc6", "relu6", "drop6", "fc7", "relu7", "drop7", "fc8"]
 
 
 def parameters(model: nn.Module) -> int:

@@ -94,6 +94,7 @@ def test_truncated_pickle(tmp_path: Path) -> None:
     assert "unreadable or truncated" in error_of(tmp_path / "m.pth")
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     target = tmp_path / "ran"
 
@@ -136,7 +137,7 @@ def test_missing_or_broken_card(saved: Path, text: str | None, part: str) -> Non
     side.unlink()
     if text is not None:
         side.write_text(text)
-    with pytest.raises(WeightsError, match="model.json") as caught:
+    with pytest.raises(WeightsError, match=r"model\.json") as caught:
         load(saved)
     assert part in str(caught.value)
 
@@ -157,7 +158,9 @@ def test_find_takes_a_recipe_a_folder_or_a_file(saved: Path) -> None:
 
 def test_find_says_what_is_there_and_what_to_do(saved: Path) -> None:
     runs = saved.parent.parent
-    with pytest.raises(WeightsError, match=r"trained there: two_stage.*did you mean 'two_stage'.*desali train two_stage"):
+    with pytest.raises(
+        WeightsError, match=r"trained there: two_stage.*did you mean 'two_stage'.*desali train two_stage"
+    ):
         find("two_stag", runs)
     with pytest.raises(WeightsError, match="nothing is trained there"):
         find("natural", runs / "elsewhere")

@@ -42,7 +42,8 @@ def held() -> tuple[Tensor, Tensor]:
 def fit(folder: Path, training: Any, held: Any, stage: Stage = STAGE, **options: Any) -> Fitted:
     model = options.pop("model", None) or fresh_model(SMALL, 3, 0, "target", None)
     return fit_stage(
-        model, SMALL, stage, training, held, key="k", folder=folder, seed=0, title="target", accelerator="cpu", **options
+        model, SMALL, stage, training, held, key="k", folder=folder, seed=0, title="target", accelerator="cpu",
+        **options,
     )  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def test_a_damaged_or_foreign_state_is_not_continued(whole: Fitted, training: An
 
 
 def test_it_learns_and_keeps_the_best_epoch(training: Any, held: Any, tmp_path: Path) -> None:
-    fitted = fit(tmp_path, training, held, Stage("target", epochs=14, batch_size=8, augmentation="none", patience=14))
+    fitted = fit(tmp_path, training, held, Stage("target", epochs=8, batch_size=8, augmentation="none", patience=8))
     losses = [row["held_out_loss"] for row in fitted.history]
     assert fitted.history[fitted.best_epoch - 1]["held_out_loss"] == min(losses)
     assert min(losses) < 0.5 * losses[0]

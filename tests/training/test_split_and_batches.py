@@ -46,7 +46,7 @@ def test_nothing_is_held_out_if_every_class_is_one_group() -> None:
 def test_balanced_batches_even_out_the_classes() -> None:
     labels = torch.tensor([0] * 900 + [2] * 100)
     images = torch.arange(1000.0).reshape(-1, 1, 1, 1)
-    drawn = [batch for batch in Batches(images, labels, 64, balance=True, seed=3)]
+    drawn = list(Batches(images, labels, 64, balance=True, seed=3))
     assert [len(part) for _, part in drawn] == [64] * 15 + [40]
     together = torch.cat([part for _, part in drawn])
     assert 0.45 < (together == 2).float().mean() < 0.55
@@ -74,5 +74,7 @@ def test_augmentation_gives_exactly_the_symmetries() -> None:
         assert len(set(seen)) == count
         assert min(seen.count(one) for one in set(seen)) > 400 / count * 0.6
     mirrored = tuple(picture.flip(-1).flatten().tolist())
-    assert mirrored in {tuple(i.flatten().tolist()) for i in augment(
-        picture.expand(20, -1, -1, -1), "mirror", torch.Generator().manual_seed(0))}
+    assert mirrored in {
+        tuple(i.flatten().tolist())
+        for i in augment(picture.expand(20, -1, -1, -1), "mirror", torch.Generator().manual_seed(0))
+    }

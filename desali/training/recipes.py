@@ -46,7 +46,8 @@ class Stage:
         augmentation: "none", "mirror" (left-right) or "dihedral" (flips and right-angle rotations, all eight alike).
         mode: after a transfer, train everything ("fine_tuning") or only the classifier ("feature_extraction").
         validation: share of the images held out, by whole groups, for early stopping; 0 trains all epochs.
-        criterion: what early stopping watches on the held-out groups: class-balanced "loss" or "balanced_accuracy".
+        criterion: what early stopping watches on the held-out groups: "balanced_accuracy" or class-balanced "loss". With
+            few groups the loss rises from overconfidence while accuracy still grows, and would stop too early.
         patience: epochs without improvement after which the stage stops; the best epoch's weights are kept.
     """
 
@@ -63,7 +64,7 @@ class Stage:
     augmentation: Literal["none", "mirror", "dihedral"] = "dihedral"
     mode: Mode = "fine_tuning"
     validation: float = 0.2
-    criterion: Literal["loss", "balanced_accuracy"] = "loss"
+    criterion: Literal["loss", "balanced_accuracy"] = "balanced_accuracy"
     patience: int = 4
 
     def __post_init__(self) -> None:

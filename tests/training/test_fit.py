@@ -96,7 +96,12 @@ def test_a_damaged_or_foreign_state_is_not_continued(whole: Fitted, training: An
 
 
 def test_it_learns_and_keeps_the_best_epoch(training: Any, held: Any, tmp_path: Path) -> None:
-    fitted = fit(tmp_path, training, held, Stage("target", epochs=8, batch_size=8, augmentation="none", patience=8))
+    fitted = fit(
+        tmp_path,
+        training,
+        held,
+        Stage("target", epochs=8, batch_size=8, augmentation="none", patience=8, criterion="loss"),
+    )
     losses = [row["held_out_loss"] for row in fitted.history]
     assert fitted.history[fitted.best_epoch - 1]["held_out_loss"] == min(losses)
     assert min(losses) < 0.5 * losses[0]

@@ -54,7 +54,7 @@ def test_key_depends_on_everything_that_weights_depend_on() -> None:
     others = {
         "domain": "natural", "epochs": 1, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.1,
         "weight_decay": 0.0, "clip": 2.0, "schedule": "constant", "batch_size": 3, "balance": False,
-        "augmentation": "none", "mode": "feature_extraction", "validation": 0.5, "criterion": "balanced_accuracy",
+        "augmentation": "none", "mode": "feature_extraction", "validation": 0.5, "criterion": "loss",
         "patience": 9,
     }  # fmt: skip
     assert set(others) == {field.name for field in fields(Stage)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.measuring import Candidate
+from benchmarks.measuring import Candidate, EqualityError, check
 
 
 class _TooLong(BaseException):
@@ -50,6 +50,21 @@ def compile_within(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     return compiled, f"compiled in {time.perf_counter() - start:.0f} s, not counted"
+
+
+def accept(name: str, run: Callable[[], Any] | None, note: str, reference: Candidate) -> tuple[Candidate | None, str]:
+    """A compiled baseline as a candidate; one that computes other numbers is not timed, and the note says so.
+
+    Compilers may reorder the forward pass's sums, and a ReLU's input near 0 then changes its sign.
+    """
+    if run is None:
+        return None, note
+    candidate = Candidate(name, run, note=note)
+    try:
+        check(name, [candidate], reference)
+    except EqualityError as error:
+        return None, f"{note}; {error}"
+    return candidate, note
 
 
 def cuda_graph(candidate: Candidate) -> Candidate:

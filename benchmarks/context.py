@@ -11,9 +11,21 @@ from benchmarks.measuring import Effort, Entry
 Scale = Literal["full", "quick", "tiny"]
 
 _EFFORTS: dict[Scale, dict[str, Effort]] = {
-    "full": {"job": Effort(2.4, 3), "op": Effort(0.6, 3), "layer": Effort(0.3, 2), "curve": Effort(0.4, 2)},
-    "quick": {"job": Effort(0.6, 2), "op": Effort(0.2, 2), "layer": Effort(0.1, 1), "curve": Effort(0.1, 1)},
-    "tiny": {name: Effort(0.001, 1) for name in ("job", "op", "layer", "curve")},
+    "full": {
+        "job": Effort(2.4, 3),
+        "figure": Effort(1.2, 2),
+        "op": Effort(0.6, 3),
+        "layer": Effort(0.3, 2),
+        "curve": Effort(0.4, 2),
+    },
+    "quick": {
+        "job": Effort(0.3, 1),
+        "figure": Effort(0.3, 1),
+        "op": Effort(0.15, 1),
+        "layer": Effort(0.1, 1),
+        "curve": Effort(0.1, 1),
+    },
+    "tiny": {name: Effort(0.001, 1) for name in ("job", "figure", "op", "layer", "curve")},
 }
 
 

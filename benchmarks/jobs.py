@@ -9,7 +9,7 @@ import torch
 
 import desali
 from benchmarks.baselines import Autograd, Captum, strongest
-from benchmarks.compiled import compile_within, cuda_graph
+from benchmarks.compiled import accept, compile_within, cuda_graph
 from benchmarks.context import Context, Result, Target
 from benchmarks.measuring import Candidate, Entry, compare
 from benchmarks.models import Net, build
@@ -40,7 +40,7 @@ def neurons(context: Context) -> list[Result]:
     """64 single neurons of conv5 at the centre, one image."""
     net = build(context.alexnet, device=context.device)
     images = net.images(1, device=context.device)
-    layer, count = net.convolutions[-1], context.pick(64, 64, 3)
+    layer, count = net.convolutions[-1], context.pick(64, 16, 3)
     capture = _capture_seconds(net, images)
     shape = desali.record(net.module, images).shape(layer)
     chosen = [(channel, shape[1] // 2, shape[2] // 2) for channel in range(count)]
@@ -66,25 +66,26 @@ def neurons(context: Context) -> list[Result]:
     ]
     missing: list[Entry] = []
     if context.scale == "full":
-        recorded = desali.record(net.module, images, backend="torch")
-        names = ("torch.compile of the reference", "torch.compile of plain PyTorch")
         context.say("compiling the baselines")
-        sweep, note = compile_within(lambda: recorded.reconstruct(layer, seeds), 150)
-        if sweep is None:
-            missing.append(Entry(names[0], note=note))
-        else:
+        recorded = desali.record(net.module, images, backend="torch")
+        sweep, sweep_note = compile_within(lambda: recorded.reconstruct(layer, seeds), 150)
+        whole, whole_note = compile_within(lambda: plain.neurons(images, layer, chosen), 150)
 
-            def compiled_reference(sweep: Any = sweep) -> torch.Tensor:
-                desali.record(net.module, images, backend="torch")
-                result: torch.Tensor = sweep()
-                return result
+        def compiled_reference() -> torch.Tensor:
+            assert sweep is not None
+            desali.record(net.module, images, backend="torch")
+            result: torch.Tensor = sweep()
+            return result
 
-            candidates.append(Candidate(names[0], compiled_reference, note=note))
-        whole, note = compile_within(lambda: plain.neurons(images, layer, chosen), 150)
-        if whole is None:
-            missing.append(Entry(names[1], note=note))
-        else:
-            candidates.append(Candidate(names[1], whole, note=note))
+        for name, run, note in (
+            ("torch.compile of the reference", sweep and compiled_reference, sweep_note),
+            ("torch.compile of plain PyTorch", whole, whole_note),
+        ):
+            candidate, note = accept(name, run, note, candidates[0])
+            if candidate is None:
+                missing.append(Entry(name, note=note))
+            else:
+                candidates.append(candidate)
     entries = compare("neurons", candidates, context.effort("job")) + missing
     job = f"{count} single neurons of {layer} (conv5) at the centre, one image, forward included"
     targets = [Target((HOOKS, FUNCTION), 8, 15), Target((CAPTUM,), 13, 25)]

@@ -32,6 +32,11 @@ def sparse(shape: tuple[int, ...], density: float, device: str, seed: int = 3) -
     return values.to(device).contiguous(memory_format=torch.channels_last)
 
 
+def said(density: float) -> str:
+    """A density in words."""
+    return "dense signal" if density == 1 else f"{density:.2g} of the signal non-zero"
+
+
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes whether a library convolution is called."""
 
@@ -127,7 +132,7 @@ def conv1(context: Context) -> list[Result]:
             Candidate(PHASES_LAST, lambda x=last: layer.phases(x, phases_last)),  # type: ignore[misc]
         ]
         entries = compare(f"conv1, density {density:.3g}", candidates, context.effort("op"))
-        job = f"conv1 transposed, batch {batch}, {density:.3g} of the signal non-zero"
+        job = f"conv1 transposed, batch {batch}, {said(density)}"
         targets = [Target((LIBRARY, LIBRARY_LAST), 5, 6)] if density == 1 else []
         path = path_taken(candidates[1].run)
         facts = {"network": net.name, "batch": batch, "density": density, "flop": batch * layer.flop, "path": path}
@@ -160,6 +165,6 @@ def layers(context: Context) -> list[Result]:
                     "network": network, "layer": name, "batch": batch, "density": density, "flop": batch * layer.flop,
                     "weight": list(layer.weight.shape), "map": list(layer.size), "path": path_taken(candidates[1].run),
                 }  # fmt: skip
-                job = f"{network} {name} transposed, batch {batch}, {density:.3g} of the signal non-zero"
+                job = f"{network} {name} transposed, batch {batch}, {said(density)}"
                 results.append(Result("layers", "time", job, (OURS,), entries, facts=facts))
     return results

@@ -55,7 +55,8 @@ class Plain:
     """Reversal of a network's `features` with DeSaliNet's rules.
 
     Args:
-        channels_last: memory format of the images and weights.
+        channels_last: memory format of the reversal. The forward pass has the same format in either case: another one
+            rounds differently, and a value near 0 that changes its sign changes the maps.
     """
 
     def __init__(self, net: Net, channels_last: bool = False) -> None:
@@ -74,16 +75,17 @@ class Plain:
 
     def record(self, images: Tensor) -> Record:
         """One forward pass, the classifier included."""
-        x = images.detach().contiguous(memory_format=self.format)
+        x = images.detach()
         outputs, indices = [], {}
         for index, layer in enumerate(self.layers):
             if isinstance(layer, nn.MaxPool2d):
                 x, indices[index] = F.max_pool2d_with_indices(x, _pair(layer.kernel_size), _pair(layer.stride))
             elif isinstance(layer, nn.Conv2d):
-                x = F.conv2d(x, self.weights[index], layer.bias, layer.stride, layer.padding)
+                x = F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
             else:
                 x = layer(x)
             outputs.append(x)
+        outputs = [output.contiguous(memory_format=self.format) for output in outputs]
         return Record(images, outputs, indices, self.net.head(x))
 
     @torch.no_grad()

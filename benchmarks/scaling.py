@@ -41,7 +41,7 @@ def scaling(context: Context) -> list[Result]:
     net = build(context.alexnet, device=context.device)
     base = net.size
     curves: dict[str, tuple[tuple[int, ...], Any]] = {
-        "K": (context.pick((1, 4, 16, 64, 256), (1, 16, 64), (1, 3)), lambda x: (x, 1, base, x <= 64)),
+        "K": (context.pick((1, 4, 16, 64, 256), (1, 16), (1, 3)), lambda x: (x, 1, base, x <= 64)),
         "N": (context.pick((1, 2, 4, 8, 16, 32), (1, 4), (1, 2)), lambda x: (8, x, base, x <= 8)),
         "image size": (
             context.pick((96, 160, 224, 320, 448), (96, 224), (base, 111)),

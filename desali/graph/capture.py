@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError
+from desali.graph.chain import chain
 from desali.graph.convert import convert, input_of
 from desali.graph.errors import CaptureError as CaptureError
 from desali.graph.network import Network
 from desali.graph.operations import LocalResponseNorm
-from desali.graph.quiet import quiet, same_random_numbers
+from desali.graph.quiet import plain_attention, quiet, same_random_numbers
 from desali.graph.run import run
 from desali.graph.structure import structure
 
@@ -103,6 +104,9 @@ def _clone(model: nn.Module) -> nn.Module:
 def _capture(model: nn.Module, images: Tensor, fixed: bool = False) -> Captured:
     with quiet(images.device), same_random_numbers(images.device), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        plain = None if fixed else chain(_clone(model), images)
+        if plain is not None:
+            return Captured(plain, False)
         try:
             program, fixed = _export(model, images, fixed)
         except DesaliError:
@@ -149,7 +153,7 @@ def _difference(network: Network, model: nn.Module, images: Tensor) -> str | Non
     """None if the network computes what the module computes, bit by bit; else by how much they differ."""
     import torch
 
-    with quiet(images.device), same_random_numbers(images.device):
+    with quiet(images.device), same_random_numbers(images.device), plain_attention(model):
         try:
             expected = _clone(model)(images.detach().clone())
             output, _ = run(network, model, images)

@@ -52,6 +52,8 @@ def integers(name: str, value: int | Sequence[int], dims: int, minimum: int) -> 
     if isinstance(value, int):
         result = (value,) * dims
     else:
+        if not isinstance(value, Sequence):
+            raise TypeError(f"{name} must be an integer or a sequence of integers, got {value!r}")
         result = tuple(value)
         if len(result) != dims:
             raise ValueError(f"{name} must have {dims} element(s), one per spatial dimension, got {list(result)}")

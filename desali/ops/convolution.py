@@ -45,7 +45,8 @@ SHARED_CACHE = WeightCache()
 #   128 -> 64, 3 x 3, stride 2, 0.46; 256 -> 64, 1 x 1, 0.40.
 DENSE_ABOVE = 0.45
 # At full density the core's dense kernel against oneDNN through torch, milliseconds: AlexNet conv1 7.3 : 27.9,
-# VGG 64 -> 3 12.2 : 20.5, 1 x 1 2.1 : 3.0; but conv2 16.3 : 15.3, conv3 16.0 : 15.3, stride 2 3.9 : 2.2. oneDNN has no float64.
+# VGG 64 -> 3 12.2 : 20.5, 1 x 1 2.1 : 3.0; but conv2 16.3 : 15.3, conv3 16.0 : 15.3, stride 2 3.9 : 2.2.
+# oneDNN has no float64.
 FEW_CHANNELS = 16
 
 

@@ -102,6 +102,8 @@ def max_unpool(
     relu_backward: bool = True,
 ) -> Tensor:
     """Send every pooled value to its switch (or the window's centre), then apply the inverse ReLU below."""
+    if signal.numel() == 0 or switches.numel() == 0:
+        return signal.new_zeros(*signal.shape[:3], *(map_size if out_size is None else out_size))
     pooled_size = tuple(switches.shape[1:-1])
     if origin is not None:
         signal = embed(signal, origin, pooled_size)
@@ -262,7 +264,7 @@ def crop(
 ) -> Tensor:
     """Cut a window of `size` out of each map; what lies outside the map is zero (False)."""
     n, k, c = maps.shape[:3]
-    if math.prod(maps.shape[3:]) == 0:
+    if maps.numel() == 0 or math.prod(size) == 0:
         return maps.new_zeros(n, k, c, *size)
     index, inside = _flat_index(origin, size, tuple(maps.shape[3:]))
     index = index.masked_fill(~inside, 0).unsqueeze(2).expand(n, k, c, -1)

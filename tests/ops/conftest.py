@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from desali.ops import core
+from tests.ops.cases import LEVELS
+
+
+@pytest.fixture(params=LEVELS)
+def level(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every instruction set that this machine runs."""
+    module, reason = core()
+    if module is None:
+        pytest.skip(str(reason))
+    before = module.describe()["simd"]
+    if not module.set_simd(request.param):
+        pytest.skip(f"this processor has no {request.param}")
+    yield request.param
+    module.set_simd(before)

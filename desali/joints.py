@@ -9,6 +9,7 @@ from desali.errors import UnsupportedLayerError
 from desali.graph.network import Node, parameter
 from desali.graph.operations import (
     BatchNorm,
+    ChannelShuffle,
     Concatenation,
     GlobalAverage,
     Identity,
@@ -40,6 +41,14 @@ def permutation(reversal: Reversal, node: Node, operation: Permutation, signal: 
     full = whole(signal, node.shape[1:]).tensor
     back = [operation.order.index(dim) for dim in range(len(operation.order))]
     return {node.inputs[0]: Signal(full.permute(0, 1, *(2 + dim for dim in back)))}
+
+
+def channel_shuffle(
+    reversal: Reversal, node: Node, operation: ChannelShuffle, signal: Signal, fused: Node | None
+) -> Arrivals:
+    n, k, channels, *size = signal.tensor.shape
+    dealt = signal.tensor.reshape(n, k, channels // operation.groups, operation.groups, *size)
+    return {node.inputs[0]: Signal(dealt.transpose(2, 3).reshape(signal.tensor.shape), signal.origin)}
 
 
 def batch_norm(reversal: Reversal, node: Node, operation: BatchNorm, signal: Signal, fused: Node | None) -> Arrivals:

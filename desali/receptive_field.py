@@ -9,6 +9,7 @@ from desali.graph.network import Network, Node
 from desali.graph.operations import (
     AveragePool,
     BatchNorm,
+    ChannelShuffle,
     Concatenation,
     Convolution,
     GlobalAverage,
@@ -92,7 +93,7 @@ def _below(node: Node, source: Node, cells: tuple[Cells, ...]) -> tuple[Cells, .
     every = tuple(range(size) for size in source.shape)
     if isinstance(operation, (ReLU, Identity)):
         return cells
-    if isinstance(operation, (LocalResponseNorm, BatchNorm, Concatenation)):
+    if isinstance(operation, (LocalResponseNorm, BatchNorm, Concatenation, ChannelShuffle)):
         return (*every[:1], *cells[1:])
     if isinstance(operation, (Convolution, MaxPool, AveragePool)):
         dilation = (1,) * len(operation.kernel) if isinstance(operation, AveragePool) else operation.dilation

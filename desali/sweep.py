@@ -22,6 +22,7 @@ _INVERSES: dict[type[Operation], Callable[..., reversal.Arrivals]] = {
     operations.Identity: joints.identity,
     operations.Reshape: joints.reshape,
     operations.Permutation: joints.permutation,
+    operations.ChannelShuffle: joints.channel_shuffle,
     operations.BatchNorm: joints.batch_norm,
     operations.GlobalAverage: joints.global_average,
     operations.Sum: joints.total,

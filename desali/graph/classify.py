@@ -11,6 +11,7 @@ from desali.graph.arguments import argument, tuple_of
 from desali.graph.network import Parameter, Ref
 from desali.graph.operations import (
     BatchNorm,
+    ChannelShuffle,
     Concatenation,
     Convolution,
     GlobalAverage,
@@ -156,6 +157,8 @@ def _one_input(call: Call) -> Operation | None:
         return Linear(call.args[1].name)
     if name == "batch_norm":
         return _batch_norm(call)
+    if name == "channel_shuffle":
+        return ChannelShuffle(int(call.args[1]))
     if name == "slice":
         return _slice(call, before)
     return _permutation(call, before)

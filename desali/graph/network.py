@@ -153,7 +153,7 @@ def _references(node: Node) -> set[int]:
 
 
 def parameter(model: nn.Module, name: str) -> Tensor:
-    """The model's parameter or buffer of that qualified name, as it is now."""
+    """The model's parameter or buffer of that qualified name, as it is now (PyTorch chooses kernels by requires_grad)."""
     path, _, leaf = name.rpartition(".")
-    value = getattr(model.get_submodule(path), leaf)
-    return value.detach()  # type: ignore[no-any-return]
+    value: Tensor = getattr(model.get_submodule(path), leaf)
+    return value

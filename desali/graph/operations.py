@@ -134,6 +134,13 @@ class Permutation(Operation):
 
 
 @dataclass(frozen=True)
+class ChannelShuffle(Operation):
+    """Channels dealt out to groups: channel i C/g + j goes to j g + i."""
+
+    groups: int
+
+
+@dataclass(frozen=True)
 class Identity(Operation):
     """Passes its input unchanged (dropout at inference, clone, contiguous)."""
 

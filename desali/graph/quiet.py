@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 
 @contextlib.contextmanager
@@ -22,6 +23,24 @@ def quiet(device: torch.device) -> Iterator[None]:
             stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(torch.no_grad())
         yield
+
+
+@contextlib.contextmanager
+def plain_attention(model: nn.Module) -> Iterator[None]:
+    """Let attention modules compute by the operations that an export sees, not by their fused inference path."""
+    import torch
+
+    backend = torch.backends.mha
+    fused = backend.get_fastpath_enabled() and any(
+        isinstance(module, (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer)) for module in model.modules()
+    )
+    try:
+        if fused:
+            backend.set_fastpath_enabled(False)
+        yield
+    finally:
+        if fused:
+            backend.set_fastpath_enabled(True)
 
 
 @contextlib.contextmanager

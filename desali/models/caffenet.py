@@ -103,7 +103,9 @@ class CaffeNet(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Draw all weights anew from torch's default generator; biases become 0."""
+        """Draw all weights anew from torch's default generator; biases become 0. Nothing to do on the meta device."""
+        if next(self.parameters()).is_meta:  # also spares importing the compiler, which a draw on meta would do
+            return
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -38,5 +38,15 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/*.cuh')
 
+# The core under AddressSanitizer and UndefinedBehaviorSanitizer, against naive loops.
+sanitize: install
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDESALI_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug
+	$(BIN)/cmake --build build/sanitize
+	build/sanitize/desali_sanitize
+
+# Measure against the baselines; BENCH=--quick for a short run.
+bench: install
+	$(BIN)/desali bench $(BENCH)
+
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,6 +13,7 @@ from desali import __version__
 from desali.errors import DesaliError
 
 COMMANDS = {
+    "bench": "Measure the core against plain PyTorch and Captum.",
     "compare": "Show one image through all models side by side.",
     "demo": "Train four models on synthetic data and compare them.",
     "evaluate": "Print how well the trained models classify.",

@@ -46,8 +46,8 @@ class Stage:
         augmentation: "none", "mirror" (left-right) or "dihedral" (flips and right-angle rotations, all eight alike).
         mode: after a transfer, train everything ("fine_tuning") or only the classifier ("feature_extraction").
         validation: share of the images held out, by whole groups, for early stopping; 0 trains all epochs.
-        criterion: what early stopping watches on the held-out groups: "balanced_accuracy" or class-balanced "loss". With
-            few groups the loss rises from overconfidence while accuracy still grows, and would stop too early.
+        criterion: what early stopping watches on the held-out groups: "balanced_accuracy" or class-balanced "loss".
+            With few groups the loss rises from overconfidence while accuracy still grows, and would stop too early.
         patience: epochs without improvement after which the stage stops; the best epoch's weights are kept.
     """
 

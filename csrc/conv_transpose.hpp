@@ -8,6 +8,10 @@
 
 namespace desali {
 
+// How CUDA computes it. plain: one thread for each output. tiles: an implicit GEMM for each phase of the stride.
+// cells: one GEMM whose columns are all phases of a cell of stride x stride pixels; one group, no dilation.
+enum class CudaWay : int { plain = 0, tiles = 1, cells = 2 };
+
 struct ConvArguments {
     DType dtype;
     const void* signal;  // [N, K, h, w, O] contiguous
@@ -18,6 +22,8 @@ struct ConvArguments {
     int64_t n, k, o, i, h, w, out_h, out_w, map_h, map_w, groups;
     Axis y_axis, x_axis;
     const int32_t* counts;  // sparse: non-zeros of each pixel, [N, K, h, w]
+    CudaWay way = CudaWay::plain;
+    bool tf32 = false;  // CUDA, float32: round the factors to TF32 and use the tensor cores
 };
 
 struct CountArguments {
@@ -56,7 +62,9 @@ struct DenseLayout {
 int64_t packed_size(const ConvArguments&, bool dense);
 void pack_weight(const ConvArguments&, bool dense, const void* weight, void* packed);
 
-// CUDA; the stream is a cudaStream_t.
+// CUDA; the stream is a cudaStream_t. `packed` is [kh, kw, I, O / groups] for plain and tiles, and for cells
+// [ty, tx, stride y, stride x, I, O] with ty * tx = ceil(kernel / stride) taps; row i of group g reads channels
+// g * O / groups and on.
 void conv_transpose_cuda(const ConvArguments&, void* stream);
 
 }  // namespace desali

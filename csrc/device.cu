@@ -37,11 +37,11 @@ DeviceGuard::~DeviceGuard() {
 }
 
 namespace cuda {
-const Launcher<ReluArguments> relu_with_mask = nullptr;
+const Launcher<ReluArguments> relu_with_mask = &relu_with_mask_cuda;
 const Launcher<InverseReluArguments> inverse_relu = &inverse_relu_cuda;
-const Launcher<MaxPoolArguments> max_pool = nullptr;
-const Launcher<MaxUnpoolArguments> max_unpool = nullptr;
-const Launcher<ConvArguments> conv_transpose = nullptr;
+const Launcher<MaxPoolArguments> max_pool = &max_pool_cuda;
+const Launcher<MaxUnpoolArguments> max_unpool = &max_unpool_cuda;
+const Launcher<ConvArguments> conv_transpose = &conv_transpose_cuda;
 }  // namespace cuda
 
 }  // namespace desali

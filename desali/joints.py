@@ -122,7 +122,7 @@ def cut(reversal: Reversal, node: Node, operation: Slice, signal: Signal, fused:
 
 
 def other(reversal: Reversal, node: Node, operation: Other, signal: Signal, fused: Node | None) -> Arrivals:
-    """Vector-Jacobian product; what may mix images or depend on their number runs on all images of the recording."""
+    """Vector-Jacobian product at the recorded point."""
     rule = reversal.rule(node)
     if operation.pooling and (not rule.switches or rule.overlap != "sum"):
         raise UnsupportedLayerError(
@@ -131,19 +131,10 @@ def other(reversal: Reversal, node: Node, operation: Other, signal: Signal, fuse
             "Method(..., only=[...])"
         )
     tensor = whole(signal, node.shape[1:]).tensor
-    inputs = reversal.bottleneck.inputs(node)
-    every = next(iter(inputs.values())).shape[0]
-    alone = operation.batchwise or tensor.shape[0] == every
-    if operation.batchwise:
-        inputs = {index: value[reversal.images] for index, value in inputs.items()}
-    elif not alone:
-        padded = tensor.new_zeros(every, *tensor.shape[1:])
-        padded[reversal.images] = tensor
-        tensor = padded
     parts = vector_jacobian(
-        reversal.network, reversal.model, node, operation, tensor, inputs, reversal.bottleneck.values
+        reversal.network, reversal.model, node, operation, tensor, reversal.inputs(node), reversal.bottleneck.values
     )
-    return {index: Signal(part if alone else part[reversal.images]) for index, part in parts.items()}
+    return {index: Signal(part) for index, part in parts.items()}
 
 
 def _arrive(reversal: Reversal, arrivals: Arrivals, index: int, part: Signal) -> None:

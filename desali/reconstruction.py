@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from desali import ops
 from desali.errors import DesaliError
 from desali.graph.network import Network, Node
+from desali.graph.operations import Other
 from desali.reversal import Bottleneck, Reversal
 from desali.rules import Method
 from desali.seeds import Points
@@ -52,6 +53,12 @@ def _unit_bytes(network: Network, node: Node, itemsize: int) -> int:
         widest = max(widest, sum(_elements(network.nodes[waiting].shape) for waiting in pending))
         pending.discard(index)
     return max(widest, _elements(network.nodes[0].shape)) * itemsize
+
+
+def _mixes_images(network: Network, tops: list[int]) -> bool:
+    """Whether an adjoint on the way may mix images or depend on their number: then all are reversed together."""
+    operations = (network.nodes[index].operation for index in steps(network, tops))
+    return any(isinstance(operation, Other) and not operation.batchwise for operation in operations)
 
 
 def _elements(shape: tuple[int, ...]) -> int:
@@ -108,21 +115,24 @@ def reconstruct_jobs(
     shape = network.nodes[0].shape
     windows = crop and len(shape) == 3 and _native(images, backend)
     units = [_unit_bytes(network, job.node, images.element_size()) for job in jobs]
+    together = n if _mixes_images(network, [job.node.index for job in jobs]) else 1
+    units = [unit * together for unit in units]
     budget = _DEFAULT_BYTES if max_bytes is None else max_bytes
     if max_bytes is not None and (isinstance(max_bytes, bool) or not isinstance(max_bytes, int)):
         raise DesaliError(f"max_bytes must be a whole number of bytes or None, got {max_bytes!r}")
     if max_bytes is not None and max_bytes < max(units):
         raise DesaliError(
-            f"max_bytes={max_bytes} is too small: one seed on one image needs {max(units)} bytes here; raise max_bytes"
+            f"max_bytes={max_bytes} is too small: one seed on {'one image' if together == 1 else f'the {n} images'} "
+            f"needs {max(units)} bytes here; raise max_bytes"
         )
     counts = [sum(_count(placed) for placed in job.placed) for job in jobs]
     maps = [torch.zeros((n, count, *shape), dtype=images.dtype, device=images.device) for count in counts]
-    batch = max(1, min(n, budget // max(units)))
+    batch = n if together > 1 else max(1, min(n, budget // max(units)))
     with torch.no_grad():
         for first in range(0, n, batch):
             part = slice(first, min(first + batch, n))
             share = part.stop - part.start
-            limits = [max(1, budget // (unit * share)) for unit in units]
+            limits = [max(1, budget * together // (unit * share)) for unit in units]
             for sweep in _portions(jobs, limits):
                 _run(network, model, bottleneck, method, jobs, sweep, part, backend, windows, maps)
     return maps

@@ -264,7 +264,7 @@ class Recording:
 def _needs_values(node: Node) -> bool:
     """Whether a node's adjoint depends on the values of its inputs, and no decision of it was recorded."""
     if isinstance(node.operation, Other):
-        return not node.operation.linear
+        return not (node.operation.linear and node.operation.batchwise)
     return isinstance(node.operation, (LocalResponseNorm, Product))
 
 

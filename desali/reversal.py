@@ -63,7 +63,11 @@ class Reversal:
 
     def inputs(self, node: Node) -> dict[int, Tensor]:
         """The recorded inputs of a node for the images of this reversal, [n, ...]."""
-        return {index: tensor[self.images] for index, tensor in self.bottleneck.inputs(node).items()}
+        nodes = self.network.nodes
+        return {
+            index: tensor[self.images] if nodes[index].batched else tensor
+            for index, tensor in self.bottleneck.inputs(node).items()
+        }
 
 
 def rule_for(network: Network, method: Method, node: Node) -> Method:

@@ -71,7 +71,7 @@ class _Converter:
         self.moving = self._moving()
 
     def convert(self) -> Network:
-        layers = [node for node in self.calls if self._is_layer(node)]
+        layers = [node for node in self.calls if self._is_layer(node) and self._has_batch(node)]
         labels = names.assign(self.model, layers, dict.fromkeys(self.norms, "local_response_norm"))
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
@@ -106,6 +106,10 @@ class _Converter:
         value = node.meta.get("val")
         floating = isinstance(value, torch.Tensor) and value.is_floating_point()
         return floating and node in self.moving and node not in self.swallowed
+
+    def _has_batch(self, node: FxNode) -> bool:
+        value = node.meta["val"]
+        return value.dim() > 0 and str(value.shape[0]) == str(self.image.meta["val"].shape[0])
 
     def _placeholder(self, node: FxNode) -> None:
         if node is self.image:
@@ -202,17 +206,19 @@ class _Converter:
         inputs = self._inputs([*args, *kwargs.values()])
         value = node.meta.get("val")
         shape: tuple[int, ...] = ()
+        batched = True
         if node in self.moving:
             if self._is_layer(node):
                 assert value is not None
-                shape = tuple(map(int, value.shape[1:]))
+                shape = tuple(map(int, value.shape[1:])) if self._has_batch(node) else ()
+                batched = self._has_batch(node)
                 operation = operation or self._classify(node, call, args, kwargs, inputs, shape)
             else:
                 operation = Decision()
         index = len(self.nodes)
         self.index[node] = index
         module = names.module_of(node)[0]
-        self.nodes.append(Node(index, name, module, operation, call, tuple(args), kwargs, inputs, shape))
+        self.nodes.append(Node(index, name, module, operation, call, tuple(args), kwargs, inputs, shape, batched))
 
     def _classify(
         self,

@@ -47,6 +47,7 @@ class Node:
         call, args, kwargs: how to compute it; references stand for values.
         inputs: indices of the tensors it reads, without repetition.
         shape: its value's shape without the batch dimension, at the size of the capture.
+        batched: dimension 0 of its value is the batch (not so inside some attention modules).
     """
 
     index: int
@@ -58,6 +59,7 @@ class Node:
     kwargs: dict[str, Any]
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
+    batched: bool = True
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,8 @@ def plain_attention(model: nn.Module) -> Iterator[None]:
 
     backend = torch.backends.mha
     fused = backend.get_fastpath_enabled() and any(
-        isinstance(module, (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer)) for module in model.modules()
+        isinstance(module, (torch.nn.MultiheadAttention, torch.nn.TransformerEncoderLayer))
+        for module in model.modules()
     )
     try:
         if fused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from types import ModuleType
 from typing import Any
@@ -22,12 +23,12 @@ def core() -> tuple[ModuleType | None, str | None]:
     import torch  # noqa: F401  (first, so that the core shares torch's OpenMP runtime)
 
     try:
-        from desali import _core
+        module = importlib.import_module("desali._core")
     except ModuleNotFoundError:
         return None, "the compute core was not built (no C++ compiler at installation)"
     except ImportError as error:
         return None, f"the compute core does not load: {error}"
-    return _core, None
+    return module, None
 
 
 def can_run(op: str, device: str = "cpu", dtype: str = "float32", dims: int = 2) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -49,14 +50,24 @@ def same_device(name: str, value: Tensor, other_name: str, other: Tensor) -> Non
 
 def integers(name: str, value: int | Sequence[int], dims: int, minimum: int) -> tuple[int, ...]:
     """An integer or one integer per spatial dimension -> a tuple, each at least `minimum`."""
+    if isinstance(value, list):
+        value = tuple(value)
+    try:
+        return _integers(name, value, dims, minimum)
+    except TypeError:  # also what cannot be hashed
+        return _integers.__wrapped__(name, value, dims, minimum)
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _integers(name: str, value: int | Sequence[int], dims: int, minimum: int) -> tuple[int, ...]:
     if isinstance(value, int):
         result = (value,) * dims
-    else:
-        if not isinstance(value, Sequence):
-            raise TypeError(f"{name} must be an integer or a sequence of integers, got {value!r}")
+    elif isinstance(value, Sequence):
         result = tuple(value)
-        if len(result) != dims:
-            raise ValueError(f"{name} must have {dims} element(s), one per spatial dimension, got {list(result)}")
+    else:
+        raise TypeError(f"{name} must be an integer or a sequence of integers, got {value!r}")
+    if len(result) != dims:
+        raise ValueError(f"{name} must have {dims} element(s), one per spatial dimension, got {list(result)}")
     for item in result:
         if not isinstance(item, int):
             raise TypeError(f"{name} must hold integers, got {list(result)}")
@@ -105,6 +116,8 @@ def layout_window(
     kernel: tuple[int, ...],
 ) -> tuple[Tensor | None, tuple[int, ...] | None]:
     """The window to compute: the given one, else the whole map (None), else the full spread of the region."""
+    if origin is None and out_origin is None and out_size is None:
+        return None, None
     dims = len(stride)
     if origin is not None:
         origin_of("origin", origin, signal, dims)
@@ -115,12 +128,16 @@ def layout_window(
         origin_of("out_origin", out_origin, signal, dims)
         assert out_size is not None
         return out_origin, integers("out_size", out_size, dims, 0)
-    if origin is None:
-        return None, None
+    assert origin is not None
     spread = tuple(
         (signal.shape[3 + d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 if signal.shape[3 + d] else 0
         for d in range(dims)
     )
     size = spread if out_size is None else integers("out_size", out_size, dims, 0)
-    device = origin.device
-    return origin * torch.tensor(stride, device=device) - torch.tensor(padding, device=device), size
+    return origin * _constant(stride, origin.device) - _constant(padding, origin.device), size
+
+
+@functools.lru_cache(maxsize=256)
+def _constant(values: tuple[int, ...], device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device)

@@ -158,9 +158,9 @@ def _conv_transpose(
     way = choose_kernel(found / turned.numel(), o, i, axes, groups, signal.dtype)
     if way == "torch":
         result = reference.conv_transpose(
-            turned.movedim(-1, 2), weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size
+            native.logical(turned), weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size
         )
-        result = native.channels_last(result).movedim(-1, 2)
+        result = native.logical(native.channels_last(result))
         if mask is None and not backward:
             return result
         return inverse_relu(
@@ -190,7 +190,7 @@ def _conv_transpose(
         native.address(mask), backward, native.address(origin), native.address(out_origin),
         n, k, o, i, *native.planar(region), *native.planar(size), *native.planar(map_size), groups, *axes,
     )  # fmt: skip
-    return out.movedim(-1, 2)
+    return native.logical(out)
 
 
 def choose_kernel(density: float, o: int, i: int, axes: tuple[int, ...], groups: int, dtype: torch.dtype) -> str:

@@ -88,7 +88,9 @@ def _(
     ceil_mode: bool = False,
     after_relu: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    size = pooling.pooled_size(x.shape[2:], tuple(kernel), tuple(stride), tuple(padding), tuple(dilation), ceil_mode)
+    size = pooling.pooled_size.__wrapped__(
+        tuple(x.shape[2:]), tuple(kernel), tuple(stride), tuple(padding), tuple(dilation), ceil_mode
+    )
     dtype = packing.switch_dtype(math.prod(kernel))
     return x.new_empty((*x.shape[:2], *size)), x.new_empty((x.shape[0], *size, x.shape[1]), dtype=dtype)
 

@@ -11,6 +11,8 @@ from desali.ops.backend import _can_run
 
 DTYPE_CODES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 _NAMES = {dtype: str(dtype).removeprefix("torch.") for dtype in DTYPE_CODES}
+_TO_LAST = {d: (0, 1, *range(3, d), 2) for d in range(3, 7)}
+_TO_THIRD = {d: (0, 1, d - 1, *range(2, d - 1)) for d in range(3, 7)}
 
 
 def reason_against(op: str, tensor: Tensor, dims: int) -> str | None:
@@ -27,8 +29,13 @@ def place(tensor: Tensor) -> tuple[int, int]:
 
 def channels_last(signal: Tensor) -> Tensor:
     """[N, K, C, *S] -> the same values as [N, K, *S, C], contiguous; a copy only where the memory is otherwise."""
-    turned = signal.movedim(2, -1)
+    turned = signal.permute(_TO_LAST[signal.dim()])
     return turned if turned.is_contiguous() else turned.contiguous()
+
+
+def logical(result: Tensor) -> Tensor:
+    """[N, K, *S, C] -> [N, K, C, *S] without a copy."""
+    return result.permute(_TO_THIRD[result.dim()])
 
 
 def planar(sizes: tuple[int, ...]) -> tuple[int, int]:

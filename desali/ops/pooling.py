@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -13,8 +14,9 @@ from desali.ops.backend import core, use_native
 from desali.ops.packing import switch_dtype
 
 
+@functools.lru_cache(maxsize=256)
 def pooled_size(
-    size: Sequence[int],
+    size: tuple[int, ...],
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
     padding: tuple[int, ...],
@@ -78,7 +80,7 @@ def max_pool_with_switches(
     for d in range(dims):
         if padding[d] > kernel[d] // 2:
             raise ValueError(f"padding must be at most half of the kernel {list(kernel)}, got {list(padding)}")
-    pooled = pooled_size(x.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    pooled = pooled_size(tuple(x.shape[2:]), kernel, stride, padding, dilation, ceil_mode)
     if use_native("max_pool_with_switches", backend, native.reason_against("max_pool_with_switches", x, dims)):
         return _max_pool_with_switches(x, pooled, kernel, stride, padding, dilation, after_relu)
     return reference.max_pool_with_switches(x, kernel, stride, padding, dilation, ceil_mode, after_relu)

@@ -123,7 +123,7 @@ def _inverse_relu(
     scattered = signal.device.type == "cpu" and signal.stride(2) != 1 and c > 1
     fresh = scattered or (dims == 3 and not signal.movedim(2, -1).is_contiguous())
     if fresh:
-        signal = native.channels_last(signal).movedim(-1, 2)
+        signal = native.logical(native.channels_last(signal))
     strides = signal.stride()
     stride_y, stride_x = strides[3:] if dims == 2 else (strides[3], 0) if dims == 1 else (0, strides[-1] if dims else 0)
     target = None
@@ -149,5 +149,5 @@ def _inverse_relu(
         native.address(origin), n, k, c, *native.planar(size), *native.planar(map_size),
     )  # fmt: skip
     if out is None:
-        return written.movedim(-1, 2)
+        return native.logical(written)
     return out if target is not None else out.copy_(written.movedim(-1, 2))

@@ -134,4 +134,4 @@ def _max_unpool(
         n, k, c, *native.planar(tuple(signal.shape[3:])), *native.planar(tuple(switches.shape[1:-1])),
         *native.planar(size), *native.planar(map_size), *native.planar_axes(kernel, stride, padding, dilation),
     )  # fmt: skip
-    return out.movedim(-1, 2)
+    return native.logical(out)

@@ -121,6 +121,15 @@ def test_without_the_core_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) ->
         backend._can_run.cache_clear()
 
 
+def test_a_missing_core_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    from desali.ops import backend
+
+    monkeypatch.setitem(sys.modules, "desali._core", None)
+    module, reason = backend.core.__wrapped__()
+    assert module is None
+    assert "was not built" in str(reason)
+
+
 def test_the_package_imports_without_torch() -> None:
     code = "import sys, desali.ops; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,7 +14,7 @@ _EFFORTS: dict[Scale, dict[str, Effort]] = {
     "full": {
         "job": Effort(2.4, 3),
         "figure": Effort(1.2, 2),
-        "op": Effort(0.6, 3),
+        "op": Effort(0.45, 3),
         "layer": Effort(0.3, 2),
         "curve": Effort(0.4, 2),
     },

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from desali.graph.network import Network, Node
+from desali.graph.network import Network, Node, parameter
 from desali.graph.operations import LocalResponseNorm, Other
 from desali.graph.run import arguments
 from desali.signals import Signal, spread
@@ -84,7 +85,7 @@ def vector_jacobian(
         values: list[Any] = list(fixed)
         for index, tensor in tensors.items():
             values[index] = tensor
-        args, kwargs = arguments(network, model, node, values)
+        args, kwargs = arguments(network, partial(parameter, model), node, values)
         value: Tensor = node.call(*args, **kwargs)
         return value
 

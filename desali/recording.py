@@ -12,6 +12,7 @@ from desali.graph.network import Network, Node
 from desali.graph.operations import LocalResponseNorm, MaxPool, Other, Product, ReLU
 from desali.graph.quiet import quiet
 from desali.graph.run import run
+from desali.graph.structure import tensors
 from desali.receptive_field import receptive_field
 from desali.reconstruction import Job, reconstruct_jobs
 from desali.reversal import Bottleneck, rule_for
@@ -182,8 +183,8 @@ class Recording:
         self._kept[node.index] = value
 
     def _fingerprint(self) -> list[tuple[Tensor, int, int]]:
-        tensors = [self._images, *self._model.parameters(), *self._model.buffers()]
-        return [(tensor, tensor.data_ptr(), _version(tensor)) for tensor in tensors]
+        held = [self._images, *tensors(self._model).values()]
+        return [(tensor, tensor.data_ptr(), _version(tensor)) for tensor in held]
 
     def _check_unchanged(self) -> None:
         now = self._fingerprint()

@@ -213,8 +213,8 @@ class Line(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv1d(2, 6, 5, 2, 2), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(3, 2, 1), nn.Conv1d(6, 4, 3, dilation=2),
-            nn.ReLU(),
+            nn.Conv1d(2, 6, 5, 2, 2), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(3, 2, 1),
+            nn.Conv1d(6, 4, 3, dilation=2), nn.ReLU(),
         )  # fmt: skip
         self.fc = nn.Linear(4, 3)
 
@@ -264,7 +264,8 @@ class Attention(nn.Module):
 
 SHAPES: dict[type[nn.Module], tuple[int, ...]] = {
     Residual: (3, 33, 31), Dense: (3, 16, 18), Inception: (3, 27, 25), Fire: (3, 29, 26), InvertedResidual: (3, 17, 19),
-    Shuffle: (3, 32, 28), Gated: (3, 19, 17), Volume: (1, 10, 11, 9), Line: (2, 40), Modern: (3, 24, 20), Attention: (3, 24, 16),
+    Shuffle: (3, 32, 28), Gated: (3, 19, 17), Volume: (1, 10, 11, 9), Line: (2, 40), Modern: (3, 24, 20),
+    Attention: (3, 24, 16),
 }  # fmt: skip
 
 

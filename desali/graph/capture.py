@@ -52,13 +52,13 @@ def capture(model: nn.Module, images: Tensor) -> Network:
         CaptureError: training mode, an export that fails, or an output that differs from the module's own.
         UnsupportedLayerError: an operation that cannot be reversed.
     """
-    _refuse_training(model)
     key = (tuple(images.shape[1:]), images.dtype, images.device, structure(model))
     size = images.shape[0]
     with LOCK:
         known = CACHE.setdefault(model, {})
         found = known.get(_entry(key, True, size)) or known.get(_entry(key, False, size))
         if found is None:
+            _refuse_training(model)
             found = _capture(model, images)
             known[_entry(key, found.fixed, size)] = found
         if (size == 1) not in found.checked:

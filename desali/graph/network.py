@@ -155,7 +155,7 @@ def _references(node: Node) -> set[int]:
 
 
 def parameter(model: nn.Module, name: str) -> Tensor:
-    """The model's parameter or buffer of that qualified name, as it is now (PyTorch chooses kernels by requires_grad)."""
+    """The model's own parameter or buffer; not a detached one, PyTorch chooses kernels by requires_grad."""
     path, _, leaf = name.rpartition(".")
     value: Tensor = getattr(model.get_submodule(path), leaf)
     return value

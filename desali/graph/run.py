@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from desali.graph.network import Constant, Network, Node, Parameter, Ref, parameter
+from desali.graph.network import Constant, Network, Node, Parameter, Ref
+from desali.graph.structure import tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -15,15 +16,19 @@ Observe = Callable[[Node, "Tensor"], None]
 
 
 def arguments(
-    network: Network, model: nn.Module, node: Node, values: list[Any]
+    network: Network, parameter: Callable[[str], Tensor], node: Node, values: list[Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A node's arguments with values in the place of references."""
+    """A node's arguments with values in the place of references.
+
+    Args:
+        parameter: gives the model's parameter or buffer of a qualified name.
+    """
 
     def resolve(item: Any) -> Any:
         if isinstance(item, Ref):
             return values[item.index]
         if isinstance(item, Parameter):
-            return parameter(model, item.name)
+            return parameter(item.name)
         if isinstance(item, Constant):
             return network.constants[item.name]
         if isinstance(item, list):
@@ -62,6 +67,7 @@ def run(
     fixed: list[Any] = [None] * len(network.nodes)
     value: Any = images.detach()
     values[0] = value
+    parameter = tensors(model).__getitem__
     last = network.output if until is None else until
     with torch.no_grad():
         if observe is not None:
@@ -69,7 +75,7 @@ def run(
         for node in network.nodes[1 : last + 1]:
             value = execute(node, values) if execute is not None and node.operation is not None else None
             if value is None:
-                args, kwargs = arguments(network, model, node, values)
+                args, kwargs = arguments(network, parameter, node, values)
                 value = node.call(*args, **kwargs)
             values[node.index] = value
             if node.operation is None:

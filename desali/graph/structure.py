@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _PLAIN = (int, float, str, type(None))
 _APART = frozenset({
@@ -17,11 +17,29 @@ _APART = frozenset({
 })  # fmt: skip
 
 
+def tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer under each of its qualified names, in one quick walk."""
+    found: dict[str, Tensor] = {}
+
+    def visit(module: nn.Module, prefix: str) -> None:
+        state = module.__dict__
+        for group in (state["_parameters"], state["_buffers"]):
+            for key, tensor in group.items():
+                if tensor is not None:
+                    found[prefix + key] = tensor
+        for key, child in state["_modules"].items():
+            if child is not None:
+                visit(child, f"{prefix}{key}.")
+
+    visit(model, "")
+    return found
+
+
 def structure(model: nn.Module) -> tuple[Any, ...]:
     """A key that changes whenever a capture of the model may no longer hold.
 
-    It holds every module's type, plain attributes and hooks, and every parameter's shape, type, device and identity
-    among the parameters; not the parameters' values, which a capture reads anew each time.
+    It holds every module's type, mode, plain attributes and hooks, and every parameter's shape, type, device and
+    identity among the parameters; not the parameters' values, which a capture reads anew each time.
     """
     import torch
     from torch.nn.modules import module as globals_of_torch
@@ -40,7 +58,7 @@ def structure(model: nn.Module) -> tuple[Any, ...]:
             return
         visited[id(module)] = len(visited)
         state = module.__dict__
-        parts.append(type(module))
+        parts.append((type(module), module.training))
         for key, value in state.items():
             if key in _APART:
                 continue

@@ -30,8 +30,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/*.cuh')
 
+# The command line is installed as desali.cli; mypy sees it there too.
 types: install
-	$(BIN)/mypy
+	rm -rf build/types && mkdir -p build/types/desali
+	ln -s $(CURDIR)/desali/* build/types/desali/ && rm -f build/types/desali/cli
+	ln -s $(CURDIR)/cli build/types/desali/cli
+	cd build/types && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p desali
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--models", "names", default="scratch,texture,natural,two_stage", show_default=True,
     help="Recipes under --runs or paths to weights, with commas between.",
 )  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("grid"), show_default=True, help="Folder.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default="grid", show_default=True, help="Folder.")
 @click.option("--per-page", type=click.IntRange(1), default=10, show_default=True, help="Images on a contact sheet.")
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
 @click.option("--dpi", type=int, default=110, show_default=True, help="Pixels per inch.")
@@ -52,8 +52,7 @@ def grid_command(
     )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)
-    click.echo(
-        f"{output}: {len(outcome.made)} figures made, {len(outcome.kept)} already there, {len(outcome.skipped)} images left out"
-    )  # fmt: skip
+    made, kept, left = len(outcome.made), len(outcome.kept), len(outcome.skipped)
+    click.echo(f"{output}: {made} figures made, {kept} already there, {left} images left out")
     for sheet in outcome.sheets:
         click.echo(sheet)

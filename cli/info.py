@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+PACKAGES = ("torch", "numpy", "scipy", "matplotlib", "pydicom", "tifffile", "safetensors", "lightning", "scikit-learn")
+
 
 def collect() -> dict[str, Any]:
     """Facts about this installation."""
@@ -19,7 +21,17 @@ def collect() -> dict[str, Any]:
     from desali.ops import describe
 
     packages = {}
-    for name in ("torch", "numpy", "scipy", "matplotlib", "pydicom", "tifffile", "safetensors", "lightning", "scikit-learn"):
+    for name in (
+        "torch",
+        "numpy",
+        "scipy",
+        "matplotlib",
+        "pydicom",
+        "tifffile",
+        "safetensors",
+        "lightning",
+        "scikit-learn",
+    ):
         try:
             packages[name] = version(name)
         except PackageNotFoundError:

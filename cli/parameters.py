@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,10 +12,15 @@ from desali.errors import SeedError, UnknownNameError
 from desali.rules import METHODS
 from desali.seeds import Seed
 
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[tuple[Any, ...]]
+else:  # generic only in newer releases of click
+    _ParamType = click.ParamType
+
 SEEDS = ("layer", "channel", "neuron", "top", "logit")
 
 
-class Numbers(click.ParamType):
+class Numbers(_ParamType):
     """Comma-separated numbers, so many of them."""
 
     name = "numbers"
@@ -101,12 +106,12 @@ reversal_options = _stack(
             "--seed", "seed_text", default="layer", show_default=True,
             help="What is projected: layer, channel:C, neuron:C,Y,X, top:K or logit:K.",
         ),
-        click.option("--value", type=click.Choice(["one", "activation"]), help="The seed's value; default: the seed's own."),
+        click.option("--value", type=click.Choice(["one", "activation"]), help="What the seed is set to."),
         click.option(
             "--scale", type=click.Choice(["panel", "row"]), default="panel", show_default=True,
             help="Normalise every panel by itself, or all of a row together.",
         ),
-        click.option("--random-seed", type=int, default=1, show_default=True, help="Seed of the random-weights control."),
+        click.option("--random-seed", type=int, default=1, show_default=True, help="Seed of the random control."),
         click.option("--backend", default="auto", show_default=True, help="auto, native or torch."),
     ]
 )  # fmt: skip

@@ -49,7 +49,7 @@ class ImageSet:
         expected = np.int16 if self.unit == "hu" else np.uint8
         if self.images.dtype != expected:
             raise DataError(f"{self.name}: images in {self.unit} must be {np.dtype(expected)}, got {self.images.dtype}")
-        if n and not (0 <= int(self.labels.min()) and int(self.labels.max()) < len(self.classes)):
+        if n and (int(self.labels.min()) < 0 or int(self.labels.max()) >= len(self.classes)):
             raise DataError(f"{self.name}: labels must lie in [0, {len(self.classes)})")
 
     def __len__(self) -> int:

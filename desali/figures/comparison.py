@@ -96,18 +96,19 @@ def _row(
         pixels, top = display_positive(activations[name], common[0])
         panels.append(Panel(pixels, scale_text("max", top), "activation"))
         entries = []
-        for map, field in zip(view.maps, view.fields, strict=True):
-            shown, a = display_map(_cropped(map, field), colour=colour, scale=common[1])
+        for map, region in zip(view.maps, view.fields, strict=True):
+            shown, a = display_map(_cropped(map, region), colour=colour, scale=common[1])
             caption = scale_text("a", a)
             entry: dict[str, Any] = {"a": a}
-            if field is None:
+            if region is None:
                 plane = _flat(map, colour)
                 likeness = rank_correlation(plane, random), rank_correlation(plane, edges)
                 caption += f"\n|rho| random {likeness[0]:.2f}, edges {likeness[1]:.2f}"
                 entry["rank_correlation"] = {"random": likeness[0], "edges": likeness[1]}
             else:
-                caption += f"\nfield {field[2]} x {field[3]} px at {field[0]}, {field[1]}".replace("-", "\N{MINUS SIGN}")
-                entry["receptive_field"] = list(field)
+                corner = f"{region[0]}, {region[1]}".replace("-", "\N{MINUS SIGN}")
+                caption += f"\nfield {region[2]} x {region[3]} px at {corner}"
+                entry["receptive_field"] = list(region)
             panels.append(Panel(shown, caption, "reconstruction"))
             entries.append(entry)
         record["models"][name] = {"activation_max": top, "reconstructions": entries}

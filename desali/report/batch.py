@@ -8,8 +8,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from desali.data.preprocess import DEFAULT_WINDOW
 from desali.data.roi import Roi, read_roi
 from desali.errors import DataError, ImageError
 from desali.figures.panel import Column, Grid, Panel
@@ -66,9 +66,7 @@ def entries(source: Path, box: tuple[int, int, int] | None = None) -> list[Entry
     return result
 
 
-def _table(
-    source: Path, box: tuple[int, int, int] | None
-) -> Iterator[tuple[Path, tuple[int, int, int] | None, str]]:
+def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[tuple[Path, tuple[int, int, int] | None, str]]:
     try:
         text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -87,16 +85,17 @@ def _table(
             raise DataError(f"{source}, line {number}: box {cell!r} must be y,x,size in whole pixels")
         if not (row["path"] or "").strip():
             raise DataError(f"{source}, line {number}: the column 'path' is empty")
-        yield source.parent / row["path"].strip(), numbers or box, (row.get("label") or "").strip()  # type: ignore[misc]
+        yield source.parent / row["path"].strip(), numbers or box, (row.get("label") or "").strip()
 
 
 def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
     """What a figure depends on, in one hash."""
     settings = viewer.settings
+    models = viewer.models.items()
     facts = [
-        roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers, settings.seed.describe(), repr(settings.method),
-        settings.window, settings.scale, settings.random_seed,
-        [(name, model.card.get("weights_sha256"), model.card["preprocessing"]) for name, model in viewer.models.items()],
+        roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers, settings.seed.describe(),
+        repr(settings.method), settings.window, settings.scale, settings.random_seed,
+        [(name, model.card.get("weights_sha256"), model.card["preprocessing"]) for name, model in models],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
 
@@ -142,7 +141,8 @@ def make(
     last = viewer.layers[-1]
     for entry in progress(batch):
         try:
-            roi = read_roi(entry.path, box=entry.box, window=viewer.settings.window or (-600.0, 1500.0), hu_offset=hu_offset)
+            window = viewer.settings.window or DEFAULT_WINDOW
+            roi = read_roi(entry.path, box=entry.box, window=window, hu_offset=hu_offset)
         except ImageError as error:
             if not skip_unreadable:
                 raise ImageError(f"{error}; --skip-unreadable leaves such files out") from error
@@ -163,7 +163,7 @@ def make(
 
 
 def sheet_row(viewer: Viewer, roi: Roi, layer: str) -> list[Panel | None]:
-    """One image's row of the contact sheet: the input, each model's reconstruction from one layer, and the control's."""
+    """One image's row of a contact sheet: the input, each model's reconstruction, and the control's."""
     from desali.figures.display import display_map, scale_text
 
     found, control = viewer.looks(roi, [layer])
@@ -180,7 +180,11 @@ def _sheets(
 ) -> list[Path]:
     from desali.figures.grid import save as save_grid
 
-    columns = [Column("input"), *(Column(name, "reconstructions") for name in viewer.models), Column("random weights", "control")]
+    columns = [
+        Column("input"),
+        *(Column(name, "reconstructions") for name in viewer.models),
+        Column("random weights", "control"),
+    ]
     pages = [rows[start : start + per_page] for start in range(0, len(rows), per_page)]
     written = []
     for number, page in enumerate(pages, start=1):
@@ -192,4 +196,3 @@ def _sheets(
         if old not in written:
             old.unlink()
     return written
-

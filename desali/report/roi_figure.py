@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from desali.analysis.views import Look
 
 NOTE = (
-    "Activations: mean of |activation| over channels. |rho| is the rank correlation of the map's magnitude with that of the same network with random weights, and with the "
-    "edge detector: where it is high, the picture says little about what was learned. No picture here explains a decision. "
-    "Not a medical device."
+    "Activations: mean of |activation| over channels. |rho| is the rank correlation of the map's magnitude with that "
+    "of the same network with random weights, and with the edge detector: where it is high, the picture says little "
+    "about what was learned. No picture here explains a decision. Not a medical device."
 )
 
 
@@ -43,7 +43,7 @@ class Settings:
     """
 
     layers: tuple[str, ...] | None = None
-    seed: Seed = Seed.layer()
+    seed: Seed = field(default_factory=Seed.layer)
     method: str | Method = "desalinet"
     window: tuple[float, float] | None = None
     scale: str = "panel"
@@ -113,7 +113,8 @@ class Viewer:
         seeds = next(iter(found.values())).views[0].maps.shape[0]
         if seeds > 1 and len(self.models) > 1:
             raise SeedError(
-                f"seed '{settings.seed.describe()}' gives {seeds} maps per layer: compare shows one; use visualize, or top:1"
+                f"seed '{settings.seed.describe()}' gives {seeds} maps per layer, but compare shows one: "
+                "use visualize, or top:1"
             )
         comparison = Comparison(self.picture(roi), found, control, roi.pixels.ndim == 3)
         origins = sorted({str(model.card.get("origin", "unknown")) for model in self.models.values()})

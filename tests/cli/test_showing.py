@@ -88,7 +88,17 @@ def test_methods_and_seeds_change_the_picture(desali: Run, runs: Path, tmp_path:
 def test_logit_seed_on_the_classifier(desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path) -> None:
     out = tmp_path / "logit.png"
     result = desali(
-        "compare", "--roi", lung_patch_tiff, "--runs", runs, "-o", out, "--layers", "classifier.fc8", "--seed", "logit:2"
+        "compare",
+        "--roi",
+        lung_patch_tiff,
+        "--runs",
+        runs,
+        "-o",
+        out,
+        "--layers",
+        "classifier.fc8",
+        "--seed",
+        "logit:2",
     )
     assert result.code == 0, result.err
 
@@ -111,7 +121,9 @@ BAD: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "expected"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("options", "expected"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_bad_input_is_one_line_and_exit_code_2(
     desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path, options: list[str], expected: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -128,7 +140,9 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert list(work.iterdir()) == [], "nothing half-written"
 
 
-def test_without_a_trained_model_the_message_names_the_command(desali: Run, tmp_path: Path, lung_patch_tiff: Path) -> None:
+def test_without_a_trained_model_the_message_names_the_command(
+    desali: Run, tmp_path: Path, lung_patch_tiff: Path
+) -> None:
     result = desali("visualize", "--model", "two_stage", "--roi", lung_patch_tiff, "--runs", tmp_path / "none")
     assert result.code == 2
     assert "desali train two_stage" in result.err

@@ -14,8 +14,8 @@ from tests.oracles.autograd import project
 
 SIZES = {
     "alexnet": 127, "vgg11_bn": 64, "resnet18": 96, "resnet50": 64, "googlenet": 96, "inception_v3": 107,
-    "densenet121": 64,    "squeezenet1_0": 80, "mobilenet_v2": 64, "mnasnet1_0": 64, "shufflenet_v2_x1_0": 64, "resnext50_32x4d": 64,
-    "regnet_y_400mf": 64,
+    "densenet121": 64, "squeezenet1_0": 80, "mobilenet_v2": 64, "mnasnet1_0": 64, "shufflenet_v2_x1_0": 64,
+    "resnext50_32x4d": 64, "regnet_y_400mf": 64,
 }  # fmt: skip
 
 

@@ -36,7 +36,10 @@ Axis axis(int64_t windows, int64_t kernel, int64_t stride, int64_t padding, int6
 template <class Arguments>
 void launch(int device, Address stream, const Arguments& a, void (*cpu)(const Arguments&),
             void (*cuda)(const Arguments&, void*)) {
-    if (device < 0) return cpu(a);
+    if (device < 0) {
+        if (!cpu) throw std::runtime_error("this op's kernel is for CUDA");
+        return cpu(a);
+    }
     if (!cuda) throw std::runtime_error("the core has no CUDA kernel for this op");
     DeviceGuard guard(device);
     cuda(a, at<void>(stream));
@@ -169,8 +172,39 @@ void bind_conv_transpose(int device, Address stream, int dtype, bool dense, Addr
                     {kernel_y, stride_y, padding_y, dilation_y},
                     {kernel_x, stride_x, padding_x, dilation_x},
                     at<int32_t>(counts)};
-    launch<ConvArguments>(device, stream, a, dense ? conv_transpose_dense : conv_transpose_sparse,
-                          cuda::conv_transpose);
+    launch<ConvArguments>(device, stream, a, dense ? conv_transpose_dense : conv_transpose_sparse, nullptr);
+}
+
+void bind_conv_transpose_cuda(int device, Address stream, int dtype, int way, bool tf32, Address signal, Address packed,
+                              Address out, Address mask, bool backward, Address origin, Address out_origin, int64_t n,
+                              int64_t k, int64_t o, int64_t i, int64_t h, int64_t w, int64_t out_h, int64_t out_w,
+                              int64_t map_h, int64_t map_w, int64_t groups, int64_t kernel_y, int64_t stride_y,
+                              int64_t padding_y, int64_t dilation_y, int64_t kernel_x, int64_t stride_x,
+                              int64_t padding_x, int64_t dilation_x) {
+    ConvArguments a{static_cast<DType>(dtype),
+                    at<void>(signal),
+                    at<void>(packed),
+                    at<void>(out),
+                    {at<uint8_t>(mask), backward},
+                    {at<int64_t>(origin)},
+                    {at<int64_t>(out_origin)},
+                    n,
+                    k,
+                    o,
+                    i,
+                    h,
+                    w,
+                    out_h,
+                    out_w,
+                    map_h,
+                    map_w,
+                    groups,
+                    {kernel_y, stride_y, padding_y, dilation_y},
+                    {kernel_x, stride_x, padding_x, dilation_x},
+                    nullptr,
+                    static_cast<CudaWay>(way),
+                    tf32};
+    launch<ConvArguments>(device, stream, a, nullptr, cuda::conv_transpose);
 }
 
 py::dict describe() {
@@ -207,6 +241,7 @@ PYBIND11_MODULE(_core, m) {
     m.def("count_nonzeros", &bind_count, Free());
     m.def("pack_weight", &bind_pack, Free());
     m.def("conv_transpose", &bind_conv_transpose, Free());
+    m.def("conv_transpose_cuda", &bind_conv_transpose_cuda, Free());
     m.def("describe", &describe);
     m.def("set_simd", [](const std::string& name) { return set_level(name.c_str()); });
 }

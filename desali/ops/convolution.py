@@ -10,6 +10,7 @@ from torch import Tensor
 
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
+from desali.ops.cuda_convolution import conv_transpose_on_cuda
 from desali.ops.relu import inverse_relu
 
 
@@ -143,9 +144,14 @@ def _conv_transpose(
     i = weight.shape[1] * groups
     region = tuple(signal.shape[3:])
     size = map_size if out_size is None else out_size
-    out = torch.empty((n, k, *size, i), dtype=signal.dtype, device=signal.device)
-    if signal.numel() == 0 or weight.numel() == 0 or out.numel() == 0:
-        return out.zero_().movedim(-1, 2)
+    if signal.numel() == 0 or weight.numel() == 0 or 0 in size:
+        return native.logical(torch.zeros((n, k, *size, i), dtype=signal.dtype, device=signal.device))
+    if native.on_cuda(signal):
+        return conv_transpose_on_cuda(
+            signal, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size,
+            mask, backward, cache,
+        )  # fmt: skip
+    out = torch.empty((n, k, *size, i), dtype=signal.dtype)
     module, _ = core()
     assert module is not None
     turned = native.channels_last(signal)

@@ -27,6 +27,11 @@ def place(tensor: Tensor) -> tuple[int, int]:
     return tensor.get_device(), torch.cuda.current_stream(tensor.device).cuda_stream
 
 
+def on_cuda(tensor: Tensor) -> bool:
+    """Whether the core's CUDA kernels work on this tensor."""
+    return tensor.device.type == "cuda"
+
+
 def channels_last(signal: Tensor) -> Tensor:
     """[N, K, C, *S] -> the same values as [N, K, *S, C], contiguous; a copy only where the memory is otherwise."""
     turned = signal.permute(_TO_LAST[signal.dim()])

@@ -120,7 +120,7 @@ def _inverse_relu(
     dims = len(map_size)
     n, k, c = signal.shape[:3]
     size = tuple(signal.shape[3:])
-    scattered = signal.device.type == "cpu" and signal.stride(2) != 1 and c > 1
+    scattered = not native.on_cuda(signal) and signal.stride(2) != 1 and c > 1
     fresh = scattered or (dims == 3 and not signal.movedim(2, -1).is_contiguous())
     if fresh:
         signal = native.logical(native.channels_last(signal))

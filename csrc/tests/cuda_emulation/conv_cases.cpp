@@ -20,8 +20,8 @@ std::string describe(const ConvGeometry& g, DType type, CudaWay way, bool tf32) 
     return text(
         "conv_transpose %s %s tf32 %d n %d k %d o %d i %d groups %d signal %dx%d map %dx%d, y %s, x %s, region %d "
         "window %d masked %d backward %d fractions %d",
-        name_of(type), name_of_way(way), tf32, int(g.n), int(g.k), int(g.o), int(g.i), int(g.groups), int(g.h), int(g.w),
-        int(g.map_h), int(g.map_w), name_of(g.y).c_str(), name_of(g.x).c_str(), g.region, g.window, g.masked,
+        name_of(type), name_of_way(way), tf32, int(g.n), int(g.k), int(g.o), int(g.i), int(g.groups), int(g.h),
+        int(g.w), int(g.map_h), int(g.map_w), name_of(g.y).c_str(), name_of(g.x).c_str(), g.region, g.window, g.masked,
         g.backward, g.fractions);
 }
 
@@ -185,11 +185,14 @@ void conv_cases(int rounds) {
         g.masked = random.chance(50), g.backward = random.chance(50), g.fractions = random.chance(30);
         every_way(random, g, true);
     }
-    // The image step of AlexNet, small; several tiles of columns; several tiles of rows; a ResNet stem.
-    Axis eleven{11, 4, 2, 1}, three{3, 1, 1, 1}, seven{7, 2, 3, 1};
+    // The image step of AlexNet, small; several tiles of columns; several tiles of rows; strides and dilations with a
+    // common factor, so that some phases have no tap; a ResNet stem.
+    Axis eleven{11, 4, 2, 1}, three{3, 1, 1, 1}, seven{7, 2, 3, 1}, even{4, 2, 1, 2}, common{5, 4, 3, 6};
     every_way(random, {1, 1, 16, 3, 1, 5, 6, 23, 25, eleven, eleven, false, false, false, false, false}, false);
     every_way(random, {1, 1, 24, 70, 1, 4, 3, 4, 3, three, three, false, false, true, true, false}, false);
     every_way(random, {1, 2, 8, 20, 1, 9, 9, 9, 9, three, three, false, false, true, true, true}, false);
+    every_way(random, {1, 2, 8, 9, 1, 5, 4, 11, 13, even, common, false, false, false, true, false}, false);
+    every_way(random, {1, 2, 6, 4, 2, 4, 5, 14, 12, common, even, true, true, true, false, false}, false);
     every_way(random, {2, 1, 20, 3, 1, 4, 4, 8, 7, seven, seven, false, false, false, true, true}, false);
 }
 

@@ -1,0 +1,135 @@
+"""The way back through a convolution on a GPU: which kernel, and the weights as that kernel reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from desali.ops import native, reference
+from desali.ops.backend import core
+from desali.ops.relu import inverse_relu
+
+if TYPE_CHECKING:
+    from desali.ops.convolution import WeightCache
+
+WAYS = {"plain": 0, "tiles": 1, "cells": 2}
+
+# UNMEASURED: no GPU has run these kernels yet. The values follow from the shapes of the tiles, not from timings.
+IMAGE_CHANNELS = 4  # up to so many result channels the phases of the stride become columns
+GROUP_CHANNELS = 8  # groups with fewer channels than this leave most of a tile empty
+
+
+def choose_way(o: int, i: int, axes: tuple[int, ...], groups: int, windowed: bool) -> str:
+    """The kernel for a shape: "cells", "tiles" or "plain" (all in the core), or "library" (cuDNN through torch).
+
+    UNMEASURED default, chosen to be safe: cuDNN for whole maps; the core for the step to the image and for windows of
+    maps, which cuDNN can only compute whole. `benchmarks/gpu_session.py` times every way; change the rule from there.
+
+    Args:
+        o, i: channels of the signal and of the result.
+        axes: (kernel, stride, padding, dilation) of both axes.
+        windowed: the signal or the result covers a region of its map.
+    """
+    if groups == 1 and axes[3] == 1 and axes[7] == 1 and i <= IMAGE_CHANNELS:
+        return "cells"
+    if not windowed:
+        return "library"
+    if groups > 1 and min(o, i) // groups < GROUP_CHANNELS:
+        return "plain"
+    return "tiles"
+
+
+def allows_tf32() -> bool:
+    """Whether PyTorch's settings let float32 convolutions use TF32.
+
+    The setting of cuDNN convolutions alone decides: `torch.backends.cudnn.conv.fp32_precision`, which
+    `torch.backends.cudnn.allow_tf32` writes too.
+    """
+    return bool(torch.backends.cudnn.conv.fp32_precision == "tf32")  # type: ignore[attr-defined]
+
+
+def conv_transpose_on_cuda(
+    signal: Tensor,  # [N, K, O, *s]
+    weight: Tensor,  # [O, I / groups, *kernel]
+    map_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    origin: Tensor | None,
+    out_origin: Tensor | None,
+    out_size: tuple[int, ...] | None,
+    mask: Tensor | None,
+    backward: bool,
+    cache: WeightCache,
+) -> Tensor:
+    """`conv_transpose` for checked arguments of one or two spatial dimensions, none of them empty."""
+    dims = len(map_size)
+    n, k, o = signal.shape[:3]
+    i = weight.shape[1] * groups
+    size = map_size if out_size is None else out_size
+    axes = native.planar_axes(tuple(weight.shape[2:]), stride, padding, dilation)
+    turned = native.channels_last(signal)
+    way = choose_way(o, i, axes, groups, origin is not None or out_origin is not None)
+    if way == "library":
+        result = reference.conv_transpose(
+            native.logical(turned), weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size
+        )
+        result = native.logical(native.channels_last(result))
+        if mask is None and not backward:
+            return result
+        return inverse_relu(
+            result, mask, map_size=map_size, relu_mask=mask is not None, relu_backward=backward, origin=out_origin,
+            out=result, backend="native",
+        )  # fmt: skip
+    cells = way == "cells"
+    packed = cache.get(
+        weight,
+        ("cuda", cells, groups, *((axes[1], axes[5]) if cells else ())),
+        lambda: pack_cells(weight, axes[1], axes[5]) if cells else pack_taps(weight, groups),
+    )
+    out = torch.empty((n, k, *size, i), dtype=signal.dtype, device=signal.device)
+    if mask is not None and not mask.is_contiguous():
+        mask = mask.contiguous()
+    origin, out_origin = native.origins(origin, dims), native.origins(out_origin, dims)
+    module, _ = core()
+    assert module is not None
+    module.conv_transpose_cuda(
+        *native.place(signal), native.DTYPE_CODES[signal.dtype], WAYS[way], allows_tf32(), turned.data_ptr(),
+        packed.data_ptr(), out.data_ptr(), native.address(mask), backward, native.address(origin),
+        native.address(out_origin), n, k, o, i, *native.planar(tuple(signal.shape[3:])), *native.planar(size),
+        *native.planar(map_size), groups, *axes,
+    )  # fmt: skip
+    return native.logical(out)
+
+
+def pack_taps(
+    weight: Tensor,  # [O, I / groups, *kernel]
+    groups: int,
+) -> Tensor:
+    """The weight as [kh, kw, I, O / groups], rows of neighbouring signal channels."""
+    weight = _planar(weight)
+    o, i, kernel_y, kernel_x = weight.shape
+    grouped = weight.reshape(groups, o // groups, i, kernel_y, kernel_x)
+    return grouped.permute(3, 4, 0, 2, 1).reshape(kernel_y, kernel_x, groups * i, o // groups).contiguous()
+
+
+def pack_cells(
+    weight: Tensor,  # [O, I, *kernel]
+    stride_y: int,
+    stride_x: int,
+) -> Tensor:
+    """The weight as [ty, tx, stride y, stride x, I, O]: taps of whole cells, zero beyond the kernel."""
+    weight = _planar(weight)
+    o, i, kernel_y, kernel_x = weight.shape
+    taps_y, taps_x = -(-kernel_y // stride_y), -(-kernel_x // stride_x)
+    beyond = (0, taps_x * stride_x - kernel_x, 0, taps_y * stride_y - kernel_y)
+    padded = torch.nn.functional.pad(weight, beyond)
+    return padded.view(o, i, taps_y, stride_y, taps_x, stride_x).permute(2, 4, 3, 5, 1, 0).contiguous()
+
+
+def _planar(weight: Tensor) -> Tensor:
+    weight = weight.detach()
+    return weight if weight.dim() == 4 else weight.unsqueeze(-1)

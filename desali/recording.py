@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from desali import ops
-from desali.errors import DesaliError, MethodError, UnsupportedLayerError
+from desali.applicability import check_method
+from desali.errors import DesaliError, MethodError
 from desali.graph.capture import capture
 from desali.graph.network import Network, Node
 from desali.graph.operations import LocalResponseNorm, MaxPool, Other, Product, ReLU
@@ -15,7 +16,7 @@ from desali.graph.run import run
 from desali.graph.structure import tensors
 from desali.receptive_field import receptive_field
 from desali.reconstruction import Job, reconstruct_jobs
-from desali.reversal import Bottleneck, rule_for
+from desali.reversal import Bottleneck
 from desali.rules import Method
 from desali.rules import method as find_method
 from desali.seeds import Seed, join, place
@@ -146,7 +147,7 @@ class Recording:
                 "reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)"
             )
         nodes = [self.network.find(name) for name in names]
-        self._check_method(rule, nodes)
+        check_method(self.network, rule, nodes)
         self._check_unchanged()
         jobs = [Job(node, placed) for node, placed in zip(nodes, self._place(nodes, seeds), strict=True)]
         with quiet(self._images.device):
@@ -193,29 +194,6 @@ class Recording:
         )
         if not same:
             raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
-
-    def _check_method(self, rule: Method, nodes: list[Node]) -> None:
-        path = [self.network.nodes[index] for index in steps(self.network, [node.index for node in nodes])]
-        smooth = [node for node in path if isinstance(node.operation, Other) and node.operation.smooth]
-        for node in smooth if rule.smooth == "refuse" else []:
-            raise UnsupportedLayerError(
-                f"layer {node.name!r}: {_kind(node)} has no rule in the ReLU framework; to reverse it by its gradient "
-                "pass a desali.Method(..., smooth='gradient')"
-            )
-        relus = self.network.relus()
-        if not relus and not smooth:
-            found = dict.fromkeys(_kind(node) for node in self.network.nodes[1:] if node.name)
-            raise MethodError(
-                f"method {rule.corner} acts on ReLUs and the network has none (found: {', '.join(found)}); "
-                "for the plain gradient use torch.autograd"
-            )
-        if rule.only is not None:
-            for name in rule.only:
-                self.network.find(name)
-            if not any(rule_for(self.network, rule, relu) is rule for relu in relus):
-                raise MethodError(
-                    f"only={list(rule.only)} holds no ReLU; choose from {', '.join(r.name for r in relus)}"
-                )
 
     def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
         n = self._images.shape[0]
@@ -267,11 +245,6 @@ def _needs_values(node: Node) -> bool:
     if isinstance(node.operation, Other):
         return not (node.operation.linear and node.operation.batchwise)
     return isinstance(node.operation, (LocalResponseNorm, Product))
-
-
-def _kind(node: Node) -> str:
-    """What a node is, for messages."""
-    return node.operation.kind if isinstance(node.operation, Other) else type(node.operation).__name__
 
 
 def _version(tensor: Tensor) -> int:

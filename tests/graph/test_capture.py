@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -291,33 +289,6 @@ def test_another_normalisation_is_not_mistaken_for_it() -> None:
     recording = desali.record(model, x)
     assert not any(isinstance(node.operation, LocalResponseNorm) for node in recording.network.nodes)
     agrees(model, x)
-
-
-def test_threads_can_share_a_model() -> None:
-    model, x = chain(DTYPE), images(2, DTYPE)
-    seed = desali.Seed.top(2)
-    expected = desali.reconstruct(chain(DTYPE), x, "features.8", seed)
-    with torch.no_grad():
-        output = model(x)
-    results: list[Any] = []
-
-    def work(reverse: bool) -> None:
-        try:
-            for _ in range(3):
-                if reverse:
-                    results.append(torch.equal(desali.reconstruct(model, x, "features.8", seed), expected))
-                else:
-                    with torch.no_grad():
-                        results.append(torch.equal(model(x), output))
-        except Exception as error:
-            results.append(error)
-
-    threads = [threading.Thread(target=work, args=(i % 2 == 0,)) for i in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [True] * 18
 
 
 def test_relus_are_named() -> None:

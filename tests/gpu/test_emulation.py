@@ -84,7 +84,7 @@ def emulated(emulated_core: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.mark.parametrize("check", PROPERTIES, ids=lambda check: check.__name__)
-@settings(SETTINGS, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(SETTINGS, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_dispatch_with_emulated_kernels(
     emulated: None, check: Callable[[st.DataObject, str], None], data: st.DataObject

@@ -103,7 +103,7 @@ def _row(
             if region is None:
                 plane = _flat(map, colour)
                 likeness = rank_correlation(plane, random), rank_correlation(plane, edges)
-                caption += f"\n|rho| random {likeness[0]:.2f}, edges {likeness[1]:.2f}"
+                caption += f"\nrho random {_signed(likeness[0])}, edges {_signed(likeness[1])}"
                 entry["rank_correlation"] = {"random": likeness[0], "edges": likeness[1]}
             else:
                 corner = f"{region[0]}, {region[1]}".replace("-", "\N{MINUS SIGN}")
@@ -117,13 +117,17 @@ def _row(
     record["random"] = {"a": a}
     if control.fields[0] is None:
         alike = rank_correlation(random, edges)
-        caption += f"\n|rho| edges {alike:.2f}"
+        caption += f"\nrho edges {_signed(alike)}"
         record["random"]["rank_correlation"] = {"edges": alike}
     panels.append(Panel(shown, caption, "reconstruction"))
     pixels, top = display_positive(edges)
     panels.append(Panel(pixels, scale_text("max", top), "control"))
     comparison.numbers.append(record)
     return panels
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _common_scales(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from desali.analysis.views import Look
 
 NOTE = (
-    "Activations: mean of |activation| over channels. |rho| is the rank correlation of the map's magnitude with that "
+    "Activations: mean of |activation| over channels. rho is the rank correlation of the map's magnitude with that "
     "of the same network with random weights, and with the edge detector: where it is high, the picture says little "
     "about what was learned. No picture here explains a decision. Not a medical device."
 )

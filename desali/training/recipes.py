@@ -108,8 +108,8 @@ class Recipe:
         return replace(self, stages=tuple(stages))
 
 
-_NATURAL = Stage("natural", augmentation="mirror")
-_TEXTURE = Stage("texture")
+_NATURAL = Stage("natural", epochs=20, augmentation="mirror")
+_TEXTURE = Stage("texture", epochs=20)
 _TARGET = Stage("target")
 
 RECIPES: dict[str, Recipe] = {

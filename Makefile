@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 STAMP := $(VENV)/.desali-installed
+# The build's own, isolated environment is pinned as well.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.cpp csrc/*.hpp csrc/*.cu csrc/*.cuh)
 
 .PHONY: demo test lint types format sanitize bench install clean
@@ -23,7 +25,7 @@ demo: install
 	$(BIN)/desali demo --output $(DEMO)
 
 test: install
-	$(BIN)/python -m pytest
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
 
 lint: install
 	$(BIN)/ruff check .

@@ -44,7 +44,7 @@ def grid_command(
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
         return tqdm(batch, desc="figures", unit="image", file=sys.stderr)  # type: ignore[no-any-return]
 
-    batch = entries(rois, options["box"])
+    batch = entries(rois, options["box"], output)
     viewer = Viewer(load_models(names, runs), settings_of(options))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],

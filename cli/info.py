@@ -21,17 +21,7 @@ def collect() -> dict[str, Any]:
     from desali.ops import describe
 
     packages = {}
-    for name in (
-        "torch",
-        "numpy",
-        "scipy",
-        "matplotlib",
-        "pydicom",
-        "tifffile",
-        "safetensors",
-        "lightning",
-        "scikit-learn",
-    ):
+    for name in PACKAGES:
         try:
             packages[name] = version(name)
         except PackageNotFoundError:

@@ -132,10 +132,29 @@ def reconstruct_jobs(
         for first in range(0, n, batch):
             part = slice(first, min(first + batch, n))
             share = part.stop - part.start
-            limits = [max(1, budget * together // (unit * share)) for unit in units]
-            for sweep in _portions(jobs, limits):
-                _run(network, model, bottleneck, method, jobs, sweep, part, backend, windows, maps)
+            while True:
+                limits = [max(1, budget * together // (unit * share)) for unit in units]
+                try:
+                    for sweep in _portions(jobs, limits):
+                        _run(network, model, bottleneck, method, jobs, sweep, part, backend, windows, maps)
+                    break
+                except (MemoryError, RuntimeError) as error:
+                    if not _out_of_memory(error):
+                        raise
+                    if max(limits) == 1:
+                        raise DesaliError(
+                            f"out of memory: one seed on {share} images needs about {max(units) * share // together} "
+                            "bytes at once; record fewer images, or pass max_bytes"
+                        ) from error
+                    budget //= 2
     return maps
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    told = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or told
 
 
 def _native(images: Tensor, backend: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -50,3 +52,24 @@ def test_too_small_is_refused(recording: Recording) -> None:
 def test_limits_must_be_positive(recording: Recording, wrong: int) -> None:
     with pytest.raises(DesaliError, match="max_bytes"):
         recording.reconstruct(LAYERS, desali.Seed.top(3), max_bytes=wrong)
+
+
+def test_out_of_memory_is_met_with_smaller_portions_then_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    from desali import reconstruction
+
+    recording = desali.record(chain(), images(2))
+    seed = desali.Seed.top(8)
+    expected = recording.reconstruct("features.8", seed)
+    run = reconstruction.Sweep.run
+    room = [3]
+
+    def cramped(self: Any, seeds: Any) -> Any:
+        if any(signal.tensor.shape[1] > room[0] for signal in seeds.values()):
+            raise MemoryError
+        return run(self, seeds)
+
+    monkeypatch.setattr(reconstruction.Sweep, "run", cramped)
+    assert torch.allclose(recording.reconstruct("features.8", seed), expected, rtol=1e-5, atol=1e-6)
+    room[0] = 0
+    with pytest.raises(desali.DesaliError, match="out of memory: one seed on 2 images needs about"):
+        recording.reconstruct("features.8", seed)

@@ -25,7 +25,7 @@ def core() -> tuple[ModuleType | None, str | None]:
     try:
         module = importlib.import_module("desali._core")
     except ModuleNotFoundError:
-        return None, "the compute core was not built (no C++ compiler at installation)"
+        return None, "the compute core was not built at installation; DESALI_BUILD=require pip install . shows why"
     except ImportError as error:
         return None, f"the compute core does not load: {error}"
     return module, None

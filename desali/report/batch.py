@@ -11,11 +11,12 @@ from pathlib import Path
 
 from desali.data.preprocess import DEFAULT_WINDOW
 from desali.data.roi import Roi, read_roi
-from desali.errors import DataError, ImageError
+from desali.errors import DataError, ImageError, OutputError
 from desali.figures.panel import Column, Grid, Panel
-from desali.report.roi_figure import NOTE, Viewer, save
+from desali.report.roi_figure import Viewer, save
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
+SHEET_NOTE = "Each picture has a scale of its own. No picture here explains a decision. Not a medical device."
 Progress = Callable[[Sequence["Entry"]], Iterable["Entry"]]
 
 
@@ -36,8 +37,8 @@ class Entry:
     label: str = ""
 
 
-def entries(source: Path, box: tuple[int, int, int] | None = None) -> list[Entry]:
-    """The images of a folder (in order of their names), or of a CSV table with a column `path`.
+def entries(source: Path, box: tuple[int, int, int] | None = None, output: Path | None = None) -> list[Entry]:
+    """The images of a folder (in order of their names, without those in `output`), or of a CSV table with `path`.
 
     A table's paths are relative to it. Optional columns: `box` ("y,x,size") or `y`, `x`, `size`; `label`.
 
@@ -45,7 +46,9 @@ def entries(source: Path, box: tuple[int, int, int] | None = None) -> list[Entry
         DataError: nothing there, no column `path`, or a box that is not three whole numbers.
     """
     if source.is_dir():
+        own = None if output is None or output.resolve() == source.resolve() else output.resolve()
         found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = [path for path in found if own is None or own not in path.resolve().parents]
         rows = [(path, box, "") for path in found]
     elif source.is_file():
         rows = list(_table(source, box))
@@ -90,10 +93,12 @@ def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[tuple[Pat
 
 def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
     """What a figure depends on, in one hash."""
+    from desali import __version__
+
     settings = viewer.settings
     models = viewer.models.items()
     facts = [
-        roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers, settings.seed.describe(),
+        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers, settings.seed.describe(),
         repr(settings.method), settings.window, settings.scale, settings.random_seed,
         [(name, model.card.get("weights_sha256"), model.card["preprocessing"]) for name, model in models],
     ]  # fmt: skip
@@ -136,6 +141,10 @@ def make(
         ImageError: an image that cannot be read, unless `skip_unreadable`.
         OutputError: the folder cannot be written.
     """
+    figures = {(folder / f"{entry.name}.png").resolve() for entry in batch}
+    clash = figures & {entry.path.resolve() for entry in batch}
+    if clash:
+        raise OutputError(f"{min(clash)}: a figure would replace the image itself; choose another output folder")
     outcome = Outcome([], [], [], [])
     rows: list[tuple[Entry, list[Panel | None]]] = []
     last = viewer.layers[-1]
@@ -163,8 +172,9 @@ def make(
 
 
 def sheet_row(viewer: Viewer, roi: Roi, layer: str) -> list[Panel | None]:
-    """One image's row of a contact sheet: the input, each model's reconstruction, and the control's."""
-    from desali.figures.display import display_map, scale_text
+    """One image's row of a contact sheet: the input, each model's reconstruction, and the controls."""
+    from desali.figures.display import display_map, display_positive, scale_text
+    from desali.figures.edges import edge_map
 
     found, control = viewer.looks(roi, [layer])
     colour = roi.pixels.ndim == 3
@@ -172,6 +182,8 @@ def sheet_row(viewer: Viewer, roi: Roi, layer: str) -> list[Panel | None]:
     for look in [*found.values(), control]:
         pixels, a = display_map(look.views[0].maps[0], colour=colour)
         panels.append(Panel(pixels, scale_text("a", a), "reconstruction"))
+    edges, top = display_positive(edge_map(viewer.picture(roi)))
+    panels.append(Panel(edges, scale_text("max", top), "control"))
     return panels
 
 
@@ -183,16 +195,19 @@ def _sheets(
     columns = [
         Column("input"),
         *(Column(name, "reconstructions") for name in viewer.models),
-        Column("random weights", "control"),
+        Column("random weights", "controls"),
+        Column("edge detector", "controls"),
     ]
     pages = [rows[start : start + per_page] for start in range(0, len(rows), per_page)]
     written = []
+    footnote = f"{viewer.origins} {SHEET_NOTE}"
     for number, page in enumerate(pages, start=1):
         title = f"{viewer.layers[-1]}: page {number} of {len(pages)}"
         labels = [f"{entry.name}\n{entry.label}" if entry.label else entry.name for entry, _ in page]
-        grid = Grid(labels, columns, [panels for _, panels in page], title, NOTE)
+        grid = Grid(labels, columns, [panels for _, panels in page], title, footnote)
         written.append(save_grid(grid, folder / f"contact-sheet-{number:03d}.png", dpi))
-    for old in folder.glob("contact-sheet-*.png"):
-        if old not in written:
-            old.unlink()
+    number = len(pages) + 1
+    while (old := folder / f"contact-sheet-{number:03d}.png").is_file():  # of a longer batch before
+        old.unlink()
+        number += 1
     return written

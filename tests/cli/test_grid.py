@@ -87,3 +87,15 @@ def test_a_bad_table_is_refused(desali: Run, runs: Path, tmp_path: Path, text: s
     assert result.code == 2
     assert expected in result.err
     assert not (tmp_path / "out").exists()
+
+
+def test_figures_never_replace_the_images(desali: Run, runs: Path, folder: Path) -> None:
+    before = (folder / "b.png").read_bytes()
+    result = _grid(desali, runs, folder, folder)
+    assert result.code == 2
+    assert "choose another output folder" in result.err
+    assert (folder / "b.png").read_bytes() == before
+    inside = _grid(desali, runs, folder, folder / "figures")
+    assert inside.code == 0, inside.err
+    again = _grid(desali, runs, folder, folder / "figures")
+    assert "0 figures made, 2 already there" in again.out, "figures of the run before are no images to show"

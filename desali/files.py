@@ -51,6 +51,40 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
+def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> None:
+    """Find out before long work whether `path` can be written; leaves nothing behind that was not there.
+
+    Args:
+        path: a file to be written, or with `folder` a folder to write files in; neither needs to exist yet.
+
+    Raises:
+        OutputError: it cannot be written, or is a folder where a file is expected, or the other way round.
+    """
+    target = Path(path)
+    home, prefix, suffix = (target, ".", "") if folder else (target.parent, f".{target.stem}.", target.suffix)
+    missing: list[Path] = []
+    try:
+        if folder and target.exists() and not target.is_dir():
+            raise OutputError(f"{target}: is a file, expected a folder to write to; choose another output path")
+        if not folder and target.is_dir():
+            raise OutputError(f"{target}: is a folder, expected a file name to write to")
+        missing = [one for one in (home, *home.parents) if not one.exists()]
+        home.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=home)
+        os.close(handle)
+        os.unlink(name)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(
+            f"{target}: cannot be written ({error.strerror or error}); choose another output path"
+        ) from error
+    finally:
+        for made in missing:  # the deepest first
+            with contextlib.suppress(OSError):
+                made.rmdir()
+
+
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path` atomically."""
     with atomic_path(path) as temporary:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from desali.data.roi import Roi, read_roi
 from desali.errors import ImageError
@@ -86,6 +88,38 @@ def test_jpeg_is_read_and_turned_upright(tmp_path: Path) -> None:
     turned = read_roi(picture(tmp_path / "b.jpg", smooth, quality=95, exif=exif))
     assert np.abs(turned.pixels.astype(int) - np.rot90(smooth, -1)).max() <= 4
     assert "orientation 6" in turned.origin
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path: Path, orientation: int) -> None:
+    smooth = np.add.outer(np.arange(40), np.arange(64) * 2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = picture(tmp_path / "a.jpg", smooth, exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(read_roi(path).pixels, expected)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        (0x011A, 7, 4, b"abcd"),  # a resolution that is no number
+        (0x0100, 2, 4, b"abc\0"),  # a width that is text
+        (0x0132, 5, 1, struct.pack("<I", 8)),  # a date that is a fraction
+        (0x8769, 4, 1, struct.pack("<I", 9999)),  # a pointer past the end
+    ],
+)
+def test_exif_that_cannot_be_written_again_does_not_matter(tmp_path: Path, entry: tuple[int, int, int, bytes]) -> None:
+    entries = [(0x0112, 3, 1, struct.pack("<HH", 6, 0)), entry]
+    packed = b"".join(struct.pack("<HHI4s", *one) for one in sorted(entries))
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4)
+    smooth = np.add.outer(np.arange(40), np.arange(64) * 2).astype(np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        roi = read_roi(picture(tmp_path / "a.jpg", smooth, quality=95, exif=exif))
+    assert np.abs(roi.pixels.astype(int) - np.rot90(smooth, -1)).max() <= 4
+    assert "orientation 6" in roi.origin
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.png"])

@@ -5,15 +5,29 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from desali.data.formats.decoded import Decoded
 from desali.errors import ImageError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIGNATURES = {PNG_SIGNATURE: "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP"}
 ORIENTATION_TAG = 0x0112  # EXIF
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""What turns an image of each EXIF orientation upright, in Pillow's words (EXIF 2.32, section 4.6.4)."""
 
 
 def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
@@ -25,7 +39,7 @@ def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
     Raises:
         ImageError: truncated, not decodable, with a palette, with transparency, or in another colour space.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     if format_name == "PNG":
         _refuse_deep_colour(data, name)
@@ -34,6 +48,9 @@ def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image: Image.Image = Image.open(io.BytesIO(data), formats=[format_name])
             image.load()
+        orientation = _orientation(image) if format_name == "JPEG" else 1
+        if orientation != 1:
+            image = image.transpose(Image.Transpose[UPRIGHT[orientation]])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(
             f"{name}: the {format_name} claims too many pixels to be a region of interest; crop it first"
@@ -47,14 +64,7 @@ def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
             f"{name}: the {format_name} is truncated or damaged ({_one_line(error)}); copy it again"
         ) from error
 
-    note = format_name
-    try:
-        orientation = image.getexif().get(ORIENTATION_TAG, 1) if format_name == "JPEG" else 1
-    except Exception:  # a damaged EXIF block does not spoil the pixels
-        orientation = 1
-    if orientation in range(2, 9):
-        image = ImageOps.exif_transpose(image)
-        note += f", turned upright (EXIF orientation {orientation})"
+    note = format_name if orientation == 1 else f"{format_name}, turned upright (EXIF orientation {orientation})"
     if image.mode in ("P", "PA"):
         raise ImageError(f"{name}: {format_name} with a colour palette; save it as grey or RGB (8 bits per channel)")
     if image.mode in ("RGBA", "LA", "La", "RGBa") or "transparency" in image.info:
@@ -68,6 +78,17 @@ def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
     if image.mode in ("I;16", "I;16B", "I"):
         return Decoded(np.asarray(image).astype(np.float32), "stored", f"{note}, unsigned 16-bit grey")
     raise ImageError(f"{name}: {format_name} in colour mode {image.mode}; save it as grey or RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 (upright) to 8; 1 where the EXIF block is damaged, which does not spoil the pixels."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = int(image.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:
+        return 1
+    return value if value in UPRIGHT else 1
 
 
 def _refuse_deep_colour(data: bytes, name: str) -> None:

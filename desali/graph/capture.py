@@ -15,7 +15,7 @@ from desali.graph.convert import convert, input_of
 from desali.graph.errors import CaptureError as CaptureError
 from desali.graph.network import Network
 from desali.graph.operations import LocalResponseNorm
-from desali.graph.quiet import plain_attention, quiet, same_random_numbers
+from desali.graph.quiet import plain_attention, quiet, same_random_numbers, silent_export
 from desali.graph.run import run
 from desali.graph.structure import structure
 
@@ -136,7 +136,8 @@ def _export(model: nn.Module, images: Tensor, fixed: bool) -> tuple[ExportedProg
     if not fixed:
         example = torch.zeros((2, *images.shape[1:]), dtype=images.dtype, device=images.device)
         try:
-            program = export(_clone(model), (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+            with silent_export():
+                program = export(_clone(model), (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
         except Exception as error:
             failure = error
         else:
@@ -144,7 +145,8 @@ def _export(model: nn.Module, images: Tensor, fixed: bool) -> tuple[ExportedProg
                 return program, False
     try:
         example = torch.zeros(images.shape, dtype=images.dtype, device=images.device)
-        return export(_clone(model), (example,), strict=False), True
+        with silent_export():
+            return export(_clone(model), (example,), strict=False), True
     except Exception as error:
         raise (failure or error) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,18 @@ def plain_attention(model: nn.Module) -> Iterator[None]:
     finally:
         if fused:
             backend.set_fastpath_enabled(True)
+
+
+@contextlib.contextmanager
+def silent_export() -> Iterator[None]:
+    """Keep torch from logging why an export fails; the error that it raises says it once."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

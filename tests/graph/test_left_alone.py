@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import Any
 
@@ -92,6 +93,25 @@ def test_nothing_changes_when_it_fails() -> None:
     with pytest.raises(DesaliError):
         recording.reconstruct("features.8", desali.Seed.neuron(99, 0, 0))
     assert state(model) == before
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.DEBUG])
+def test_a_failed_capture_logs_nothing_and_leaves_the_level(level: int) -> None:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        with pytest.raises(DesaliError):
+            desali.record(Failing().eval(), images(2))
+        assert logger.level == level
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+    assert records == []
 
 
 def test_nothing_changes_on_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ from types import ModuleType
 import click
 
 from desali.errors import DesaliError
+from desali.files import check_writable
 
 
 def _checkout() -> Path:
@@ -49,9 +51,12 @@ def bench_command(quick: bool, cases: str | None, device: str, output: Path | No
     Before anything is timed, all candidates of a case must agree; if not, the run fails and writes nothing.
     """
     runner = _module("runner")
+    if importlib.util.find_spec("captum") is None:
+        raise DesaliError("the benchmarks need the package 'captum': run pip install -e '.[dev]' in the checkout")
     names = None if cases is None else [name.strip() for name in cases.split(",") if name.strip()]
-    measured = runner.run(names, "quick" if quick else "full", device, lambda text: click.echo(text, err=True))
     target = output or runner.default_output(names, device, quick)
+    check_writable(target)
+    measured = runner.run(names, "quick" if quick else "full", device, lambda text: click.echo(text, err=True))
     _module("stored").save(target, measured)
     click.echo(_module("table").render(measured))
     click.echo(f"written to {target}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,17 +11,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import desali.cli.bench
 from benchmarks import runner
-from desali.errors import DesaliError, UnknownNameError
+from desali.errors import DesaliError, OutputError, UnknownNameError
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The command's module, with every run made tiny."""
-    module = pytest.importorskip("desali.cli.bench")
     whole = runner.run
     monkeypatch.setattr(runner, "run", lambda cases, scale, device, say: whole(cases, "tiny", device, say))
-    return module
+    return desali.cli.bench
 
 
 def test_the_command_prints_the_table_and_writes_the_file(bench: ModuleType, tmp_path: Path) -> None:
@@ -37,6 +38,28 @@ def test_an_unknown_case_writes_nothing(bench: ModuleType, tmp_path: Path) -> No
     result = CliRunner().invoke(bench.bench_command, ["--cases", "conv9", "--output", str(target)])
     assert isinstance(result.exception, UnknownNameError)
     assert not target.exists()
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "run", lambda *_: pytest.fail("the work began"))
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(bench.bench_command, ["--output", str(tmp_path / "file" / "out.json")])
+    assert isinstance(result.exception, OutputError)
+    assert "cannot be written" in str(result.exception)
+
+
+def test_without_captum_the_command_says_what_to_install(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "captum" else find(name))
+    monkeypatch.setattr(runner, "run", lambda *_: pytest.fail("the work began"))
+    result = CliRunner().invoke(bench.bench_command, ["--output", str(tmp_path / "out.json")])
+    assert isinstance(result.exception, DesaliError)
+    assert "pip install -e '.[dev]'" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unequal_candidates_fail_the_run_and_write_nothing(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from desali.errors import DataError
 from desali.models.checkpoint import find, read_card
@@ -17,6 +20,8 @@ IMAGES_PER_CLASS = 125
 VIEWS_PER_SAMPLE = 12
 TARGET_SHARE = 0.125
 """Of the published number of training ROIs."""
+LEAST_OF_A_CLASS = 2
+"""ROIs of each class that a share of the target keeps."""
 
 
 def domains_of(recipes: Iterable[Recipe]) -> list[Domain]:
@@ -25,7 +30,12 @@ def domains_of(recipes: Iterable[Recipe]) -> list[Domain]:
 
 
 def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 1.0) -> dict[str, ImageSet]:
-    """Synthetic training images of each domain; about 1,500 each, or that times `share`.
+    """Synthetic training images of each domain, about 1,500 each.
+
+    Args:
+        domains: which to make.
+        seed: of the images.
+        share: of each target class, this share is kept, but at least 2 ROIs; the other domains stay whole.
 
     Raises:
         DataError: `share` is not in (0, 1].
@@ -35,11 +45,26 @@ def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 
     if not 0 < share <= 1:
         raise DataError(f"the share of the images must lie in (0, 1], got {share:g}")
     make = {
-        "natural": lambda: synthetic.natural(seed, images_per_class=max(2, round(IMAGES_PER_CLASS * share))),
-        "texture": lambda: synthetic.texture(seed, views_per_sample=max(1, round(VIEWS_PER_SAMPLE * share))),
-        "target": lambda: synthetic.target(seed, train=TARGET_SHARE * share)[0],
+        "natural": lambda: synthetic.natural(seed, images_per_class=IMAGES_PER_CLASS),
+        "texture": lambda: synthetic.texture(seed, views_per_sample=VIEWS_PER_SAMPLE),
+        "target": lambda: cut(synthetic.target(seed, train=TARGET_SHARE)[0], share),
     }
     return {domain: make[domain]() for domain in domains}
+
+
+def cut(images: ImageSet, share: float) -> ImageSet:
+    """The first images of each class, `share` of them but at least 2; which patient each belongs to stays.
+
+    The synthetic target names every patient of a class once before any comes again, so few images still have many
+    patients, and a smaller share is part of a larger one.
+    """
+    if share == 1:
+        return images
+    members = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
+    kept = [index[: max(LEAST_OF_A_CLASS, round(share * len(index)))] for index in members]
+    counts = {name: len(index) for name, index in zip(images.classes, kept, strict=True)}
+    part = images.subset(np.sort(np.concatenate(kept)))
+    return replace(part, parameters={**images.parameters, "share": share, "counts": counts})
 
 
 def synthetic_evaluation(recipes: Sequence[str], runs: Path) -> ImageSet:
@@ -56,9 +81,11 @@ def synthetic_evaluation(recipes: Sequence[str], runs: Path) -> ImageSet:
         if parameters.get("domain") != "target" or not {"seed", "train", "evaluation", "floor"} <= set(parameters):
             raise DataError(f"{name}: its card names no synthetic target to evaluate on; train it with `desali train`")
         found[name] = {key: parameters[key] for key in ("seed", "train", "evaluation", "floor")}
+        found[name]["share"] = parameters.get("share", 1.0)
     first = next(iter(found.values()))
     for name, parameters in found.items():
         if parameters != first:
             other = next(iter(found))
             raise DataError(f"{name} was trained on other data than {other}; train both with the same options")
+    del first["share"]
     return synthetic.target(**first)[1]

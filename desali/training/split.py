@@ -25,8 +25,9 @@ def hold_out(
     if share <= 0:
         return None
     classes, count = len(np.unique(labels)), len(np.unique(groups))
+    most = min(count, int(np.bincount(labels).max(initial=0)))  # more folds than that cannot be made
     best: tuple[tuple[int, float], npt.NDArray[np.bool_]] | None = None
-    for folds in sorted({min(count, folds) for folds in (max(2, round(1 / share)), 10, 20)}):
+    for folds in sorted({min(most, folds) for folds in (max(2, round(1 / share)), 10, 20)}):
         if folds < 2:
             continue
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)

@@ -80,24 +80,31 @@ def predict(model: LoadedModel, images: ImageSet, recipe: str | None = None, bat
     """The model's predictions on `images`, in their order, on the CPU.
 
     Raises:
-        DataError: no images, or other classes than the model's.
+        DataError: no images, other classes than the model's, or an output that is not finite.
     """
     import torch
 
+    name = str(model.card.get("recipe") or (model.path.stem if model.path else "model"))
     if not len(images):
         raise DataError(f"{images.name}: holds no images to evaluate on")
     if tuple(images.classes) != model.classes:
         raise DataError(
-            f"{images.name}: classes {', '.join(images.classes)} differ from those of {model.path}: "
+            f"{images.name}: classes {', '.join(images.classes)} differ from those of {model.path or name}: "
             f"{', '.join(model.classes)}; evaluate on the domain that the model was trained for"
         )
     parts = []
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             batch = model.preprocessing.apply_batch(images.images[start : start + batch_size], images.unit)
-            parts.append(torch.softmax(model.model(batch), 1))
+            logits = model.model(batch)
+            if not bool(logits.isfinite().all()):
+                raise DataError(
+                    f"{images.name}: the output of {model.path or name} is NaN or Inf for some of images {start} to "
+                    f"{start + len(batch) - 1}, expected finite numbers; train the model again"
+                )
+            parts.append(torch.softmax(logits, 1))
     return Predictions(
-        recipe or str(model.card.get("recipe", model.path.stem)),
+        recipe or name,
         torch.cat(parts).numpy(),
         images.labels,
         images.groups,

@@ -153,7 +153,7 @@ class _StageTrainer:
         target = self.runs / recipe.name / WEIGHTS_NAME
         card = {**loaded.card, "recipe": recipe.name, "stages": [result.key for result in results]}
         save(loaded.model, target, card)
-        shutil.copyfile(last.parent / HISTORY_NAME, target.parent / HISTORY_NAME)
+        write_text(target.parent / HISTORY_NAME, (last.parent / HISTORY_NAME).read_text(encoding="utf-8"))
         return TrainedRecipe(recipe.name, target, tuple(results))
 
     def stage(self, stage: Stage, title: str, parent: StageResult | None) -> StageResult:

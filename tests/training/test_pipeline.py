@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from desali.data.imageset import ImageSet
 from desali.errors import DataError, DesaliError, OutputError, UnknownNameError, WeightsError
 from desali.models import load
-from desali.training import evaluate_recipes, load_predictions, recipe, train
+from desali.training import evaluate_recipes, load_predictions, predict, recipe, train
 from desali.training.pipeline import TrainedRecipe
 from tests.training.images import stripes
 
@@ -133,6 +134,29 @@ def test_other_classes_and_untrained_recipes_are_refused(
         evaluate_recipes(["scratch"], other, trained[0])
     with pytest.raises(WeightsError, match="nothing is trained there"):
         evaluate_recipes(["scratch"], evaluation_set(), tmp_path)
+
+
+def test_an_output_that_is_not_finite_is_refused(
+    trained: tuple[Path, dict[str, TrainedRecipe], list[str]],
+) -> None:
+    loaded = load(trained[0] / "scratch" / "model.safetensors")
+    predict(loaded, evaluation_set())
+    bias = list(loaded.model.parameters())[-1]
+    for value in (float("nan"), float("-inf")):
+        with torch.no_grad():
+            bias[0] = value
+        with pytest.raises(DataError, match=r"model\.safetensors is NaN or Inf .*train the model again") as error:
+            predict(loaded, evaluation_set())
+        assert "\n" not in str(error.value)
+
+
+def test_a_history_that_cannot_be_written_is_named(
+    trained: tuple[Path, dict[str, TrainedRecipe], list[str]], tmp_path: Path
+) -> None:
+    shutil.copytree(trained[0] / "stages", tmp_path / "stages")
+    (tmp_path / "scratch" / "history.csv").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"history\.csv: is a folder"):
+        train(QUICK[:1], DATA, tmp_path, accelerator="cpu")
 
 
 def call(**changes: Any) -> Callable[[Path], object]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+EXPORT_LOGGERS = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes", "torch.export._trace")
 
 
 @contextlib.contextmanager
@@ -47,14 +51,26 @@ def plain_attention(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def silent_export() -> Iterator[None]:
-    """Keep torch from logging why an export fails; the error that it raises says it once."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Keep torch from logging why an export fails and from printing how far it came; the error it raises says enough.
+
+    What the module itself prints on stderr is passed on at the end.
+    """
+    loggers = [logging.getLogger(name) for name in EXPORT_LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    printed, listing = io.StringIO(), ""
     try:
-        yield
+        with contextlib.redirect_stderr(printed):
+            yield
+    except Exception as error:
+        if hasattr(error, "partial_fx_graph"):
+            listing = f"{error.partial_fx_graph}\n"
+        raise
     finally:
-        logger.setLevel(level)
+        sys.stderr.write(printed.getvalue().replace(listing, "") if listing else printed.getvalue())
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 from typing import Any
 
 import numpy as np
@@ -95,23 +96,62 @@ def test_nothing_changes_when_it_fails() -> None:
     assert state(model) == before
 
 
-@pytest.mark.parametrize("level", [logging.NOTSET, logging.DEBUG])
-def test_a_failed_capture_logs_nothing_and_leaves_the_level(level: int) -> None:
+class Mismatched(Failing):
+    """A linear layer for another number of features: torch logs the traceback of an export that fails here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(7, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(F.relu(self.conv(x)).flatten(1))
+
+
+class Deciding(Failing):
+    """A branch on a value: torch logs that it finds no user code for it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.conv(x))
+        return y if y.sum() > 0 else -y
+
+
+@pytest.mark.parametrize("build", [Mismatched, Deciding])
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.ERROR])
+def test_a_failed_capture_logs_nothing_and_leaves_the_levels(
+    capsys: pytest.CaptureFixture[str], build: type[nn.Module], level: int
+) -> None:
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign]
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(level)
+    loggers = [
+        logging.getLogger(f"torch.{name}") for name in ("_subclasses.fake_tensor", "fx.experimental.symbolic_shapes")
+    ]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(level)
     try:
         with pytest.raises(DesaliError):
-            desali.record(Failing().eval(), images(2))
-        assert logger.level == level
+            desali.record(build().eval(), images(2))
+        assert [logger.level for logger in loggers] == [level, level]
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
+        for logger, former in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(former)
     assert records == []
+    assert capsys.readouterr() == ("", "")
+
+
+class Printing(Deciding):
+    def forward(self, x: Tensor) -> Tensor:
+        print("the module was here", file=sys.stderr)
+        return super().forward(x)
+
+
+def test_what_a_module_prints_is_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DesaliError):
+        desali.record(Printing().eval(), images(2))
+    assert set(capsys.readouterr().err.splitlines()) == {"the module was here"}
 
 
 def test_nothing_changes_on_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ import click
 
 @click.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), default="demo", show_default=True, help="Folder.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the data and the training.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the data and the training."
+)
 @click.option("--fresh", is_flag=True, help="Train anew what is already trained in the folder.")
 def demo_command(output: Path, seed: int, fresh: bool) -> None:
     """Train four models on synthetic data, evaluate them and show one ROI through all of them.

@@ -25,13 +25,25 @@ from desali.training.recipes import MODES, OPTIMIZERS, RECIPES, recipe
 @click.option(
     "--mode", type=click.Choice(MODES), help="What the target stage trains after a transfer; default: fine_tuning."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights, batches, augmentation and dropout.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of weights, batches, augmentation and dropout.",
+)
 @click.option(
     "--data", type=click.Choice(["synthetic"]), default="synthetic", show_default=True, help="Images to train on."
 )
-@click.option("--data-seed", type=int, default=0, show_default=True, help="Of the synthetic images.")
 @click.option(
-    "--data-share", type=float, default=1.0, show_default=True, help="Share of the training images, in (0, 1]."
+    "--data-seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the synthetic images."
+)
+@click.option(
+    "--data-share",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Share of each target class to train on, in (0, 1], at least 2 images; only the target domain is cut.",
 )
 @click.option(
     "--fresh",
@@ -54,6 +66,7 @@ def train_command(
 
     A stage that several recipes need is trained once. The data are synthetic.
     """
+    from desali.files import check_writable
     from desali.models.registry import architecture as find_architecture
     from desali.training.domains import domains_of, synthetic_datasets
     from desali.training.pipeline import require_packages, train
@@ -63,6 +76,7 @@ def train_command(
     recipes = [recipe(one).with_options(mode, **given) for one in names]
     find_architecture(architecture)
     require_packages()
+    check_writable(runs, folder=True)
     click.echo(f"making the {data} images", err=True)
     datasets = synthetic_datasets(domains_of(recipes), data_seed, data_share)
     trained = train(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from desali.files import atomic_path, write_json, write_text
+from desali.files import atomic_path, check_writable, write_json, write_text
 
 SHOWN_CLASS = "HCM"
 
@@ -52,7 +52,10 @@ def demo(
         OutputError: the folder cannot be written. DesaliError: Lightning is not installed.
     """
     from desali.training import RECIPES, evaluate_recipes, format_table, train
+    from desali.training.pipeline import require_packages
 
+    require_packages()
+    check_writable(folder, folder=True)
     result = DemoResult()
     runs = folder / "runs"
     with _timed(result, "data", report, "generating three synthetic domains"):

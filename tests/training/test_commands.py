@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from desali.cli.main import main
+from desali.training.comparison import Comparison, compare
+from tests.training.test_comparison import predictions
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -24,6 +26,9 @@ def test_train_then_evaluate(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert code == 0
     assert "stage target: epoch 1 of 1 kept" in out
     assert "synthetic" in out
+    card = json.loads((tmp_path / "runs" / "scratch" / "model.json").read_text())
+    assert card["data"]["parameters"]["share"] == 0.01
+    assert card["data"]["images"] == sum(card["data"]["parameters"]["counts"].values()) == 23
     weights = (tmp_path / "runs" / "scratch" / "model.safetensors").read_bytes()
     code, out, _ = run(capsys, "train", "scratch", *options)
     assert "already trained" in out
@@ -39,6 +44,11 @@ def test_train_then_evaluate(capsys: pytest.CaptureFixture[str], tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("train", "scratch", "--seed", "-1"), "'--seed'"),
+        (("train", "scratch", "--data-seed", str(2**63)), "'--data-seed'"),
+        (("evaluate", "--seed", "-1"), "'--seed'"),
+        (("evaluate", "--seed", str(2**63)), "'--seed'"),
+        (("demo", "--seed", "-1"), "'--seed'"),
         (("train", "two_stag"), "did you mean 'two_stage'"),
         (("train", "scratch", "--architecture", "caffenet-smal"), "did you mean 'caffenet-small'"),
         (("train", "scratch", "--epochs", "0"), "epochs must be at least 1"),
@@ -57,8 +67,67 @@ def test_bad_use_is_one_line_and_code_2(
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, *arguments)
     assert code == 2
-    lines = [line for line in err.splitlines() if line.startswith("desali: error: ")]
+    lines = [line for line in err.splitlines() if line != "making the synthetic images"]
     assert len(lines) == 1
+    assert lines[0].startswith("desali: error: ")
     assert words in lines[0]
     assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "work"),
+    [
+        (("train", "scratch", "--runs", "{}"), "desali.training.domains.synthetic_datasets"),
+        (("evaluate", "scratch", "--json", "{}/figures.json"), "desali.training.domains.synthetic_evaluation"),
+        (("demo", "-o", "{}"), "desali.data.synthetic.natural"),
+    ],
+)
+def test_an_unwritable_output_is_found_out_before_the_work(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    work: str,
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("kept")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(work, lambda *_: pytest.fail("the work began"))
+    code, out, err = run(capsys, *(argument.format(file) for argument in arguments))
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith(f"desali: error: {file}")
+    assert file.read_text() == "kept"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_table_is_printed_even_if_the_figures_cannot_be_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "figures.json"
+
+    def evaluate(*_: object, seed: int, **__: object) -> Comparison:
+        target.mkdir()  # it could be written when the command began
+        return compare([predictions("scratch", 0.9)], seed=seed)
+
+    monkeypatch.setattr("desali.training.domains.synthetic_evaluation", lambda *_: None)
+    monkeypatch.setattr("desali.training.evaluate.evaluate_recipes", evaluate)
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "evaluate", "scratch", "--json", str(target), "--seed", str(2**63 - 1))
+    assert code == 2
+    assert "300 ROIs of 12 patients" in out
+    assert err == f"desali: error: {target}: is a folder, expected a file name to write to\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "evaluate"])
+def test_a_missing_extra_is_said_before_any_data_are_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, out, err = run(capsys, command, *(["scratch"] if command != "demo" else []))
+    assert (code, out) == (2, "")
+    assert err.startswith("desali: error: training needs the package")
+    assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

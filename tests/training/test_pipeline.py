@@ -86,10 +86,10 @@ def test_a_second_call_trains_nothing_and_mends_a_damaged_stage(
 
 def test_other_seeds_and_data_are_other_stages(tmp_path: Path) -> None:
     keys = set()
-    for seed, target in ((0, 3), (1, 3), (0, 5)):
+    for seed, target in ((0, 3), (1, 3), (0, 5), (2**63 - 1, 3)):
         data = {"target": stripes(24, classes=3, groups=4, seed=target)}
         keys.add(train(QUICK[:1], data, tmp_path, seed=seed, accelerator="cpu")["scratch"].stages[0].key)
-    assert len(keys) == 3
+    assert len(keys) == 4
 
 
 def test_fresh_trains_anew_and_gives_the_same_bytes(tmp_path: Path) -> None:

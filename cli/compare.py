@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from desali.cli.parameters import image_options, reversal_options, runs_option
+from desali.cli.parameters import MODEL_HELP, image_options, reversal_options, runs_option
 
 
 @click.command()
 @click.option("--roi", required=True, type=click.Path(path_type=Path), help="PNG, JPEG, TIFF or DICOM file.")
 @click.option(
     "--models", "names", default="scratch,texture,natural,two_stage", show_default=True,
-    help="Recipes under --runs or paths to weights, with commas between.",
+    help=f"With commas between, of one architecture: {MODEL_HELP}, with @FILE or @random behind a network.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-compare.png here.")
 @click.option("--dpi", type=int, default=150, show_default=True, help="Pixels per inch.")

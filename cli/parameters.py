@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 else:  # generic only in newer releases of click
     _ParamType = click.ParamType
 
+MODEL_HELP = "a recipe under --runs, a path to weights, torchvision:NAME, timm:NAME, module:factory or squeezenet1_0"
 SEEDS = ("layer", "channel", "neuron", "top", "logit")
 
 

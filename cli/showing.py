@@ -40,17 +40,23 @@ def settings_of(options: dict[str, Any]) -> Settings:
     )
 
 
-def load_models(names: str, runs: Path) -> dict[str, LoadedModel]:
-    """Models by the name they are shown under: the recipe, or the weights file's stem."""
-    from desali.models.checkpoint import WEIGHTS_NAME, find, load
+def load_models(names: str, runs: Path, weights: Path | None = None) -> dict[str, LoadedModel]:
+    """Models by the name they are shown under: the recipe, the weights file's stem, or NETWORK@STEM.
 
+    Raises:
+        WeightsError: see `desali.models.load`; or `weights` for more than one model.
+    """
+    from desali.errors import WeightsError
+    from desali.models.sources import label, load
+
+    specs = [part.strip() for part in names.split(",") if part.strip()]
+    if weights is not None and len(specs) != 1:
+        raise WeightsError(f"--weights {weights}: is for one model, got {len(specs)}; use NETWORK@FILE for each")
     models: dict[str, LoadedModel] = {}
-    for name in (part.strip() for part in names.split(",")):
-        if not name:
-            continue
-        path = find(name, runs)
-        label = path.parent.name if path.name == WEIGHTS_NAME else path.stem
-        while label in models:
-            label += "'"
-        models[label] = load(path)
+    for spec in specs:
+        loaded = load(spec, weights=weights, runs=runs)
+        name = label(spec, weights, runs)
+        while name in models:
+            name += "'"
+        models[name] = loaded
     return models

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from desali.models.caffenet import CaffeNet, CaffeNetSmall, Geometry
-    from desali.models.checkpoint import LoadedModel, find, load, save
+    from desali.models.checkpoint import LoadedModel, find, save
     from desali.models.registry import ARCHITECTURES, Architecture, architecture
+    from desali.models.sources import load
+    from desali.models.squeezenet import SqueezeNet
 
 _HOME = {
     "CaffeNet": "caffenet",
@@ -16,10 +18,11 @@ _HOME = {
     "Geometry": "caffenet",
     "LoadedModel": "checkpoint",
     "find": "checkpoint",
-    "load": "checkpoint",
+    "load": "sources",
     "save": "checkpoint",
     "ARCHITECTURES": "registry",
     "Architecture": "registry",
+    "SqueezeNet": "squeezenet",
     "architecture": "registry",
 }
 
@@ -30,6 +33,7 @@ __all__ = [
     "CaffeNetSmall",
     "Geometry",
     "LoadedModel",
+    "SqueezeNet",
     "architecture",
     "find",
     "load",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desali.errors import WeightsError
+from desali.errors import DesaliError, WeightsError
 from desali.files import write_bytes, write_json
 from desali.models.registry import ARCHITECTURES, architecture
 
@@ -33,16 +34,16 @@ class LoadedModel:
         model: the network, float32, on the CPU, in eval mode.
         card: the side file's content: "architecture", "in_channels", "classes", "preprocessing" and, for trained
             recipes, "recipe", "stage", "parent", "data", "seed", "versions", "metrics", "origin", ...
-        path: the weights file.
+        path: the weights file; None for random weights.
     """
 
     model: nn.Module
     card: dict[str, Any]
-    path: Path
+    path: Path | None
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the logits."""
+        """Class names in the order of the logits; none if they are not known."""
         return tuple(self.card["classes"])
 
     @property
@@ -76,8 +77,8 @@ def save(model: nn.Module, path: Path, card: dict[str, Any]) -> Path:
     """Write `model`'s weights to `path` (.safetensors) and `card` beside it (.json).
 
     Each file appears whole or not at all. The card must name a known "architecture", "classes" and "preprocessing";
-    "in_channels", "weights_sha256" and "versions" are added. The card is written last, so weights with a matching card
-    are complete.
+    "weights_sha256" is added, "in_channels" and "versions" too unless the card has them. The card is written last, so
+    weights with a matching card are complete.
 
     Raises:
         WeightsError: the card lacks an entry, names an unknown architecture, or `path` does not end in .safetensors.
@@ -92,8 +93,8 @@ def save(model: nn.Module, path: Path, card: dict[str, Any]) -> Path:
     entry = architecture(card["architecture"])
     data = to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
     write_bytes(path, data)
-    added = {"weights_sha256": sha256(data).hexdigest(), "versions": versions()}
-    write_json(side_file(path), {"in_channels": entry.in_channels, **card, **added})
+    defaults = {"in_channels": entry.in_channels, "versions": versions()}
+    write_json(side_file(path), {**defaults, **card, "weights_sha256": sha256(data).hexdigest()})
     return path
 
 
@@ -116,7 +117,7 @@ def load(path: str | Path) -> LoadedModel:
         raise WeightsError(f"{path}: no such weights file; {MAKE_ONE}") from None
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
-    state = _read_state(path, data)
+    state = read_state(path, data)
     card = read_card(path)
     if card.get("weights_sha256", digest := sha256(data).hexdigest()) != digest:
         raise WeightsError(
@@ -125,7 +126,8 @@ def load(path: str | Path) -> LoadedModel:
     entry = architecture(card["architecture"])
     with torch.device("meta"):
         model = entry.build(len(card["classes"]), int(card.get("in_channels", entry.in_channels)))
-    _check_state(path, state, model.state_dict(), card["architecture"])
+    belongs = f"give the weights that belong to {side_file(path).name}"
+    check_state(path, state, model.state_dict(), card["architecture"], belongs)
     model.load_state_dict(state, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
@@ -176,7 +178,12 @@ def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
     raise WeightsError(f"{name_or_path}: no such model under {runs} ({there}); {hint}{MAKE_ONE}")
 
 
-def _read_state(path: Path, data: bytes) -> dict[str, Tensor]:
+def read_state(path: Path, data: bytes, advice: str = MAKE_ONE) -> dict[str, Tensor]:
+    """The tensors in the content `data` of a weights file, floating ones as float32; nothing else is unpickled.
+
+    Raises:
+        WeightsError: not safetensors or a plain state dict, truncated, or with other things than tensors in it.
+    """
     import pickle
 
     import torch
@@ -194,26 +201,39 @@ def _read_state(path: Path, data: bytes) -> dict[str, Tensor]:
         ) from None
     except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{path}: unreadable or truncated ({reason}); fetch it again, or {MAKE_ONE}") from error
+        raise WeightsError(f"{path}: unreadable or truncated ({reason}); fetch it again, or {advice}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path}: expected a state dict of tensors, got {type(state).__name__}")
+        raise WeightsError(f"{path}: expected a state dict of tensors, got {_contents(state)}; save model.state_dict()")
     return {str(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
-def _check_state(path: Path, state: dict[str, Tensor], expected: dict[str, Tensor], name: str) -> None:
+def _contents(state: object) -> str:
+    if not isinstance(state, dict):
+        return type(state).__name__
+    return f"a dict of {', '.join(map(str, list(state)[:4]))}"
+
+
+def check_state(
+    path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str, advice: str
+) -> None:
+    """Check that `state` holds exactly the names and shapes that the architecture `name` has.
+
+    Raises:
+        WeightsError: it does not; `advice` says what to do about it.
+    """
     unknown, missing = sorted(set(state) - set(expected)), sorted(set(expected) - set(state))
     if unknown or missing:
         what = f"unknown {unknown[0]!r}" if unknown else f"without {missing[0]!r}"
         count = len(unknown) + len(missing)
-        raise WeightsError(
-            f"{path}: not weights of {name} ({what}; {count} of {len(expected)} names differ); "
-            f"give the weights that belong to {side_file(path).name}"
-        )
+        raise WeightsError(f"{path}: not weights of {name} ({what}; {count} of {len(expected)} names differ); {advice}")
+    import torch
+
     for key, tensor in expected.items():
+        if state[key].is_floating_point() and not bool(torch.isfinite(state[key]).all()):
+            raise WeightsError(f"{path}: {key} holds NaN or infinity; {advice}")
         if state[key].shape != tensor.shape:
             raise WeightsError(
-                f"{path}: {key} must have shape {list(tensor.shape)} in {name}, got {list(state[key].shape)}; "
-                f"check architecture and classes in {side_file(path).name}"
+                f"{path}: {key} must have shape {list(tensor.shape)} in {name}, got {list(state[key].shape)}; {advice}"
             )
 
 
@@ -226,4 +246,23 @@ def _check_card(card: object, path: Path) -> None:
     if card["architecture"] not in ARCHITECTURES:
         raise WeightsError(
             f"{path}: unknown architecture {card['architecture']!r} in the card; known are {', '.join(ARCHITECTURES)}"
+        )
+    entry = ARCHITECTURES[card["architecture"]]
+    channels = card.get("in_channels", entry.in_channels)
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise WeightsError(f"{path}: in_channels in the card must be a whole number above 0, got {channels!r}")
+    _check_preprocessing(card["preprocessing"], entry.input_size, channels, path)
+
+
+def _check_preprocessing(values: dict[str, Any], size: int, channels: int, path: Path) -> None:
+    from desali.data.preprocess import Preprocessing
+
+    try:
+        preprocessing = Preprocessing.from_dict(values)
+    except (DesaliError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: unusable preprocessing in the card ({error}); {MAKE_ONE}") from error
+    if (preprocessing.size, preprocessing.channels) != (size, channels):
+        raise WeightsError(
+            f"{path}: preprocessing in the card gives {preprocessing.channels} x {preprocessing.size} pixels, but the "
+            f"architecture takes {channels} x {size}; {MAKE_ONE}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from desali.data.preprocess import Preprocessing
 from desali.data.roi import Roi
-from desali.errors import DataError, SeedError
+from desali.errors import DataError, OutputError, SeedError
 from desali.figures.panel import Grid
 from desali.models.checkpoint import LoadedModel
-from desali.models.registry import ARCHITECTURES
+from desali.report.sources import default_layers, in_rgb, provenance
 from desali.rules import Method
 from desali.rules import method as find_method
 from desali.seeds import Seed
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from desali.analysis.views import Look
 
+KIND = "desali figure"
 NOTE = (
     "Activations: mean of |activation| over channels. rho is the rank correlation of the map's magnitude with that "
     "of the same network with random weights, and with the edge detector: where it is high, the picture says little "
@@ -68,8 +70,23 @@ class Viewer:
         self.settings = settings
         first = next(iter(self.models.values()))
         self.architecture = str(first.card["architecture"])
-        self.layers = settings.layers or ARCHITECTURES[self.architecture].show
+        self._check_one_architecture()
+        self.layers = settings.layers or default_layers(first)
         self.control = randomised(first.model, settings.random_seed)
+
+    def _check_one_architecture(self) -> None:
+        for name, model in self.models.items():
+            other = str(model.card["architecture"])
+            if other != self.architecture:
+                raise DataError(
+                    f"{name} is {other}, but {next(iter(self.models))} is {self.architecture}: layers and the random "
+                    "control are comparable within one architecture only; show them in separate figures"
+                )
+
+    @property
+    def origins(self) -> str:
+        """What the models were trained on, in sentences."""
+        return provenance(self.models)
 
     def preprocessing(self, model: LoadedModel) -> Preprocessing:
         """The model's own, with the window that was asked for."""
@@ -87,13 +104,13 @@ class Viewer:
         for name, model in self.models.items():
             adopt(model.model, first.model)
             image = self.preprocessing(model).apply(roi.pixels, roi.unit)
-            found[name] = look(
-                model.model, image, layers or self.layers, settings.seed, settings.method, settings.backend
+            found[name] = in_rgb(
+                look(model.model, image, layers or self.layers, settings.seed, settings.method, settings.backend), model
             )
         adopt(self.control, first.model)
         image = self.preprocessing(first).apply(roi.pixels, roi.unit)
         control = look(self.control, image, layers or self.layers, settings.seed, settings.method, settings.backend)
-        return found, control
+        return found, in_rgb(control, first)
 
     def picture(self, roi: Roi) -> Any:
         """The network's input as a picture: [h, w] or [h, w, 3] in [0, 1]."""
@@ -117,14 +134,13 @@ class Viewer:
                 "use visualize, or top:1"
             )
         comparison = Comparison(self.picture(roi), found, control, roi.pixels.ndim == 3)
-        origins = sorted({str(model.card.get("origin", "unknown")) for model in self.models.values()})
         rule = find_method(settings.method)
         name = settings.method if isinstance(settings.method, str) else rule.corner
         heading = title or f"{roi.path.name}: {name} from {settings.seed.describe()}"
-        footnote = f"Models trained on: {', '.join(origins)} data. {NOTE}"
+        footnote = f"{self.origins} {NOTE}"
         figure = grid(comparison, settings.scale, heading, footnote)  # type: ignore[arg-type]
         record = {
-            "kind": "desali figure",
+            "kind": KIND,
             "image": self._image_record(roi),
             "models": {name: self._model_record(model, found[name]) for name, model in self.models.items()},
             "control": {"random_seed": settings.random_seed, "architecture": self.architecture},
@@ -155,26 +171,42 @@ class Viewer:
         if look.probabilities is not None and len(model.classes) == len(look.probabilities):
             probabilities = dict(zip(model.classes, look.probabilities.tolist(), strict=True))
         return {
-            "path": str(model.path),
+            "path": None if model.path is None else str(model.path),
+            "weights": "random" if model.path is None else "file",
             "weights_sha256": model.card.get("weights_sha256"),
             "architecture": model.card["architecture"],
             "recipe": model.card.get("recipe"),
             "preprocessing": self.preprocessing(model).to_dict(),
+            "preprocessing_origin": model.card.get("preprocessing_origin", "the model's card"),
             "softmax": probabilities,
         }
 
 
 def save(figure: Grid, record: dict[str, Any], path: Path, command: Sequence[str], dpi: int = 150) -> Path:
-    """Write the figure and the record beside it; `command` would make both again.
+    """Write the figure and the record beside it, both or neither; `command` would make both again.
 
     Raises:
-        OutputError: the path cannot be written.
+        OutputError: the path cannot be written, is the image itself, or has another file's record beside it.
     """
     from desali.figures.grid import save as save_grid
     from desali.figures.sidecar import sidecar, write_sidecar
+    from desali.files import atomic_path
     from desali.models.checkpoint import versions
 
-    sidecar(path)
-    written = save_grid(figure, path, dpi)
-    write_sidecar(path, {"command": list(command), "dpi": dpi, "versions": versions(), **record})
-    return written
+    side = sidecar(path)
+    if path.exists() and path.resolve() == Path(record["image"]["path"]).resolve():
+        raise OutputError(f"{path}: is the image itself; choose another output path")
+    if side.exists() and not _is_record(side):
+        raise OutputError(f"{side}: exists and is not the record of a figure; choose another output path")
+    with atomic_path(path) as temporary:
+        save_grid(figure, temporary, dpi)
+        write_sidecar(path, {"command": list(command), "dpi": dpi, "versions": versions(), **record})
+    return path
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == KIND

@@ -1,0 +1,191 @@
+"""Any model by one string: a trained recipe, a weights file, or a network that others define, with its weights."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desali.errors import WeightsError
+from desali.models import checkpoint
+from desali.models.checkpoint import RUNS, SUFFIXES, WEIGHTS_NAME, LoadedModel, check_state, find, read_state
+from desali.models.foreign import FACTORY, RANDOM_SEED, Blueprint, blueprint
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+RANDOM = "random"
+FOREIGN_SUFFIXES = (*SUFFIXES, ".bin", ".ckpt", ".npz")
+SOURCES = 'a recipe, a path, "torchvision:NAME", "timm:NAME", "module.path:factory" or "squeezenet1_0"'
+
+_NAMED = re.compile(r"((?:torchvision|timm):[^@]+|squeezenet1_0)(?:[@:](.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's string taken apart.
+
+    Attributes:
+        network: a network that others define, or None for a trained recipe or a path.
+        weights: a weights file, "random", or None if none was named.
+    """
+
+    network: str | None
+    weights: str | None = None
+
+
+def parse(spec: str) -> Source:
+    """Take a model's string apart; "NETWORK@WEIGHTS" names both (also "squeezenet1_0:WEIGHTS")."""
+    if Path(spec).suffix in SUFFIXES and Path(spec).is_file():
+        return Source(None)
+    named = _NAMED.fullmatch(spec)
+    if named:
+        return Source(named[1], named[2])
+    network, _, weights = spec.partition("@")
+    return Source(network, weights or None) if FACTORY.fullmatch(network) else Source(None)
+
+
+def label(spec: str | Path, weights: str | Path | None = None, runs: Path = RUNS) -> str:
+    """The name a model is shown under: the recipe, the weights file's stem, or NETWORK@STEM.
+
+    Raises:
+        WeightsError: a recipe or path that does not exist.
+    """
+    source = parse(str(spec))
+    if source.network is None:
+        path = find(spec, runs)
+        return path.parent.name if path.name == WEIGHTS_NAME else path.stem
+    kind, _, name = source.network.rpartition(":")
+    short = name.replace("/", "-") if kind in ("", "torchvision", "timm") else name.rpartition(".")[2]
+    given = weights or source.weights
+    return short if given is None else f"{short}@{Path(given).stem}"
+
+
+def load(
+    spec: str | Path, *, weights: str | Path | None = None, num_classes: int | None = None, runs: Path = RUNS
+) -> LoadedModel:
+    """A model in evaluation mode, from whatever names it.
+
+    Args:
+        spec: the name of a recipe trained under `runs`, a path to its weights, "torchvision:resnet18", "timm:NAME",
+            "module.path:factory" (a callable that returns a module; the module is imported, so its code runs) or
+            "squeezenet1_0". "@" and a weights file may follow the last four.
+        weights: safetensors or a state dict that `torch.load(weights_only=True)` reads, for SqueezeNet also npz;
+            "random" for a network that has learned nothing. Nothing but tensors is ever unpickled.
+        num_classes: of the last layer; by default what the weights have, or the network's own number.
+
+    Raises:
+        WeightsError: weights that are not named, missing, unreadable, foreign or of other shapes.
+        DesaliError: a package that is missing, or a factory that fails. UnknownNameError: an unknown network.
+    """
+    source = parse(str(spec))
+    if source.network is None:
+        if weights is not None or num_classes is not None:
+            raise WeightsError(
+                f"{spec}: a trained model brings its own weights and classes; leave them out, or give {SOURCES}"
+            )
+        path = Path(spec)
+        return checkpoint.load(path if path.suffix in SUFFIXES or path.is_file() else find(spec, runs))
+    given = weights if weights is not None else source.weights
+    if given is None:
+        raise WeightsError(
+            f"{spec}: no weights given; name a file (weights=FILE, --weights FILE or {spec}@FILE), "
+            f'or "{RANDOM}" to look at a network that has learned nothing'
+        )
+    plan = blueprint(source.network)
+    assert plan is not None  # parse found a network's name
+    if str(given) == RANDOM:
+        return _finish(plan, plan.build(num_classes), None, None)
+    file = Path(given)
+    data = _read(file)
+    return _finish(plan, _with_weights(plan, file, _state(plan, file, data), num_classes), file, data)
+
+
+def _read(file: Path) -> bytes:
+    if file.suffix not in FOREIGN_SUFFIXES:
+        raise WeightsError(f"{file}: not a weights file, expected a name ending in {', '.join(FOREIGN_SUFFIXES)}")
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise WeightsError(f"{file}: no such weights file; check the path") from None
+    except OSError as error:
+        raise WeightsError(f"{file}: cannot be read ({error.strerror or error}); check the path") from error
+
+
+def _state(plan: Blueprint, file: Path, data: bytes) -> dict[str, Tensor]:
+    if file.suffix != ".npz":
+        return read_state(file, data, "save it anew")
+    if plan.name != "squeezenet1_0":
+        raise WeightsError(f"{file}: npz weights are read for squeezenet1_0 only; save {plan.name}'s as .safetensors")
+    return read_npz(file, data)
+
+
+def read_npz(file: Path, data: bytes) -> dict[str, Tensor]:
+    """The arrays in the content `data` of an npz file as float32 tensors; objects in it are refused, not unpickled.
+
+    Raises:
+        WeightsError: not an npz file, truncated, or with other things than numbers in it.
+    """
+    import zipfile
+    import zlib
+
+    import numpy as np
+    import torch
+
+    try:
+        archive = np.load(io.BytesIO(data), allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, KeyError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{file}: unreadable or no plain npz of numbers ({reason}); fetch it again") from error
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+def _with_weights(plan: Blueprint, file: Path, state: dict[str, Tensor], num_classes: int | None) -> nn.Module:
+    model = plan.build(num_classes)
+    if num_classes is None and plan.resizable:
+        found = _classes(state, model.state_dict())
+        model = model if found is None else plan.build(found)
+    expected = model.state_dict()
+    advice = f"give weights that were saved from {plan.name}"
+    tensors = {name: value for name, value in expected.items() if hasattr(value, "shape")}
+    check_state(file, state, tensors, plan.name, advice)
+    model.load_state_dict(state)
+    return model
+
+
+def _classes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> int | None:
+    """The number of classes of the weights, where nothing else than that differs from the network; else None."""
+    if set(state) != set(expected):
+        return None
+    differing = [(state[name].shape, tensor.shape) for name, tensor in expected.items()]
+    differing = [(new, old) for new, old in differing if new != old]
+    sizes = {new[0] for new, old in differing if len(new) == len(old) > 0 and new[1:] == old[1:]}
+    alike = all(len(new) == len(old) > 0 and new[1:] == old[1:] for new, old in differing)
+    return int(sizes.pop()) if alike and len(sizes) == 1 else None
+
+
+def _finish(plan: Blueprint, model: nn.Module, file: Path | None, data: bytes | None) -> LoadedModel:
+    from desali.data.preprocess import Preprocessing
+
+    fields, words = plan.preprocessing(model)
+    card: dict[str, Any] = {
+        "architecture": plan.name,
+        "in_channels": int(fields.get("channels", 3)),
+        "classes": [],
+        "preprocessing": Preprocessing.from_dict(fields).to_dict(),
+        "preprocessing_origin": words,
+        "show": list(plan.show),
+        "origin": "unknown",
+    }
+    if data is None:
+        card |= {"weights": RANDOM, "seed": RANDOM_SEED, "origin": "none"}
+    else:
+        card |= {"weights": "file", "weights_sha256": sha256(data).hexdigest()}
+    return LoadedModel(model.eval().float(), card, file)

@@ -1,0 +1,81 @@
+"""What figures need to know about models that desali did not train: layers to show, colour order, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from desali.errors import MethodError
+from desali.models.checkpoint import LoadedModel
+from desali.models.registry import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from desali.analysis.views import Look
+
+SHOWN = 5
+
+
+def default_layers(model: LoadedModel) -> tuple[str, ...]:
+    """The architecture's own choice of layers; where there is none, five ReLUs spread evenly over the depth.
+
+    Raises:
+        MethodError: the network holds no ReLU.
+    """
+    architecture = str(model.card["architecture"])
+    if architecture in ARCHITECTURES:
+        return ARCHITECTURES[architecture].show
+    if model.card.get("show"):
+        return tuple(model.card["show"])
+    import torch
+
+    from desali.graph.capture import capture
+
+    own = model.preprocessing
+    network = capture(model.model, torch.zeros(1, own.channels, own.size, own.size))
+    spatial = [node.name for node in network.relus() if len(node.shape) == 3]
+    if not spatial:
+        raise MethodError(f"{architecture}: holds no ReLU with positions to show by default; name layers with --layers")
+    return spread(spatial, SHOWN)
+
+
+def spread(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """`count` of the names, the first and the last among them, at even distances; all of them if there are fewer."""
+    if len(names) <= count:
+        return tuple(names)
+    return tuple(names[round(index * (len(names) - 1) / (count - 1))] for index in range(count))
+
+
+def in_rgb(look: Look, model: LoadedModel) -> Look:
+    """The views with their maps' channels in the order red, green, blue, whatever the network's order is."""
+    if model.preprocessing.channel_order != "bgr":
+        return look
+    return replace(look, views=[replace(view, maps=view.maps.flip(1)) for view in look.views])
+
+
+def not_redrawn(model: nn.Module) -> list[str]:
+    """Parameters that the random control keeps, because their modules cannot draw them anew."""
+    if callable(getattr(model, "initialise", None)):
+        return []
+    return [
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        if not callable(getattr(module, "reset_parameters", None))
+        for name, _ in module.named_parameters(recurse=False)
+    ]
+
+
+def provenance(models: Mapping[str, LoadedModel]) -> str:
+    """What the models were trained on, in a sentence or two; random weights are called so, and incomplete controls."""
+    random = [name for name, model in models.items() if model.path is None]
+    trained = [model for model in models.values() if model.path is not None]
+    origins = sorted({str(model.card.get("origin", "unknown")) for model in trained})
+    said = [f"Models trained on: {', '.join(origins)} data."] if trained else []
+    if random:
+        said.append(f"RANDOM WEIGHTS, nothing was learned: {', '.join(random)}.")
+    kept = not_redrawn(next(iter(models.values())).model)
+    if kept:
+        said.append(f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}.")
+    return " ".join(said)

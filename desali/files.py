@@ -68,6 +68,9 @@ def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> Non
             raise OutputError(f"{target}: is a file, expected a folder to write to; choose another output path")
         if not folder and target.is_dir():
             raise OutputError(f"{target}: is a folder, expected a file name to write to")
+        for one in home.parents if folder else (home, *home.parents):
+            if one.is_file():
+                raise OutputError(f"{target}: {one} is a file, expected a folder; choose another output path")
         missing = [one for one in (home, *home.parents) if not one.exists()]
         home.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=home)

@@ -41,7 +41,7 @@ def test_an_existing_file_is_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_file_on_the_way_is_refused(tmp_path: Path, folder: bool) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot be written .*choose another output path") as error:
+    with pytest.raises(OutputError, match=r"file is a file, expected a folder; choose another output path") as error:
         check_writable(tmp_path / "file" / "a" / "b", folder=folder)
     assert "\n" not in str(error.value)
     assert everything(tmp_path) == {tmp_path / "file"}

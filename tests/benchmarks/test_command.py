@@ -47,7 +47,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(
     (tmp_path / "file").write_text("")
     result = CliRunner().invoke(bench.bench_command, ["--output", str(tmp_path / "file" / "out.json")])
     assert isinstance(result.exception, OutputError)
-    assert "cannot be written" in str(result.exception)
+    assert "is a file, expected a folder" in str(result.exception)
 
 
 def test_without_captum_the_command_says_what_to_install(

@@ -154,3 +154,54 @@ def test_a_foreign_weights_file_is_refused(desali: Run, tmp_path: Path, lung_pat
     result = desali("compare", "--roi", lung_patch_tiff, "--models", weights)
     assert result.code == 2
     assert "other.safetensors" in result.err
+
+
+def test_an_output_never_replaces_the_image_or_another_file(
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
+) -> None:
+    before = lung_patch_png.read_bytes()
+    card = (runs / "scratch" / "model.json").read_bytes()
+    base = ["visualize", "--model", "scratch", "--roi", lung_patch_png, "--runs", runs]
+    onto_image = desali(*base, "-o", lung_patch_png)
+    onto_card = desali(*base, "-o", runs / "scratch" / "model.png")
+    (tmp_path / "taken.json").mkdir()
+    onto_folder = desali(*base, "-o", tmp_path / "taken.png")
+    assert (onto_image.code, onto_card.code, onto_folder.code) == (2, 2, 2)
+    assert lung_patch_png.read_bytes() == before
+    assert (runs / "scratch" / "model.json").read_bytes() == card
+    assert not (runs / "scratch" / "model.png").exists()
+    assert not (tmp_path / "taken.png").exists()
+
+
+@pytest.mark.parametrize("command", ["visualize", "compare"])
+def test_on_real_lung_ct(desali: Run, runs: Path, tmp_path: Path, real_data: Path, command: str) -> None:
+    slices = sorted((real_data / "lung_ct" / "dicom").glob("*.dcm"))
+    out = tmp_path / "figure.png"
+    options = ["--model", "two_stage"] if command == "visualize" else []
+    result = desali(
+        command, *options, "--roi", slices[0], "--box", "200,120,64", "--window", "-600,1500", "--runs", runs, "-o", out
+    )
+    assert result.code == 0, result.err
+    assert json.loads(out.with_suffix(".json").read_text())["image"]["unit"] == "hu"
+
+
+def test_models_of_different_architecture_are_refused(
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
+) -> None:
+    import torch
+    from torch import nn
+
+    from desali.models import checkpoint
+    from desali.models.registry import ARCHITECTURES
+
+    entry = ARCHITECTURES["caffenet"]
+    with torch.device("meta"):
+        large = entry.build(7, 3)
+    large.to_empty(device="cpu")
+    for parameter in large.parameters():
+        nn.init.zeros_(parameter)
+    card = {"architecture": "caffenet", "classes": list("abcdefg"), "preprocessing": entry.preprocessing}
+    weights = checkpoint.save(large, tmp_path / "large.safetensors", card)
+    result = desali("compare", "--roi", lung_patch_png, "--runs", runs, "--models", f"scratch,{weights}")
+    assert result.code == 2
+    assert "within one architecture" in result.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -35,17 +37,15 @@ LAYERS = {"conv2": "conv2d_2", "conv3": "conv2d_3", "conv4": "conv2d_4"}
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-@pytest.mark.parametrize(("method", "guided"), [("TTT", True), ("TTF", False)])
-@pytest.mark.parametrize("layer", LAYERS)
-def test_against_torchlens(layer: str, method: str, guided: bool, dtype: torch.dtype, tolerance: float) -> None:
-    torchlens.require()
+def test_against_torchlens(dtype: torch.dtype, tolerance: float, tmp_path: Path) -> None:
     model = settle(Functional(), dtype)
     x = torch.randn(2, 3, 41, 37, generator=torch.Generator().manual_seed(5), dtype=torch.float64).to(dtype)
-    activation, expected = torchlens.project(model, x, LAYERS[layer], guided)
+    cases = [(layer, guided) for layer in LAYERS for guided in (True, False)]
+    results = torchlens.run([(model, x, LAYERS[layer], guided) for layer, guided in cases], tmp_path)
+    assert len(results) == len(cases)
     recording = desali.record(model, x)
-    assert difference(recording.activation(layer), activation) < tolerance
-    maps = recording.reconstruct(layer, desali.Seed.layer(), method)
-    assert difference(maps[:, 0], expected) < tolerance
-    if guided:
-        plain = recording.reconstruct(layer, desali.Seed.layer(), "TTF")
-        assert difference(plain[:, 0], expected) > 0.01, "the rule matters on this network"
+    for (layer, guided), (activation, expected) in zip(cases, results, strict=True):
+        assert difference(recording.activation(layer), activation) < tolerance
+        maps = {name: recording.reconstruct(layer, desali.Seed.layer(), name)[:, 0] for name in ("TTT", "TTF")}
+        assert difference(maps["TTT" if guided else "TTF"], expected) < tolerance, (layer, guided)
+        assert difference(maps["TTF" if guided else "TTT"], expected) > 0.01, "the rule matters on this network"

@@ -112,7 +112,10 @@ reversal_options = _stack(
             "--scale", type=click.Choice(["panel", "row"]), default="panel", show_default=True,
             help="Normalise every panel by itself, or all of a row together.",
         ),
-        click.option("--random-seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Seed of the random control."),
+        click.option(
+            "--random-seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True,
+            help="Seed of the random control.",
+        ),
         click.option("--backend", default="auto", show_default=True, help="auto, native or torch."),
     ]
 )  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 import desali
-from desali.analysis.sanity import randomised, rank_correlation
+from desali.analysis.sanity import likeness, randomised
 from desali.data.preprocess import Preprocessing
 from desali.figures import grid
 from desali.figures.display import display_map, display_positive, scale_text
@@ -76,13 +76,13 @@ def corners(weights: Path) -> Grid:
                 recording.reconstruct(LAYER, seed, name)[0, 0].flip(0).numpy()  # blue, green, red to red, green, blue
                 for recording, seed in zip(recordings, seeds, strict=True)
             ]
-            planes = [np.abs(map).max(0) for map in maps]
+            planes = [map.sum(0) for map in maps]
             pixels, a = display_map(maps[0], colour=True)
-            rho = f"rho random {rank_correlation(*planes):.2f}, edges {rank_correlation(planes[0], edges):.2f}"
+            rho = f"rho random {likeness(*planes):.2f}, edges {likeness(planes[0], edges, magnitude=True):.2f}"
             title = f"{name} {ALSO.get(name, '')}".strip()
             row.append(Panel(pixels, f"{title}: {scale_text('a', a)}\n{rho}", "reconstruction"))
             pixels, a = display_map(maps[1], colour=True)
-            rho = f"rho edges {rank_correlation(planes[1], edges):.2f}"
+            rho = f"rho edges {likeness(planes[1], edges, magnitude=True):.2f}"
             row.append(Panel(pixels, f"{name}, random weights: {scale_text('a', a)}\n{rho}", "reconstruction"))
         rows.append(row)
     rows[0][0] = Panel(shown.picture, "the network's input", "input")
@@ -96,7 +96,7 @@ def corners(weights: Path) -> Grid:
     lines = (
         f"SqueezeNet 1.0, {LAYER}: the channel with the strongest neuron ({first}; with random weights {second}).",
         "Its activations are the seed. Photograph: Chelsea the cat, from scikit-image, CC0.",
-        "rho is the rank correlation of the map's magnitude with that of the same network with random weights, and",
+        "rho is the rank correlation, after a slight blur, with the map of the same network with random weights, and",
         "the edge detector: where it is high, the picture says little about what was learned. It explains no decision.",
     )
     return Grid(

@@ -37,9 +37,26 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     return twin
 
 
+def likeness(first: Any, second: Any, *, magnitude: bool = False) -> float:
+    """How alike two pictures look: Spearman's rank correlation after a blur of 1/32 of their width.
+
+    Without the blur, the raster that strides and pooling leave decides the result, not what a reader sees.
+
+    Args:
+        first, second: [h, w].
+        magnitude: compare |first| and |second|, as for edges, instead of the signed maps.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    pictures = [np.asarray(array, np.float64) for array in (first, second)]
+    if magnitude:
+        pictures = [np.abs(picture) for picture in pictures]
+    return rank_correlation(*(gaussian_filter(picture, picture.shape[-1] / 32) for picture in pictures))
+
+
 def rank_correlation(first: Any, second: Any) -> float:
-    """Spearman's rank correlation of the absolute values of two maps of one shape; 0 if one of them is constant."""
-    a, b = (_ranks(np.abs(np.asarray(array, np.float64)).ravel()) for array in (first, second))
+    """Spearman's rank correlation of two arrays of one shape; 0 if one of them is constant."""
+    a, b = (_ranks(np.asarray(array, np.float64).ravel()) for array in (first, second))
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / norm if norm > 0 else 0.0

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from desali.analysis.sanity import rank_correlation
+from desali.analysis.sanity import likeness
 from desali.analysis.views import Look, View
 from desali.figures.crop import crop_map
 from desali.figures.display import display, display_map, display_positive, scale_text, summarise_activation, to_grey
@@ -69,9 +69,19 @@ def _label(view: View) -> str:
     return f"{view.layer.rpartition('.')[2]}\n{view.layer}\n{shape}"
 
 
-def _flat(map: Any, colour: bool) -> npt.NDArray[np.float64]:
-    """A map as one plane, to compare it with others."""
-    return np.abs(np.asarray(map, np.float64)).max(0) if colour else to_grey(map)
+def _alike(comparison: Comparison, map: Any, random: Any, edges: Any) -> dict[str, float]:
+    """How alike a map looks to the random network's, to the input and (its magnitude) to the edges."""
+    image = np.asarray(comparison.image, np.float64)
+    plane = to_grey(map)
+    found = {} if random is None else {"random": likeness(plane, to_grey(random))}
+    found["input"] = likeness(plane, image.mean(-1) if comparison.colour else image)
+    found["edges"] = likeness(plane, edges, magnitude=True)
+    return found
+
+
+def _rho(alike: Mapping[str, float]) -> str:
+    parts = [f"{name} {_signed(value)}" for name, value in alike.items()]
+    return "\nrho " + "\n".join([", ".join(parts[:-2]), ", ".join(parts[-2:])]).lstrip("\n")
 
 
 def _cropped(map: Any, field: tuple[int, ...] | None) -> Any:
@@ -89,7 +99,7 @@ def _row(
     common: tuple[float | None, float | None] = (None, None)
     if scale == "row":
         common = _common_scales(activations, [*views.values(), control], colour)
-    random = _flat(control.maps[0], colour)
+    random = control.maps[0]
     panels: list[Panel | None] = [Panel(comparison.image, "", "input")]
     record: dict[str, Any] = {"layer": control.layer, "models": {}}
     for name, view in views.items():
@@ -101,10 +111,8 @@ def _row(
             caption = scale_text("a", a)
             entry: dict[str, Any] = {"a": a}
             if region is None:
-                plane = _flat(map, colour)
-                likeness = rank_correlation(plane, random), rank_correlation(plane, edges)
-                caption += f"\nrho random {_signed(likeness[0])}, edges {_signed(likeness[1])}"
-                entry["rank_correlation"] = {"random": likeness[0], "edges": likeness[1]}
+                entry["rank_correlation"] = _alike(comparison, map, random, edges)
+                caption += _rho(entry["rank_correlation"])
             else:
                 corner = f"{region[0]}, {region[1]}".replace("-", "\N{MINUS SIGN}")
                 caption += f"\nfield {region[2]} x {region[3]} px at {corner}"
@@ -116,9 +124,8 @@ def _row(
     caption = scale_text("a", a)
     record["random"] = {"a": a}
     if control.fields[0] is None:
-        alike = rank_correlation(random, edges)
-        caption += f"\nrho edges {_signed(alike)}"
-        record["random"]["rank_correlation"] = {"edges": alike}
+        record["random"]["rank_correlation"] = _alike(comparison, random, None, edges)
+        caption += _rho(record["random"]["rank_correlation"])
     panels.append(Panel(shown, caption, "reconstruction"))
     pixels, top = display_positive(edges)
     panels.append(Panel(pixels, scale_text("max", top), "control"))

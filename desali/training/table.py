@@ -13,6 +13,12 @@ SHOWN = ("accuracy", "macro recall", "macro precision", "macro F1", "weighted pr
 PAIRED = ("accuracy", "macro recall", "macro F1")
 
 
+CAUTION = (
+    "Each interval is for its one comparison, the p-values allow for all of them: an interval may leave out 0 where",
+    "no difference is shown. Each recipe was trained once; how much another training would differ is not in here.",
+)
+
+
 def format_table(comparison: Comparison) -> str:
     """The comparison as text: where the data come from, figures with intervals, differences of every two models."""
     few = comparison.patients < LEAST_PATIENTS
@@ -42,7 +48,7 @@ def format_table(comparison: Comparison) -> str:
             if few
             else f"p from patient-level sign flips, Holm over the {len(comparison.pairs)} pairs of each figure"
         )
-        lines += ["", f"Paired differences, same ROIs ({how})", ""]
+        lines += ["", f"Paired differences, same ROIs ({how})", *([] if few else CAUTION), ""]
         rows = [["", "figure", "difference, 95 % interval", "left-out range" if few else "p (Holm)", ""]]
         for pair in comparison.pairs:
             for name in PAIRED:

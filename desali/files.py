@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -12,6 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from desali.errors import OutputError
+
+ELSEWHERE = "; choose another output path"
+
+
+@contextlib.contextmanager
+def _explained(target: Path, advice: str = "") -> Iterator[None]:
+    """Turn the system's errors into an OutputError that names the target."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error}){advice}") from error
 
 
 @contextlib.contextmanager
@@ -22,33 +34,28 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OutputError: the folder cannot be made or written.
     """
     target = Path(path)
-    try:
+    with _explained(target, ELSEWHERE):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise OutputError(f"{target}: is a folder, expected a file name to write to")
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            f"{target}: cannot be written ({error.strerror or error}); choose another output path"
-        ) from error
-    temporary = Path(name)
+        temporary = _reserve(target, target.parent)
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from error
+        with _explained(target):
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _reserve(target: Path, folder: Path) -> Path:
+    """Make an empty file in the folder, hidden and named after the target."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=folder)
+    os.close(handle)
+    return Path(name)
 
 
 def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> None:
@@ -61,31 +68,28 @@ def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> Non
         OutputError: it cannot be written, or is a folder where a file is expected, or the other way round.
     """
     target = Path(path)
-    home, prefix, suffix = (target, ".", "") if folder else (target.parent, f".{target.stem}.", target.suffix)
+    home = target if folder else target.parent
     missing: list[Path] = []
     try:
-        if folder and target.exists() and not target.is_dir():
-            raise OutputError(f"{target}: is a file, expected a folder to write to; choose another output path")
-        if not folder and target.is_dir():
-            raise OutputError(f"{target}: is a folder, expected a file name to write to")
-        for one in home.parents if folder else (home, *home.parents):
-            if one.is_file():
-                raise OutputError(f"{target}: {one} is a file, expected a folder; choose another output path")
-        missing = [one for one in (home, *home.parents) if not one.exists()]
-        home.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=home)
-        os.close(handle)
-        os.unlink(name)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            f"{target}: cannot be written ({error.strerror or error}); choose another output path"
-        ) from error
+        with _explained(target, ELSEWHERE):
+            _refuse_wrong_kind(target, home, folder)
+            missing = [one for one in (home, *home.parents) if not one.exists()]
+            home.mkdir(parents=True, exist_ok=True)
+            _reserve(target, home).unlink()
     finally:
         for made in missing:  # the deepest first
             with contextlib.suppress(OSError):
                 made.rmdir()
+
+
+def _refuse_wrong_kind(target: Path, home: Path, folder: bool) -> None:
+    if folder and target.exists() and not target.is_dir():
+        raise OutputError(f"{target}: is a file, expected a folder to write to{ELSEWHERE}")
+    if not folder and target.is_dir():
+        raise OutputError(f"{target}: is a folder, expected a file name to write to")
+    for one in home.parents if folder else (home, *home.parents):
+        if one.is_file():
+            raise OutputError(f"{target}: {one} is a file, expected a folder{ELSEWHERE}")
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -102,12 +106,3 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` to `path` atomically as indented JSON with a final newline."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def fingerprint(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from desali.errors import MethodError, UnknownNameError
+from desali.errors import MethodError, look_up
 
 LRNRule = Literal["identity", "adjoint"]
 Overlap = Literal["sum", "overwrite"]
@@ -115,6 +115,4 @@ def method(name_or_method: str | Method) -> Method:
     """
     if isinstance(name_or_method, Method):
         return name_or_method
-    if name_or_method not in METHODS:
-        raise UnknownNameError("method", str(name_or_method), METHODS)
-    return METHODS[name_or_method]
+    return look_up("method", str(name_or_method), METHODS)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from desali.errors import UnknownNameError
+from desali.errors import look_up
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,6 +70,4 @@ def architecture(name: str) -> Architecture:
     Raises:
         UnknownNameError: there is none; the message suggests the nearest.
     """
-    if name not in ARCHITECTURES:
-        raise UnknownNameError("architecture", name, ARCHITECTURES)
-    return ARCHITECTURES[name]
+    return look_up("architecture", name, ARCHITECTURES)

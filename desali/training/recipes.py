@@ -8,7 +8,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from desali.errors import DesaliError, UnknownNameError
+from desali.errors import DesaliError, UnknownNameError, look_up
 
 Domain = Literal["natural", "texture", "target"]
 Mode = Literal["fine_tuning", "feature_extraction"]
@@ -130,9 +130,7 @@ def recipe(name: str) -> Recipe:
     Raises:
         UnknownNameError: there is none; the message suggests the nearest.
     """
-    if name not in RECIPES:
-        raise UnknownNameError("recipe", name, RECIPES)
-    return RECIPES[name]
+    return look_up("recipe", name, RECIPES)
 
 
 def stage_key(

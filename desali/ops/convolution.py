@@ -11,7 +11,7 @@ from torch import Tensor
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
 from desali.ops.cuda_convolution import conv_transpose_on_cuda
-from desali.ops.relu import inverse_relu
+from desali.ops.library_convolution import conv_transpose_by_library
 
 
 class WeightCache:
@@ -151,7 +151,6 @@ def _conv_transpose(
             signal, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size,
             mask, backward, cache,
         )  # fmt: skip
-    out = torch.empty((n, k, *size, i), dtype=signal.dtype)
     module, _ = core()
     assert module is not None
     turned = native.channels_last(signal)
@@ -163,21 +162,10 @@ def _conv_transpose(
     found = module.count_nonzeros(code, turned.data_ptr(), counts.data_ptr(), pixels, o)
     way = choose_kernel(found / turned.numel(), o, i, axes, groups, signal.dtype)
     if way == "torch":
-        result = reference.conv_transpose(
-            native.logical(turned), weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size
+        return conv_transpose_by_library(
+            turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
         )
-        result = native.logical(native.channels_last(result))
-        if mask is None and not backward:
-            return result
-        return inverse_relu(
-            result,
-            mask,
-            map_size=map_size,
-            relu_mask=mask is not None,
-            relu_backward=backward,
-            origin=out_origin,
-            out=result,
-        )
+    out = torch.empty((n, k, *size, i), dtype=signal.dtype)
     dense = way == "dense"
 
     def pack() -> Tensor:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from desali.ops import native, reference
+from desali.ops import native
 from desali.ops.backend import core
-from desali.ops.relu import inverse_relu
+from desali.ops.library_convolution import conv_transpose_by_library
 
 if TYPE_CHECKING:
     from desali.ops.convolution import WeightCache
@@ -74,16 +74,9 @@ def conv_transpose_on_cuda(
     turned = native.channels_last(signal)
     way = choose_way(o, i, axes, groups, origin is not None or out_origin is not None)
     if way == "library":
-        result = reference.conv_transpose(
-            native.logical(turned), weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size
+        return conv_transpose_by_library(
+            turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
         )
-        result = native.logical(native.channels_last(result))
-        if mask is None and not backward:
-            return result
-        return inverse_relu(
-            result, mask, map_size=map_size, relu_mask=mask is not None, relu_backward=backward, origin=out_origin,
-            out=result, backend="native",
-        )  # fmt: skip
     cells = way == "cells"
     packed = cache.get(
         weight,

@@ -81,7 +81,8 @@ def _alike(comparison: Comparison, map: Any, random: Any, edges: Any) -> dict[st
 
 def _rho(alike: Mapping[str, float]) -> str:
     parts = [f"{name} {_signed(value)}" for name, value in alike.items()]
-    return "\nrho " + "\n".join([", ".join(parts[:-2]), ", ".join(parts[-2:])]).lstrip("\n")
+    lines = [parts] if len(parts) < 3 else [parts[:1], parts[1:]]
+    return "\nrho " + "\n".join(", ".join(line) for line in lines)
 
 
 def _cropped(map: Any, field: tuple[int, ...] | None) -> Any:

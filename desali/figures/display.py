@@ -88,7 +88,7 @@ def summarise_activation(activation: Any, kind: Literal["mean", "rms"] = "mean")
     """One map for a whole layer: the mean or root mean square of |activation| over its channels.
 
     [C, h, w] -> [h, w]. A layer without positions, [C], is wrapped row by row into the most square rectangle that its
-    channels fill (4096 -> 64 x 64). `SUMMARY_LABELS` names the kind in a caption.
+    channels fill (4096 -> 64 x 64).
 
     Raises:
         DataError: another shape, empty, or NaN or infinity. UnknownNameError: an unknown kind.
@@ -105,9 +105,6 @@ def summarise_activation(activation: Any, kind: Literal["mean", "rms"] = "mean")
     if kind == "mean" or peak == 0:
         return np.asarray(values.mean(axis=0))
     return np.asarray(peak * np.sqrt(np.square(values / peak).mean(axis=0)))
-
-
-SUMMARY_LABELS = {"mean": "mean |activation|", "rms": "RMS activation"}
 
 
 def display_positive(map: Any, scale: float | None = None) -> tuple[FloatArray, float]:

@@ -8,12 +8,16 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from desali.data.preprocess import DEFAULT_WINDOW
 from desali.data.roi import Roi, read_roi
 from desali.errors import DataError, ImageError, OutputError
 from desali.figures.panel import Column, Grid, Panel
 from desali.report.roi_figure import Viewer, save
+
+if TYPE_CHECKING:
+    from desali.analysis.views import Look
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
 SHEET_NOTE = "Each picture has a scale of its own. No picture here explains a decision. Not a medical device."
@@ -161,28 +165,31 @@ def make(
         key = _key(viewer, roi, entry, dpi)
         if _done(target, key):
             outcome.kept.append(target)
+            looks = viewer.looks(roi, [last])
         else:
-            figure, record = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}")
+            looks = viewer.looks(roi)
+            figure, record = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}", looks)
             save(figure, {"key": key, **record}, target, command, dpi)
             outcome.made.append(target)
-        rows.append((entry, sheet_row(viewer, roi, last)))
+        rows.append((entry, sheet_row(viewer, roi, looks)))
     if rows:
         outcome.sheets = _sheets(viewer, rows, folder, per_page, dpi)
     return outcome
 
 
-def sheet_row(viewer: Viewer, roi: Roi, layer: str) -> list[Panel | None]:
-    """One image's row of a contact sheet: the input, each model's reconstruction, and the controls."""
+def sheet_row(viewer: Viewer, roi: Roi, looks: tuple[dict[str, Look], Look]) -> list[Panel | None]:
+    """One image's row of a contact sheet: the input, each model's reconstruction from the last layer, the controls."""
     from desali.figures.display import display_map, display_positive, scale_text
     from desali.figures.edges import edge_map
 
-    found, control = viewer.looks(roi, [layer])
+    found, control = looks
     colour = roi.pixels.ndim == 3
-    panels: list[Panel | None] = [Panel(viewer.picture(roi), "", "input")]
+    picture = viewer.picture(roi)
+    panels: list[Panel | None] = [Panel(picture, "", "input")]
     for look in [*found.values(), control]:
-        pixels, a = display_map(look.views[0].maps[0], colour=colour)
+        pixels, a = display_map(look.views[-1].maps[0], colour=colour)
         panels.append(Panel(pixels, scale_text("a", a), "reconstruction"))
-    edges, top = display_positive(edge_map(viewer.picture(roi)))
+    edges, top = display_positive(edge_map(picture))
     panels.append(Panel(edges, scale_text("max", top), "control"))
     return panels
 

@@ -121,12 +121,14 @@ class Viewer:
         image: Tensor = plain.apply(roi.pixels, roi.unit)
         return image.permute(1, 2, 0).numpy() if roi.pixels.ndim == 3 else image[0].numpy()
 
-    def figure(self, roi: Roi, title: str = "") -> tuple[Grid, dict[str, Any]]:
-        """The figure of one image, and the record that goes beside it."""
+    def figure(
+        self, roi: Roi, title: str = "", looks: tuple[dict[str, Look], Look] | None = None
+    ) -> tuple[Grid, dict[str, Any]]:
+        """The figure of one image, and the record that goes beside it; `looks` spares looking again."""
         from desali.figures.comparison import Comparison, grid
 
         start = time.perf_counter()
-        found, control = self.looks(roi)
+        found, control = looks or self.looks(roi)
         settings = self.settings
         seeds = next(iter(found.values())).views[0].maps.shape[0]
         if seeds > 1 and len(self.models) > 1:

@@ -11,9 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desali.errors import DesaliError, WeightsError
+from desali.errors import DesaliError, UnknownNameError, WeightsError
 from desali.files import write_bytes, write_json
-from desali.models.registry import ARCHITECTURES, architecture
+from desali.models.registry import architecture
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -124,11 +124,12 @@ def load(path: str | Path) -> LoadedModel:
             f"{path}: is not the file that {side_file(path).name} describes (SHA-256 differs); {MAKE_ONE}"
         )
     entry = architecture(card["architecture"])
-    with torch.device("meta"):
-        model = entry.build(len(card["classes"]), int(card.get("in_channels", entry.in_channels)))
+    classes, channels = len(card["classes"]), int(card.get("in_channels", entry.in_channels))
+    with torch.device("meta" if entry.on_meta else "cpu"), torch.random.fork_rng(devices=[]):
+        model = entry.build(classes, channels)
     belongs = f"give the weights that belong to {side_file(path).name}"
     check_state(path, state, model.state_dict(), card["architecture"], belongs)
-    model.load_state_dict(state, assign=True)
+    model.load_state_dict(state, assign=entry.on_meta)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return LoadedModel(model.eval(), card, path)
@@ -243,24 +244,24 @@ def _check_card(card: object, path: Path) -> None:
     for key, kind in (("architecture", str), ("classes", list | tuple), ("preprocessing", dict)):
         if not isinstance(card.get(key), kind) or not card[key]:
             raise WeightsError(f"{path}: the card lacks a valid {key!r} entry; {MAKE_ONE}")
-    if card["architecture"] not in ARCHITECTURES:
-        raise WeightsError(
-            f"{path}: unknown architecture {card['architecture']!r} in the card; known are {', '.join(ARCHITECTURES)}"
-        )
-    entry = ARCHITECTURES[card["architecture"]]
+    try:
+        entry = architecture(card["architecture"])
+    except UnknownNameError as error:
+        raise WeightsError(f"{path}: the card names an {error}") from None
     channels = card.get("in_channels", entry.in_channels)
     if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
         raise WeightsError(f"{path}: in_channels in the card must be a whole number above 0, got {channels!r}")
-    _check_preprocessing(card["preprocessing"], entry.input_size, channels, path)
+    _check_preprocessing(card["preprocessing"], None if entry.any_size else entry.input_size, channels, path)
 
 
-def _check_preprocessing(values: dict[str, Any], size: int, channels: int, path: Path) -> None:
+def _check_preprocessing(values: dict[str, Any], size: int | None, channels: int, path: Path) -> None:
     from desali.data.preprocess import Preprocessing
 
     try:
         preprocessing = Preprocessing.from_dict(values)
     except (DesaliError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: unusable preprocessing in the card ({error}); {MAKE_ONE}") from error
+    size = size or preprocessing.size
     if (preprocessing.size, preprocessing.channels) != (size, channels):
         raise WeightsError(
             f"{path}: preprocessing in the card gives {preprocessing.channels} x {preprocessing.size} pixels, but the "

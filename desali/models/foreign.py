@@ -38,14 +38,14 @@ class Blueprint:
 
     Attributes:
         name: as the user wrote it, without weights.
-        build: number of classes, or None for the network's own -> a module with random weights.
+        build: number of classes, or None for the network's own, and a seed -> a module with random weights.
         preprocessing: of a module that was built: fields of `Preprocessing`, and in words where they come from.
         show: layers shown by default; empty: ReLUs spread over the depth.
         resizable: whether another number of classes can be asked for.
     """
 
     name: str
-    build: Callable[[int | None], nn.Module]
+    build: Callable[[int | None, int], nn.Module]
     preprocessing: Callable[[nn.Module], tuple[dict[str, Any], str]]
     show: tuple[str, ...] = ()
     resizable: bool = True
@@ -69,13 +69,14 @@ def blueprint(name: str) -> Blueprint | None:
 
 
 def _squeezenet(name: str) -> Blueprint:
-    from desali.models import squeezenet
+    from desali.models.registry import SQUEEZENET, SQUEEZENET_SHOW
+    from desali.models.squeezenet import SqueezeNet
 
-    def build(num_classes: int | None) -> nn.Module:
-        return _called(name, lambda: squeezenet.SqueezeNet(1000 if num_classes is None else num_classes))
+    def build(num_classes: int | None, seed: int = RANDOM_SEED) -> nn.Module:
+        return _called(name, seed, lambda: SqueezeNet(1000 if num_classes is None else num_classes))
 
     words = "the published weights' own: BGR bytes minus ImageNet's means"
-    return Blueprint(name, build, lambda _: (dict(squeezenet.PREPROCESSING), words), squeezenet.SHOW)
+    return Blueprint(name, build, lambda _: (dict(SQUEEZENET), words), SQUEEZENET_SHOW)
 
 
 def _package(name: str, module: str) -> Any:
@@ -99,11 +100,11 @@ def _torchvision(name: str, network: str) -> Blueprint:
     models = _package("torchvision", "torchvision.models")
     _check_known("torchvision", network, models.list_models(module=models))
 
-    def build(num_classes: int | None) -> nn.Module:
+    def build(num_classes: int | None, seed: int = RANDOM_SEED) -> nn.Module:
         options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
         if network in _NO_AUXILIARY_DRAW:
             options["init_weights"] = False
-        return _called(name, lambda: models.get_model(network, weights=None, **options))
+        return _called(name, seed, lambda: models.get_model(network, weights=None, **options))
 
     size = 299 if network == "inception_v3" else 224
     given = {**IMAGENET, "size": size}
@@ -114,9 +115,9 @@ def _timm(name: str, network: str) -> Blueprint:
     timm = _package("timm", "timm")
     _check_known("timm", network.partition(".")[0], timm.list_models())
 
-    def build(num_classes: int | None) -> nn.Module:
+    def build(num_classes: int | None, seed: int = RANDOM_SEED) -> nn.Module:
         options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
-        return _called(name, lambda: timm.create_model(network, pretrained=False, **options))
+        return _called(name, seed, lambda: timm.create_model(network, pretrained=False, **options))
 
     def preprocessing(model: nn.Module) -> tuple[dict[str, Any], str]:
         own = getattr(model, "pretrained_cfg", None) or {}
@@ -127,6 +128,38 @@ def _timm(name: str, network: str) -> Blueprint:
         return given, "timm's configuration of this network"
 
     return Blueprint(name, build, preprocessing)
+
+
+def classifier_of(plan: Blueprint) -> tuple[str, ...]:
+    """The sub-modules that transfer re-initialises: those whose weights depend on the number of classes.
+
+    Linear layers around such a module belong to it (AlexNet's and VGG's whole `classifier`), convolutions and
+    normalisations do not, unless they are the module itself.
+
+    Raises:
+        DesaliError: the network cannot be built for another number of classes, or no weights depend on it.
+    """
+    model = plan.build(3, RANDOM_SEED)
+    shapes = {name: tensor.shape for name, tensor in model.named_parameters()}
+    other = {name: tensor.shape for name, tensor in plan.build(5, RANDOM_SEED).named_parameters()}
+    changed = sorted({name.rpartition(".")[0] for name in shapes if shapes[name] != other.get(name)})
+    if not changed or "" in changed:
+        raise DesaliError(f"{plan.name}: no layer depends on the number of classes, so it cannot be trained as it is")
+    return tuple(sorted({_whole_classifier(model, path) for path in changed}))
+
+
+def _whole_classifier(model: nn.Module, path: str) -> str:
+    """The largest sub-module around the one at `path` that holds no other weights than those of linear layers."""
+    from torch import nn
+
+    own = model.get_submodule(path)
+    while "." in path:
+        parent = model.get_submodule(path.rpartition(".")[0])
+        weighted = [module for module in parent.modules() if next(module.parameters(recurse=False), None) is not None]
+        if not all(module is own or isinstance(module, nn.Linear) for module in weighted):
+            break
+        path = path.rpartition(".")[0]
+    return path
 
 
 def _check_known(package: str, network: str, known: list[str]) -> None:
@@ -155,9 +188,9 @@ def _factory(name: str) -> Blueprint:
     if not callable(found):
         raise DesaliError(f"{name}: expected a function or class that makes a network, got {type(found).__name__}")
 
-    def build(num_classes: int | None) -> nn.Module:
+    def build(num_classes: int | None, seed: int = RANDOM_SEED) -> nn.Module:
         with _current_folder():
-            return _called(name, lambda: found() if num_classes is None else found(num_classes=num_classes))
+            return _called(name, seed, lambda: found() if num_classes is None else found(num_classes=num_classes))
 
     return Blueprint(name, build, lambda model: _assumed(model, name), resizable=False)
 
@@ -175,7 +208,7 @@ def _assumed(model: nn.Module, name: str) -> tuple[dict[str, Any], str]:
     return {"size": 224, "channels": channels}, "assumed: 224 px, values in [0, 1]"
 
 
-def _called(name: str, make: Callable[[], Any]) -> nn.Module:
+def _called(name: str, seed: int, make: Callable[[], Any]) -> nn.Module:
     """Run a factory with torch's random state put back afterwards.
 
     Raises:
@@ -185,7 +218,7 @@ def _called(name: str, make: Callable[[], Any]) -> nn.Module:
 
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(RANDOM_SEED)
+            torch.manual_seed(seed)
             model = make()
     except Exception as error:
         raise DesaliError(f"{name}: the factory failed with {_line(error)}") from error

@@ -1,12 +1,13 @@
-"""The architectures that desali trains, as data. Importing this module does not import torch."""
+"""The architectures that desali trains, its own as data, others by name. Importing this does not import torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from desali.errors import look_up
+from desali.errors import DesaliError, UnknownNameError, look_up
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +24,9 @@ class Architecture:
         in_channels: channels of its images; grey images are copied to all of them.
         preprocessing: default keyword arguments of `desali.data.preprocess.Preprocessing`.
         classifier: prefixes of the sub-modules that transfer re-initialises; everything else is a feature layer.
-        show: layers whose reconstructions are shown by default.
+        show: layers whose reconstructions are shown by default; empty: ReLUs spread over the depth.
+        any_size: whether images of other sizes than `input_size` can be given.
+        on_meta: whether the module may be built on the meta device and its weights assigned.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Architecture:
     preprocessing: dict[str, Any] = field(default_factory=dict)
     classifier: tuple[str, ...] = ("classifier",)
     show: tuple[str, ...] = ("features.relu1", "features.relu2", "features.relu3", "features.relu4", "features.relu5")
+    any_size: bool = False
+    on_meta: bool = True
 
     def is_classifier(self, parameter: str) -> bool:
         """Whether the parameter of that name belongs to the classifier, not to the feature layers."""
@@ -51,23 +56,84 @@ def _caffenet_small(num_classes: int, in_channels: int) -> nn.Module:
     return CaffeNetSmall(num_classes, in_channels)
 
 
+def _squeezenet(num_classes: int, in_channels: int) -> nn.Module:
+    from desali.models.squeezenet import SqueezeNet
+
+    return SqueezeNet(num_classes, in_channels)
+
+
 def _preprocessing(size: int) -> dict[str, Any]:
     return {"size": size, "channels": 3, "window": (-600, 1500), "resize": "bicubic"}
 
+
+SQUEEZENET: dict[str, Any] = {
+    "size": 227,
+    "channels": 3,
+    "resize": "bicubic",
+    "scale": 255.0,
+    "mean": (104.0, 117.0, 123.0),
+    "channel_order": "bgr",
+}
+"""As SqueezeNet's published weights were trained: bytes in the order blue, green, red, minus ImageNet's means."""
+
+SQUEEZENET_SHOW = ("relu1", "fire3.expand_relu", "fire5.expand_relu", "fire7.expand_relu", "fire9.expand_relu")
 
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
     for entry in (
         Architecture("caffenet", _caffenet, input_size=227, preprocessing=_preprocessing(227)),
         Architecture("caffenet-small", _caffenet_small, input_size=64, preprocessing=_preprocessing(64)),
+        Architecture(
+            "squeezenet1_0",
+            _squeezenet,
+            input_size=227,
+            preprocessing=SQUEEZENET,
+            classifier=("conv10",),
+            show=SQUEEZENET_SHOW,
+            any_size=True,
+        ),
     )
 }
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture of that name.
+    """The architecture of that name, or one made from "torchvision:NAME", "timm:NAME" or "module.path:factory".
 
     Raises:
         UnknownNameError: there is none; the message suggests the nearest.
+        DesaliError: a network that others define and that cannot be built or trained.
     """
-    return look_up("architecture", name, ARCHITECTURES)
+    return _foreign(name) if ":" in name else look_up("architecture", name, ARCHITECTURES)
+
+
+@lru_cache(maxsize=8)
+def _foreign(name: str) -> Architecture:
+    """A network that others define; its classifier is found by asking for two numbers of classes."""
+    from desali.models.foreign import RANDOM_SEED, blueprint, classifier_of
+
+    plan = blueprint(name)
+    if plan is None:
+        known = [*ARCHITECTURES, "torchvision:NAME", "timm:NAME", "module.path:factory"]
+        raise UnknownNameError("architecture", name, known)
+    model = plan.build(None, RANDOM_SEED)
+    fields, _ = plan.preprocessing(model)
+    channels = int(fields.get("channels", 3))
+
+    def build(num_classes: int, in_channels: int) -> nn.Module:
+        if in_channels != channels:
+            raise DesaliError(f"{name}: takes {channels} channels, got {in_channels}")
+        import torch
+
+        return plan.build(num_classes, int(torch.randint(2**62, ())))  # from the caller's random state
+
+    return Architecture(
+        name,
+        build,
+        input_size=int(fields["size"]),
+        in_channels=channels,
+        preprocessing=fields,
+        classifier=classifier_of(plan),
+        show=(),
+        any_size=True,
+        on_meta=False,
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import WeightsError
 from desali.models import checkpoint
-from desali.models.checkpoint import RUNS, SUFFIXES, WEIGHTS_NAME, LoadedModel, check_state, find, read_state
+from desali.models.checkpoint import RUNS, SUFFIXES, WEIGHTS_NAME, LoadedModel, check_state, find, read_state, side_file
 from desali.models.foreign import FACTORY, RANDOM_SEED, Blueprint, blueprint
 
 if TYPE_CHECKING:
@@ -99,10 +99,33 @@ def load(
     plan = blueprint(source.network)
     assert plan is not None  # parse found a network's name
     if str(given) == RANDOM:
-        return _finish(plan, plan.build(num_classes), None, None)
+        return _finish(plan, plan.build(num_classes, RANDOM_SEED), None, None)
     file = Path(given)
     data = _read(file)
     return _finish(plan, _with_weights(plan, file, _state(plan, file, data), num_classes), file, data)
+
+
+def pretrained(architecture: str, file: Path) -> LoadedModel:
+    """The weights in `file` as a model of that architecture, with as many classes as they have.
+
+    Args:
+        architecture: a name that `desali.models.architecture` knows.
+        file: what desali saved (with its card beside it), or, for SqueezeNet and networks that others define, any file
+            that `load` reads.
+
+    Raises:
+        WeightsError: missing, unreadable, or of another architecture.
+    """
+    if side_file(file).is_file():
+        loaded = checkpoint.load(file)
+        if loaded.card["architecture"] != architecture:
+            raise WeightsError(f"{file}: weights of {loaded.card['architecture']}, expected {architecture}")
+        return loaded
+    if blueprint(architecture) is None:
+        raise WeightsError(
+            f"{file}: {side_file(file).name}, which describes {architecture} weights, is missing beside it"
+        )
+    return load(architecture, weights=file)
 
 
 def _read(file: Path) -> bytes:
@@ -148,10 +171,10 @@ def read_npz(file: Path, data: bytes) -> dict[str, Tensor]:
 
 
 def _with_weights(plan: Blueprint, file: Path, state: dict[str, Tensor], num_classes: int | None) -> nn.Module:
-    model = plan.build(num_classes)
+    model = plan.build(num_classes, RANDOM_SEED)
     if num_classes is None and plan.resizable:
         found = _classes(state, model.state_dict())
-        model = model if found is None else plan.build(found)
+        model = model if found is None else plan.build(found, RANDOM_SEED)
     expected = model.state_dict()
     advice = f"give weights that were saved from {plan.name}"
     tensors = {name: value for name, value in expected.items() if hasattr(value, "shape")}

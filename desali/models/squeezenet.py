@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-INPUT_SIZE = 227
-PREPROCESSING: dict[str, Any] = {
-    "size": INPUT_SIZE,
-    "channels": 3,
-    "resize": "bicubic",
-    "scale": 255.0,
-    "mean": (104.0, 117.0, 123.0),
-    "channel_order": "bgr",
-}
-"""As the published weights were trained: bytes in the order blue, green, red, minus ImageNet's means."""
-
-SHOW = ("relu1", "fire3.expand_relu", "fire5.expand_relu", "fire7.expand_relu", "fire9.expand_relu")
+INPUT_DEVIATION = 64.0
+"""Of a typical pixel value, 0 to 255; it shapes the first weights only."""
 
 _FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192), 8: (64, 256), 9: (64, 256)}
 
@@ -45,15 +34,18 @@ class Fire(nn.Module):
 class SqueezeNet(nn.Module):
     """SqueezeNet 1.0: 1,248,424 parameters with 1000 classes.
 
-    Input [n, 3, 227, 227], blue, green, red from 0 to 255 minus (104, 117, 123); output [n, num_classes] logits.
+    Input [n, in_channels, 227, 227] or other sizes; for the published weights blue, green, red from 0 to 255
+    minus (104, 117, 123). Output [n, num_classes] logits.
     conv1 is 7 x 7 with stride 2 and no padding; the max poolings, 3 x 3 with stride 2, round their size up.
 
     Source: Iandola et al. 2016 (arXiv 1602.07360), table 1.
     """
 
-    def __init__(self, num_classes: int = 1000) -> None:
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3) -> None:
         super().__init__()
-        layers: OrderedDict[str, nn.Module] = OrderedDict(conv1=nn.Conv2d(3, 96, 7, 2), relu1=nn.ReLU(), pool1=_pool())
+        layers: OrderedDict[str, nn.Module] = OrderedDict(
+            conv1=nn.Conv2d(in_channels, 96, 7, 2), relu1=nn.ReLU(), pool1=_pool()
+        )
         before = 96
         for number, (squeeze, expand) in _FIRES.items():
             layers[f"fire{number}"] = Fire(before, squeeze, expand)
@@ -69,7 +61,12 @@ class SqueezeNet(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Draw all weights anew: Kaiming normal for ReLU (fan in), conv10 normal with deviation 0.01; biases are 0."""
+        """Draw all weights anew: Kaiming normal for ReLU (fan in), conv10 normal with deviation 0.01; biases are 0.
+
+        conv1 starts as if its input, whose values span some 255, had a deviation of 1. Nothing to do on the meta device.
+        """
+        if next(self.parameters()).is_meta:
+            return
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d):
                 if name == "conv10":
@@ -78,9 +75,11 @@ class SqueezeNet(nn.Module):
                     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            self.get_parameter("conv1.weight").div_(INPUT_DEVIATION)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [n, num_classes] of images [n, 3, h, w]."""
+        """Logits [n, num_classes] of images [n, in_channels, h, w]."""
         x = images
         for layer in self.children():
             x = layer(x)

@@ -25,7 +25,7 @@ def default_layers(model: LoadedModel) -> tuple[str, ...]:
         MethodError: the network holds no ReLU.
     """
     architecture = str(model.card["architecture"])
-    if architecture in ARCHITECTURES:
+    if architecture in ARCHITECTURES:  # others' networks say in their card what to show, or nothing
         return ARCHITECTURES[architecture].show
     if model.card.get("show"):
         return tuple(model.card["show"])

@@ -25,8 +25,9 @@ LEAST_OF_A_CLASS = 2
 
 
 def domains_of(recipes: Iterable[Recipe]) -> list[Domain]:
-    """The domains that the recipes' stages need, each once."""
-    return list(dict.fromkeys(stage.domain for recipe in recipes for stage in recipe.stages))
+    """The domains whose images the recipes' stages need, each once; a stage that comes from weights needs none."""
+    stages = (stage for recipe in recipes for stage in recipe.stages)
+    return list(dict.fromkeys(stage.domain for stage in stages if stage.weights is None))
 
 
 def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 1.0) -> dict[str, ImageSet]:

@@ -15,9 +15,9 @@ import numpy as np
 
 from desali.errors import DataError, DesaliError, WeightsError
 from desali.files import write_text
-from desali.models.checkpoint import RUNS, WEIGHTS_NAME, load, save
+from desali.models.checkpoint import RUNS, WEIGHTS_NAME, LoadedModel, load, save
 from desali.models.registry import architecture as find_architecture
-from desali.training.recipes import Recipe, Stage, recipe, stage_key
+from desali.training.recipes import Recipe, Stage, recipe, stage_key, weights_key
 from desali.training.seeding import derive
 from desali.training.split import hold_out
 from desali.training.state import STATE_NAME, Row
@@ -78,6 +78,7 @@ def train(
     accelerator: str = "auto",
     progress: bool = False,
     report: Callable[[str], None] | None = None,
+    stages: Path | None = None,
 ) -> dict[str, TrainedRecipe]:
     """Train `recipes` and leave each one's weights, card and history under `runs`/<recipe>.
 
@@ -95,6 +96,7 @@ def train(
         accelerator: see `desali.training.fit.fit_stage`.
         progress: show a progress bar on stderr.
         report: called with one line of text per stage.
+        stages: where stages are kept and found again; `runs`/stages if None.
 
     Raises:
         UnknownNameError: unknown recipe or architecture.
@@ -118,6 +120,7 @@ def train(
         accelerator,
         progress,
         report or (lambda line: None),
+        stages or Path(runs) / STAGES,
     )
     return {one.name: trainer.recipe(one) for one in chosen}
 
@@ -136,8 +139,9 @@ class _StageTrainer:
         accelerator: str,
         progress: bool,
         report: Callable[[str], None],
+        stages: Path,
     ) -> None:
-        self.datasets, self.runs, self.seed, self.report = datasets, runs, seed, report
+        self.datasets, self.runs, self.seed, self.report, self.stages = datasets, runs, seed, report, stages
         self.architecture = find_architecture(architecture)
         self.preprocessing, self.fresh, self.accelerator, self.progress = preprocessing, fresh, accelerator, progress
         self.done: dict[str, StageResult] = {}
@@ -157,6 +161,8 @@ class _StageTrainer:
         return TrainedRecipe(recipe.name, target, tuple(results))
 
     def stage(self, stage: Stage, title: str, parent: StageResult | None) -> StageResult:
+        if stage.weights is not None:
+            return self.given(stage, Path(stage.weights), title)
         data = self.datasets[stage.domain]
         key = stage_key(
             stage,
@@ -168,7 +174,7 @@ class _StageTrainer:
         )
         if key in self.done:
             return self.done[key]
-        folder = self.runs / STAGES / key
+        folder = self.stages / key
         if self.fresh:
             shutil.rmtree(folder, ignore_errors=True)
         result = self._finished(folder, key, title)
@@ -180,6 +186,25 @@ class _StageTrainer:
         self.report(f"stage {title}: epoch {result.best_epoch} of {result.epochs} kept, {held} ({word})")
         self.done[key] = result
         return result
+
+    def given(self, stage: Stage, file: Path, title: str) -> StageResult:
+        """A stage whose weights come from a file: they are kept in the stage's folder in desali's own form."""
+        from desali.models.sources import pretrained
+
+        loaded = pretrained(self.architecture.name, file)
+        digest = loaded.card["weights_sha256"]
+        key = weights_key(stage.domain, architecture=self.architecture.name, weights=digest)
+        if key not in self.done:
+            folder = self.stages / key
+            result = None if self.fresh else self._finished(folder, key, title)
+            if result is None:
+                write_text(folder / HISTORY_NAME, "epoch\n")
+                card = _card_of_given(loaded, stage, key, title, file)
+                weights = save(loaded.model, folder / WEIGHTS_NAME, card)
+                result = _result(card, title, weights, reused=True)
+            self.done[key] = result
+            self.report(f"stage {title}: weights from {file.name}")
+        return self.done[key]
 
     def _finished(self, folder: Path, key: str, title: str) -> StageResult | None:
         """The stage as an earlier run left it, or None if it is unfinished or damaged."""
@@ -216,7 +241,7 @@ class _StageTrainer:
         )
         model.load_state_dict(fitted.weights)
         write_text(folder / HISTORY_NAME, _history(fitted.history))
-        card = {
+        card: dict[str, Any] = {
             "architecture": self.architecture.name,
             "classes": list(data.classes),
             "preprocessing": self.preprocessing.to_dict(),
@@ -241,6 +266,7 @@ class _StageTrainer:
                 "parameters": data.parameters,
             },
             "origin": data.origin,
+            "lineage": [*(load(parent.weights).card.get("lineage", []) if parent else []), f"{stage.domain}: {data.origin}"],
             "metrics": fitted.history[fitted.best_epoch - 1],
         }
         weights = save(model, folder / WEIGHTS_NAME, card)
@@ -252,6 +278,35 @@ class _StageTrainer:
 
         data = self.datasets[domain]
         return self.preprocessing.apply_batch(data.images, data.unit), torch.from_numpy(data.labels)
+
+
+def _card_of_given(loaded: LoadedModel, stage: Stage, key: str, title: str, file: Path) -> dict[str, Any]:
+    import torch
+
+    own = loaded.preprocessing
+    with torch.inference_mode():
+        outputs = loaded.model(torch.zeros(1, own.channels, own.size, own.size)).shape[1]
+    origin = f"weights from the file {file.name}"
+    return {
+        "architecture": loaded.card["architecture"],
+        "classes": list(loaded.classes) or [f"class {number}" for number in range(outputs)],
+        "preprocessing": own.to_dict(),
+        "stage": {
+            "key": key,
+            "title": title,
+            "domain": stage.domain,
+            "weights": str(file),
+            "best_epoch": 0,
+            "epochs_trained": 0,
+            "seconds": 0.0,
+            "held_out_groups": [],
+        },
+        "parent": None,
+        "source_sha256": loaded.card["weights_sha256"],
+        "origin": origin,
+        "lineage": [f"{stage.domain}: {origin}"],
+        "metrics": {},
+    }
 
 
 def _result(card: dict[str, Any], title: str, weights: Path, reused: bool) -> StageResult:
@@ -279,6 +334,8 @@ def _history(rows: Sequence[Row]) -> str:
 def _check_datasets(recipes: Sequence[Recipe], datasets: Mapping[str, ImageSet]) -> None:
     for one in recipes:
         for stage in one.stages:
+            if stage.weights is not None:
+                continue
             if stage.domain not in datasets:
                 raise DataError(
                     f"recipe {one.name} needs images of the domain {stage.domain!r}, "

@@ -49,6 +49,8 @@ class Stage:
         criterion: what early stopping watches on the held-out groups: "balanced_accuracy" or class-balanced "loss".
             With few groups the loss rises from overconfidence while accuracy still grows, and would stop too early.
         patience: epochs without improvement after which the stage stops; the best epoch's weights are kept.
+        weights: a weights file that takes the place of training this stage, for instance ImageNet's for "natural"; it
+            must fit the architecture, its number of classes is free. The other fields then mean nothing.
     """
 
     domain: Domain
@@ -66,6 +68,7 @@ class Stage:
     validation: float = 0.2
     criterion: Literal["loss", "balanced_accuracy"] = "balanced_accuracy"
     patience: int = 4
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -107,6 +110,15 @@ class Recipe:
             stages[-1] = replace(stages[-1], mode=mode)
         return replace(self, stages=tuple(stages))
 
+    def from_weights(self, domain: Domain, weights: str) -> Recipe:
+        """The recipe with its stage on `domain`, if it has one, taken from a weights file; stages before it fall away."""
+        if domain == "target":
+            raise DesaliError("the target stage is what a recipe trains; only natural and texture can come from weights")
+        for number, stage in enumerate(self.stages):
+            if stage.domain == domain:
+                return replace(self, stages=(replace(stage, weights=weights), *self.stages[number + 1 :]))
+        return self
+
 
 _NATURAL = Stage("natural", epochs=20, augmentation="mirror")
 _TEXTURE = Stage("texture", epochs=20)
@@ -141,13 +153,24 @@ def stage_key(
     `data` is the image set's fingerprint, `parent` the key of the stage before. Two recipes that need the same stage
     get the same key, so it is trained once.
     """
+    fields = asdict(stage)
+    del fields["weights"]  # such a stage has a key of its own, see `weights_key`
     parts = {
         "format": KEY_FORMAT,
-        "stage": asdict(stage),
+        "stage": fields,
         "architecture": architecture,
         "preprocessing": preprocessing,
         "data": data,
         "seed": seed,
         "parent": parent,
     }
+    return _digest(parts)
+
+
+def weights_key(domain: Domain, *, architecture: str, weights: str) -> str:
+    """The same for a stage whose weights come from a file; `weights` is the file's SHA-256."""
+    return _digest({"format": KEY_FORMAT, "domain": domain, "architecture": architecture, "weights": weights})
+
+
+def _digest(parts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

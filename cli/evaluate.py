@@ -21,11 +21,11 @@ def evaluate_command(names: tuple[str, ...], runs: Path, resamples: int, seed: i
 
     Predictions and figures are kept under RUNS/evaluation. The data are synthetic.
     """
+    from desali.evaluation.evaluate import EVALUATION, evaluate_recipes
+    from desali.evaluation.table import format_table
     from desali.files import check_writable, write_json
     from desali.training.domains import synthetic_evaluation
-    from desali.training.evaluate import EVALUATION, evaluate_recipes
     from desali.training.pipeline import require_packages
-    from desali.training.table import format_table
 
     chosen = list(RECIPES) if not names or names == ("all",) else [recipe(name).name for name in names]
     chosen = list(dict.fromkeys(chosen))

@@ -6,26 +6,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from desali.training.comparison import Comparison, Evaluation, compare
-    from desali.training.evaluate import Predictions, evaluate_recipes, load_predictions, predict
+    from desali.evaluation import (
+        Comparison,
+        Evaluation,
+        Predictions,
+        compare,
+        evaluate_recipes,
+        format_table,
+        load_predictions,
+        predict,
+    )
     from desali.training.pipeline import StageResult, TrainedRecipe, train
     from desali.training.recipes import RECIPES, Recipe, Stage, recipe
-    from desali.training.table import format_table
 
+_EVALUATION = {
+    "Comparison",
+    "Evaluation",
+    "Predictions",
+    "compare",
+    "evaluate_recipes",
+    "format_table",
+    "load_predictions",
+    "predict",
+}
+"""Names that live in `desali.evaluation` and are also reached from here."""
 _HOME = {
-    "Comparison": "comparison",
-    "Evaluation": "comparison",
-    "Predictions": "evaluate",
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "Stage": "recipes",
     "StageResult": "pipeline",
     "TrainedRecipe": "pipeline",
-    "compare": "comparison",
-    "evaluate_recipes": "evaluate",
-    "format_table": "table",
-    "load_predictions": "evaluate",
-    "predict": "evaluate",
     "recipe": "recipes",
     "train": "pipeline",
 }
@@ -50,6 +60,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _EVALUATION:
+        return getattr(importlib.import_module("desali.evaluation"), name)
     if name in _HOME:
         return getattr(importlib.import_module(f"desali.training.{_HOME[name]}"), name)
     raise AttributeError(f"module 'desali.training' has no attribute {name!r}")

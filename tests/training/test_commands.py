@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from desali.cli.main import main
-from desali.training.comparison import Comparison, compare
-from tests.training.test_comparison import predictions
+from desali.evaluation.comparison import compare
+from desali.evaluation.results import Comparison
+from tests.evaluation.test_comparison import predictions
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -112,7 +113,7 @@ def test_the_table_is_printed_even_if_the_figures_cannot_be_kept(
         return compare([predictions("scratch", 0.9)], seed=seed)
 
     monkeypatch.setattr("desali.training.domains.synthetic_evaluation", lambda *_: None)
-    monkeypatch.setattr("desali.training.evaluate.evaluate_recipes", evaluate)
+    monkeypatch.setattr("desali.evaluation.evaluate.evaluate_recipes", evaluate)
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, "evaluate", "scratch", "--json", str(target), "--seed", str(2**63 - 1))
     assert code == 2

@@ -15,6 +15,7 @@ import torch
 
 from desali.data.imageset import ImageSet
 from desali.errors import DataError, DesaliError, OutputError, UnknownNameError, WeightsError
+from desali.evaluation.results import ALL_FIGURES
 from desali.models import load
 from desali.training import evaluate_recipes, load_predictions, predict, recipe, train
 from desali.training.pipeline import TrainedRecipe
@@ -116,7 +117,7 @@ def test_evaluation_leaves_predictions_and_figures(
     assert len(kept["pairs"]) == 6
     with (runs / "evaluation" / "evaluation.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * 7 + 6 * 7
+    assert len(rows) == 10 * len(ALL_FIGURES)
     assert "random stripes for tests" in (runs / "evaluation" / "evaluation.txt").read_text()
 
 

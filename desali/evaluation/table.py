@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from desali.training.comparison import LEAST_PATIENTS, Comparison, Estimate
-from desali.training.statistics import FIGURES
+from desali.evaluation.comparison import LEAST_PATIENTS
+from desali.evaluation.results import Comparison, Estimate
 
 SHOWN = ("accuracy", "macro recall", "macro precision", "macro F1", "weighted precision", "weighted F1")
 PAIRED = ("accuracy", "macro recall", "macro F1")
@@ -68,7 +68,7 @@ def format_table(comparison: Comparison) -> str:
         rows = [["patient", *(one.recipe for one in comparison.evaluations)]]
         for patient in comparison.evaluations[0].patients:
             counts = [one.patients[patient] for one in comparison.evaluations]
-            rows.append([patient, *(f"{correct}/{rois}" for rois, correct in counts)])
+            rows.append([patient, *(f"{correct:g}/{rois}" for rois, correct in counts)])
         lines += _columns(rows)
     return "\n".join(lines)
 
@@ -79,13 +79,13 @@ def format_csv(comparison: Comparison) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["recipe", "minus", "figure", "value", "low", "high", "p", "p_holm", "verdict"])
     for one in comparison.evaluations:
-        for name in FIGURES:
+        for name in one.figures:
             estimate = one.figures[name]
             writer.writerow([one.recipe, "", name, estimate.value, estimate.low, estimate.high, "", "", ""])
     for pair in comparison.pairs:
-        for name in FIGURES:
+        for name in pair.differences:
             estimate = pair.differences[name]
-            p = [pair.p.get(name, ""), pair.p_holm.get(name, ""), pair.verdict[name]]
+            p = [pair.p.get(name, ""), pair.p_holm.get(name, ""), pair.verdict.get(name, "")]
             writer.writerow([pair.first, pair.second, name, estimate.value, estimate.low, estimate.high, *p])
     return text.getvalue()
 

@@ -9,6 +9,7 @@ but is never predicted has precision 0. These are scikit-learn's definitions wit
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,15 @@ def figures_of(confusion: npt.NDArray[Any]) -> Floats:
     return np.stack([hits.sum(-1) / total, *macro, *weighted], axis=-1)
 
 
+def class_figures_of(confusion: npt.NDArray[Any]) -> Floats:
+    """Recall, precision and F1 of each class [..., 3, classes]; NaN for a class that does not occur (empty row)."""
+    matrix = np.asarray(confusion, np.float64)
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
+    support, predicted = matrix.sum(-1), matrix.sum(-2)
+    three = [_ratio(hits, support), _ratio(hits, predicted), _ratio(2 * hits, support + predicted)]
+    return np.stack([np.where(support > 0, one, np.nan) for one in three], axis=-2)
+
+
 def resample_weights(groups: int, resamples: int, seed: int) -> Counts:
     """How often each group is drawn [resamples, groups] when `groups` groups are drawn with replacement."""
     drawn = np.random.default_rng(seed).integers(0, groups, (resamples, groups))
@@ -72,61 +82,42 @@ def bootstrap(matrices: Counts, weights: Counts) -> Floats:
     return figures_of(combine(weights, matrices))
 
 
-def interval(samples: Floats, level: float = 0.95) -> Floats:
-    """Percentile interval [2, ...] over the first axis of `samples`."""
-    tail = (1 - level) / 2
-    return np.quantile(samples, [tail, 1 - tail], axis=0)
+LEVEL = 0.95
 
 
-def wilson(hits: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson interval of hits/total (Wilson 1927). It takes ROIs as independent, so it ignores the clusters."""
-    from scipy.stats import binomtest
+def interval(samples: Floats, level: float = LEVEL) -> Floats:
+    """Percentile interval [2, ...] over the first axis of `samples`.
 
-    low, high = binomtest(hits, total).proportion_ci(level, method="wilson")
-    return float(low), float(high)
-
-
-EXACT_GROUPS = 13
-"""Up to so many differing groups all sign flips are listed (8,192); beyond, `flips` of them are drawn."""
-
-
-def sign_flip(first: Counts, second: Counts, flips: int = 9999, seed: int = 0) -> Floats:
-    """Two-sided p-values [7] of the paired differences in the `FIGURES`, by flipping signs at patient level.
-
-    If the two models are alike, a patient's predictions may be swapped between them. Each flip swaps a random set of
-    patients and computes the difference anew; p is the share of flips with a difference at least as large. For accuracy
-    this is the classical sign-flip test on the patients' sums; swapping extends it to figures that are not sums.
-
-    Args:
-        first: confusion matrices of one model [g, classes, classes], one a patient.
-        second: those of the other, on the same ROIs.
-
-    All flips are listed if few patients differ; else `flips` are drawn and the observed one is counted in (Phipson and
-    Smyth 2010), so p is never 0.
+    A resample in which the figure is not defined is NaN and left out; NaN where it is defined in none.
     """
-    differ = (first != second).any((1, 2))
-    observed = np.abs(figures_of(first.sum(0)) - figures_of(second.sum(0)))
-    count = int(differ.sum())
-    if count <= EXACT_GROUPS:
-        swap = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
-    else:
-        swap = np.random.default_rng(seed).integers(0, 2, (flips, count))
-    change = combine(swap, second[differ] - first[differ])
-    null = np.abs(figures_of(first.sum(0) + change) - figures_of(second.sum(0) - change))
-    reached = (null >= observed - 1e-12).sum(0)
-    if count <= EXACT_GROUPS:
-        return np.asarray(reached / len(swap), np.float64)
-    return np.asarray((reached + 1) / (len(swap) + 1), np.float64)
+    tail = (1 - level) / 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all NaN
+        return np.asarray(np.nanquantile(samples, [tail, 1 - tail], axis=0), np.float64)
 
 
-def holm(p: npt.ArrayLike) -> Floats:
-    """p-values [m] adjusted for m comparisons (Holm 1979)."""
-    values = np.asarray(p, np.float64)
-    order = np.argsort(values)
-    adjusted = np.maximum.accumulate(values[order] * (len(values) - np.arange(len(values))))
-    result = np.empty_like(values)
-    result[order] = np.minimum(adjusted, 1)
-    return result
+def basic_interval(value: npt.ArrayLike, samples: Floats, level: float = LEVEL) -> Floats:
+    """Basic interval [2, ...]: 2 x value minus the percentile interval, upside down.
+
+    For a figure that resampling shifts away from its value, as the calibration error, it takes the shift out again
+    (Davison and Hinkley 1997, section 5.2).
+    """
+    low, high = interval(samples, level)
+    twice = 2 * np.asarray(value, np.float64)
+    return np.stack([twice - high, twice - low])
+
+
+def wilson(hits: float, total: int, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson interval of hits/total (Wilson 1927). It takes ROIs as independent, so it ignores the clusters.
+
+    `hits` may be a mean over several trainings.
+    """
+    from scipy.special import ndtri
+
+    z, share = float(ndtri((1 + level) / 2)), hits / total
+    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total**2)) / (1 + z * z / total)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

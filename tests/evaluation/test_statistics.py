@@ -14,16 +14,15 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score
 
-from desali.training.comparison import point_figures
-from desali.training.statistics import (
+from desali.evaluation.comparison import point_figures
+from desali.evaluation.paired import holm, sign_flip
+from desali.evaluation.statistics import (
     FIGURES,
     bootstrap,
     confusion_by_group,
     figures_of,
-    holm,
     interval,
     resample_weights,
-    sign_flip,
     wilson,
 )
 
@@ -126,7 +125,7 @@ def test_sign_flip_drawn_at_random_is_near_the_full_list(monkeypatch: pytest.Mon
     _, a = confusion_by_group(truth, first, groups, 4)
     _, b = confusion_by_group(truth, draw(6)[1], groups, 4)
     exact = sign_flip(a, b)
-    monkeypatch.setattr("desali.training.statistics.EXACT_GROUPS", 0)
+    monkeypatch.setattr("desali.evaluation.paired.EXACT_GROUPS", 0)
     np.testing.assert_allclose(sign_flip(a, b), exact, atol=0.03)
     assert (sign_flip(a, b) > 0).all()
 

@@ -1,83 +1,34 @@
-"""Predictions of trained recipes on images that no stage has seen, kept on disk beside the models."""
+"""Trained recipes evaluated on images that no stage has seen; predictions and figures are kept beside the models."""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from desali.errors import DataError
-from desali.files import atomic_path, write_json, write_text
+from desali.evaluation.predictions import Predictions
+from desali.files import write_json, write_text
 from desali.models.checkpoint import RUNS, LoadedModel, find, load
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
-    from desali.training.comparison import Comparison
+    from desali.evaluation.results import Comparison
 
 EVALUATION = "evaluation"
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What one model says about a set of images.
-
-    Attributes:
-        recipe: the model's name.
-        probabilities: float32 [n, classes], softmax of the logits.
-        labels: int64 [n], the true classes.
-        groups: str [n], the patients.
-        classes: class names.
-        data: name of the image set.
-        fingerprint: SHA-256 of the image set.
-        origin: where the images come from, e.g. "synthetic ...".
-    """
-
-    recipe: str
-    probabilities: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-    groups: npt.NDArray[np.str_]
-    classes: tuple[str, ...]
-    data: str
-    fingerprint: str
-    origin: str
-
-    @property
-    def predicted(self) -> npt.NDArray[np.int64]:
-        """The most probable class [n]; the first of equals."""
-        return np.asarray(self.probabilities.argmax(1), np.int64)
-
-    def save(self, path: Path) -> None:
-        """Write an .npz file that `load_predictions` reads; atomic."""
-        with atomic_path(path) as temporary:
-            arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
-            np.savez_compressed(temporary, **arrays)
-
-
-def load_predictions(path: Path) -> Predictions:
-    """Read what `Predictions.save` wrote.
-
-    Raises:
-        DataError: missing, damaged, or not such a file.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            values: dict[str, Any] = {name: stored[name] for name in Predictions.__dataclass_fields__}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: not a file of predictions ({reason}); `desali evaluate` writes one") from error
-    for name in ("recipe", "data", "fingerprint", "origin"):
-        values[name] = str(values[name])
-    values["classes"] = tuple(map(str, values["classes"]))
-    return Predictions(**values)
-
-
-def predict(model: LoadedModel, images: ImageSet, recipe: str | None = None, batch_size: int = 128) -> Predictions:
+def predict(
+    model: LoadedModel, images: ImageSet, recipe: str | None = None, batch_size: int = 128, *, seed: int | None = None
+) -> Predictions:
     """The model's predictions on `images`, in their order, on the CPU.
+
+    Args:
+        model: a trained model with its card.
+        images: what to predict.
+        recipe: its name in tables; by default the card's.
+        batch_size: images a forward pass.
+        seed: of the training; by default the card's, 0 if it names none.
 
     Raises:
         DataError: no images, other classes than the model's, or an output that is not finite.
@@ -112,6 +63,7 @@ def predict(model: LoadedModel, images: ImageSet, recipe: str | None = None, bat
         images.name,
         images.fingerprint,
         images.origin,
+        int(model.card.get("seed") or 0) if seed is None else seed,
     )
 
 
@@ -133,8 +85,8 @@ def evaluate_recipes(
         DataError: other classes, or a patient whose images a model was trained on.
         OutputError: results cannot be written.
     """
-    from desali.training.comparison import compare
-    from desali.training.table import format_csv, format_table
+    from desali.evaluation.comparison import compare
+    from desali.evaluation.table import format_csv, format_table
 
     predictions = []
     for name in recipes:

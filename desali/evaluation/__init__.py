@@ -1,0 +1,51 @@
+"""Figures of trained models with intervals by patient, paired comparisons, tables and plots (PEP 562: lazy)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from desali.evaluation.comparison import compare
+    from desali.evaluation.evaluate import evaluate_recipes, predict
+    from desali.evaluation.predictions import Predictions, load_predictions, pool
+    from desali.evaluation.results import Comparison, Estimate, Evaluation, Pair
+    from desali.evaluation.table import format_table
+
+_HOME = {
+    "Comparison": "results",
+    "Estimate": "results",
+    "Evaluation": "results",
+    "Pair": "results",
+    "Predictions": "predictions",
+    "compare": "comparison",
+    "evaluate_recipes": "evaluate",
+    "format_table": "table",
+    "load_predictions": "predictions",
+    "pool": "predictions",
+    "predict": "evaluate",
+}
+
+__all__ = [
+    "Comparison",
+    "Estimate",
+    "Evaluation",
+    "Pair",
+    "Predictions",
+    "compare",
+    "evaluate_recipes",
+    "format_table",
+    "load_predictions",
+    "pool",
+    "predict",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"desali.evaluation.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'desali.evaluation' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

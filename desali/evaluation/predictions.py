@@ -1,0 +1,155 @@
+"""What one trained model says about a set of images, kept on disk as .npz."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from desali.errors import DataError
+from desali.files import atomic_path
+
+if TYPE_CHECKING:
+    from desali.data.imageset import ImageSet
+
+TEXTS = ("recipe", "data", "fingerprint", "origin")
+LATER = {"seed", "fold"}
+"""Fields that files of the first version lack; they take their defaults."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one model, or the models of one cross-validation, say about a set of images.
+
+    In cross-validation every ROI is predicted by the model that did not train on its patient, and one `Predictions`
+    covers all ROIs, pooled over the folds. Trainings of one recipe with several seeds are several `Predictions`.
+
+    Attributes:
+        recipe: the model's name.
+        probabilities: float32 [n, classes], each row sums to 1.
+        labels: int64 [n], the true classes.
+        groups: str [n], the patients.
+        classes: class names.
+        data: name of the image set.
+        fingerprint: SHA-256 of the image set.
+        origin: where the images come from, e.g. "synthetic ...".
+        seed: the training's seed.
+        fold: int64 [n], the fold that held the ROI out; all 0 where there is one training and one held-out set.
+
+    Raises:
+        DataError: shapes that do not fit, an unknown label, a probability that is NaN or outside [0, 1], or rows that
+            do not sum to 1.
+    """
+
+    recipe: str
+    probabilities: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_]
+    classes: tuple[str, ...]
+    data: str
+    fingerprint: str
+    origin: str
+    seed: int = 0
+    fold: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        n, classes = len(self.labels), len(self.classes)
+        if len(self.fold) == 0:
+            object.__setattr__(self, "fold", np.zeros(n, np.int64))
+        for name, shape in (("probabilities", (n, classes)), ("labels", (n,)), ("groups", (n,)), ("fold", (n,))):
+            if np.shape(getattr(self, name)) != shape:
+                got = list(np.shape(getattr(self, name)))
+                raise DataError(f"predictions of {self.recipe}: {name} must have shape {list(shape)}, got {got}")
+        if n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < classes:
+            raise DataError(f"predictions of {self.recipe}: labels must lie in [0, {classes})")
+        within = (self.probabilities >= 0) & (self.probabilities <= 1 + 1e-6)
+        if not within.all() or not np.allclose(self.probabilities.sum(1), 1, atol=1e-3):
+            raise DataError(
+                f"predictions of {self.recipe}: every row of the probabilities must hold numbers in [0, 1] that sum "
+                "to 1; give softmax outputs, not logits"
+            )
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """The most probable class [n]; the first of equals."""
+        return np.asarray(self.probabilities.argmax(1), np.int64)
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether each ROI is classified correctly [n]."""
+        return np.asarray(self.predicted == self.labels)
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file that `load_predictions` reads; atomic."""
+        with atomic_path(path) as temporary:
+            arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
+            np.savez_compressed(temporary, **arrays)
+
+
+def load_predictions(path: Path) -> Predictions:
+    """Read what `Predictions.save` wrote; files without seed and fold (the first version) have seed 0 and one fold.
+
+    Raises:
+        DataError: missing, damaged, or not such a file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            names = [n for n in Predictions.__dataclass_fields__ if n in stored or n not in LATER]
+            values: dict[str, Any] = {name: stored[name] for name in names}
+        values |= {name: str(values[name]) for name in TEXTS}
+        values["classes"] = tuple(map(str, values["classes"]))
+        if "seed" in values:
+            values["seed"] = int(values["seed"])
+        return Predictions(**values)
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a file of predictions ({reason}); `desali evaluate` writes one") from error
+
+
+def pool(parts: Sequence[tuple[npt.NDArray[Any], Predictions]], images: ImageSet) -> Predictions:
+    """The folds of one cross-validation as one `Predictions` in the order of `images`.
+
+    Args:
+        parts: for each fold, in order, the held-out images (integers or a boolean mask) and their predictions, in that
+            order; fold k of the result is parts[k]. All of one recipe and one seed.
+        images: the whole set.
+
+    Raises:
+        DataError: an image in no fold or in two, or predictions of several recipes, seeds or sets of classes.
+    """
+    if not parts:
+        raise DataError(f"{images.name}: no folds to pool")
+    first = parts[0][1]
+    probabilities = np.zeros((len(images), len(images.classes)), np.float32)
+    fold = np.full(len(images), -1, np.int64)
+    for number, (held, part) in enumerate(parts):
+        index = np.arange(len(images))[held]
+        if (part.recipe, part.seed, part.classes) != (first.recipe, first.seed, tuple(images.classes)):
+            raise DataError(
+                f"{images.name}: fold {number} is of {part.recipe} (seed {part.seed}), expected {first.recipe} "
+                f"(seed {first.seed}) and the classes {', '.join(images.classes)}"
+            )
+        if len(index) != len(part.labels) or not np.array_equal(images.labels[index], part.labels):
+            raise DataError(f"{images.name}: the predictions of fold {number} are of other images than it holds out")
+        if (fold[index] >= 0).any():
+            raise DataError(f"{images.name}: fold {number} holds out images that another fold holds out too")
+        probabilities[index], fold[index] = part.probabilities, number
+    if (fold < 0).any():
+        raise DataError(f"{images.name}: {int((fold < 0).sum())} images are held out by no fold")
+    return Predictions(
+        first.recipe,
+        probabilities,
+        images.labels,
+        images.groups,
+        tuple(images.classes),
+        images.name,
+        images.fingerprint,
+        images.origin,
+        first.seed,
+        fold,
+    )

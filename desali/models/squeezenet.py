@@ -63,7 +63,8 @@ class SqueezeNet(nn.Module):
     def initialise(self) -> None:
         """Draw all weights anew: Kaiming normal for ReLU (fan in), conv10 normal with deviation 0.01; biases are 0.
 
-        conv1 starts as if its input, whose values span some 255, had a deviation of 1. Nothing to do on the meta device.
+        conv1 starts as if its input, whose values span some 255, had a deviation of 1. On the meta device there is
+        nothing to do.
         """
         if next(self.parameters()).is_meta:
             return

@@ -266,7 +266,10 @@ class _StageTrainer:
                 "parameters": data.parameters,
             },
             "origin": data.origin,
-            "lineage": [*(load(parent.weights).card.get("lineage", []) if parent else []), f"{stage.domain}: {data.origin}"],
+            "lineage": [
+                *(load(parent.weights).card.get("lineage", []) if parent else []),
+                f"{stage.domain}: {data.origin}",
+            ],
             "metrics": fitted.history[fitted.best_epoch - 1],
         }
         weights = save(model, folder / WEIGHTS_NAME, card)

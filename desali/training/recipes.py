@@ -111,9 +111,11 @@ class Recipe:
         return replace(self, stages=tuple(stages))
 
     def from_weights(self, domain: Domain, weights: str) -> Recipe:
-        """The recipe with its stage on `domain`, if it has one, taken from a weights file; stages before it fall away."""
+        """The recipe with its stage on `domain`, if it has one, taken from a weights file; those before it fall away."""
         if domain == "target":
-            raise DesaliError("the target stage is what a recipe trains; only natural and texture can come from weights")
+            raise DesaliError(
+                "the target stage is what a recipe trains; only natural and texture can come from weights"
+            )
         for number, stage in enumerate(self.stages):
             if stage.domain == domain:
                 return replace(self, stages=(replace(stage, weights=weights), *self.stages[number + 1 :]))

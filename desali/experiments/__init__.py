@@ -1,0 +1,48 @@
+"""Many trainings at once: cross-validation by patient, and robustness to less training data (PEP 562: lazy)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from desali.experiments.fractions import take
+    from desali.experiments.robustness import Robustness, robustness
+    from desali.experiments.runner import Experiment, run
+    from desali.experiments.splits import Design, Split, fixed, leave_one_patient_out, patient_folds
+
+_HOME = {
+    "Design": "splits",
+    "Experiment": "runner",
+    "Robustness": "robustness",
+    "Split": "splits",
+    "fixed": "splits",
+    "leave_one_patient_out": "splits",
+    "patient_folds": "splits",
+    "robustness": "robustness",
+    "run": "runner",
+    "take": "fractions",
+}
+
+__all__ = [
+    "Design",
+    "Experiment",
+    "Robustness",
+    "Split",
+    "fixed",
+    "leave_one_patient_out",
+    "patient_folds",
+    "robustness",
+    "run",
+    "take",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"desali.experiments.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'desali.experiments' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -111,7 +111,7 @@ class Recipe:
         return replace(self, stages=tuple(stages))
 
     def from_weights(self, domain: Domain, weights: str) -> Recipe:
-        """The recipe with its stage on `domain`, if it has one, taken from a weights file; those before it fall away."""
+        """The recipe with its stage on `domain`, if any, taken from a weights file; those before it fall away."""
         if domain == "target":
             raise DesaliError(
                 "the target stage is what a recipe trains; only natural and texture can come from weights"

@@ -1,0 +1,57 @@
+"""Robustness curves as a picture: a panel a figure, a line a recipe, bands from the patient bootstrap."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from desali.experiments.robustness import CURVES, Robustness
+from desali.files import atomic_path
+
+
+def plot_robustness(result: Robustness, path: Path, figures: Sequence[str] = CURVES, dpi: int = 150) -> Path:
+    """Write the curves of `figures` to `path` (PNG, PDF, SVG); dots are the single trainings' least and greatest.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    first = result.comparisons[0]
+    names = [one.recipe for one in first.evaluations]
+    figures = [
+        name for name in figures if all(name in one.figures for c in result.comparisons for one in c.evaluations)
+    ]
+    figure = Figure(figsize=(3.6 * len(figures) + 0.6, 4.2), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(figures), squeeze=False)[0]
+    x = [100 * fraction for fraction in result.fractions]
+    step = 0.6 * min((b - a for a, b in itertools.pairwise(x)), default=10) / max(len(names), 1) / 2
+    for ax, what in zip(axes, figures, strict=True):
+        for k, name in enumerate(names):
+            curve = result.curve(name, what)
+            spread = [one.spread[what] for c in result.comparisons for one in c.evaluations if one.recipe == name]
+            at = [value + (k - (len(names) - 1) / 2) * step for value in x]
+            (line,) = ax.plot(at, [e.value for e in curve], marker="o", markersize=4, label=name, zorder=3)
+            colour = line.get_color()
+            ax.fill_between(at, [e.low for e in curve], [e.high for e in curve], color=colour, alpha=0.12, linewidth=0)
+            if any(len(one.seeds) > 1 for one in first.evaluations):
+                for position, one in zip(at, spread, strict=True):
+                    ax.plot([position, position], [one.least, one.greatest], color=colour, linewidth=1.2, zorder=2)
+        ax.set_title(what, fontsize=10)
+        ax.set_xticks(x, [f"{value:g}" for value in x])
+        ax.set_xlabel(f"% of the training {'ROIs' if result.by == 'rois' else 'patients'}")
+        ax.grid(alpha=0.25)
+    axes[0].legend(fontsize=8, loc="best")
+    verdict = "" if result.decided else " Too few patients for a test: undecided."
+    said = (
+        f"{first.data}: {first.origin}. {first.rois} ROIs, {first.patients} patients. Bands: 95 % intervals, bootstrap "
+        f"over patients. Upright lines: least and greatest of the trainings (seeds).{verdict} Not a medical device."
+    )
+    figure.supxlabel("\n".join(textwrap.wrap(said, int(46 * len(figures)))), fontsize=7, x=0.01, ha="left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
+    return path

@@ -57,8 +57,8 @@ def test_caffenet_maps_227_pixels_to_the_known_shapes() -> None:
     assert model.classifier(x.flatten(1)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_has_the_same_order_of_layers(name: str) -> None:
+@pytest.mark.parametrize("name", ["caffenet", "caffenet-small"])
+def test_caffenet_and_its_sibling_have_the_same_order_of_layers(name: str) -> None:
     entry = ARCHITECTURES[name]
     with torch.device("meta"):
         model = entry.build(7, 3)

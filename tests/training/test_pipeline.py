@@ -71,6 +71,33 @@ def test_cards_say_where_the_weights_come_from(trained: tuple[Path, dict[str, Tr
     assert all(torch.equal(tensor, last[name]) for name, tensor in loaded.model.state_dict().items())
 
 
+def test_a_stage_can_come_from_a_weights_file(
+    trained: tuple[Path, dict[str, TrainedRecipe], list[str]], tmp_path: Path
+) -> None:
+    file = trained[1]["natural"].stages[0].weights
+    recipes = [one.from_weights("natural", str(file)) for one in QUICK]
+    datasets = {name: images for name, images in DATA.items() if name != "natural"}
+    lines: list[str] = []
+    results = train(recipes, datasets, tmp_path, report=lines.append, accelerator="cpu")
+    assert "stage natural: weights from model.safetensors" in lines
+    given = load(results["natural"].stages[0].weights)
+    source = load(file).model.state_dict()
+    assert all(torch.equal(tensor, source[name]) for name, tensor in given.model.state_dict().items())
+    card = load(results["two_stage"].weights).card
+    assert card["lineage"] == [
+        "natural: weights from the file model.safetensors",
+        "texture: random stripes for tests",
+        "target: random stripes for tests",
+    ]
+    mine, whole = load(results["two_stage"].weights).model, load(trained[1]["two_stage"].weights).model
+    assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in mine.state_dict().items())
+    again = train(recipes, datasets, tmp_path, accelerator="cpu")
+    assert all(stage.reused for result in again.values() for stage in result.stages)
+    assert [len(one.from_weights("texture", str(file)).stages) for one in QUICK] == [1, 2, 2, 2]
+    with pytest.raises(DesaliError, match="only natural and texture"):
+        QUICK[0].from_weights("target", str(file))
+
+
 def test_a_second_call_trains_nothing_and_mends_a_damaged_stage(
     trained: tuple[Path, dict[str, TrainedRecipe], list[str]],
 ) -> None:

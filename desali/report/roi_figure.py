@@ -14,7 +14,7 @@ from desali.data.roi import Roi
 from desali.errors import DataError, OutputError, SeedError
 from desali.figures.panel import Grid
 from desali.models.checkpoint import LoadedModel
-from desali.report.sources import default_layers, in_rgb, provenance
+from desali.report.sources import check_one_architecture, default_layers, in_rgb, provenance
 from desali.rules import Method
 from desali.rules import method as find_method
 from desali.seeds import Seed
@@ -70,19 +70,9 @@ class Viewer:
         self.models = dict(models)
         self.settings = settings
         first = next(iter(self.models.values()))
-        self.architecture = str(first.card["architecture"])
-        self._check_one_architecture()
+        self.architecture = check_one_architecture(self.models)
         self.layers = settings.layers or default_layers(first)
         self.control = randomised(first.model, settings.random_seed)
-
-    def _check_one_architecture(self) -> None:
-        for name, model in self.models.items():
-            other = str(model.card["architecture"])
-            if other != self.architecture:
-                raise DataError(
-                    f"{name} is {other}, but {next(iter(self.models))} is {self.architecture}: layers and the random "
-                    "control are comparable within one architecture only; show them in separate figures"
-                )
 
     @property
     def origins(self) -> str:

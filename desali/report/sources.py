@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from desali.errors import MethodError
+from desali.errors import DataError, MethodError
 from desali.models.checkpoint import LoadedModel
 from desali.models.registry import ARCHITECTURES
 
@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from desali.analysis.views import Look
 
 SHOWN = 5
+
+
+def check_one_architecture(models: Mapping[str, LoadedModel]) -> str:
+    """The architecture that all of the models have.
+
+    Raises:
+        DataError: they differ.
+    """
+    first, *others = models
+    architecture = str(models[first].card["architecture"])
+    for name in others:
+        other = str(models[name].card["architecture"])
+        if other != architecture:
+            raise DataError(
+                f"{name} is {other}, but {first} is {architecture}: layers and the random control are comparable "
+                "within one architecture only; show them in separate figures"
+            )
+    return architecture
 
 
 def default_layers(model: LoadedModel) -> tuple[str, ...]:

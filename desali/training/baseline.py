@@ -35,13 +35,13 @@ Floats = npt.NDArray[np.float64]
 def texture_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predictions:
     """A support vector machine on `texture_features`, named "texture features + SVM".
 
-    Features are standardised on `train`. The SVM has an RBF kernel and weighs classes by the inverse of their frequency,
-    as the networks draw class-balanced batches. C and gamma are those of the best balanced accuracy in a
-    cross-validation inside `train` that keeps patients together (5 folds, or as many as there are patients; predictions
-    pooled; the smaller C, then gamma, of equals). Probabilities are the softmax of the one-vs-rest decision values times
-    a factor (temperature scaling, Guo et al. 2017) that minimises the class-balanced log loss of the decision values
-    from the same cross-validation, so the most probable class is the SVM's own. With one patient there is no
-    cross-validation: C = 1, gamma = 1 / features, factor 1.
+    Features are standardised on `train`. The SVM has an RBF kernel and weighs classes by the inverse of their
+    frequency, as the networks draw class-balanced batches. C and gamma are those of the best balanced accuracy in a
+    cross-validation inside `train` that keeps patients together (5 folds, or as many as there are patients;
+    predictions pooled; the smaller C, then gamma, of equals). Probabilities are the softmax of the one-vs-rest
+    decision values times a factor (temperature scaling, Guo et al. 2017) that minimises the class-balanced log loss of
+    the decision values from the same cross-validation, so the most probable class is the SVM's own. With one patient
+    there is no cross-validation: C = 1, gamma = 1 / features, factor 1.
 
     Args:
         train: images to learn from; `test` is not looked at before the prediction.
@@ -137,7 +137,7 @@ def _check(train: ImageSet, test: ImageSet) -> None:
 
 
 def _inner_folds(train: ImageSet, seed: int) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """(learn, held out) indices of a cross-validation by patient; a fold that leaves fewer than two classes is left out."""
+    """(learn, held out) indices of a cross-validation by patient, without folds that leave fewer than two classes."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     count = min(INNER_FOLDS, len(np.unique(train.groups)), int(np.bincount(train.labels).max()))
@@ -169,7 +169,10 @@ def _balanced_accuracy(labels: npt.NDArray[np.int64], values: Floats) -> float:
 
 
 def _temperature(labels: npt.NDArray[np.int64], values: Floats) -> float:
-    """The factor of least class-balanced log loss, between 0.01 and 100; ROIs of a class that a fold lacked are left out."""
+    """The factor of least class-balanced log loss, between 0.01 and 100.
+
+    ROIs of a class that their fold did not learn are left out.
+    """
     from scipy.optimize import minimize_scalar
 
     own = values[np.arange(len(labels)), labels]

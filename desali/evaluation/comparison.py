@@ -16,6 +16,7 @@ from desali.evaluation.notes import notes_on
 from desali.evaluation.paired import Clustered, clustered_mcnemar, holm, mcnemar, sign_flip, sign_flip_of_sums
 from desali.evaluation.results import (
     ALL_FIGURES,
+    LEAST_PATIENTS,
     TESTED,
     ClassFigures,
     ClusteredTest,
@@ -40,8 +41,6 @@ from desali.evaluation.statistics import (
 if TYPE_CHECKING:
     from desali.evaluation.predictions import Predictions
 
-LEAST_PATIENTS = 10
-"""With fewer patients no test can decide (five sign flips cannot go below p = 0.06)."""
 SHIFTED = ("ECE", "class-wise ECE")
 """Resampling moves these up, so their own interval is the basic one, kept at 0 or above."""
 

@@ -86,7 +86,8 @@ def evaluate_recipes(
         OutputError: results cannot be written.
     """
     from desali.evaluation.comparison import compare
-    from desali.evaluation.table import format_csv, format_table
+    from desali.evaluation.export import format_csv
+    from desali.evaluation.table import format_table
 
     predictions = []
     for name in recipes:

@@ -18,6 +18,8 @@ PROBABILITY_FIGURES = (
 )
 """Figures of the probabilities; of the last four, less is better."""
 ALL_FIGURES = FIGURES + PROBABILITY_FIGURES
+LEAST_PATIENTS = 10
+"""With fewer patients no test can decide (five sign flips cannot go below p = 0.06)."""
 TESTED = (*FIGURES, "Brier score", "log loss")
 """Figures whose difference is tested by patient-level sign flips; the others have an interval of the difference."""
 

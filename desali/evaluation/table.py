@@ -1,98 +1,185 @@
-"""A comparison as plain text and as CSV."""
+"""A comparison as plain text."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
-from desali.evaluation.comparison import LEAST_PATIENTS
-from desali.evaluation.results import Comparison, Estimate
+from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
 
-SHOWN = ("accuracy", "macro recall", "macro precision", "macro F1", "weighted precision", "weighted F1")
-PAIRED = ("accuracy", "macro recall", "macro F1")
-
+SHOWN = (
+    "accuracy",
+    "macro recall",
+    "macro precision",
+    "macro F1",
+    "weighted precision",
+    "weighted F1",
+    "macro AUROC",
+    "macro average precision",
+    "Brier score",
+    "log loss",
+    "ECE",
+    "class-wise ECE",
+)
+PAIRED = ("accuracy", "macro recall", "macro F1", "macro AUROC", "log loss")
+EACH_CLASS = ("recall", "precision", "F1", "AUROC", "average precision")
 
 CAUTION = (
     "Each interval is for its one comparison, the p-values allow for all of them: an interval may leave out 0 where",
-    "no difference is shown. Each recipe was trained once; how much another training would differ is not in here.",
+    "no difference is shown.",
 )
+FEW = (
+    "With so few patients the intervals are too narrow: the bootstrap cannot draw a patient that it has not seen.",
+)  # fmt: skip
 
 
 def format_table(comparison: Comparison) -> str:
     """The comparison as text: where the data come from, figures with intervals, differences of every two models."""
-    few = comparison.patients < LEAST_PATIENTS
+    blocks = [_head(comparison), _figures(comparison), _trainings(comparison), _classes(comparison)]
+    blocks += [_pairs(comparison), _mcnemar(comparison), _patients(comparison)]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def few(comparison: Comparison) -> bool:
+    """Whether there are too few patients for a test."""
+    return comparison.patients < LEAST_PATIENTS
+
+
+def trainings_note(comparison: Comparison) -> str:
+    """How often the recipes were trained, and what the intervals therefore leave out."""
+    counts = {one.recipe: len(one.seeds) for one in comparison.evaluations}
+    if set(counts.values()) == {1}:
+        return "Each recipe was trained once; how much another training would differ is not in here."
+    once = [name for name, count in counts.items() if count == 1]
+    several = sorted({count for count in counts.values() if count > 1})
+    most = " or ".join(map(str, several))
+    text = f"Figures are means over {most} trainings (seeds) of each recipe; intervals are over patients."
+    return text + (f" Trained once: {', '.join(once)}." if once else "")
+
+
+def estimate_text(estimate: Estimate | None, signed: bool = False) -> str:
+    """Value and interval with three decimals; a dash where there is none."""
+    if estimate is None:
+        return "-"
+    form = "{:+.3f} ({:+.3f} to {:+.3f})" if signed else "{:.3f} ({:.3f}-{:.3f})"
+    return form.format(estimate.value, estimate.low, estimate.high)
+
+
+def _head(comparison: Comparison) -> list[str]:
     lines = [
         f"Data: {comparison.data}; origin: {comparison.origin}",
         f"{comparison.rois} ROIs of {comparison.patients} patients, {len(comparison.classes)} classes "
         f"({', '.join(comparison.classes)})",
-        "",
-        f"Figures with 95 % intervals (bootstrap over patients, {comparison.resamples} resamples; a class absent from",
-        "a resample takes no part in its averages). Macro recall is also called balanced accuracy; weighted recall",
-        "equals accuracy.",
+    ]
+    return [*lines, *(f"Note: {note}." for note in comparison.notes)]
+
+
+def _figures(comparison: Comparison) -> list[str]:
+    lines = [
+        f"Figures with 95 % intervals (bootstrap over patients, {comparison.resamples} resamples, average precision "
+        f"{comparison.curve_resamples}; a",
+        "class absent from a resample takes no part in its averages). Macro recall is also called balanced accuracy;",
+        "weighted recall equals accuracy. Of the last four rows before Wilson, less is better.",
+        *(FEW if few(comparison) else ()),
         "",
     ]
     rows = [["", *(one.recipe for one in comparison.evaluations)]]
     for name in SHOWN:
-        rows.append([name, *(_estimate(one.figures[name]) for one in comparison.evaluations)])
+        rows.append([name, *(estimate_text(one.figures.get(name)) for one in comparison.evaluations)])
     rows.append(
         [
             "accuracy, Wilson (ignores patients)",
             *("{:.3f}-{:.3f}".format(*one.accuracy_wilson) for one in comparison.evaluations),
         ]
     )
-    lines += _columns(rows)
-    if comparison.pairs:
-        how = (
-            f"fewer than {LEAST_PATIENTS} patients: no test can decide; range when one patient is left out"
-            if few
-            else f"p from patient-level sign flips, Holm over the {len(comparison.pairs)} pairs of each figure"
-        )
-        lines += ["", f"Paired differences, same ROIs ({how})", *([] if few else CAUTION), ""]
-        rows = [["", "figure", "difference, 95 % interval", "left-out range" if few else "p (Holm)", ""]]
-        for pair in comparison.pairs:
-            for name in PAIRED:
-                last = "{:+.3f} to {:+.3f}".format(*pair.leave_one_out[name]) if few and pair.leave_one_out else "-"
-                rows.append(
-                    [
-                        f"{pair.first} - {pair.second}",
-                        name,
-                        _estimate(pair.differences[name], signed=True),
-                        last if few else f"{pair.p_holm[name]:.3f}",
-                        pair.verdict[name],
-                    ]
-                )
-        lines += _columns(rows)
-    if few:
-        lines += ["", "Correct ROIs of each patient", ""]
-        rows = [["patient", *(one.recipe for one in comparison.evaluations)]]
-        for patient in comparison.evaluations[0].patients:
-            counts = [one.patients[patient] for one in comparison.evaluations]
-            rows.append([patient, *(f"{correct:g}/{rois}" for rois, correct in counts)])
-        lines += _columns(rows)
-    return "\n".join(lines)
+    return lines + _columns(rows)
 
 
-def format_csv(comparison: Comparison) -> str:
-    """One row a model and figure, then one a pair and figure: value, interval, p-values and verdict."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["recipe", "minus", "figure", "value", "low", "high", "p", "p_holm", "verdict"])
-    for one in comparison.evaluations:
-        for name in one.figures:
-            estimate = one.figures[name]
-            writer.writerow([one.recipe, "", name, estimate.value, estimate.low, estimate.high, "", "", ""])
+def _trainings(comparison: Comparison) -> list[str]:
+    several = [one for one in comparison.evaluations if len(one.seeds) > 1]
+    if not several:
+        return []
+    lines = [trainings_note(comparison), "Over the trainings: least to greatest, standard deviation", ""]
+    rows = [["", *(f"{one.recipe} ({len(one.seeds)})" for one in several)]]
+    for name in SHOWN:
+        cells = []
+        for one in several:
+            spread = one.spread.get(name)
+            cells.append("-" if spread is None else f"{spread.least:.3f}-{spread.greatest:.3f}, sd {spread.sd:.3f}")
+        rows.append([name, *cells])
+    return lines + _columns(rows)
+
+
+def _classes(comparison: Comparison) -> list[str]:
+    lines = ["Each class against the rest; an interval is over the resamples that hold the class", ""]
+    rows = [["class", "ROIs", "patients", "model", *EACH_CLASS]]
+    for name in comparison.classes:
+        for k, one in enumerate(comparison.evaluations):
+            found = one.classes[name]
+            head = [name, str(found.support), str(found.patients)] if k == 0 else ["", "", ""]
+            rows.append([*head, one.recipe, *(estimate_text(found.figures.get(figure)) for figure in EACH_CLASS)])
+    return lines + _columns(rows)
+
+
+def _pairs(comparison: Comparison) -> list[str]:
+    if not comparison.pairs:
+        return []
+    is_few = few(comparison)
+    how = (
+        f"fewer than {LEAST_PATIENTS} patients: no test can decide; range when one patient is left out"
+        if is_few
+        else f"p from patient-level sign flips, Holm over the {len(comparison.pairs)} pairs of each figure"
+    )
+    lines = [f"Paired differences, same ROIs ({how})", *(() if is_few else CAUTION), trainings_note(comparison), ""]
+    rows = [["", "figure", "difference, 95 % interval", "left-out range" if is_few else "p (Holm)", ""]]
     for pair in comparison.pairs:
-        for name in pair.differences:
-            estimate = pair.differences[name]
-            p = [pair.p.get(name, ""), pair.p_holm.get(name, ""), pair.verdict.get(name, "")]
-            writer.writerow([pair.first, pair.second, name, estimate.value, estimate.low, estimate.high, *p])
-    return text.getvalue()
+        for name in PAIRED:
+            if name not in pair.differences:
+                continue
+            last = "-"
+            if is_few and name in pair.leave_one_out:
+                last = "{:+.3f} to {:+.3f}".format(*pair.leave_one_out[name])
+            elif name in pair.p_holm:
+                last = f"{pair.p_holm[name]:.3f}"
+            rows.append(
+                [
+                    f"{pair.first} - {pair.second}",
+                    name,
+                    estimate_text(pair.differences[name], signed=True),
+                    last,
+                    pair.verdict.get(name, "undecided" if is_few else "not tested"),
+                ]
+            )
+    return lines + _columns(rows)
 
 
-def _estimate(estimate: Estimate, signed: bool = False) -> str:
-    form = "{:+.3f} ({:+.3f} to {:+.3f})" if signed else "{:.3f} ({:.3f}-{:.3f})"
-    return form.format(estimate.value, estimate.low, estimate.high)
+def _mcnemar(comparison: Comparison) -> list[str]:
+    if not comparison.pairs or few(comparison):
+        return []
+    lines = [
+        "Accuracy by the clustered McNemar test (Obuchowski 1998), and by the plain one, which IGNORES that ROIs of",
+        "one patient are alike and is here to compare with publications only (several trainings: least to greatest p)",
+        "",
+    ]
+    rows = [["", "chi-squared", "p", "p (Holm)", "plain, ignores patients: p"]]
+    for pair in comparison.pairs:
+        test = pair.clustered_mcnemar
+        if test is None:
+            continue
+        plain = [one.p for one in pair.mcnemar_ignoring_patients]
+        text = f"{min(plain):.3f}" if len(plain) == 1 else f"{min(plain):.3f}-{max(plain):.3f}"
+        names = f"{pair.first} - {pair.second}"
+        rows.append([names, f"{test.statistic:.2f}", f"{test.p:.3f}", f"{test.p_holm:.3f}", text])
+    return lines + _columns(rows)
+
+
+def _patients(comparison: Comparison) -> list[str]:
+    if not few(comparison):
+        return []
+    rows = [["patient", *(one.recipe for one in comparison.evaluations)]]
+    for patient in comparison.evaluations[0].patients:
+        counts = [one.patients[patient] for one in comparison.evaluations]
+        rows.append([patient, *(f"{correct:g}/{rois}" for rois, correct in counts)])
+    return ["Correct ROIs of each patient", "", *_columns(rows)]
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

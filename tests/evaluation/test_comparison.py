@@ -9,9 +9,10 @@ import pytest
 
 from desali.errors import DataError
 from desali.evaluation.comparison import compare
+from desali.evaluation.export import format_csv
 from desali.evaluation.predictions import Predictions, load_predictions
 from desali.evaluation.results import ALL_FIGURES
-from desali.evaluation.table import format_csv, format_table
+from desali.evaluation.table import format_table
 
 
 def predictions(recipe: str, right: float, patients: int = 12, seed: int = 0) -> Predictions:

@@ -1,0 +1,140 @@
+"""A comparison as CSV, LaTeX and JSON: the same figures as the text, for other programs and for papers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+
+from desali.evaluation.results import Comparison, Estimate
+from desali.evaluation.table import PAIRED, SHOWN, few, format_table, trainings_note
+
+COLUMNS = (
+    "data", "origin", "recipe", "minus", "class", "figure", "value", "low", "high", "trainings", "least", "greatest",
+    "sd", "rois", "patients", "p", "p_holm", "verdict", "left_out_least", "left_out_greatest",
+)  # fmt: skip
+
+
+def format_csv(comparison: Comparison) -> str:
+    """One row a model and figure, one a model, class and figure, one a pair and figure, one a pair and McNemar test.
+
+    `value` with `low` and `high` (95 %); `least`, `greatest` and `sd` are over the trainings. A row of a pair has the
+    second model in `minus`. McNemar's rows have their statistic in `value`: chi-squared, or for the plain test, which
+    ignores the patients, ROIs that the first model alone has right minus those of the second, one row for each two
+    trainings.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    common = {"data": comparison.data, "origin": comparison.origin}
+    size = {"rois": comparison.rois, "patients": comparison.patients}
+    for one in comparison.evaluations:
+        base = {**common, "recipe": one.recipe, "trainings": len(one.seeds)}
+        for name, estimate in one.figures.items():
+            spread = vars(one.spread[name])
+            writer.writerow({**base, **size, "figure": name, **vars(estimate), **spread})
+        for label, found in one.classes.items():
+            own = {"rois": found.support, "patients": found.patients, "class": label}
+            for name, estimate in found.figures.items():
+                writer.writerow({**base, **own, "figure": name, **vars(estimate)})
+    for pair in comparison.pairs:
+        base = {**common, "recipe": pair.first, "minus": pair.second, **size}
+        for name, estimate in pair.differences.items():
+            tests = {
+                "p": pair.p.get(name, ""),
+                "p_holm": pair.p_holm.get(name, ""),
+                "verdict": pair.verdict.get(name, ""),
+            }
+            left = dict(zip(("left_out_least", "left_out_greatest"), pair.leave_one_out.get(name, ()), strict=False))
+            writer.writerow({**base, "figure": name, **vars(estimate), **tests, **left})
+        if pair.clustered_mcnemar is not None:
+            test = pair.clustered_mcnemar
+            row = {"figure": "clustered McNemar", "value": test.statistic, "p": test.p, "p_holm": test.p_holm}
+            writer.writerow({**base, **row})
+        for plain in pair.mcnemar_ignoring_patients:
+            row = {"figure": "plain McNemar (ignores patients)", "value": plain.only_first - plain.only_second}
+            writer.writerow({**base, **row, "p": plain.p})
+    return text.getvalue()
+
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+        "|": r"\textbar{}", '"': "''", "\n": " ",
+    }
+)  # fmt: skip
+
+
+def latex_escape(text: str) -> str:
+    """Text that LaTeX prints as it stands."""
+    return text.translate(_LATEX)
+
+
+def format_latex(comparison: Comparison) -> str:
+    r"""Two `table` floats for `\input`: figures of each model, and differences of every two; needs booktabs alone.
+
+    Each caption names the data, their origin, ROIs, patients and how intervals and p-values were made.
+    """
+    what = (
+        f"{comparison.data} (origin: {comparison.origin}), {comparison.rois} ROIs of {comparison.patients} patients. "
+        f"95 % intervals from a bootstrap over patients ({comparison.resamples} resamples, average precision "
+        f"{comparison.curve_resamples}). {trainings_note(comparison)} "
+    )
+    notes = "".join(f"Note: {note}. " for note in comparison.notes)
+    rows = []
+    for name in SHOWN:
+        rows.append([latex_escape(name), *(_math(one.figures.get(name)) for one in comparison.evaluations)])
+    head = ["", *(latex_escape(one.recipe) for one in comparison.evaluations)]
+    shown = _float(head, rows, latex_escape(f"Figures on {what}{notes}"), "tab:desali-figures")
+    text = f"% \\usepackage{{booktabs}} in the preamble\n{shown}"
+    if comparison.pairs:
+        is_few = few(comparison)
+        how = (
+            "Fewer than ten patients: no test can decide; the range is that when one patient is left out."
+            if is_few
+            else "p-values from sign flips at patient level, Holm-adjusted over the pairs of each figure."
+        )
+        head = ["", "figure", "difference (95 \\% interval)", "left-out range" if is_few else "$p$ (Holm)", "verdict"]
+        rows = []
+        for pair in comparison.pairs:
+            for name in PAIRED:
+                if name not in pair.differences:
+                    continue
+                last = f"${pair.p_holm[name]:.3f}$" if name in pair.p_holm else "--"
+                if is_few and name in pair.leave_one_out:
+                    last = "${:+.3f}$ to ${:+.3f}$".format(*pair.leave_one_out[name])
+                verdict = pair.verdict.get(name, "undecided" if is_few else "not tested")
+                names = latex_escape(f"{pair.first} - {pair.second}")
+                rows.append([names, latex_escape(name), _math(pair.differences[name], True), last, verdict])
+        text += "\n" + _float(head, rows, latex_escape(f"Paired differences on {what}{how}"), "tab:desali-differences")
+    return text
+
+
+def format_json(comparison: Comparison) -> str:
+    """Everything that the comparison holds."""
+    return json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+
+FORMATS: Mapping[str, Callable[[Comparison], str]] = {
+    "text": lambda comparison: format_table(comparison) + "\n",
+    "csv": format_csv,
+    "latex": format_latex,
+    "json": format_json,
+}
+"""Name -> the comparison in that format, with a final newline."""
+
+
+def _float(head: list[str], rows: list[list[str]], caption: str, label: str) -> str:
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption.strip()}}}", rf"\label{{{label}}}"]
+    lines += [rf"\begin{{tabular}}{{{'l' * len(head)}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
+    lines += [" & ".join(row) + r" \\" for row in rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _math(estimate: Estimate | None, signed: bool = False) -> str:
+    if estimate is None:
+        return "--"
+    form = "${:+.3f}$ (${:+.3f}$ to ${:+.3f}$)" if signed else "${:.3f}$ (${:.3f}$ to ${:.3f}$)"
+    return form.format(estimate.value, estimate.low, estimate.high)

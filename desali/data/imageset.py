@@ -1,4 +1,4 @@
-"""A labelled set of images, in memory or mapped from a file, with the groups (patients) that splits must keep together."""
+"""A labelled set of images, in memory or mapped from a file, with the groups (patients) that splits keep together."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from desali.data.readers.decode import Stacked, How, files_of
+from desali.data.readers.decode import How, Stacked, files_of
 from desali.data.readers.listing import Item
 from desali.errors import DataError, OutputError
 

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def windows(
-    points: Sequence[tuple[float, float]], side: int, stride: int, inside: float
-) -> list[tuple[int, int]]:
+def windows(points: Sequence[tuple[float, float]], side: int, stride: int, inside: float) -> list[tuple[int, int]]:
     """Upper left corners (y, x) of the windows of a closed contour.
 
     Windows stand on a grid of `stride` pixels that begins at the upper left corner of the contour's bounding box. One

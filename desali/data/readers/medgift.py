@@ -42,7 +42,9 @@ def find(root: Path, window: str = "32", stride: str = "", inside: str = "0.75")
     step = _number(stride or window, "stride", 1)
     share = _number(inside, "inside", 0)
     if side != int(side) or step != int(step) or not 0 < share <= 1:
-        raise DataError(f"window={window}, stride={stride}, inside={inside}: expected whole pixels, and inside in (0, 1]")
+        raise DataError(
+            f"window={window}, stride={stride}, inside={inside}: expected whole pixels, and inside in (0, 1]"
+        )
     texts = sorted(path for folder in (root, *folders_in(root)) for path in folder.glob("CT-*.txt"))
     if not texts:
         raise DataError(f"{root}: holds no contours; expected {EXPECTED}")

@@ -244,5 +244,3 @@ def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
     except (TypeError, ValueError, OverflowError):
         what = "a whole number of pixels" if kind is int else "a number of HU"
         raise DataError(f"{name}={value}: expected {what}") from None
-
-

@@ -15,6 +15,7 @@ from desali.errors import DesaliError
 COMMANDS = {
     "bench": "Measure the core against plain PyTorch and Captum.",
     "compare": "Show one image through all models side by side.",
+    "data": "Check data sets before a long run, and list the formats that are read.",
     "demo": "Train four models on synthetic data and compare them.",
     "evaluate": "Print how well the trained models classify.",
     "grid": "Compare many images: a figure for each, and contact sheets.",
@@ -67,7 +68,7 @@ def cli() -> None:
 def main(argv: list[str] | None = None) -> Any:
     """Run the command line; returns only by exiting.
 
-    Exit codes: 0 done, 2 bad input or use, 130 interrupted.
+    Exit codes: 0 done, 1 findings (`data check`), 2 bad input or use, 130 interrupted.
     """
     try:
         result = cli.main(args=argv, prog_name="desali", standalone_mode=False)

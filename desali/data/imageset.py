@@ -1,4 +1,4 @@
-"""A labelled set of images in memory, with the groups (patients) that splits must keep together."""
+"""A labelled set of images, in memory or mapped from a file, with the groups (patients) that splits keep together."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from desali.errors import DataError
 
 Unit = Literal["hu", "uint8"]
+BLOCK = 1024
+"""Images that are hashed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,9 @@ class ImageSet:
         unit: "hu" for Hounsfield units, "uint8" for display values 0-255.
         origin: where the images come from, in words a reader of a figure needs ("synthetic", "proxy labels", ...).
         parameters: what generated or read the set, enough to make it again (JSON-serialisable).
+        sources: str [n]; the file (and box or row) that each image was read from; None for images that were generated.
+        splits: str [n]; the part that the data set itself puts each image in ("train", "validation", "test"; "" for
+            none); None where it states no parts.
     """
 
     name: str
@@ -38,6 +43,8 @@ class ImageSet:
     unit: Unit
     origin: str
     parameters: dict[str, Any]
+    sources: npt.NDArray[np.str_] | None = None
+    splits: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -46,6 +53,10 @@ class ImageSet:
                 f"{self.name}: labels and groups must have shape [{n}], "
                 f"got {list(self.labels.shape)} and {list(self.groups.shape)}"
             )
+        for name in ("sources", "splits"):
+            value = getattr(self, name)
+            if value is not None and value.shape != (n,):
+                raise DataError(f"{self.name}: {name} must have shape [{n}], got {list(value.shape)}")
         expected = np.int16 if self.unit == "hu" else np.uint8
         if self.images.dtype != expected:
             raise DataError(f"{self.name}: images in {self.unit} must be {np.dtype(expected)}, got {self.images.dtype}")
@@ -66,6 +77,8 @@ class ImageSet:
             self.unit,
             self.origin,
             self.parameters,
+            None if self.sources is None else self.sources[index],
+            None if self.splits is None else self.splits[index],
         )
 
     @cached_property
@@ -74,6 +87,7 @@ class ImageSet:
         digest = hashlib.sha256()
         for array in (self.images, self.labels):
             digest.update(str((array.dtype.str, array.shape)).encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            for start in range(0, len(array), BLOCK):  # in parts: the images may be a file larger than the memory
+                digest.update(np.ascontiguousarray(array[start : start + BLOCK]).tobytes())
         digest.update("\0".join([*self.classes, "", *map(str, self.groups)]).encode())
         return digest.hexdigest()

@@ -73,7 +73,7 @@ def read_roi(
     if 0 in pixels.shape:
         raise ImageError(f"{name}: an image of {pixels.shape[0]} x {pixels.shape[1]} pixels; expected at least 1 x 1")
     if box is not None:
-        box, pixels = _cut(pixels, box, name)
+        box, pixels = cut_box(pixels, box, name)
     return Roi(
         pixels=np.ascontiguousarray(pixels),
         unit=unit,
@@ -136,9 +136,14 @@ def _in_unit(
     return decoded.pixels, decoded.unit, None
 
 
-def _cut(
+def cut_box(
     pixels: npt.NDArray[Any], box: tuple[int, int, int], name: str
 ) -> tuple[tuple[int, int, int], npt.NDArray[Any]]:
+    """The box as whole numbers, and the square of pixels [h, w] or [h, w, 3] that it names; `name` is for messages.
+
+    Raises:
+        ImageError: not three whole numbers (y, x, size), or outside the image.
+    """
     height, width = pixels.shape[:2]
     try:
         y, x, size = box

@@ -66,7 +66,7 @@ def _pixels(dataset: Any, name: str) -> npt.NDArray[Any]:
         compression = getattr(syntax, "name", None) or "unknown"
         raise ImageError(
             f"{name}: DICOM pixels compressed as {compression!r} cannot be decoded here; store the file uncompressed, "
-            "or install a pydicom plug-in (pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg)"
+            "or install the plug-ins that decode it: pip install 'desali[dicom]'"
         ) from error
     except Exception as error:
         raise ImageError(

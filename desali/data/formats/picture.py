@@ -73,6 +73,8 @@ def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
         return Decoded(np.asarray(image.convert("L")), "uint8", f"{note}, 1-bit grey")
     if image.mode == "L":
         return Decoded(np.asarray(image), "uint8", f"{note}, 8-bit grey")
+    if image.mode == "CMYK" and format_name == "JPEG":  # some of ILSVRC2012 are
+        return Decoded(np.asarray(image.convert("RGB")), "uint8", f"{note}, CMYK converted to 8-bit RGB")
     if image.mode == "RGB":
         return Decoded(np.asarray(image), "uint8", f"{note}, 8-bit RGB")
     if image.mode in ("I;16", "I;16B", "I"):

@@ -1,0 +1,75 @@
+"""`desali data`: what formats are read, and a look through a data set before a long run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def data_command() -> None:
+    """Look at data sets: the formats that are read, and what a set holds before a long run.
+
+    A data set is named READER:PATH, or PATH if its format can be told from its names. Options may follow as
+    PATH?option=value&option=value (in quotes, for the shell).
+    """
+
+
+@data_command.command("check")
+@click.argument("spec")
+@click.option("--split", help="Only this part: train, validation or test.")
+@click.option("--hu-offset", type=float, help="HU = pixel + offset, for unsigned 16-bit images.")
+@click.option("--labels", help="Classes of labels: label:class,..., a table by name (seven), or a .csv or .json file.")
+@click.option("--leave-out", help="Labels to leave out, with commas between.")
+@click.option("--classes", help="The classes that are expected, with commas between.")
+@click.option("--proxy", help="What the labels are, if they only stand for something.")
+@click.option(
+    "--option", "-O", "options", multiple=True, metavar="NAME=VALUE",
+    help="An option of the reader (see `desali data readers`); may be repeated.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check_command(spec: str, options: tuple[str, ...], as_json: bool, **given: Any) -> int:
+    """Count images by class and patient, and find what is wrong with a data set.
+
+    Found and named: unreadable files, images with the same pixels (also across patients and parts), patients in
+    several parts, empty classes, unknown labels, unknown patients, mixed units, sizes that differ.
+
+    Exit code: 0 clean, 1 findings, 2 the set cannot be looked through at all.
+    """
+    import sys
+
+    from desali.data.readers.check import check, text
+    from desali.errors import DataError
+
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise DataError(f"--option {option}: expected NAME=VALUE, for instance label_column=diagnosis")
+        given[name.replace("-", "_")] = value
+    result = check(spec, progress=sys.stderr.isatty(), **given)
+    click.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) if as_json else text(result))
+    return 1 if result.findings else 0
+
+
+@data_command.command("readers")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def readers_command(as_json: bool) -> None:
+    """List the formats that are read, their layouts and options."""
+    from desali.data.readers import COMMON_OPTIONS, READERS
+
+    if as_json:
+        facts = {
+            name: {"title": reader.title, "layout": reader.layout, "options": reader.options}
+            for name, reader in READERS.items()
+        }
+        click.echo(json.dumps({"readers": facts, "common_options": COMMON_OPTIONS}, indent=2))
+        return
+    for name, reader in READERS.items():
+        click.echo(f"{name}: {reader.title}\n    {reader.layout}")
+        for option, meaning in reader.options.items():
+            click.echo(f"    {option}: {meaning}")
+    click.echo("options of every reader:")
+    for option, meaning in COMMON_OPTIONS.items():
+        click.echo(f"    {option}: {meaning}")

@@ -1,0 +1,104 @@
+"""Folders of DICOM slices; the class is a folder or a DICOM attribute, the patient the file's PatientID."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+from desali.data.formats.dicom import MARKER, MARKER_OFFSET
+from desali.data.readers.listing import Item, Listing, need_folder, relative
+from desali.errors import DataError
+
+UNLABELLED = "unlabelled"
+EXPECTED = "a folder of DICOM files, or one folder of them per class"
+TAGS = ["PatientID", "SeriesInstanceUID", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient"]
+
+
+def claims(root: Path) -> bool:
+    """A folder with *.dcm, itself or up to three levels below, or without suffix but with the marker of DICOM."""
+    if not root.is_dir():
+        return False
+    globs = ("*", "*/*", "*/*/*", "*/*/*/*")
+    return any(path.suffix.lower() in (".dcm", ".dicom") for glob in globs for path in root.glob(glob)) or any(
+        _has_marker(path) for path in list(root.glob("*"))[:8]
+    )
+
+
+def find(root: Path, label: str = "folder") -> Listing:
+    """List the slices by class, patient, series and position along the series' normal.
+
+    The patient is a pseudonym: the first ten hexadecimal digits of the SHA-256 of PatientID. A file without one is of
+    an unknown patient. A file whose tags cannot be read is listed by name and reported when it is decoded.
+
+    Raises:
+        DataError: no DICOM files, some in class folders and some not, or an attribute that is missing.
+    """
+    need_folder(root, EXPECTED)
+    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = [path for path in files if path.suffix.lower() in (".dcm", ".dicom") or _has_marker(path)]
+    if not files:
+        raise DataError(f"{root}: holds no DICOM files; expected {EXPECTED}")
+    direct = [path for path in files if path.parent == root]
+    if label == "folder" and direct and len(direct) < len(files):
+        raise DataError(f"{direct[0]}: lies beside the class folders; expected {EXPECTED}")
+    found = []
+    for path in files:
+        tags = _tags(path, [label] if label != "folder" else [])
+        name = relative(path, root)
+        if label == "folder":
+            text = UNLABELLED if direct else name.split("/")[0]
+        else:
+            text = str(tags.get(label) or "").strip()
+            if not text and tags:
+                raise DataError(f"{path}: has no DICOM attribute {label!r} to take the class from")
+        found.append((text or UNLABELLED, *_order(tags), name, Item(path, name, text or UNLABELLED, _patient(tags))))
+    found.sort(key=lambda one: one[:-1])
+    return Listing(
+        name=root.resolve().name,
+        items=[one[-1] for one in found],
+        labels=tuple(sorted({one[0] for one in found})),
+        kind="DICOM series",
+        patients="patients by PatientID (as a pseudonym)",
+        colour=None,
+    )
+
+
+def _has_marker(path: Path) -> bool:
+    try:
+        if path.suffix or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(MARKER_OFFSET + 4)[MARKER_OFFSET:] == MARKER
+    except OSError:
+        return False
+
+
+def _tags(path: Path, more: list[str]) -> dict[str, Any]:
+    import pydicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*TAGS, *more])
+            return {name: dataset.get(name) for name in [*TAGS, *more]}
+        except Exception:  # said with its reason when the pixels are decoded
+            return {}
+
+
+def _patient(tags: dict[str, Any]) -> str | None:
+    identity = str(tags.get("PatientID") or "").strip()
+    return hashlib.sha256(identity.encode()).hexdigest()[:10] if identity else None
+
+
+def _order(tags: dict[str, Any]) -> tuple[str, str, float]:
+    """Patient, series, position along the normal of the slices (PS3.3 C.7.6.2.1.1), else the instance number."""
+    import numpy as np
+
+    try:
+        across, down = np.reshape(np.asarray(tags["ImageOrientationPatient"], float), (2, 3))
+        position = float(np.dot(np.cross(across, down), np.asarray(tags["ImagePositionPatient"], float)))
+    except (KeyError, TypeError, ValueError):
+        position = float(tags.get("InstanceNumber") or 0)
+    return _patient(tags) or "", str(tags.get("SeriesInstanceUID") or ""), position

@@ -1,0 +1,111 @@
+"""Image folders: the class is a sub-folder; patients by a folder level or by a regular expression."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from desali.data.readers.listing import (
+    OWN_GROUP,
+    PICTURES,
+    SPLITS,
+    Item,
+    Listing,
+    folders_in,
+    images_in,
+    need_folder,
+    relative,
+)
+from desali.errors import DataError
+
+EXPECTED = "a folder with one sub-folder of images per class"
+
+
+def claims(root: Path) -> bool:
+    """A folder with a sub-folder that holds pictures, perhaps below parts and patients."""
+    return root.is_dir() and any(
+        path.suffix.lower() in PICTURES for pattern in ("*/*", "*/*/*", "*/*/*/*") for path in root.glob(pattern)
+    )
+
+
+def find(root: Path, patient: str = "none") -> Listing:
+    """List the images of an image folder.
+
+    Args:
+        patient: "none", "folder", or a regular expression (see `READERS`).
+
+    Raises:
+        DataError: no classes, images beside the class folders, sub-folders of unstated meaning, a bad regular
+            expression, or a path that it does not match.
+    """
+    need_folder(root, EXPECTED)
+    pattern = _pattern(patient)
+    parts = _parts(root)
+    items: list[Item] = []
+    labels: dict[str, None] = {}
+    for split, home in parts:
+        loose = images_in(home)
+        if loose:
+            raise DataError(f"{loose[0]}: lies beside the class folders; expected {EXPECTED}, move it into one")
+        for folder in folders_in(home):
+            labels[folder.name] = None
+            items += _class(root, folder, split, patient, pattern)
+    if not labels:
+        raise DataError(f"{root}: holds no sub-folders; expected {EXPECTED}")
+    said = OWN_GROUP if patient == "none" else f"patients by {'sub-folder' if pattern is None else 'file name'}"
+    return Listing(
+        name=root.resolve().name,
+        items=items,
+        labels=tuple(sorted(labels)),
+        kind="image folder",
+        patients=said,
+    )
+
+
+def _parts(root: Path) -> list[tuple[str, Path]]:
+    """The parts of the set: (split, folder); one without a name if the sub-folders are classes."""
+    folders = folders_in(root)
+    if folders and all(folder.name.lower() in SPLITS for folder in folders):
+        return [(SPLITS[folder.name.lower()], folder) for folder in folders]
+    return [("", root)]
+
+
+def _pattern(patient: str) -> re.Pattern[str] | None:
+    if patient in ("none", "folder"):
+        return None
+    try:
+        pattern = re.compile(patient)
+    except re.error as error:
+        raise DataError(f"patient={patient}: not a regular expression ({error})") from error
+    if not pattern.groups:
+        raise DataError(f"patient={patient}: expected none, folder, or a regular expression with one (group)")
+    return pattern
+
+
+def _class(root: Path, folder: Path, split: str, patient: str, pattern: re.Pattern[str] | None) -> list[Item]:
+    if patient == "folder":
+        loose = images_in(folder)
+        if loose:
+            raise DataError(f"{loose[0]}: lies beside the patient folders; with patient=folder every image is in one")
+        owners = [(path, owner.name) for owner in folders_in(folder) for path in images_in(owner, deep=True)]
+        return [Item(path, relative(path, root), folder.name, owner, split) for path, owner in owners]
+    if pattern is None:
+        nested = [one for one in folders_in(folder) if images_in(one, deep=True)]
+        if nested:
+            raise DataError(
+                f"{nested[0]}: a folder inside a class; say patient=folder if these are patients, "
+                "or patient=REGEXP to find them in the path"
+            )
+    items = []
+    for path in images_in(folder, deep=pattern is not None):
+        name = relative(path, root)
+        items.append(Item(path, name, folder.name, name if pattern is None else _owner(pattern, name, path), split))
+    return items
+
+
+def _owner(pattern: re.Pattern[str], name: str, path: Path) -> str:
+    match = pattern.search(name)
+    owner = None if match is None else match.group("patient" if "patient" in pattern.groupindex else 1)
+    if not owner:
+        raise DataError(f"{path}: patient={pattern.pattern} finds no patient in {name!r}; correct the expression")
+    return owner

@@ -1,0 +1,168 @@
+"""ROI tables in CSV or Parquet: a line an image, with its label, its patient, optionally a box and a split."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from desali.data.readers.listing import OWN_GROUP, SPLITS, Item, Listing, relative
+from desali.errors import DataError
+
+NONE = "none"
+Row = dict[str, str]
+
+
+def claims(root: Path) -> bool:
+    """A file called .csv, .tsv or .parquet."""
+    return root.is_file() and root.suffix.lower() in (".csv", ".tsv", ".parquet")
+
+
+def find(
+    root: Path,
+    path_column: str = "path",
+    label_column: str = "label",
+    patient_column: str = "patient",
+    split_column: str = "",
+    box_column: str = "",
+    array: str = "",
+    row_column: str = "",
+) -> Listing:
+    """List the images of a table; the options are in `READERS`.
+
+    Raises:
+        DataError: not readable, a column is missing, an empty cell for path or label, a box that is not three whole
+            numbers, an unknown split, or rows that do not fit the array.
+    """
+    columns, rows = _read(root)
+    patients = patient_column != NONE
+    needed = [label_column, *([patient_column] if patients else [])]
+    needed += [row_column] if row_column else [] if array else [path_column]
+    needed += [name for name in (split_column, box_column) if name not in ("", NONE)]
+    for name in needed:
+        if name not in columns:
+            way = "; say patient_column=none if the patients are not known" if name == patient_column else ""
+            raise DataError(
+                f"{root}: has no column {name!r} (columns: {', '.join(columns) or 'none'}); "
+                f"name it with path_column, label_column, patient_column, ...{way}"
+            )
+    split = split_column or ("split" if "split" in columns else NONE)
+    box = _box_reader(columns, box_column)
+    home, key, count = _array(root, array)
+    if array and not row_column and count != len(rows):
+        raise DataError(
+            f"{root}: {len(rows)} lines for {count} images in {array}; expected a line for each, or row_column=NAME"
+        )
+    items = []
+    for index, row in enumerate(rows):
+        where = f"{root}, line {index + 2}"
+        label = _cell(row, label_column, where)
+        number = None
+        if home is not None:
+            number = index if not row_column else _whole(row[row_column], f"{where}: column {row_column!r}")
+            if not 0 <= number < count:
+                raise DataError(f"{where}: row {number} lies outside {array} with {count} images (0 to {count - 1})")
+        file = home or root.parent / _cell(row, path_column, where)
+        cut = box(row, where)
+        name = relative(file, root.parent)
+        name += "" if number is None else f" row {number}"
+        name += "" if cut is None else f" box {cut[0]},{cut[1]},{cut[2]}"
+        patient = (row[patient_column] or None) if patients else name
+        part = "" if split == NONE else _split(row[split], where)
+        items.append(Item(file, name, label, patient, part, cut, number))
+    if not items:
+        raise DataError(f"{root}: holds no lines below its header; expected a line for each image")
+    return Listing(
+        name=root.stem,
+        items=items,
+        labels=tuple(sorted({item.label for item in items})),
+        kind="ROI table" if home is None else f"ROI table into {home.name}",
+        patients=f"patients by column {patient_column!r}" if patients else OWN_GROUP,
+        array_key=key,
+    )
+
+
+def _read(root: Path) -> tuple[list[str], list[Row]]:
+    """Column names, and the lines with every cell as stripped text."""
+    if not root.is_file():
+        raise DataError(f"{root}: is no file; expected a table, .csv, .tsv or .parquet")
+    if root.suffix.lower() == ".parquet":
+        try:
+            from pyarrow import parquet
+        except ImportError:
+            raise DataError(f"{root}: reading Parquet needs pyarrow: pip install 'desali[parquet]'") from None
+        try:
+            table = parquet.read_table(root)
+        except Exception as error:  # pyarrow's errors, OSError
+            raise DataError(f"{root}: not a readable Parquet file ({' '.join(str(error).split())[:120]})") from error
+        return list(table.column_names), [
+            {str(key): "" if value is None else str(value).strip() for key, value in row.items()}
+            for row in table.to_pylist()
+        ]
+    try:
+        with root.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter="\t" if root.suffix.lower() == ".tsv" else ",", strict=True)
+            lines: list[dict[Any, Any]] = list(reader)
+            columns = [name.strip() for name in reader.fieldnames or []]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{root}: cannot be read as a table ({error}); expected UTF-8 text with a header") from error
+    for number, line in enumerate(lines, start=2):
+        if None in line or None in line.values():
+            raise DataError(f"{root}, line {number}: has not {len(columns)} cells as the header has")
+    return columns, [{key.strip(): value.strip() for key, value in line.items()} for line in lines]
+
+
+def _cell(row: Row, column: str, where: str) -> str:
+    if not row[column]:
+        raise DataError(f"{where}: the column {column!r} is empty; fill it in or remove the line")
+    return row[column]
+
+
+def _whole(text: str, what: str) -> int:
+    try:
+        number = float(text)
+        if number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise DataError(f"{what} is {text!r}; expected a whole number")
+
+
+def _split(text: str, where: str) -> str:
+    if text and text.lower() not in SPLITS:
+        raise DataError(f"{where}: unknown split {text!r}; expected one of {', '.join(SPLITS)}")
+    return SPLITS[text.lower()] if text else ""
+
+
+def _box_reader(columns: list[str], column: str) -> Callable[[Row, str], tuple[int, int, int] | None]:
+    if column == NONE:
+        names: list[str] = []
+    elif column or "box" in columns:
+        names = [column or "box"]
+    else:
+        names = ["y", "x", "size"] if {"y", "x", "size"} <= set(columns) else []
+
+    def read(row: Row, where: str) -> tuple[int, int, int] | None:
+        text = ",".join(row[name] for name in names).replace(";", ",").strip("()[] ")
+        if not text.strip(","):
+            return None
+        numbers = [_whole(part, f"{where}: box {text!r}: a number") for part in text.split(",")]
+        if len(numbers) != 3:
+            raise DataError(f"{where}: box {text!r} must be y,x,size in whole pixels")
+        return numbers[0], numbers[1], numbers[2]
+
+    return read
+
+
+def _array(root: Path, array: str) -> tuple[Path | None, str, int]:
+    """The array's file, its key and how many images it holds."""
+    if not array:
+        return None, "", 0
+    from desali.data.readers.arrays import length
+
+    name, colon, key = array.rpartition(":")
+    if not colon or not name or not key:
+        raise DataError(f"array={array}: expected FILE.npz:KEY, relative to the table")
+    path = root.parent / name
+    return path, key, length(path, key)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.cli.parameters import parse_seed
+from desali.errors import ImageError
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
@@ -19,7 +20,10 @@ def read(path: Path, options: dict[str, Any]) -> Roi:
     from desali.data.roi import read_roi
 
     window = options["window"] or DEFAULT_WINDOW
-    return read_roi(path, box=options["box"], window=window, hu_offset=options["hu_offset"])
+    roi = read_roi(path, box=options["box"], window=window, hu_offset=options["hu_offset"])
+    if options["window"] is not None and roi.unit == "uint8":
+        raise ImageError(f"{path}: --window does not apply, the file holds display values ({roi.origin}); leave it out")
+    return roi
 
 
 def settings_of(options: dict[str, Any]) -> Settings:

@@ -23,12 +23,16 @@ class View:
         activation: [C, *spatial].
         maps: reconstructions [K, C, H, W], one per seed.
         fields: for each single-neuron seed its receptive field in the image, (top, left, height, width); else None.
+        neurons: for each single-neuron seed its (channel, *position); else None.
+        channel: the one channel that all seeds are of; None where there are several, or the whole layer.
     """
 
     layer: str
     activation: Tensor
     maps: Tensor
     fields: tuple[tuple[int, ...] | None, ...]
+    neurons: tuple[tuple[int, ...] | None, ...]
+    channel: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +61,18 @@ def look(
     views = []
     for layer in layers:
         activation = recording.activation(layer)
-        views.append(View(layer, activation[0], maps[layer][0], _fields(recording, layer, seed, activation)))
+        views.append(_view(recording, layer, seed, activation, maps[layer][0]))
     output = recording.output
     return Look(views, output[0].softmax(0) if output.dim() == 2 else None)
 
 
-def _fields(recording: Recording, layer: str, seed: Seed, activation: Tensor) -> tuple[tuple[int, ...] | None, ...]:
+def _view(recording: Recording, layer: str, seed: Seed, activation: Tensor, maps: Tensor) -> View:
     placed = place(seed, layer, recording.shape(layer), 1, activation, activation)
     if not isinstance(placed, Points):
-        return (None,) * placed.shape[1]
-    return tuple(recording.receptive_field(layer, tuple(position)) for position in placed.position[0].tolist())
+        none = (None,) * placed.shape[1]
+        return View(layer, activation[0], maps, none, none, seed.channel_index if seed.kind == "channel" else None)
+    places = [tuple(position) for position in placed.position[0].tolist()]
+    channels = placed.channel[0].tolist()
+    fields = tuple(recording.receptive_field(layer, place) for place in places)
+    neurons = tuple((channel, *place) for channel, place in zip(channels, places, strict=True))
+    return View(layer, activation[0], maps, fields, neurons, channels[0] if len(set(channels)) == 1 else None)

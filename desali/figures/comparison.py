@@ -44,8 +44,8 @@ def grid(comparison: Comparison, scale: Scale, title: str, footnote: str) -> Gri
     """Lay the figure out: input, then activation and reconstruction of every model, then the two controls.
 
     Args:
-        scale: "panel" normalises every panel by itself, "row" gives all reconstructions of a layer one scale, and all
-            its activations another.
+        scale: "panel" normalises every panel by itself, "row" gives all models' reconstructions of a layer one scale,
+            and all their activations another; the random network, whose magnitudes mean nothing, keeps its own.
     """
     edges = edge_map(comparison.image)
     columns = [Column("input")]
@@ -96,21 +96,25 @@ def _row(
     comparison: Comparison, views: Mapping[str, View], control: View, edges: npt.NDArray[np.float64], scale: Scale
 ) -> list[Panel | None]:
     colour = comparison.colour
-    activations = {name: summarise_activation(view.activation) for name, view in views.items()}
+    activations = {name: _activation(view) for name, view in views.items()}
     common: tuple[float | None, float | None] = (None, None)
     if scale == "row":
-        common = _common_scales(activations, [*views.values(), control], colour)
+        common = _common_scales(activations, list(views.values()), colour)
     random = control.maps[0]
-    panels: list[Panel | None] = [Panel(comparison.image, "", "input")]
+    panels: list[Panel | None] = [_input(comparison, views)]
     record: dict[str, Any] = {"layer": control.layer, "models": {}}
     for name, view in views.items():
         pixels, top = display_positive(activations[name], common[0])
-        panels.append(Panel(pixels, scale_text("max", top), "activation"))
+        what = "" if view.channel is None or view.activation.dim() < 3 else f"\nof channel {view.channel} alone"
+        panels.append(Panel(pixels, scale_text("max", top) + what, "activation"))
         entries = []
-        for map, region in zip(view.maps, view.fields, strict=True):
+        for map, region, neuron in zip(view.maps, view.fields, view.neurons, strict=True):
             shown, a = display_map(_cropped(map, region), colour=colour, scale=common[1])
             caption = scale_text("a", a)
             entry: dict[str, Any] = {"a": a}
+            if neuron is not None:
+                caption = f"{_neuron(neuron)}\n{caption}"
+                entry["neuron"] = list(neuron)
             if region is None:
                 entry["rank_correlation"] = _alike(comparison, map, random, edges)
                 caption += _rho(entry["rank_correlation"])
@@ -121,7 +125,7 @@ def _row(
             panels.append(Panel(shown, caption, "reconstruction"))
             entries.append(entry)
         record["models"][name] = {"activation_max": top, "reconstructions": entries}
-    shown, a = display_map(_cropped(control.maps[0], control.fields[0]), colour=colour, scale=common[1])
+    shown, a = display_map(_cropped(control.maps[0], control.fields[0]), colour=colour)
     caption = scale_text("a", a)
     record["random"] = {"a": a}
     if control.fields[0] is None:
@@ -132,6 +136,26 @@ def _row(
     panels.append(Panel(pixels, scale_text("max", top), "control"))
     comparison.numbers.append(record)
     return panels
+
+
+def _activation(view: View) -> npt.NDArray[np.float64]:
+    """What the activation panel shows: the seed's own channel where there is one, else the mean over all channels."""
+    if view.channel is None or view.activation.dim() < 3:
+        return summarise_activation(view.activation)
+    return summarise_activation(view.activation[view.channel : view.channel + 1])
+
+
+def _neuron(neuron: tuple[int, ...]) -> str:
+    channel, *place = neuron
+    return f"channel {channel}" + (f" at {', '.join(map(str, place))}" if place else "")
+
+
+def _input(comparison: Comparison, views: Mapping[str, View]) -> Panel:
+    """The input, with the receptive fields that the row's maps are cut to."""
+    height, width = comparison.image.shape[:2]
+    fields = dict.fromkeys(field for view in views.values() for field in view.fields if field is not None)
+    boxes = tuple((top, left, h, w) for top, left, h, w in fields if 2 * h * w <= height * width)
+    return Panel(comparison.image, "receptive fields" if boxes else "", "input", boxes=boxes)
 
 
 def _signed(value: float) -> str:

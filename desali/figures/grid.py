@@ -26,7 +26,7 @@ MARGIN, GAP, GROUP_GAP, ROW_GAP = 16.0, 4.0, 14.0, 9.0
 PANEL_MIN, PANEL_MAX = 54.0, 160.0
 LABEL_MAX, PAGE_MIN = 84.0, 300.0
 TITLE, HEADING, LABEL, NOTE, SMALL = 11.0, 8.5, 7.5, 7.0, 6.3
-INK, SOFT, RULE = "#1a1a1a", "#5a5a5a", "#9a9a9a"
+INK, SOFT, RULE, MARK = "#1a1a1a", "#5a5a5a", "#9a9a9a", "#e69f00"
 KEYS = {
     "activation": ("activation:  0", "panel's maximum"),
     "reconstruction": ("reconstruction:  a", "−a, and 0 is mid-grey"),
@@ -200,6 +200,13 @@ def _panel(axes: Axes, panel: Panel, left: float, top: float, side: float) -> No
     interpolation = "nearest" if max(width, height) <= pixels else "hanning"
     _picture(axes, panel.image, panel.colormap, (x, x + w, y + h, y), interpolation)
     axes.add_patch(Rectangle((x, y), w, h, fill=False, edgecolor=RULE, linewidth=0.4))
+    for box_top, box_left, box_height, box_width in panel.boxes:
+        t, b = max(box_top, 0), min(box_top + box_height, height)
+        a, z = max(box_left, 0), min(box_left + box_width, width)
+        if t < b and a < z:
+            place = (x + a * w / width, y + t * h / height)
+            size = ((z - a) * w / width, (b - t) * h / height)
+            axes.add_patch(Rectangle(place, *size, fill=False, edgecolor=MARK, linewidth=0.8))
     lines = text.wrap(panel.caption, side, SMALL)
     _lines(axes, left + side / 2, top + side + 2.0, lines, SMALL, ha="center", color=SOFT)
 

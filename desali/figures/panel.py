@@ -24,6 +24,7 @@ class Panel:
         caption: printed small under the picture, for instance its scale ("a = -0.013").
         kind: a key of `COLORMAPS`.
         cmap: a matplotlib colour map for a grey image instead of the kind's own.
+        boxes: outlines drawn over it, (top, left, height, width) in its pixels; parts outside it are not drawn.
 
     Raises:
         DataError: another shape, or values outside [0, 1] or NaN. UnknownNameError: an unknown kind or colour map.
@@ -33,6 +34,7 @@ class Panel:
     caption: str = ""
     kind: str = "input"
     cmap: str | None = None
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in COLORMAPS:

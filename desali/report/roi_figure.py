@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 KIND = "desali figure"
 NOTE = (
-    "Activations: mean of |activation| over all channels. rho: rank correlation, after a slight blur, with the map of "
-    "the same network with random weights, with the input, and (magnitudes) with the edge detector. A map that is like "
-    "the input and like the random network's shows the image, not what was learned; a low rho alone shows nothing. "
+    "Activations: mean of |activation| over all channels, or the one channel that the caption names. "
+    "rho: rank correlation, after a slight blur, with the map of the same network with random weights, with the input, "
+    "and (magnitudes) with the edge detector. A map that is like the input and like the random network's shows the image, not what was learned; a low rho alone shows nothing. "
     "No picture here explains a decision. Not a medical device."
 )
 
@@ -129,8 +129,9 @@ class Viewer:
         comparison = Comparison(self.picture(roi), found, control, roi.pixels.ndim == 3)
         rule = find_method(settings.method)
         name = settings.method if isinstance(settings.method, str) else rule.corner
-        heading = title or f"{roi.path.name}: {name} from {settings.seed.describe()}"
-        footnote = f"{self.origins} {NOTE}"
+        heading = title or f"{roi.path.name}: {name} from {self._seed()}"
+        shared = "The models' reconstructions of a row share one scale, and so do their activations. "
+        footnote = f"{self._shrunk(roi)}{shared if settings.scale == 'row' else ''}{self.origins} {NOTE}"
         figure = grid(comparison, settings.scale, heading, footnote)  # type: ignore[arg-type]
         record = {
             "kind": KIND,
@@ -138,7 +139,7 @@ class Viewer:
             "models": {name: self._model_record(model, found[name]) for name, model in self.models.items()},
             "control": {"random_seed": settings.random_seed, "architecture": self.architecture},
             "layers": list(self.layers),
-            "seed": settings.seed.describe(),
+            "seed": self._seed(),
             "method": {"name": name, "corner": rule.corner, "lrn": rule.lrn, "overlap": rule.overlap},
             "scale": settings.scale,
             "rows": comparison.numbers,
@@ -146,6 +147,22 @@ class Viewer:
             "seconds": round(time.perf_counter() - start, 3),
         }
         return figure, record
+
+    def _seed(self) -> str:
+        """The seed in words; a class by its name."""
+        seed = self.settings.seed
+        classes = next(iter(self.models.values())).classes
+        if seed.kind == "logit" and seed.channel_index < len(classes):
+            return f"{seed.describe()} ({classes[seed.channel_index]})"
+        return seed.describe()
+
+    def _shrunk(self, roi: Roi) -> str:
+        """A sentence for an image that loses pixels on its way into the network, else nothing."""
+        size = next(iter(self.models.values())).preprocessing.size
+        height, width = roi.pixels.shape[:2]
+        if max(height, width) <= size:
+            return ""
+        return f"The image of {height} x {width} pixels was shrunk to {size} x {size}; a box would keep its detail. "
 
     def _image_record(self, roi: Roi) -> dict[str, Any]:
         first = next(iter(self.models.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def read(path: Path, key: str, hu_offset: float | None) -> npt.NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             images: npt.NDArray[Any] = archive[key]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: {key} cannot be read ({error}); copy it again") from error
     kind = images.dtype
     if (kind == np.uint16) != (hu_offset is not None):
@@ -60,4 +61,5 @@ def read(path: Path, key: str, hu_offset: float | None) -> npt.NDArray[Any]:
         raise DataError(f"{path}: {key} is {kind} {list(images.shape)}; expected uint8, or grey in HU")
     if kind.kind == "f" and not np.isfinite(images).all():
         raise DataError(f"{path}: {key} holds NaN or infinite values; replace them by a HU value, e.g. -1024")
-    return images.astype(np.float32) + np.float32(hu_offset or 0)
+    hu: npt.NDArray[np.float32] = images.astype(np.float32) + np.float32(hu_offset or 0)
+    return hu

@@ -180,9 +180,9 @@ def _findings(result: Check, found: Found) -> list[str]:
 
 def _notes(result: Check, found: Found) -> list[str]:
     said = list(found.listing.notes)
-    if len({size.split("x3")[0] if size.count("x") == 2 else size for size in result.sizes}) > 1:
-        if "hu" not in result.units and "size" not in found.options:
-            said.append("sizes differ: reading needs size=SIDE, which resizes the shorter side and cuts the centre")
+    shapes = {tuple(size.split("x")[:2]) for size in result.sizes}
+    if len(shapes) > 1 and "hu" not in result.units and "size" not in found.options:
+        said.append("sizes differ: reading needs size=SIDE, which resizes the shorter side and cuts the centre")
     if result.unknown_patients and found.options.get("unknown_patients") == "leave_out":
         said.append(f"{result.unknown_patients} images of unknown patients are left out")
     if result.left_out:

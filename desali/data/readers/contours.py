@@ -8,26 +8,37 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def windows(points: Sequence[tuple[float, float]], side: int, stride: int, inside: float) -> list[tuple[int, int]]:
+def windows(
+    points: Sequence[tuple[float, float]],
+    side: int,
+    stride: int,
+    inside: float,
+    shape: tuple[int, int] | None = None,
+) -> list[tuple[int, int]]:
     """Upper left corners (y, x) of the windows of a closed contour.
 
-    Windows stand on a grid of `stride` pixels that begins at the upper left corner of the contour's bounding box. One
-    is taken if at least the share `inside` of its pixel centres lies within the contour; the centre of pixel (y, x) has
-    the coordinates x, y. A window that would begin left of or above the image is not taken.
+    Windows stand on a grid of `stride` pixels that begins at the first pixel centre within the contour's bounding box.
+    One is taken if it lies in the image and at least the share `inside` of its pixel centres lies within the contour;
+    the centre of pixel (y, x) has the coordinates x, y.
 
     Args:
         points: (x, y) in pixels.
         side: of a window, in pixels.
+        shape: (height, width) of the image; None if it is not known, then only its upper and left edges count.
     """
     if len(points) < 3:
         return []
     from matplotlib.path import Path as Outline
 
     outline = np.asarray(points, float)
-    left, top = (math.floor(value) for value in outline.min(axis=0))
-    right, bottom = (math.ceil(value) for value in outline.max(axis=0))
-    width, height = right - left + side, bottom - top + side  # room for a window that reaches over the edge
-    y, x = np.mgrid[top : top + height, left : left + width]
+    left, top = (max(0, math.ceil(value)) for value in outline.min(axis=0))
+    right, bottom = (math.floor(value) + side for value in outline.max(axis=0))  # a window may reach over the edge
+    if shape is not None:
+        bottom, right = min(bottom, shape[0]), min(right, shape[1])
+    height, width = bottom - top, right - left
+    if min(height, width) < side:
+        return []
+    y, x = np.mgrid[top:bottom, left:right]
     mask = Outline(outline).contains_points(np.column_stack([x.ravel(), y.ravel()])).reshape(height, width)
     summed = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     corners = []
@@ -35,6 +46,6 @@ def windows(points: Sequence[tuple[float, float]], side: int, stride: int, insid
         for column in range(0, width - side + 1, stride):
             low, high = summed[row], summed[row + side]
             count = high[column + side] - high[column] - low[column + side] + low[column]
-            if count >= inside * side * side and top + row >= 0 and left + column >= 0:
+            if count >= inside * side * side:
                 corners.append((top + row, left + column))
     return corners

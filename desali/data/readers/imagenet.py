@@ -38,7 +38,8 @@ def find(root: Path, ground_truth: str = "", synsets: str = "") -> Listing:
     home = _validation(root) if root.is_dir() else None
     if not root.is_dir() or (home is None and not _training(root)):
         raise DataError(f"{root}: not the layout of ILSVRC2012; expected {EXPECTED}")
-    items, strays, labels = [], [], {}
+    items, strays = [], []
+    labels: dict[str, None] = {}
     for folder in _training(root):
         if WNID.fullmatch(folder.name) is None:
             strays.append(relative(folder, root))

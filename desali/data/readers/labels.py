@@ -22,9 +22,9 @@ LABEL_TABLES: dict[str, dict[str, str]] = {
         "healthy": "NOR",
     },
 }
-"""Tables by name. "seven": the tissue labels of MedGIFT and Talisman that have one of the seven classes of Suzuki et al.
-as their equal. It leaves out what has none (fibrosis, bronchiectasis, macronodules, ...): whether fibrosis is reticular or
-honeycomb is a reader's decision."""
+"""Tables by name. "seven": the tissue labels of MedGIFT and Talisman that have one of the seven classes of Suzuki et
+al. as their equal. It does not know what has none (fibrosis, bronchiectasis, macronodules, ...): whether fibrosis is
+reticular or honeycomb is for the researcher to decide and to say."""
 
 Labels = str | Mapping[str, str | None] | None
 

@@ -6,6 +6,7 @@ Depeursinge et al., "Building a reference multimedia database for interstitial l
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,14 +49,15 @@ def find(root: Path, window: str = "32", stride: str = "", inside: str = "0.75")
     texts = sorted(path for folder in (root, *folders_in(root)) for path in folder.glob("CT-*.txt"))
     if not texts:
         raise DataError(f"{root}: holds no contours; expected {EXPECTED}")
-    items, labels = [], {}
+    items: list[Item] = []
+    labels: dict[str, None] = {}
     missed = 0
     for text in texts:
         slices = _slices(text)
         for contour in read_contours(text):
             labels[contour.label] = None
             path = _slice(slices, contour.slice_number, text)
-            boxes = windows(contour.points, int(side), int(step), share)
+            boxes = windows(contour.points, int(side), int(step), share, _shape(path))
             missed += not boxes
             name = relative(path, root)
             items += [
@@ -111,6 +113,19 @@ def read_contours(path: Path) -> list[Contour]:
     if left:
         raise DataError(f"{path}: ends {left} points before its last contour does; copy it again")
     return contours
+
+
+def _shape(path: Path) -> tuple[int, int] | None:
+    """Rows and columns of a slice; None if it is damaged, which is said when it is decoded."""
+    import pydicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+            return int(dataset.Rows), int(dataset.Columns)
+        except Exception:
+            return None
 
 
 def _number(text: str, where: str, least: float = float("-inf")) -> float:

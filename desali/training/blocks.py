@@ -1,6 +1,6 @@
 """The feature layers of a network as blocks, counted from the classifier down; batch norm of frozen blocks.
 
-A block is a child of the network, or of a plain `Sequential` or `ModuleList` in it, that holds parameters: a
+A block is a child of the network, or of a plain `Sequential` or `ModuleList` in it, that holds weights: a
 convolution of CaffeNet, a fire module of SqueezeNet, a residual block of a ResNet. Normalisation that stands alone
 belongs to the block before it. Blocks follow the order in which the network registers its modules, which is that of the
 forward pass in all networks that desali trains.
@@ -53,10 +53,10 @@ class Blocks:
         children = [
             (f"{path}{name}", child)
             for name, child in module.named_children()
-            if not _within(f"{path}{name}", self._classifier) and any(True for _ in child.parameters())
+            if not _within(f"{path}{name}", self._classifier) and child.state_dict()
         ]
         for name, child in children:
-            alone = not path and len(children) == 1 and any(True for _ in child.children())
+            alone = not path and len(children) == 1 and any(one.state_dict() for one in child.children())
             if alone or type(child) in (nn.Sequential, nn.ModuleList):
                 self._collect(child, f"{name}.")
             elif self._blocks and _normalises(child):
@@ -70,4 +70,8 @@ def _within(name: str, prefixes: Iterable[str]) -> bool:
 
 
 def _normalises(module: nn.Module) -> bool:
-    return all("Norm" in type(one).__name__ for one in module.modules() if list(one.parameters(recurse=False)))
+    return all(
+        "Norm" in type(one).__name__
+        for one in module.modules()
+        if [*one.parameters(recurse=False), *one.buffers(recurse=False)]
+    )

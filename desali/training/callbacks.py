@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import lightning
 import torch
 from tqdm import tqdm
 
-from desali.errors import DesaliError
+from desali.errors import DesaliError, OutputError
 from desali.files import write_text
 from desali.training.history import HISTORY_NAME, rows_as_csv
 from desali.training.module import StageModule
@@ -31,7 +32,8 @@ class Keeper(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if self.state.epoch:
-            trainer.optimizers[0].load_state_dict(self.state.optimizer)
+            own = copy.deepcopy(self.state.optimizer)  # tensors sent to several processes share their memory
+            trainer.optimizers[0].load_state_dict(own)
             scaler = _scaler(trainer)
             if scaler is not None and self.state.scaler:
                 scaler.load_state_dict(self.state.scaler)
@@ -61,14 +63,26 @@ class Keeper(lightning.Callback):
         watched = module.held_inputs is not None
         if score < state.best_score or not watched:
             state.best_epoch, state.best_score, state.best = module.epoch, score, weights
-        if trainer.is_global_zero:
-            write_state(state, self.path)
-            write_text(self.path.with_name(HISTORY_NAME), rows_as_csv(state.history))
-            if trainer.logger is not None:
-                figures = {name: value for name, value in row.items() if name != "epoch"}
-                trainer.logger.log_metrics(figures, step=module.epoch)
+        self._write(trainer)
+        if trainer.is_global_zero and trainer.logger is not None:
+            figures = {name: value for name, value in row.items() if name != "epoch"}
+            trainer.logger.log_metrics(figures, step=module.epoch)
         if self.exhausted(stage.patience, watched):
             trainer.should_stop = True
+
+    def _write(self, trainer: lightning.Trainer) -> None:
+        """The first process writes; if it cannot, all of them stop."""
+        failure: list[str | None] = [None]
+        if trainer.is_global_zero:
+            try:
+                write_state(self.state, self.path)
+                write_text(self.path.with_name(HISTORY_NAME), rows_as_csv(self.state.history))
+            except OutputError as error:
+                failure = [str(error)]
+        if trainer.world_size > 1:
+            torch.distributed.broadcast_object_list(failure, src=0)
+        if failure[0] is not None:
+            raise OutputError(failure[0])
 
     def exhausted(self, patience: int, watched: bool) -> bool:
         """Whether `patience` epochs went by without a better one."""

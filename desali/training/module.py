@@ -100,9 +100,14 @@ class StageModule(lightning.LightningModule):
     def training_step(self, batch: Batch, step: int) -> Tensor:
         images, labels, factor = batch
         loss = cross_entropy(self.model(images), labels, label_smoothing=self.stage.label_smoothing)
-        if not bool(torch.isfinite(loss)):
+        worst = loss.detach()
+        if self.trainer.world_size > 1:
+            worst = worst.isfinite().logical_not().float()
+            torch.distributed.all_reduce(worst, torch.distributed.ReduceOp.MAX)  # so that all processes stop
+            worst = torch.where(worst.bool(), torch.nan, loss.detach())
+        if not bool(torch.isfinite(worst)):
             raise DesaliError(
-                f"stage {self.title}: the loss became {loss.item()} at step {step + 1} of epoch {self.epoch}; "
+                f"stage {self.title}: the loss became {worst.item()} at step {step + 1} of epoch {self.epoch}; "
                 f"the state after epoch {self.epoch - 1} is kept, lower the learning rate "
                 f"(now {self.stage.learning_rate:g})"
             )

@@ -1,4 +1,4 @@
-"""The configuration of a training: one TOML file, options that win over it, and the resolved form that repeats the run."""
+"""The configuration of a training: one TOML file, options that win over it, and what repeats the run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
+from desali.training.domains import SYNTHETIC
 from desali.training.recipes import DOMAINS, RECIPES, STAGE_OPTIONS, Recipe, Stage, recipe
 
 if TYPE_CHECKING:
     from desali.data.preprocess import Preprocessing
 
-SYNTHETIC = "synthetic"
-RUN_OPTIONS = ("recipe", "runs", "architecture", "seed", "accelerator", "devices", "nodes", "tensorboard", "input_memory")
-DATA_OPTIONS = (*DOMAINS, "seed", "share", "skip_unreadable", "hu_offset", "window")
+RUN_OPTIONS = (
+    "recipe",
+    "runs",
+    "architecture",
+    "seed",
+    "accelerator",
+    "devices",
+    "nodes",
+    "tensorboard",
+    "input_memory",
+)
+DATA_OPTIONS = (*DOMAINS, "seed", "share", "skip_unreadable", "hu_offset", "window", "cache")
 _KINDS: dict[str, str] = {
     field.name: str(field.type).replace(" | None", "") for field in fields(Stage) if field.name != "domain"
 }
@@ -35,7 +45,7 @@ class TrainingConfig:
         accelerator, devices, nodes, tensorboard, input_memory: see `desali.training.train`.
         data: table [data]: a specification for each domain ("synthetic" if left out; else see
             `desali.data.read_images`), "seed" and "share" of the synthetic images, "skip_unreadable", "hu_offset",
-            "window" (level, width in HU).
+            "cache" (a folder for decoded images) and "window" (level, width in HU).
         stage: table [stage]: options of `Stage` for every stage.
         stages: tables [stage.natural], [stage.texture], [stage.target]: options of that domain's stage.
     """
@@ -53,10 +63,17 @@ class TrainingConfig:
     stage: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def with_options(self, data: Mapping[str, Any], stage: Mapping[str, Any], **options: Any) -> TrainingConfig:
+    def with_options(
+        self,
+        data: Mapping[str, Any],
+        stage: Mapping[str, Any],
+        weights: Mapping[str, str | None],
+        **options: Any,
+    ) -> TrainingConfig:
         """The configuration with other values; None leaves one as it is.
 
-        An option of `stage` wins over every table of the file, those of a domain included.
+        An option of `stage` wins over every table of the file, those of a domain included. `weights` is a file for each
+        domain whose stage comes from weights.
         """
         given = {name: value for name, value in stage.items() if value is not None}
         return replace(
@@ -65,8 +82,10 @@ class TrainingConfig:
             data={**self.data, **{name: value for name, value in data.items() if value is not None}},
             stage={**self.stage, **given},
             stages={
-                domain: {name: value for name, value in table.items() if name not in given}
-                for domain, table in self.stages.items()
+                domain: {name: value for name, value in self.stages.get(domain, {}).items() if name not in given}
+                | ({} if weights.get(domain) is None else {"weights": weights[domain]})
+                for domain in DOMAINS
+                if domain in self.stages or weights.get(domain) is not None
             },
         )
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from desali.cli.parameters import _stack, window_option
+from desali.cli.parameters import _ParamType, _stack, window_option
 from desali.training.recipes import MODES, OPTIMIZERS
 
 SEED = click.IntRange(0, 2**63 - 1)
 
 
-class WholeNumbers(click.ParamType):
+class WholeNumbers(_ParamType):
     """Whole numbers with commas between, any count of them."""
 
     name = "numbers"

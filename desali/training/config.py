@@ -151,7 +151,7 @@ def read_config(path: Path) -> TrainingConfig:
 
 def _checked(values: dict[str, Any]) -> TrainingConfig:
     data, stage = (_table(values, name) for name in ("data", "stage"))
-    tables = {name: _table(stage, name, "stage.") for name in DOMAINS if name in stage}
+    tables: dict[str, dict[str, Any]] = {name: _table(stage, name, "stage.") for name in DOMAINS if name in stage}
     common = {name: value for name, value in stage.items() if name not in DOMAINS}
     _check_names("key", values, (*RUN_OPTIONS, "data", "stage"))
     _check_names("key of [data]", data, DATA_OPTIONS)

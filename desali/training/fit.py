@@ -14,7 +14,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from desali.errors import DesaliError
 from desali.models.registry import Architecture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -68,7 +68,7 @@ def write_state(state: TrainingState, path: Path) -> None:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             recorder = _Recorder(file)
             try:
-                torch.save(dict(vars(state)), recorder)
+                torch.save(dict(vars(state)), cast("IO[bytes]", recorder))
             except RuntimeError:
                 raise recorder.error or OSError("torch could not write it") from None
     except OutputError as error:

@@ -1,7 +1,8 @@
-"""What happens at the end of an epoch: keep the state, decide whether to stop; and a progress bar."""
+"""What happens at the end of an epoch: keep state and history, decide whether to stop; and a progress bar."""
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from pathlib import Path
@@ -11,13 +12,19 @@ import lightning
 import torch
 from tqdm import tqdm
 
-from desali.errors import DesaliError
+from desali.errors import DesaliError, OutputError
+from desali.files import write_text
+from desali.training.history import HISTORY_NAME, rows_as_csv
 from desali.training.module import StageModule
 from desali.training.state import TrainingState, snapshot, write_state
 
 
 class Keeper(lightning.Callback):
-    """Restores a state at the start, writes it after every epoch, and stops a stage that no longer improves."""
+    """Restores a state at the start, writes it after every epoch, and stops a stage that no longer improves.
+
+    Beside the state lies the history as CSV, written anew after every epoch. With several processes the first writes;
+    all of them decide alike, from the same figures.
+    """
 
     def __init__(self, state: TrainingState, path: Path) -> None:
         self.state, self.path = state, path
@@ -25,7 +32,11 @@ class Keeper(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if self.state.epoch:
-            trainer.optimizers[0].load_state_dict(self.state.optimizer)
+            own = copy.deepcopy(self.state.optimizer)  # tensors sent to several processes share their memory
+            trainer.optimizers[0].load_state_dict(own)
+            scaler = _scaler(trainer)
+            if scaler is not None and self.state.scaler:
+                scaler.load_state_dict(self.state.scaler)
         self._started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -39,17 +50,39 @@ class Keeper(lightning.Callback):
                 f"epoch {module.epoch - 1} is kept, lower the learning rate (now {stage.learning_rate:g})"
             )
         now = time.perf_counter()
-        state.seconds += now - self._started
-        self._started = now
+        seconds, self._started = now - self._started, now
+        state.seconds += seconds
+        timing = {"epoch": module.epoch, "seconds": seconds, "waiting": min(seconds, module.clock.reset())}
+        state.timing = [*state.timing, timing]
         state.epoch, state.model = module.epoch, weights
         state.optimizer = trainer.optimizers[0].state_dict()
+        scaler = _scaler(trainer)
+        state.scaler = {} if scaler is None else scaler.state_dict()
         state.history = [*state.history, dict(row)]
         score = _score(row, stage.criterion)
-        if score < state.best_score or module.held_part is None:
+        watched = module.held_inputs is not None
+        if score < state.best_score or not watched:
             state.best_epoch, state.best_score, state.best = module.epoch, score, weights
-        write_state(state, self.path)
-        if self.exhausted(stage.patience, module.held_part is not None):
+        self._write(trainer)
+        if trainer.is_global_zero and trainer.logger is not None:
+            figures = {name: value for name, value in row.items() if name != "epoch"}
+            trainer.logger.log_metrics(figures, step=module.epoch)
+        if self.exhausted(stage.patience, watched):
             trainer.should_stop = True
+
+    def _write(self, trainer: lightning.Trainer) -> None:
+        """The first process writes; if it cannot, all of them stop."""
+        failure: list[str | None] = [None]
+        if trainer.is_global_zero:
+            try:
+                write_state(self.state, self.path)
+                write_text(self.path.with_name(HISTORY_NAME), rows_as_csv(self.state.history))
+            except OutputError as error:
+                failure = [str(error)]
+        if trainer.world_size > 1:
+            torch.distributed.broadcast_object_list(failure, src=0)
+        if failure[0] is not None:
+            raise OutputError(failure[0])
 
     def exhausted(self, patience: int, watched: bool) -> bool:
         """Whether `patience` epochs went by without a better one."""
@@ -65,7 +98,9 @@ class ProgressBar(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         assert isinstance(module, StageModule)
-        steps = -(-len(module.training_part[1]) // module.stage.batch_size)
+        if not trainer.is_global_zero:
+            return
+        steps = -(-len(module.training_inputs) // module.stage.batch_size)
         self._bar = tqdm(
             desc=f"stage {module.title}",
             total=steps * module.stage.epochs,
@@ -76,6 +111,8 @@ class ProgressBar(lightning.Callback):
         )
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
+        if self._bar is None:
+            return
         self._bar.update()
         if step % 10 == 0:
             self._bar.set_postfix_str(
@@ -87,6 +124,11 @@ class ProgressBar(lightning.Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _scaler(trainer: lightning.Trainer) -> Any:
+    """The loss scaler of fp16, or None."""
+    return getattr(trainer.precision_plugin, "scaler", None)
 
 
 def _score(row: dict[str, float], criterion: str) -> float:

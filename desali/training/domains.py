@@ -1,8 +1,8 @@
-"""The synthetic images that recipes are trained and evaluated on when no others are given."""
+"""The images that recipes are trained on: read from where a specification says, or synthetic ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from desali.training.recipes import Domain, Recipe
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
 
+SYNTHETIC = "synthetic"
 IMAGES_PER_CLASS = 125
 VIEWS_PER_SAMPLE = 12
 TARGET_SHARE = 0.125
@@ -28,6 +29,65 @@ def domains_of(recipes: Iterable[Recipe]) -> list[Domain]:
     """The domains whose images the recipes' stages need, each once; a stage that comes from weights needs none."""
     stages = (stage for recipe in recipes for stage in recipe.stages)
     return list(dict.fromkeys(stage.domain for stage in stages if stage.weights is None))
+
+
+def datasets_of(
+    domains: Iterable[Domain],
+    data: Mapping[str, Any],
+    size: int,
+    *,
+    progress: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> dict[str, ImageSet]:
+    """The training images of each domain.
+
+    Of a data set that states parts the part "train" is read, unless its specification names another ("?split=...").
+
+    Args:
+        domains: which to read or make.
+        data: a specification for each domain ("synthetic" if left out); "seed" and "share" of the synthetic images;
+            "skip_unreadable" and "hu_offset" as in `desali.data.read_images`; "cache", a folder where decoded images
+            are kept and mapped from (the user's cache folder if left out).
+        size: display images are resized and cut to so many pixels; images in HU stay as they are.
+        progress: show progress bars on stderr.
+        report: called with a line of text on each data set, and on images that are left out.
+
+    Raises:
+        DataError: see `read_images` and `synthetic_datasets`. UnknownNameError: no such reader or option.
+    """
+    needed = list(domains)
+    made = [domain for domain in needed if data.get(domain, SYNTHETIC) == SYNTHETIC]
+    if made and report is not None:
+        report(f"making the synthetic images: {', '.join(made)}")
+    sets = synthetic_datasets(made, data.get("seed", 0), data.get("share", 1.0))
+    return {
+        domain: sets[domain] if domain in sets else _read(domain, data, size, progress, report) for domain in needed
+    }
+
+
+def _read(
+    domain: Domain, data: Mapping[str, Any], size: int, progress: bool, report: Callable[[str], None] | None
+) -> ImageSet:
+    from desali.data.readers import read_images
+    from desali.data.readers.reading import find_images
+
+    spec, hu_offset = str(data[domain]), data.get("hu_offset")
+    found = find_images(spec, size=size, hu_offset=hu_offset)
+    split = "train" if "split" not in found.options and "train" in found.selection.splits else None
+    images = read_images(
+        spec,
+        size=None if "size" in spec.partition("?")[2] else size,
+        split=split,
+        skip_unreadable=data.get("skip_unreadable", False),
+        cache=data.get("cache", True),
+        hu_offset=hu_offset,
+        progress=progress,
+        report=report,
+    )
+    if report is not None:
+        part = " (its part 'train')" if split else ""
+        report(f"{domain}: {len(images)} images of {spec}{part}")
+    return images
 
 
 def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 1.0) -> dict[str, ImageSet]:

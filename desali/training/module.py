@@ -2,113 +2,141 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import lightning
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from desali.errors import DesaliError
-from desali.training.batches import Batches, augment
+from desali.training.augmentation import Augmentation
+from desali.training.batches import Batch, Clock, HeldBatches, TrainingBatches
+from desali.training.blocks import Blocks
+from desali.training.inputs import Inputs
 from desali.training.recipes import Stage
+from desali.training.schedule import learning_rate, unfrozen_depth
 from desali.training.seeding import derive
 from desali.training.state import Row
-
-Part = tuple[Tensor, Tensor]
-"""Images [n, c, h, w] and labels [n]."""
 
 
 class StageModule(lightning.LightningModule):
     """Trains `model` on one stage; `first_epoch` epochs are already done.
 
     Every epoch seeds torch's generator, the batches and the augmentation from (seed, domain, epoch), so that an epoch
-    does not depend on how many went before it in this process.
+    does not depend on how many went before it in this process. With several processes each trains on its share of every
+    batch; figures are those of all of them.
     """
 
     def __init__(
-        self, model: nn.Module, stage: Stage, training: Part, held: Part | None, seed: int, first_epoch: int, title: str
+        self,
+        model: nn.Module,
+        stage: Stage,
+        training: Inputs,
+        held: Inputs | None,
+        seed: int,
+        first_epoch: int,
+        title: str,
+        augmentation: Augmentation,
+        blocks: Blocks,
     ) -> None:
         super().__init__()
         self.model, self.stage, self.seed, self.title = model, stage, seed, title
-        self.training_part, self.held_part = training, held
-        self.first_epoch = first_epoch
-        self.frozen = stage.mode == "feature_extraction"
+        self.training_inputs, self.held_inputs = training, held
+        self.first_epoch, self.augmentation, self.blocks = first_epoch, augmentation, blocks
         self.row: Row = {}
+        self.clock = Clock()
         self._losses: list[Tensor] = []
-        self._logits: list[Tensor] = []
-        self._generator = torch.Generator()
+        self._logits: dict[int, Tensor] = {}
 
     @property
     def epoch(self) -> int:
         """Number of the epoch in training, from 1, over all sittings."""
         return self.first_epoch + int(self.current_epoch) + 1
 
-    def rate(self, epoch: int) -> float:
-        """Learning rate of epoch `epoch` (from 1): cosine from `learning_rate` towards 0, or constant."""
-        stage = self.stage
-        if stage.schedule == "constant":
-            return stage.learning_rate
-        return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / stage.epochs))
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         stage = self.stage
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]]
+        named = [(name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad]
+        if stage.layer_decay == 1:
+            groups = [{"params": [parameter for _, parameter in named]}]
+        else:
+            depths = sorted({self.blocks.depth(name) for name, _ in named})
+            groups = [
+                {"params": [parameter for name, parameter in named if self.blocks.depth(name) == depth], "depth": depth}
+                for depth in depths
+            ]
         if stage.optimizer == "sgd":
-            return torch.optim.SGD(trained, stage.learning_rate, stage.momentum, weight_decay=stage.weight_decay)
+            return torch.optim.SGD(groups, stage.learning_rate, stage.momentum, weight_decay=stage.weight_decay)
         betas = (stage.momentum, 0.999)
-        return torch.optim.AdamW(trained, stage.learning_rate, betas, weight_decay=stage.weight_decay)
+        return torch.optim.AdamW(groups, stage.learning_rate, betas, weight_decay=stage.weight_decay)
 
-    def train_dataloader(self) -> Iterable[Part]:
+    def train_dataloader(self) -> Iterable[Batch]:
         stage = self.stage
-        seed = derive(self.seed, stage.domain, "batches", self.epoch)
-        return Batches(*self.training_part, stage.batch_size, stage.balance, seed)
+        seeds = (self._derive("batches"), self._derive("augmentation"))
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        return TrainingBatches(
+            self.training_inputs, stage.batch_size, stage.balance, seeds, self.augmentation, rank, world, self.clock
+        )
 
-    def val_dataloader(self) -> Iterable[Part]:
-        if self.held_part is None:
+    def val_dataloader(self) -> Iterable[Any]:
+        if self.held_inputs is None:
             return []
-        batches = list(zip(*(torch.split(part, 256) for part in self.held_part), strict=True))
-        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+        return HeldBatches(self.held_inputs, self.trainer.global_rank, self.trainer.world_size, self.clock)
 
     def on_train_epoch_start(self) -> None:
-        epoch = self.epoch
-        torch.manual_seed(derive(self.seed, self.stage.domain, "dropout", epoch))
-        self._generator.manual_seed(derive(self.seed, self.stage.domain, "augmentation", epoch))
+        epoch, rank = self.epoch, self.trainer.global_rank
+        torch.manual_seed(self._derive("dropout", *([rank] if rank else [])))
+        self.blocks.freeze(self.model, unfrozen_depth(self.stage, epoch))
+        rate = learning_rate(self.stage, epoch)
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
-            group["lr"] = self.rate(epoch)
+            group["lr"] = rate * self.stage.layer_decay ** group.get("depth", 0)
         self._losses.clear()
-        self.row = {"epoch": epoch, "learning_rate": self.rate(epoch)}
+        self._logits.clear()
+        self.row = {"epoch": epoch, "learning_rate": rate}
 
-    def training_step(self, batch: Part, step: int) -> Tensor:
-        images, labels = batch
-        images = augment(images, self.stage.augmentation, self._generator)
-        loss = cross_entropy(self.model(images), labels)
-        if not bool(torch.isfinite(loss)):
+    def training_step(self, batch: Batch, step: int) -> Tensor:
+        images, labels, factor = batch
+        loss = cross_entropy(self.model(images), labels, label_smoothing=self.stage.label_smoothing)
+        worst = loss.detach()
+        if self.trainer.world_size > 1:
+            worst = worst.isfinite().logical_not().float()
+            torch.distributed.all_reduce(worst, torch.distributed.ReduceOp.MAX)  # so that all processes stop
+            worst = torch.where(worst.bool(), torch.nan, loss.detach())
+        if not bool(torch.isfinite(worst)):
             raise DesaliError(
-                f"stage {self.title}: the loss became {loss.item()} at step {step + 1} of epoch {self.epoch}; "
+                f"stage {self.title}: the loss became {worst.item()} at step {step + 1} of epoch {self.epoch}; "
                 f"the state after epoch {self.epoch - 1} is kept, lower the learning rate "
                 f"(now {self.stage.learning_rate:g})"
             )
+        if factor != 1:
+            loss = loss * factor
         self._losses.append(loss.detach())
         return loss
 
-    def on_validation_epoch_start(self) -> None:
-        self._logits.clear()
-
-    def validation_step(self, batch: Part, step: int) -> None:
-        self._logits.append(self.model(batch[0]).detach().float().cpu())
+    def validation_step(self, batch: tuple[Tensor, int], step: int) -> None:
+        images, number = batch
+        self._logits[number] = self.model(images).detach().float().cpu()
 
     def finish_epoch(self) -> Row:
         """The figures of the epoch just trained: training loss and, with held-out groups, loss and balanced accuracy.
 
-        Both figures on the held-out groups are macro averages over the classes that occur there.
+        Both figures on the held-out groups are macro averages over the classes that occur there. Every process gets the
+        same figures.
         """
-        self.row["training_loss"] = float(torch.stack(self._losses).mean())
-        if self.held_part is not None:
-            logits, labels = torch.cat(self._logits), self.held_part[1]
+        losses = torch.stack(self._losses)
+        parts: Sequence[dict[int, Tensor]] = [self._logits]
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(losses)
+            losses = losses / self.trainer.world_size
+            parts = [{} for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather_object(parts, self._logits)
+        self.row["training_loss"] = float(losses.mean())
+        if self.held_inputs is not None:
+            chunks = {number: part for some in parts for number, part in some.items()}
+            logits, labels = torch.cat([chunks[number] for number in sorted(chunks)]), self.held_inputs.labels
             classes = logits.shape[1]
             present = torch.bincount(labels, minlength=classes)
             losses = torch.zeros(classes, dtype=torch.float64)
@@ -118,3 +146,6 @@ class StageModule(lightning.LightningModule):
             self.row["held_out_loss"] = float((losses[here] / present[here]).mean())
             self.row["held_out_balanced_accuracy"] = float((hits[here] / present[here]).double().mean())
         return self.row
+
+    def _derive(self, what: str, *more: int) -> int:
+        return derive(self.seed, self.stage.domain, what, self.epoch, *more)

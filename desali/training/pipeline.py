@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -13,23 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from desali.errors import DataError, DesaliError, WeightsError
+from desali.errors import DataError, DesaliError, OutputError, WeightsError
 from desali.files import write_text
 from desali.models.checkpoint import RUNS, WEIGHTS_NAME, LoadedModel, load, save
 from desali.models.registry import architecture as find_architecture
+from desali.training.history import HISTORY_NAME, TIMING_NAME, compute_share, rows_as_csv
 from desali.training.recipes import Recipe, Stage, recipe, stage_key, weights_key
 from desali.training.seeding import derive
 from desali.training.split import hold_out
 from desali.training.state import STATE_NAME, Row
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy.typing as npt
+    from torch import Tensor, nn
 
     from desali.data.imageset import ImageSet
     from desali.data.preprocess import Preprocessing
+    from desali.training.fit import Fitted
+    from desali.training.inputs import Inputs
 
 STAGES = "stages"
-HISTORY_NAME = "history.csv"
+CONFIG_NAME = "config.toml"
+NODE_PATIENCE = 600
+"""Seconds that a node waits for the first one's weights to appear in the folder that they share."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class StageResult:
         epochs: epochs trained.
         seconds: training time over all sittings.
         figures: the best epoch's row of the history.
+        compute_share: share of the training time in which the trainer did not wait for input; None if not measured.
     """
 
     key: str
@@ -55,6 +61,7 @@ class StageResult:
     epochs: int
     seconds: float
     figures: Row
+    compute_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,12 @@ def train(
     preprocessing: Preprocessing | None = None,
     fresh: bool = False,
     accelerator: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    resume: bool = False,
+    tensorboard: bool = False,
+    input_memory: int | None = None,
+    configuration: Callable[[Recipe], str] | None = None,
     progress: bool = False,
     report: Callable[[str], None] | None = None,
     stages: Path | None = None,
@@ -83,7 +96,8 @@ def train(
     """Train `recipes` and leave each one's weights, card and history under `runs`/<recipe>.
 
     A stage that is already trained with the same configuration, data, seed and parent is reused; an
-    interrupted one goes on after its last finished epoch. All images of a domain are held in memory as float32.
+    interrupted one goes on after its last finished epoch. Images are made into network input by background threads, or
+    once before training where they fit into `input_memory`; the weights are bitwise the same.
 
     Args:
         recipes: names or recipes.
@@ -93,35 +107,54 @@ def train(
         seed: decides initial weights, batches, augmentation, dropout and held-out groups.
         preprocessing: how images become input; the architecture's defaults if None.
         fresh: train every stage anew.
-        accelerator: see `desali.training.fit.fit_stage`.
+        accelerator, devices, nodes: see `desali.training.fit.fit_stage`. With several nodes `runs` must be a folder
+            that all of them see; the first one writes.
+        resume: insist that at least one of the stages has begun before.
+        tensorboard: write figures for TensorBoard to `runs`/stages/<key>/tensorboard too.
+        input_memory: MiB of network input that may be kept in memory; if None,
+            `desali.training.inputs.MEMORY_MIB`.
+        configuration: gives the text of `runs`/<recipe>/config.toml, which is written before a recipe is trained.
         progress: show a progress bar on stderr.
         report: called with one line of text per stage.
         stages: where stages are kept and found again; `runs`/stages if None.
 
     Raises:
         UnknownNameError: unknown recipe or architecture.
-        DataError: a domain is missing, empty, or has fewer than two classes.
-        DesaliError: a loss became NaN or Inf, or Lightning is not installed.
-        OutputError: results cannot be written.
+        DataError: a domain is missing, empty, or has fewer than two classes, or a stage asks for noise in HU on display
+            values.
+        DesaliError: a loss became NaN or Inf, Lightning is not installed, or there is nothing to resume.
+        OutputError: results cannot be written; the last good state of the stage stays.
     """
-    require_packages()
+    require_packages(tensorboard)
     from desali.data.preprocess import Preprocessing
+    from desali.training.devices import check_devices
+    from desali.training.inputs import MEMORY_MIB
 
     chosen = [entry if isinstance(entry, Recipe) else recipe(entry) for entry in recipes]
     entry = find_architecture(architecture)
-    _check_datasets(chosen, datasets)
+    preprocessing = preprocessing or Preprocessing(**entry.preprocessing)
+    _check_datasets(chosen, datasets, preprocessing)
+    check_devices(devices, nodes, accelerator)
+    if fresh and (resume or nodes > 1):
+        raise DesaliError(
+            f"--fresh and {'--resume' if resume else 'several nodes'} exclude each other; delete {runs} instead"
+        )
     trainer = _StageTrainer(
         datasets,
         Path(runs),
         architecture,
         seed,
-        preprocessing or Preprocessing(**entry.preprocessing),
+        preprocessing,
         fresh,
-        accelerator,
+        {"accelerator": accelerator, "devices": devices, "nodes": nodes, "tensorboard": tensorboard},
+        MEMORY_MIB if input_memory is None else input_memory,
+        configuration,
         progress,
         report or (lambda line: None),
         stages or Path(runs) / STAGES,
     )
+    if resume:
+        trainer.check_begun(chosen)
     return {one.name: trainer.recipe(one) for one in chosen}
 
 
@@ -136,19 +169,59 @@ class _StageTrainer:
         seed: int,
         preprocessing: Preprocessing,
         fresh: bool,
-        accelerator: str,
+        fitting: dict[str, Any],
+        input_memory: int,
+        configuration: Callable[[Recipe], str] | None,
         progress: bool,
         report: Callable[[str], None],
         stages: Path,
     ) -> None:
+        from desali.training.devices import is_first
+
         self.datasets, self.runs, self.seed, self.report, self.stages = datasets, runs, seed, report, stages
         self.architecture = find_architecture(architecture)
-        self.preprocessing, self.fresh, self.accelerator, self.progress = preprocessing, fresh, accelerator, progress
+        self.preprocessing, self.fresh, self.progress = preprocessing, fresh, progress
+        self.fitting, self.input_memory, self.configuration = fitting, input_memory, configuration
         self.done: dict[str, StageResult] = {}
         self.tensors = lru_cache(maxsize=1)(self._tensors)
+        self.first = is_first()  # of several nodes; the others write nothing
+
+    def check_begun(self, recipes: Sequence[Recipe]) -> None:
+        for one in recipes:
+            key: str | None = None
+            for stage in one.stages:
+                if stage.weights is not None:
+                    key = self.key_of_given(stage)
+                    continue
+                key = self.key(stage, key)
+                if any((self.stages / key / name).is_file() for name in (STATE_NAME, WEIGHTS_NAME)):
+                    return
+        raise DesaliError(
+            f"{self.runs}: nothing to resume, no stage with these options and data has begun there; "
+            "give the options of the interrupted run, or leave out --resume to start"
+        )
+
+    def key(self, stage: Stage, parent: str | None) -> str:
+        return stage_key(
+            stage,
+            architecture=self.architecture.name,
+            preprocessing=self.preprocessing.to_dict(),
+            data=self.datasets[stage.domain].fingerprint,
+            seed=self.seed,
+            parent=parent,
+        )
+
+    def key_of_given(self, stage: Stage, loaded: LoadedModel | None = None) -> str:
+        from desali.models.sources import pretrained
+
+        loaded = loaded or pretrained(self.architecture.name, Path(str(stage.weights)))
+        digest = loaded.card["weights_sha256"]
+        return weights_key(stage.domain, architecture=self.architecture.name, weights=digest)
 
     def recipe(self, recipe: Recipe) -> TrainedRecipe:
         results: list[StageResult] = []
+        if self.configuration is not None and self.first:
+            write_text(self.runs / recipe.name / CONFIG_NAME, self.configuration(recipe))
         for number, stage in enumerate(recipe.stages):
             title = " -> ".join(one.domain for one in recipe.stages[: number + 1])
             results.append(self.stage(stage, title, results[-1] if results else None))
@@ -156,6 +229,8 @@ class _StageTrainer:
         loaded = load(last)
         target = self.runs / recipe.name / WEIGHTS_NAME
         card = {**loaded.card, "recipe": recipe.name, "stages": [result.key for result in results]}
+        if not self.first:
+            return TrainedRecipe(recipe.name, target, tuple(results))
         save(loaded.model, target, card)
         write_text(target.parent / HISTORY_NAME, (last.parent / HISTORY_NAME).read_text(encoding="utf-8"))
         return TrainedRecipe(recipe.name, target, tuple(results))
@@ -163,15 +238,7 @@ class _StageTrainer:
     def stage(self, stage: Stage, title: str, parent: StageResult | None) -> StageResult:
         if stage.weights is not None:
             return self.given(stage, Path(stage.weights), title)
-        data = self.datasets[stage.domain]
-        key = stage_key(
-            stage,
-            architecture=self.architecture.name,
-            preprocessing=self.preprocessing.to_dict(),
-            data=data.fingerprint,
-            seed=self.seed,
-            parent=parent.key if parent else None,
-        )
+        key = self.key(stage, parent.key if parent else None)
         if key in self.done:
             return self.done[key]
         folder = self.stages / key
@@ -181,6 +248,8 @@ class _StageTrainer:
         if result is None:
             result = self._train(stage, title, parent, key, folder)
         word = "already trained" if result.reused else f"{result.seconds:.0f} s"
+        if result.compute_share is not None and not result.reused:
+            word += f", {result.compute_share:.1%} of it compute, the rest waiting for input"
         figure = result.figures.get("held_out_balanced_accuracy")
         held = "no group held out" if figure is None else f"balanced accuracy on held-out groups {figure:.3f}"
         self.report(f"stage {title}: epoch {result.best_epoch} of {result.epochs} kept, {held} ({word})")
@@ -192,8 +261,7 @@ class _StageTrainer:
         from desali.models.sources import pretrained
 
         loaded = pretrained(self.architecture.name, file)
-        digest = loaded.card["weights_sha256"]
-        key = weights_key(stage.domain, architecture=self.architecture.name, weights=digest)
+        key = self.key_of_given(stage, loaded)
         if key not in self.done:
             folder = self.stages / key
             result = None if self.fresh else self._finished(folder, key, title)
@@ -218,14 +286,15 @@ class _StageTrainer:
         return _result(card, title, weights, reused=True)
 
     def _train(self, stage: Stage, title: str, parent: StageResult | None, key: str, folder: Path) -> StageResult:
+        from desali.training.augmentation import augmentation_of
         from desali.training.fit import fit_stage, fresh_model
 
         data = self.datasets[stage.domain]
         held = hold_out(data.labels, data.groups, stage.validation, derive(self.seed, stage.domain, "held-out groups"))
-        images, labels = self.tensors(stage.domain)
         start = load(parent.weights).model.state_dict() if parent else None
         model = fresh_model(self.architecture, len(data.classes), self.seed, stage.domain, start)
-        parts = [(images, labels)] if held is None else [(images[~held], labels[~held]), (images[held], labels[held])]
+        parts = [self._inputs(stage.domain, None if held is None else ~held)]
+        parts += [] if held is None else [self._inputs(stage.domain, held)]
         fitted = fit_stage(
             model,
             self.architecture,
@@ -236,11 +305,37 @@ class _StageTrainer:
             folder=folder,
             seed=self.seed,
             title=title,
-            accelerator=self.accelerator,
+            augmentation=augmentation_of(stage, self.preprocessing, data.unit, data.name),
             progress=self.progress,
+            **self.fitting,
         )
+        if not self.first:
+            return self._wait(folder, key, title)
+        try:
+            return self._keep(stage, title, parent, key, folder, model, fitted, held)
+        except OutputError as error:
+            raise OutputError(
+                f"{error}; the state after epoch {len(fitted.history)} is kept in {folder / STATE_NAME}; "
+                "make room, then run the same command"
+            ) from error
+
+    def _keep(
+        self,
+        stage: Stage,
+        title: str,
+        parent: StageResult | None,
+        key: str,
+        folder: Path,
+        model: nn.Module,
+        fitted: Fitted,
+        held: npt.NDArray[np.bool_] | None,
+    ) -> StageResult:
+        data = self.datasets[stage.domain]
+        share = compute_share(fitted.timing)
         model.load_state_dict(fitted.weights)
-        write_text(folder / HISTORY_NAME, _history(fitted.history))
+        write_text(folder / HISTORY_NAME, rows_as_csv(fitted.history))
+        if fitted.timing:
+            write_text(folder / TIMING_NAME, rows_as_csv(fitted.timing))
         card: dict[str, Any] = {
             "architecture": self.architecture.name,
             "classes": list(data.classes),
@@ -252,6 +347,8 @@ class _StageTrainer:
                 "best_epoch": fitted.best_epoch,
                 "epochs_trained": len(fitted.history),
                 "seconds": round(fitted.seconds, 2),
+                "compute_share": None if share is None else round(share, 4),
+                "processes": self.fitting["devices"] * self.fitting["nodes"],
                 "held_out_groups": [] if held is None else sorted(set(data.groups[held].tolist())),
             },
             "parent": parent.key if parent else None,
@@ -275,6 +372,30 @@ class _StageTrainer:
         weights = save(model, folder / WEIGHTS_NAME, card)
         (folder / STATE_NAME).unlink(missing_ok=True)
         return _result(card, title, weights, reused=False)
+
+    def _wait(self, folder: Path, key: str, title: str) -> StageResult:
+        """The stage as the first of several nodes leaves it, as soon as this one sees it."""
+        end = time.monotonic() + NODE_PATIENCE
+        while (result := self._finished(folder, key, title)) is None:
+            if time.monotonic() > end:
+                raise OutputError(
+                    f"{folder}: the first node's weights did not appear in {NODE_PATIENCE} s; --runs must be a folder "
+                    "that all nodes see"
+                )
+            time.sleep(0.5)
+        return result
+
+    def _inputs(self, domain: str, mask: npt.NDArray[np.bool_] | None) -> Inputs:
+        import torch
+
+        from desali.training.inputs import LazyInputs, PreparedInputs, prepared_bytes
+
+        data = self.datasets[domain]
+        index = np.arange(len(data)) if mask is None else np.flatnonzero(mask)
+        several = self.fitting["devices"] * self.fitting["nodes"] > 1  # the images go to other processes as they are
+        if several or prepared_bytes(data, self.preprocessing) > self.input_memory * 2**20:
+            return LazyInputs(data, self.preprocessing, index)
+        return PreparedInputs(*self.tensors(domain), torch.from_numpy(index))
 
     def _tensors(self, domain: str) -> tuple[Tensor, Tensor]:
         import torch
@@ -323,18 +444,13 @@ def _result(card: dict[str, Any], title: str, weights: Path, reused: bool) -> St
         stage["epochs_trained"],
         stage["seconds"],
         card["metrics"],
+        stage.get("compute_share"),
     )
 
 
-def _history(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _check_datasets(recipes: Sequence[Recipe], datasets: Mapping[str, ImageSet], preprocessing: Preprocessing) -> None:
+    from desali.training.augmentation import augmentation_of
 
-
-def _check_datasets(recipes: Sequence[Recipe], datasets: Mapping[str, ImageSet]) -> None:
     for one in recipes:
         for stage in one.stages:
             if stage.weights is not None:
@@ -347,12 +463,15 @@ def _check_datasets(recipes: Sequence[Recipe], datasets: Mapping[str, ImageSet])
             data = datasets[stage.domain]
             if len(np.unique(data.labels)) < 2:
                 raise DataError(f"{data.name}: training needs images of at least two classes, got {len(data)} images")
+            augmentation_of(stage, preprocessing, data.unit, data.name)
 
 
-def require_packages() -> None:
-    """Raise a DesaliError that says how to install them if a package of the extra `train` is missing."""
+def require_packages(tensorboard: bool = False) -> None:
+    """Raise a DesaliError that says how to install it if a package of the extra `train`, or TensorBoard, is missing."""
     from importlib.util import find_spec
 
     for name in ("lightning", "sklearn", "torchmetrics"):
         if find_spec(name) is None:
             raise DesaliError(f"training needs the package {name!r}: pip install 'desali[train]'")
+    if tensorboard and find_spec("tensorboard") is None:
+        raise DesaliError("--tensorboard needs the package 'tensorboard': pip install 'desali[tensorboard]'")

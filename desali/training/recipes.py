@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from desali.errors import DesaliError, UnknownNameError, look_up
@@ -20,10 +21,20 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "domain": DOMAINS,
     "mode": MODES,
     "optimizer": OPTIMIZERS,
-    "schedule": ("cosine", "constant"),
+    "schedule": ("cosine", "step", "constant"),
     "augmentation": ("none", "mirror", "dihedral"),
     "criterion": ("loss", "balanced_accuracy"),
+    "precision": ("fp32", "bf16", "fp16"),
 }
+TRANSFER_OPTIONS = ("mode", "unfreeze_every", "unfreeze_blocks", "layer_decay")
+"""Options that say what a stage does with the features it starts from; they mean nothing without a stage before."""
+TARGET_OPTIONS = ("noise_hu",)
+"""Options for images in Hounsfield units, which the target alone may have."""
+_LATER = (
+    "milestones", "decay", "label_smoothing", "shift", "noise_hu", "precision", "unfreeze_every", "unfreeze_blocks",
+    "layer_decay",
+)  # fmt: skip
+"""Fields that came after the first keys: a key names them only where they differ from their defaults."""
 KEY_FORMAT = 3
 """Raise it when a change of the training code changes the weights that the same configuration gives."""
 
@@ -40,7 +51,8 @@ class Stage:
         momentum: of SGD; the first beta of AdamW.
         weight_decay: of all trained parameters; decoupled in AdamW, an L2 penalty in SGD.
         clip: largest Euclidean norm of the gradient; a longer one is scaled down to it.
-        schedule: "cosine" lets the rate fall to 0 over `epochs`, "constant" keeps it.
+        schedule: "cosine" lets the rate fall to 0 over `epochs`, "step" multiplies it by `decay` after each epoch in
+            `milestones`, "constant" keeps it.
         batch_size: images a step.
         balance: draw every class with equal probability (with replacement); else a random permutation.
         augmentation: "none", "mirror" (left-right) or "dihedral" (flips and right-angle rotations, all eight alike).
@@ -51,6 +63,20 @@ class Stage:
         patience: epochs without improvement after which the stage stops; the best epoch's weights are kept.
         weights: a weights file that takes the place of training this stage, for instance ImageNet's for "natural"; it
             must fit the architecture, its number of classes is free. The other fields then mean nothing.
+        milestones: with the schedule "step", the epochs (from 1, rising) after which the rate falls.
+        decay: factor of the schedule "step", in (0, 1].
+        label_smoothing: share of the target probability spread evenly over all classes (Szegedy et al. 2016, section
+            7), in [0, 1); in the training loss alone.
+        shift: most pixels of the network's input by which an image is moved at random, down and across alone; the edge
+            is repeated. 0 for none.
+        noise_hu: standard deviation in HU of Gaussian noise on every pixel; needs images in Hounsfield units.
+        precision: "fp32", "bf16" (mixed; CPU or CUDA) or "fp16" (mixed with loss scaling; CUDA alone). The weights are
+            kept in float32.
+        unfreeze_every: gradual unfreezing (Howard and Ruder 2018, section 3.3): the stage starts with the classifier
+            alone, and after every so many epochs the next `unfreeze_blocks` blocks below are trained too; 0 trains
+            everything from the start. See `desali.training.blocks` for what a block is.
+        unfreeze_blocks: blocks added at a time.
+        layer_decay: the rate of a block d steps below the classifier is multiplied by this to the power d, in (0, 1].
     """
 
     domain: Domain
@@ -60,7 +86,7 @@ class Stage:
     momentum: float = 0.9
     weight_decay: float = 1e-2
     clip: float = 1.0
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
     batch_size: int = 64
     balance: bool = True
     augmentation: Literal["none", "mirror", "dihedral"] = "dihedral"
@@ -69,20 +95,57 @@ class Stage:
     criterion: Literal["loss", "balanced_accuracy"] = "balanced_accuracy"
     patience: int = 4
     weights: str | None = None
+    milestones: tuple[int, ...] = ()
+    decay: float = 0.1
+    label_smoothing: float = 0.0
+    shift: int = 0
+    noise_hu: float = 0.0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    unfreeze_every: int = 0
+    unfreeze_blocks: int = 1
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UnknownNameError(name, str(getattr(self, name)), choices)
-        for name in ("epochs", "batch_size", "patience"):
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        for name in ("epochs", "batch_size", "patience", "unfreeze_blocks"):
             if getattr(self, name) < 1:
                 raise DesaliError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise DesaliError(f"{name} must be a number above 0, got {getattr(self, name)}")
-        for name in ("validation", "momentum", "weight_decay"):
+        for name in ("validation", "momentum", "weight_decay", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise DesaliError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        for name in ("decay", "layer_decay"):
+            if not 0 < getattr(self, name) <= 1:
+                raise DesaliError(f"{name} must lie in (0, 1], got {getattr(self, name)}")
+        for name in ("shift", "noise_hu", "unfreeze_every"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise DesaliError(f"{name} must be a number of at least 0, got {getattr(self, name)}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuse options that contradict each other."""
+        steps = self.milestones
+        if any(step < 1 for step in steps) or list(steps) != sorted(set(steps)):
+            raise DesaliError(f"milestones must be rising numbers of epochs, each at least 1, got {list(steps)}")
+        if (self.schedule == "step") != bool(steps):
+            raise DesaliError(
+                "milestones and the schedule 'step' belong together: give both, for instance schedule step and "
+                f"milestones 8,16; got schedule {self.schedule!r} and milestones {list(steps)}"
+            )
+        if self.mode == "feature_extraction" and self.unfreeze_every:
+            raise DesaliError(
+                f"unfreeze_every {self.unfreeze_every} needs the mode 'fine_tuning'; with 'feature_extraction' nothing "
+                "below the classifier is ever trained"
+            )
+
+
+STAGE_OPTIONS = tuple(field.name for field in fields(Stage) if field.name not in ("domain", "weights"))
+"""What `Recipe.with_options` sets."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +162,46 @@ class Recipe:
     title: str
     stages: tuple[Stage, ...]
 
-    def with_options(self, mode: Mode | None = None, **options: Any) -> Recipe:
-        """The recipe with fields of `Stage` set in every stage.
+    def with_options(
+        self, mode: Mode | None = None, *, domains: Mapping[str, Mapping[str, Any]] | None = None, **options: Any
+    ) -> Recipe:
+        """The recipe with fields of `Stage` set in every stage; `domains` (domain -> fields) win over `options`.
 
-        `mode` goes to the last stage alone and only where one went before: pretraining always trains everything, and a
-        network without a parent has no features to extract.
+        `mode` and the other `TRANSFER_OPTIONS` go to the last stage alone, or to the stage that `domains` names, and
+        only where a stage went before: a network without a parent has no features to keep or to unfreeze.
+        `TARGET_OPTIONS` go to the target alone unless `domains` says otherwise. "weights" belongs in `domains` and does
+        what `from_weights` does.
+
+        Raises:
+            UnknownNameError: no such field or domain. DesaliError: a value out of range.
         """
-        stages = [replace(stage, **options) for stage in self.stages]
-        if mode is not None and len(stages) > 1:
-            stages[-1] = replace(stages[-1], mode=mode)
-        return replace(self, stages=tuple(stages))
+        if mode is not None:
+            options["mode"] = mode
+        for domain in domains or {}:
+            if domain not in DOMAINS:
+                raise UnknownNameError("domain", domain, DOMAINS)
+        for table in (options, *(domains or {}).values()):
+            known = STAGE_OPTIONS if table is options else (*STAGE_OPTIONS, "weights")
+            for name in table:
+                if name not in known:
+                    raise UnknownNameError("stage option", name, known)
+        stages = []
+        for number, stage in enumerate(self.stages):
+            last = number == len(self.stages) - 1
+            given = {
+                name: value
+                for name, value in options.items()
+                if (last or name not in TRANSFER_OPTIONS) and (stage.domain == "target" or name not in TARGET_OPTIONS)
+            }
+            given |= {name: v for name, v in (domains or {}).get(stage.domain, {}).items() if name != "weights"}
+            stages.append(
+                replace(stage, **{name: v for name, v in given.items() if number or name not in TRANSFER_OPTIONS})
+            )
+        made = replace(self, stages=tuple(stages))
+        for stage in self.stages:
+            weights = (domains or {}).get(stage.domain, {}).get("weights")
+            made = made if weights is None else made.from_weights(stage.domain, weights)
+        return made
 
     def from_weights(self, domain: Domain, weights: str) -> Recipe:
         """The recipe with its stage on `domain`, if any, taken from a weights file; those before it fall away."""
@@ -155,11 +248,15 @@ def stage_key(
     `data` is the image set's fingerprint, `parent` the key of the stage before. Two recipes that need the same stage
     get the same key, so it is trained once.
     """
-    fields = asdict(stage)
-    del fields["weights"]  # such a stage has a key of its own, see `weights_key`
+    defaults = {field.name: field.default for field in fields(Stage)}
+    named = asdict(stage)
+    del named["weights"]  # such a stage has a key of its own, see `weights_key`
+    for name in _LATER:
+        if named[name] == defaults[name]:
+            del named[name]
     parts = {
         "format": KEY_FORMAT,
-        "stage": fields,
+        "stage": named,
         "architecture": architecture,
         "preprocessing": preprocessing,
         "data": data,

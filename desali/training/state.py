@@ -5,11 +5,12 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
 
+from desali.errors import OutputError
 from desali.files import atomic_path
 
 STATE_NAME = "last.ckpt"
@@ -32,6 +33,8 @@ class TrainingState:
         best: its state dict.
         history: one row of figures an epoch.
         seconds: training time so far, over all sittings.
+        timing: for every epoch its number, its seconds, and how many of them the trainer waited for input.
+        scaler: the loss scaler's state dict, with fp16.
     """
 
     key: str
@@ -43,6 +46,8 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
+    timing: list[Row] = field(default_factory=list)
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def snapshot(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -54,9 +59,41 @@ def snapshot(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write_state(state: TrainingState, path: Path) -> None:
-    """Write `state` to `path`; a reader sees the old file or the new one, never half of one."""
-    with atomic_path(path) as temporary:
-        torch.save(dict(vars(state)), temporary)
+    """Write `state` to `path`; a reader sees the old file or the new one, never half of one.
+
+    Raises:
+        OutputError: it cannot be written, for instance because the disk is full; the message says what is kept.
+    """
+    try:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            recorder = _Recorder(file)
+            try:
+                torch.save(dict(vars(state)), cast("IO[bytes]", recorder))
+            except RuntimeError:
+                raise recorder.error or OSError("torch could not write it") from None
+    except OutputError as error:
+        kept = f"the state after epoch {state.epoch - 1} is kept there" if path.is_file() else "no state was kept"
+        raise OutputError(f"{error}; {kept}; make room or choose another folder, then run the same command") from error
+
+
+class _Recorder:
+    """A binary file for `torch.save`; keeps the system's error, which torch turns into a RuntimeError of its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write `data`."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        """Flush the file."""
+        self._file.flush()
 
 
 def read_state(path: Path, key: str) -> TrainingState | None:

@@ -20,19 +20,26 @@ import sys
 from pathlib import Path
 import torch
 from desali.training import train
-from tests.training.test_killed import DATA, RECIPE
+from tests.training.test_killed import DATA, RECIPES
 torch.set_num_threads(1)
-train([RECIPE], DATA, Path(sys.argv[1]), accelerator="cpu")
+train([RECIPES[sys.argv[2]]], DATA, Path(sys.argv[1]), accelerator="cpu")
 """
-RECIPE = recipe("scratch").with_options(epochs=EPOCHS, batch_size=16, patience=EPOCHS)
+PLAIN = recipe("scratch").with_options(epochs=EPOCHS, batch_size=16, patience=EPOCHS)
+OPTIONS = {
+    "schedule": "step", "milestones": (4, 8), "label_smoothing": 0.1, "shift": 2, "precision": "bf16",
+    "optimizer": "sgd", "learning_rate": 0.01,
+}  # fmt: skip
+RECIPES = {"plain": PLAIN, "options": PLAIN.with_options(**OPTIONS)}
 DATA = {"target": stripes(48, classes=3, groups=4, seed=3)}
 
 
+@pytest.mark.parametrize("which", RECIPES)
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
+    """Killed in the middle of an epoch: as soon as the first state stands there the next epoch has begun."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(killed)], stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", TRAIN, str(killed), which], stderr=subprocess.PIPE)
     try:
         end = time.monotonic() + 120
         while not list(killed.glob("stages/*/last.ckpt")):
@@ -56,9 +63,9 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
         written.append(state.epoch)
         write(state, path)
 
-    expected = train([RECIPE], DATA, whole, accelerator="cpu")["scratch"]
+    expected = train([RECIPES[which]], DATA, whole, accelerator="cpu")["scratch"]
     monkeypatch.setattr(callbacks, "write_state", count)
-    resumed = train([RECIPE], DATA, killed, accelerator="cpu")["scratch"]
+    resumed = train([RECIPES[which]], DATA, killed, accelerator="cpu", resume=True)["scratch"]
     assert written == list(range(state.epoch + 1, EPOCHS + 1))
     assert resumed.weights.read_bytes() == expected.weights.read_bytes()
     histories = [result.weights.with_name("history.csv").read_bytes() for result in (resumed, expected)]

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 KIND = "desali figure"
 NOTE = (
-    "Activations: mean of |activation| over all channels, or the one channel that the caption names. "
-    "rho: rank correlation, after a slight blur, with the map of the same network with random weights, with the input, "
-    "and (magnitudes) with the edge detector. A map that is like the input and like the random network's shows the image, not what was learned; a low rho alone shows nothing. "
-    "No picture here explains a decision. Not a medical device."
+    "Activations: mean of |activation| over all channels, or the one channel that the caption names. rho: rank "
+    "correlation, after a slight blur, with the map of the same network with random weights, with the input, and "
+    "(magnitudes) with the edge detector. A map that is like the input and like the random network's shows the image, "
+    "not what was learned; a low rho alone shows nothing. No picture here explains a decision. Not a medical device."
 )
 
 

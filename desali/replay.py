@@ -209,6 +209,7 @@ class Replays:
             return None
         if entry.network() is not reversal.network or not _unchanged(entry.state, reversal.model):
             self._drop(key)
+            self._seen.pop(key, None)  # parameters that change all the time are not worth a capture
             return None
         self._entries.move_to_end(key)
         return entry

@@ -76,8 +76,9 @@ SEEDS: dict[str, Callable[[int], list[desali.Seed]]] = {
 }
 
 
-@pytest.mark.parametrize("backend_name", ["auto", "torch"])
-@pytest.mark.parametrize("kind", list(SEEDS))
+@pytest.mark.parametrize(
+    ("kind", "backend_name"), [*((kind, "auto") for kind in SEEDS), ("neurons", "torch"), ("mixed", "torch")]
+)
 def test_a_replay_follows_images_seeds_and_positions(tapes: Tapes, kind: str, backend_name: str) -> None:
     for turn in range(3):
         recording = desali.record(MODEL, images(2, torch.float64, seed=turn), backend=backend_name)
@@ -130,7 +131,7 @@ def test_networks_replay_or_say_why_not(tapes: Tapes, network: type[nn.Module], 
 
 
 @given(n=st.integers(1, 3), k=st.integers(1, 4), seed=st.integers(0, 9), name=st.sampled_from(["desalinet", "saliency"]))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_shapes_meet_their_own_graph(n: int, k: int, seed: int, name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay, "on_gpu", lambda device: True)

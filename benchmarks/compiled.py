@@ -98,7 +98,9 @@ def _captured(run: Callable[[], Any]) -> tuple[torch.cuda.CUDAGraph, Any]:
         return graph, run()
 
 
-def if_they_run(case: str, reference: Candidate, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Entry]]:
+def if_they_run(
+    case: str, reference: Candidate, candidates: Sequence[Candidate]
+) -> tuple[list[Candidate], list[Entry]]:
     """Candidates that may fail, such as captures: those that run and agree, and entries that say why the others do not."""
     accepted, missing = [], []
     for candidate in candidates:

@@ -32,6 +32,13 @@ class Graph(Protocol):
         """Give the memory back once the device no longer uses it."""
 
 
+def device_bytes(device: torch.device) -> int:
+    """Memory of a device in bytes."""
+    import torch
+
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
 class CudaGraph:
     """`torch.cuda.CUDAGraph` with a memory pool of its own, captured on a side stream.
 

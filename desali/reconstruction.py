@@ -218,9 +218,7 @@ def _run(
         left = later
 
 
-def _sweep(
-    reversal: Reversal, placed: dict[int, Points | Tensor], windows: bool, targets: dict[int, Tensor]
-) -> None:
+def _sweep(reversal: Reversal, placed: dict[int, Points | Tensor], windows: bool, targets: dict[int, Tensor]) -> None:
     """One joint sweep, launch by launch."""
     nodes = reversal.network.nodes
     seeds = {index: placed_signal(item, nodes[index].shape, windows) for index, item in placed.items()}

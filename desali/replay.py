@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from desali.cuda_graph import CudaGraph, Graph
+from desali.cuda_graph import CudaGraph, Graph, device_bytes
 from desali.errors import DesaliError, UnknownNameError
 from desali.graph.network import Network
 from desali.graph.operations import LocalResponseNorm, Other
@@ -35,7 +35,6 @@ LIMIT = "DESALI_CUDA_GRAPH_BYTES"
 # UNMEASURED, hence off: no GPU has captured a sweep yet. Once `benchmarks/gpu_session.py` has shown equal numbers and
 # a gain, "on" here makes graphs the default.
 DEFAULT = "off"
-DEFAULT_BYTES = 2 << 30
 REMEMBERED = 256  # keys seen once, or refused
 
 Placed = dict[int, "Points | Tensor"]
@@ -138,7 +137,8 @@ class Replays:
 
     Args:
         make: makes an empty graph for a device.
-        limit: bytes that all captured sweeps may hold; None: the environment's `DESALI_CUDA_GRAPH_BYTES`, else 2 GiB.
+        limit: bytes that all captured sweeps may hold; None: the environment's `DESALI_CUDA_GRAPH_BYTES`, else a
+            quarter of the device's memory.
     """
 
     def __init__(self, make: Callable[[torch.device], Graph] = CudaGraph, limit: int | None = None) -> None:
@@ -241,10 +241,12 @@ class Replays:
                 first = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 reason = f"it could not be captured: {first}"
             else:
-                limit = self._most_bytes()
+                limit = self._most_bytes(device)
                 if entry.nbytes <= limit:
                     while self._entries and self.nbytes + entry.nbytes > limit:
-                        self._drop(next(iter(self._entries)))
+                        oldest = next(iter(self._entries))
+                        self._drop(oldest)
+                        self._seen.pop(oldest, None)
                     self._entries[key] = entry
                     return entry
                 reason = f"its graph holds {entry.nbytes} bytes of the {limit} that {LIMIT} allows"
@@ -287,13 +289,13 @@ class Replays:
         gone = weakref.ref(network, lambda _: self._forget(key))
         return Entry(gone, _state(reversal.model), graph, own, outputs, held, nbytes)
 
-    def _most_bytes(self) -> int:
+    def _most_bytes(self, device: torch.device) -> int:
         if self._limit is not None:
             return self._limit
         word = os.environ.get(LIMIT, "")
         if word and not word.isdigit():
             raise DesaliError(f"{LIMIT} must be a whole number of bytes, got {word!r}")
-        return int(word) if word else DEFAULT_BYTES
+        return int(word) if word else device_bytes(device) // 4
 
     def _drop(self, key: Key) -> None:
         self._entries.pop(key).graph.release()

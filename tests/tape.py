@@ -35,7 +35,9 @@ class _Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         read = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
         made = [t for t in tree_leaves(result) if isinstance(t, Tensor) and t.untyped_storage().data_ptr() not in read]
-        writes = any(argument.alias_info is not None and argument.alias_info.is_write for argument in func._schema.arguments)
+        writes = any(
+            argument.alias_info is not None and argument.alias_info.is_write for argument in func._schema.arguments
+        )
         self.tape.keep(result, args, kwargs)
         self.tape.fresh.extend(made)
         if made and not writes:

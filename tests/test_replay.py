@@ -28,7 +28,7 @@ from tests.tape import Tape, TapedCore
 
 Tapes = list[Tape]
 MODEL = chain(torch.float64)  # captured once for all tests that leave it as it is
-SHARED = Replays(Tape)
+SHARED = Replays(Tape, 1 << 30)
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tapes]:
         return made[-1]
 
     monkeypatch.setattr(replay, "on_gpu", lambda device: True)
+    monkeypatch.setattr(replay, "device_bytes", lambda device: 1 << 30)
     monkeypatch.setattr(signals, "on_host", lambda tensor: False)
     monkeypatch.setattr(reconstruction, "REPLAYS", Replays(make))
     module, _ = backend.core()
@@ -99,7 +100,11 @@ def test_every_method_replays(tapes: Tapes, name: str) -> None:
 
 def test_methods_have_graphs_of_their_own(tapes: Tapes) -> None:
     recording = desali.record(MODEL, images(1, torch.float64))
-    for rule in (*METHODS.values(), Method(True, True, True, only=["features.1"]), Method(True, True, True, overlap="overwrite")):
+    for rule in (
+        *METHODS.values(),
+        Method(True, True, True, only=["features.1"]),
+        Method(True, True, True, overlap="overwrite"),
+    ):
         same(both(recording, "features.8", desali.Seed.top(2), rule))
 
 
@@ -130,7 +135,9 @@ def test_networks_replay_or_say_why_not(tapes: Tapes, network: type[nn.Module], 
     assert all(tape.replays >= 2 for tape in tapes), "the second recording found no graph"
 
 
-@given(n=st.integers(1, 3), k=st.integers(1, 4), seed=st.integers(0, 9), name=st.sampled_from(["desalinet", "saliency"]))
+@given(
+    n=st.integers(1, 3), k=st.integers(1, 4), seed=st.integers(0, 9), name=st.sampled_from(["desalinet", "saliency"])
+)
 @settings(max_examples=12)
 def test_shapes_meet_their_own_graph(n: int, k: int, seed: int, name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -197,13 +204,14 @@ def test_bytes_are_bounded(tapes: Tapes, monkeypatch: pytest.MonkeyPatch) -> Non
     recording = desali.record(MODEL, images(1, torch.float64))
     replays = reconstruction.REPLAYS
     same(both(recording, "features.8", desali.Seed.top(1)))
-    monkeypatch.setenv("DESALI_CUDA_GRAPH_BYTES", str(replays.nbytes * 6))
+    limit = replays.nbytes * 6
+    monkeypatch.setenv("DESALI_CUDA_GRAPH_BYTES", str(limit))
     for k in (2, 1, 2):
         same(both(recording, "features.8", desali.Seed.top(k)))
     assert [tape.replays for tape in tapes] == [2, 2]
     for k in (3, 4, 5):
         same(both(recording, "features.8", desali.Seed.top(k)))
-        assert replays.nbytes <= int(replays._most_bytes())
+        assert replays.nbytes <= limit
     assert tapes[0].released
     monkeypatch.setenv("DESALI_CUDA_GRAPH_BYTES", "10")
     with pytest.raises(DesaliError, match=r"holds \d+ bytes of the 10"):
@@ -236,7 +244,9 @@ def test_reasons(tapes: Tapes, monkeypatch: pytest.MonkeyPatch) -> None:
     modern = blocks.settle(blocks.Modern())
     gated = desali.record(modern, torch.randn(1, 3, 32, 32, dtype=torch.float64))
     with pytest.raises(DesaliError, match="reversed by autograd"):
-        gated.reconstruct(gated.layers[-1], desali.Seed.top(1), Method(True, True, False, smooth="gradient"), cuda_graph=True)
+        gated.reconstruct(
+            gated.layers[-1], desali.Seed.top(1), Method(True, True, False, smooth="gradient"), cuda_graph=True
+        )
     monkeypatch.setattr(replay, "capturing", lambda: True)
     with pytest.raises(DesaliError, match="captured already"):
         recording.reconstruct("features.8", desali.Seed.top(2), cuda_graph=True)

@@ -109,7 +109,7 @@ def test_a_sweep_of_emulated_kernels_replays_from_a_tape(
     monkeypatch.setattr(signals, "on_host", lambda tensor: False)
     monkeypatch.setattr(reconstruction, "_native", lambda images, backend: True)
     monkeypatch.setattr(cuda_convolution, "WALK_NONZEROS", walk)
-    monkeypatch.setattr(reconstruction, "REPLAYS", Replays(Tape))
+    monkeypatch.setattr(reconstruction, "REPLAYS", Replays(Tape, 1 << 30))
     model, layers = chain(), ["features.8", "features.1"]
     for turn in range(3):
         seeds = [desali.Seed.neuron(turn, 1, turn), desali.Seed.neuron(5, turn, 0)]

@@ -101,7 +101,7 @@ def _captured(run: Callable[[], Any]) -> tuple[torch.cuda.CUDAGraph, Any]:
 def if_they_run(
     case: str, reference: Candidate, candidates: Sequence[Candidate]
 ) -> tuple[list[Candidate], list[Entry]]:
-    """Candidates that may fail, such as captures: those that run and agree, and entries that say why the others do not."""
+    """Candidates that may fail, as captures do: those that run and agree, and entries that say why others do not."""
     accepted, missing = [], []
     for candidate in candidates:
         try:

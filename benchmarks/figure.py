@@ -9,8 +9,8 @@ import torch
 
 import desali
 from benchmarks.baselines import Autograd, Captum, strongest
-from benchmarks.context import Context, Result
 from benchmarks.compiled import if_installed
+from benchmarks.context import Context, Result
 from benchmarks.jobs import CAPTUM, FUNCTION, OURS, OURS_GRAPH, PLAIN, REFERENCE, graphs
 from benchmarks.measuring import Candidate, compare
 from benchmarks.models import Net, build

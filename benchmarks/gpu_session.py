@@ -43,6 +43,7 @@ PROGRAMS = {
     "nvidia-smi": "the driver's version",
     "compute-sanitizer": "the step sanitizer",
 }
+ON_A_GPU = ("tests", "sanitizer", "kernels", "graphs", "bench")
 CASES = ("neurons", "top9", "layer", "conv1", "bandwidth", "memory", "layers", "figure", "scaling")
 OPTIONAL_PROGRAMS = ("ninja", "nvidia-smi", "compute-sanitizer")
 
@@ -53,8 +54,18 @@ class Session:
     def __init__(self, folder: Path, quick: bool = False) -> None:
         self.folder = folder
         self.quick = quick
+        self._reason: str | None = None
         self.steps: list[dict[str, Any]] = []
         folder.mkdir(parents=True, exist_ok=True)
+
+    def reason_against_a_gpu(self) -> str | None:
+        """None if torch can use a GPU here, else what it says."""
+        if self._reason is None:
+            code = "import torch; torch.zeros(1, device='cuda')"
+            tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=self.folder)
+            lines = tried.stderr.strip().splitlines() or ["no message"]
+            self._reason = "" if tried.returncode == 0 else lines[-1][:200]
+        return self._reason or None
 
     def note(self, name: str, **facts: Any) -> None:
         self.steps.append({"step": name, **facts})
@@ -94,11 +105,9 @@ def needs(session: Session) -> None:
     """What is there, and what is missing and for what."""
     lacks = {name: use for name, use in PACKAGES.items() if importlib.util.find_spec(name) is None}
     lacks |= {name: use for name, use in PROGRAMS.items() if _program(name) is None}
-    code = "import torch; print(torch.cuda.is_available()); torch.zeros(1, device='cuda')"
-    device = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=session.folder)
-    if device.returncode != 0:
-        lines = device.stderr.strip().splitlines() or ["no message"]
-        lacks["a GPU that torch can use"] = f"all but the build: {lines[-1][:200]}"
+    reason = session.reason_against_a_gpu()
+    if reason is not None:
+        lacks["a GPU that torch can use"] = f"all but the builds: {reason}"
     optional = {*OPTIONAL_PACKAGES, *OPTIONAL_PROGRAMS}
     hard = [name for name in lacks if name not in optional]
     status = f"missing: {', '.join(f'{name} (for {use})' for name, use in lacks.items())}" if lacks else 0
@@ -153,7 +162,12 @@ def driver(session: Session) -> None:
     folder = str(_driver_folder())
     if not session.run("driver configure", _cmake(), "-S", ".", "-B", folder, *options):
         return
-    if session.run("driver build", _cmake(), "--build", folder, "--parallel", str(os.cpu_count() or 1)):
+    if not session.run("driver build", _cmake(), "--build", folder, "--parallel", str(os.cpu_count() or 1)):
+        return
+    reason = session.reason_against_a_gpu()
+    if reason is not None:
+        session.note("driver", status=f"not run, torch can use no GPU: {reason}")
+    else:
         session.run("driver", str(_driver()), "60")
 
 
@@ -183,8 +197,8 @@ def _cmake() -> str:
 
 def bench(session: Session) -> None:
     """Every case of `desali bench --device cuda` by itself, so that one that fails or is slow costs no other."""
-    code = "import sys; from benchmarks import runner, stored; "
-    code += "stored.save(sys.argv[2], runner.run([sys.argv[1]], sys.argv[3], 'cuda', print))"
+    code = "import sys; from benchmarks import runner, stored; from pathlib import Path; "
+    code += "stored.save(Path(sys.argv[2]), runner.run([sys.argv[1]], sys.argv[3], 'cuda', print))"
     for case in CASES:
         output = str(session.folder / f"bench-{case}.json")
         session.run(f"bench {case}", sys.executable, "-c", code, case, output, "quick" if session.quick else "full")
@@ -203,6 +217,10 @@ def main() -> int:
     session = Session(arguments.folder.resolve(), arguments.quick)
     for name in STEPS:
         if name in wanted:
+            reason = session.reason_against_a_gpu() if name in ON_A_GPU else None
+            if reason is not None:
+                session.note(name, status=f"not run, torch can use no GPU: {reason}")
+                continue
             globals()[name](session)
     failed = [step["step"] for step in session.steps if step.get("status", 0) != 0]
     print(f"failed: {', '.join(failed)}" if failed else "every step ended well", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,7 @@ class Graph(Protocol):
     """What a sweep is captured in. One user at a time, between `turn()`'s begin and end."""
 
     def capture(self, work: Work) -> dict[int, Tensor]:
-        """Run `work` to warm up, then capture it. Returns its results: static memory, without values before `replay`."""
+        """Run `work` to warm up, then capture it. Returns its results: static memory, no values before `replay`."""
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
         """Copies to static memory, `replay` and copies from it, in the device's order too, whatever the stream."""
@@ -45,7 +45,7 @@ class CudaGraph:
     All graphs of a device take turns: cuBLAS gives them one scratch memory.
     """
 
-    _done: dict[torch.device, torch.cuda.Event] = {}
+    _done: ClassVar[dict[torch.device, torch.cuda.Event]] = {}
 
     def __init__(self, device: torch.device) -> None:
         import torch

@@ -105,8 +105,8 @@ def conv_transpose_on_cuda(
         scratch = torch.empty(size_of_lists, dtype=torch.uint8, device=signal.device)
     module.conv_transpose_cuda(
         *native.place(signal), code, WAYS[way], allows_tf32(), turned.data_ptr(),
-        packed.data_ptr(), native.address(scratch), out.data_ptr(), native.address(mask), backward, native.address(origin),
-        native.address(out_origin), n, k, o, i, *native.planar(tuple(signal.shape[3:])), *native.planar(size),
+        packed.data_ptr(), native.address(scratch), out.data_ptr(), native.address(mask), backward,
+        native.address(origin), native.address(out_origin), n, k, o, i, *native.planar(tuple(signal.shape[3:])), *native.planar(size),
         *native.planar(map_size), groups, *axes,
     )  # fmt: skip
     return native.logical(out)

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import desali
+from benchmarks import gpu_kernels
 from desali import reconstruction, replay, signals
 from desali.ops import backend, convolution, cuda_convolution, native, pooling, relu, unpooling
 from desali.replay import Replays
@@ -122,3 +123,23 @@ def test_a_sweep_of_emulated_kernels_replays_from_a_tape(
             assert torch.equal(got[layer], wanted[layer])
             assert difference(got[layer], oracle[layer]) < (1e-5 if walk else 2e-3)  # the tiles round to TF32
     assert len(reconstruction.REPLAYS) == 1
+
+
+@pytest.mark.parametrize("region", [False, True], ids=["maps", "regions"])
+def test_the_crossover_is_measured(emulated: None, monkeypatch: pytest.MonkeyPatch, region: bool) -> None:
+    monkeypatch.setattr(gpu_kernels, "DEVICE", "cpu")
+    monkeypatch.setattr(gpu_kernels, "SEEDS", 3)
+    monkeypatch.setattr(gpu_kernels, "LAYERS", {"small": (8, 3, 9, 5, 2, 1)})
+    steps = iter(range(100, 0, -1))  # every way seems quicker than the one before
+
+    def once(run: Callable[[], object]) -> dict[str, float]:
+        run()
+        return {"median": float(next(steps))}
+
+    monkeypatch.setattr(gpu_kernels, "milliseconds", once)
+    found = gpu_kernels.crossover("small", region)
+    assert set(found["ways"]) == {"library", "tiles", "cells"}
+    assert [part["density"] for part in found["sparse"]] == [1.0, 0.5, 0.15, 0.04, 0.01]
+    assert all(part["error"] < 2e-3 for part in (*found["ways"].values(), *found["sparse"]))
+    assert found["best dense way"] == "cells"
+    assert found["crossover"] == 1.0

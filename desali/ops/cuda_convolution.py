@@ -104,9 +104,9 @@ def conv_transpose_on_cuda(
         size_of_lists = module.sparse_scratch_bytes(code, turned.numel() // o, o, groups)
         scratch = torch.empty(size_of_lists, dtype=torch.uint8, device=signal.device)
     module.conv_transpose_cuda(
-        *native.place(signal), code, WAYS[way], allows_tf32(), turned.data_ptr(),
-        packed.data_ptr(), native.address(scratch), out.data_ptr(), native.address(mask), backward,
-        native.address(origin), native.address(out_origin), n, k, o, i, *native.planar(tuple(signal.shape[3:])), *native.planar(size),
+        *native.place(signal), code, WAYS[way], allows_tf32(), turned.data_ptr(), packed.data_ptr(),
+        native.address(scratch), out.data_ptr(), native.address(mask), backward, native.address(origin),
+        native.address(out_origin), n, k, o, i, *native.planar(tuple(signal.shape[3:])), *native.planar(size),
         *native.planar(map_size), groups, *axes,
     )  # fmt: skip
     return native.logical(out)

@@ -57,7 +57,7 @@ class CudaGraph:
         import torch
 
         with torch.cuda.device(self.device):
-            stream = torch.cuda.Stream()
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(2):  # packs weights, lets cuDNN choose, loads kernels
@@ -73,7 +73,7 @@ class CudaGraph:
         with torch.cuda.device(self.device):
             done = self._done.get(self.device)
             if done is None:
-                done = self._done[self.device] = torch.cuda.Event()
+                done = self._done[self.device] = torch.cuda.Event()  # type: ignore[no-untyped-call]
             stream = torch.cuda.current_stream()
             stream.wait_event(done)
             try:
@@ -88,7 +88,7 @@ class CudaGraph:
         import torch
 
         pool = tuple(self._graph.pool())
-        segments = torch.cuda.memory_snapshot()
+        segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
         return sum(part["total_size"] for part in segments if tuple(part["segment_pool_id"]) == pool)
 
     def release(self) -> None:

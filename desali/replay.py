@@ -14,6 +14,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from desali.cuda_graph import CudaGraph, Graph, device_bytes
@@ -191,7 +192,8 @@ class Replays:
             if entry is None:
                 if not required and not self._again(key):
                     return False
-                entry = self._capture(key, reversal, placed, windows, inputs, device, required)
+                make = partial(self._captured, key, reversal, placed, windows, inputs, device)
+                entry = self._keep(key, make, self._most_bytes(device), required)
             if entry is None:
                 return False
             with entry.graph.turn():
@@ -223,25 +225,16 @@ class Replays:
         _remember(self._seen, key, None)
         return False
 
-    def _capture(
-        self,
-        key: Key,
-        reversal: Reversal,
-        placed: Placed,
-        windows: bool,
-        inputs: dict[tuple[str, int], Tensor],
-        device: torch.device,
-        required: bool,
-    ) -> Entry | None:
+    def _keep(self, key: Key, make: Callable[[], Entry], limit: int, required: bool) -> Entry | None:
+        """Capture a sweep and keep it, or remember the reason why not."""
         reason = self._refused.get(key)
         if reason is None:
             try:
-                entry = self._captured(key, reversal, placed, windows, inputs, device)
+                entry = make()
             except Exception as error:
                 first = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 reason = f"it could not be captured: {first}"
             else:
-                limit = self._most_bytes(device)
                 if entry.nbytes <= limit:
                     while self._entries and self.nbytes + entry.nbytes > limit:
                         oldest = next(iter(self._entries))
@@ -283,7 +276,8 @@ class Replays:
             return {top: whole(signal, network.nodes[0].shape[1:]).tensor for top, signal in arrived.items()}
 
         graph = self._make(device)
-        outputs = graph.capture(work)
+        with graph.turn():
+            outputs = graph.capture(work)
         held = [packed for cache in list(network.weight_caches.values()) for packed in cache.packed()]
         nbytes = graph.nbytes() + sum(tensor.numel() * tensor.element_size() for tensor in own.values())
         gone = weakref.ref(network, lambda _: self._forget(key))

@@ -142,7 +142,8 @@ class Autograd:
 def strongest(activation: Tensor, k: int) -> Tensor:
     """Channel, row and column [N, 3, k] of the k strongest neurons of activations [N, C, h, w]."""
     index = activation.detach().flatten(1).topk(k, dim=1).indices
-    return torch.stack(torch.unravel_index(index, activation.shape[1:]), 1)
+    height, width = activation.shape[2:]  # not unravel_index: it copies from the host, which a CUDA graph cannot hold
+    return torch.stack([index // (height * width), index // width % height, index % width], 1)
 
 
 def _backward(leaf: Tensor, top: Tensor, indices: Tensor) -> Tensor:

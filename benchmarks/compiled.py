@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from benchmarks.measuring import Candidate, EqualityError, check
+from benchmarks.measuring import Candidate, Entry, EqualityError, check
 
 
 class _TooLong(BaseException):
@@ -68,19 +69,53 @@ def accept(name: str, run: Callable[[], Any] | None, note: str, reference: Candi
 
 
 def cuda_graph(candidate: Candidate) -> Candidate:
-    """The candidate captured in a CUDA graph and replayed; its result lies in the graph's own memory."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            candidate.run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = candidate.run()
+    """The candidate captured in a CUDA graph and replayed; its result lies in the graph's own memory.
+
+    The equality check and the clock differ in TF32, which a capture freezes: each has a graph of its own.
+    """
+    graphs: dict[tuple[bool, bool], tuple[torch.cuda.CUDAGraph, Any]] = {}
 
     def replay() -> Any:
+        setting = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        if setting not in graphs:
+            graphs[setting] = _captured(candidate.run)
+        graph, result = graphs[setting]
         graph.replay()
         return result
 
     return Candidate(f"{candidate.name}, CUDA graph", replay, candidate.part, candidate.units, candidate.note)
+
+
+def _captured(run: Callable[[], Any]) -> tuple[torch.cuda.CUDAGraph, Any]:
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        return graph, run()
+
+
+def if_they_run(
+    case: str, reference: Candidate, candidates: Sequence[Candidate]
+) -> tuple[list[Candidate], list[Entry]]:
+    """Candidates that may fail, as captures do: those that run and agree, and entries that say why others do not."""
+    accepted, missing = [], []
+    for candidate in candidates:
+        try:
+            check(case, [candidate], reference)
+        except Exception as error:
+            first = (str(error).strip().splitlines() or ["no message"])[0]
+            missing.append(Entry(candidate.name, note=f"does not run: {type(error).__name__}: {first[:200]}"))
+        else:
+            accepted.append(candidate)
+    return accepted, missing
+
+
+def if_installed(package: str, candidate: Candidate) -> tuple[list[Candidate], list[Entry]]:
+    """A candidate that needs a package; without it an entry that says so."""
+    if importlib.util.find_spec(package) is not None:
+        return [candidate], []
+    return [], [Entry(candidate.name, note=f"the package {package} is not installed")]

@@ -1,7 +1,8 @@
-"""CUDA kernels one by one: bandwidth of the element-wise ones, and every way through a convolution against cuDNN.
+"""CUDA kernels one by one: bandwidth of the element-wise ones, every way through a convolution against cuDNN, and the
+density from which walking the signal's non-zeros pays.
 
 `python -m benchmarks.gpu_kernels OUTPUT.json` on a machine with a GPU. From its figures the rule in
-`desali.ops.cuda_convolution.choose_way` can be set.
+`desali.ops.cuda_convolution.choose_way` and `WALK_NONZEROS` can be set.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ LAYERS = {
 }
 SEEDS = 64
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+DENSITIES = (1.0, 0.5, 0.15, 0.04, 0.01)
+REGION = 7  # rows and columns of the windows that are timed, at most
+DEVICE = "cuda"
 
 
 def milliseconds(run: Callable[[], object], repeats: int = 20) -> dict[str, float]:
@@ -56,9 +60,9 @@ def convolution(name: str, dtype: torch.dtype) -> dict[str, Any]:
     """Every way through one layer, checked against float64 and timed; TF32 on both sides for float32."""
     o, i, size, kernel, stride, padding = LAYERS[name]
     map_size = (size - 1) * stride + kernel - 2 * padding
-    signal = native.logical(torch.randn(1, SEEDS, size, size, o, device="cuda", dtype=dtype))
-    weight = torch.randn(o, i, kernel, kernel, device="cuda", dtype=dtype)
-    _, mask = ops.relu_with_mask(torch.randn(1, i, map_size, map_size, device="cuda"))
+    signal = native.logical(torch.randn(1, SEEDS, size, size, o, device=DEVICE, dtype=dtype))
+    weight = torch.randn(o, i, kernel, kernel, device=DEVICE, dtype=dtype)
+    _, mask = ops.relu_with_mask(torch.randn(1, i, map_size, map_size, device=DEVICE))
     few = signal[:, :2]
     geometry = {"map_size": map_size, "stride": stride, "padding": padding, "relu": mask}
     wanted = ops.conv_transpose(few.double(), weight.double(), **geometry, backend="torch")
@@ -78,15 +82,63 @@ def convolution(name: str, dtype: torch.dtype) -> dict[str, Any]:
     return result
 
 
+def crossover(name: str, region: bool) -> dict[str, Any]:
+    """The kernel that walks the non-zeros against the dense ways, float32 with TF32, over densities of the signal.
+
+    Args:
+        region: every seed is a window at a place of its own, as single neurons are; else whole maps.
+
+    Returns:
+        Times by way; for "sparse" one for each density, zeros at random places; and the greatest density at which it
+        was faster than the best dense way, or None.
+    """
+    o, i, size, kernel, stride, padding = LAYERS[name]
+    map_size = (size - 1) * stride + kernel - 2 * padding
+    extent = min(size, REGION) if region else size
+    generator = torch.Generator().manual_seed(0)
+    dense = torch.randn(1, SEEDS, extent, extent, o, generator=generator)
+    chance = torch.rand(dense.shape, generator=generator)
+    weight = torch.randn(o, i, kernel, kernel, generator=generator).to(DEVICE)
+    _, mask = ops.relu_with_mask(torch.randn(1, i, map_size, map_size, generator=generator).to(DEVICE))
+    geometry: dict[str, Any] = {"map_size": map_size, "stride": stride, "padding": padding, "relu": mask}
+    if region:
+        geometry["origin"] = torch.randint(0, size - extent + 1, (1, SEEDS, 2), generator=generator).to(DEVICE)
+    few = {**geometry, "origin": geometry["origin"][:, :2]} if region else geometry
+    chosen = cuda_convolution.choose_way
+    times: dict[str, Any] = {}
+    sparse = []
+    try:
+        for way in ("library", "tiles", "cells", "sparse"):
+            if way == "cells" and i * stride * stride > 256:
+                continue
+            cuda_convolution.choose_way = lambda *_, way=way: way
+            for density in DENSITIES if way == "sparse" else DENSITIES[:1]:
+                signal = native.logical((dense * (chance < density)).to(DEVICE))
+                wanted = ops.conv_transpose(signal[:, :2].double(), weight.double(), **few, backend="torch")
+                got = ops.conv_transpose(signal[:, :2], weight, **few, backend="native").double()
+                error = float((got - wanted).abs().max() / wanted.abs().max())
+                found = milliseconds(lambda x=signal: ops.conv_transpose(x, weight, **geometry, backend="native"))
+                if way == "sparse":
+                    sparse.append({"density": density, **found, "error": error})
+                else:
+                    times[way] = {**found, "error": error}
+    finally:
+        cuda_convolution.choose_way = chosen
+    best = min(times, key=lambda way: float(times[way]["median"]))
+    faster = [part["density"] for part in sparse if part["median"] < times[best]["median"]]
+    facts = {"layer": name, "region": extent if region else None, "ways": times, "sparse": sparse}
+    return {**facts, "best dense way": best, "crossover": max(faster, default=None)}
+
+
 def bandwidths() -> list[dict[str, Any]]:
     """Gigabytes that each element-wise kernel reads and writes in a second, next to a copy's."""
     n, c, h = 16, 256, 54
-    x = torch.randn(n, c, h, h, device="cuda")
+    x = torch.randn(n, c, h, h, device=DEVICE)
     last = x.to(memory_format=torch.channels_last)
     y, mask = ops.relu_with_mask(last)
     pooled, switches = ops.max_pool_with_switches(y, 3, 2, after_relu=True)
-    signal = native.logical(torch.randn(n, 4, h, h, c, device="cuda"))
-    above = native.logical(torch.randn(n, 4, *pooled.shape[2:], c, device="cuda"))
+    signal = native.logical(torch.randn(n, 4, h, h, c, device=DEVICE))
+    above = native.logical(torch.randn(n, 4, *pooled.shape[2:], c, device=DEVICE))
     target = torch.empty_like(x)
     way = {"map_size": (h, h), "kernel": 3, "stride": 2, "relu": "positive_bit"}
 
@@ -142,6 +194,7 @@ def measure() -> dict[str, Any]:
             "torch": torch.__version__,
             "seeds": SEEDS,
             "bandwidths": bandwidths(),
+            "sparse": [crossover(name, region) for region in (False, True) for name in LAYERS],
             "convolutions": [convolution(name, dtype) for dtype in DTYPES for name in LAYERS],
         }
 

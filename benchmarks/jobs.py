@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 import desali
 from benchmarks.baselines import Autograd, Captum, strongest
-from benchmarks.compiled import accept, compile_within, cuda_graph
+from benchmarks.compiled import accept, compile_within, cuda_graph, if_installed, if_they_run
 from benchmarks.context import Context, Result, Target
 from benchmarks.measuring import Candidate, Entry, compare
 from benchmarks.models import Net, build
@@ -22,6 +23,7 @@ REFERENCE = "desali's PyTorch reference"
 PLAIN = "plain PyTorch, batched"
 PLAIN_LAST = "plain PyTorch, batched, channels-last"
 OURS = "desali"
+OURS_GRAPH = "desali, sweep in a CUDA graph"
 
 
 def _capture_seconds(net: Net, images: torch.Tensor) -> float:
@@ -31,9 +33,13 @@ def _capture_seconds(net: Net, images: torch.Tensor) -> float:
     return time.perf_counter() - start
 
 
-def _graphs(context: Context, candidates: list[Candidate]) -> list[Candidate]:
-    """On a GPU the static candidates also under a CUDA graph."""
-    return [cuda_graph(candidate) for candidate in candidates] if context.device == "cuda" else []
+def graphs(
+    context: Context, case: str, reference: Candidate, batched: Sequence[Candidate], ours: Candidate
+) -> tuple[list[Candidate], list[Entry]]:
+    """On a GPU: the static baselines under a CUDA graph, forward pass included, and desali with its sweep in one."""
+    if context.device != "cuda":
+        return [], []
+    return if_they_run(case, reference, [*(cuda_graph(candidate) for candidate in batched), ours])
 
 
 def neurons(context: Context) -> list[Result]:
@@ -46,8 +52,9 @@ def neurons(context: Context) -> list[Result]:
     chosen = [(channel, shape[1] // 2, shape[2] // 2) for channel in range(count)]
     seeds = [desali.Seed.neuron(*neuron) for neuron in chosen]
 
-    def ours(backend: str) -> torch.Tensor:
-        return desali.record(net.module, images, backend=backend).reconstruct(layer, seeds, backend=backend)
+    def ours(backend: str, graph: bool = False) -> torch.Tensor:
+        recording = desali.record(net.module, images, backend=backend)
+        return recording.reconstruct(layer, seeds, backend=backend, cuda_graph=graph)
 
     hooks, function, captum = Autograd(net, "hooks"), Autograd(net, "function"), Captum(net)
     plain, plain_last = Plain(net), Plain(net, channels_last=True)
@@ -55,16 +62,19 @@ def neurons(context: Context) -> list[Result]:
         Candidate(PLAIN, lambda: plain.neurons(images, layer, chosen)),
         Candidate(PLAIN_LAST, lambda: plain_last.neurons(images, layer, chosen)),
     ]
+    reference = Candidate(FUNCTION, lambda: function.neurons(images, layer, chosen))
+    graphed, missing = graphs(context, "neurons", reference, batched, Candidate(OURS_GRAPH, lambda: ours("auto", True)))
+    loop, absent = if_installed("captum", Candidate(CAPTUM, lambda: captum.neurons(images, layer, chosen)))
+    missing += absent
     candidates = [
-        Candidate(FUNCTION, lambda: function.neurons(images, layer, chosen)),
+        reference,
         Candidate(OURS, lambda: ours("auto")),
         Candidate(REFERENCE, lambda: ours("torch")),
         Candidate(HOOKS, lambda: hooks.neurons(images, layer, chosen)),
-        Candidate(CAPTUM, lambda: captum.neurons(images, layer, chosen)),
+        *loop,
         *batched,
-        *_graphs(context, batched),
+        *graphed,
     ]
-    missing: list[Entry] = []
     if context.scale == "full":
         context.say("compiling the baselines")
         recorded = desali.record(net.module, images, backend="torch")
@@ -99,28 +109,38 @@ def top9(context: Context) -> list[Result]:
     images = net.images(1, device=context.device)
     layers, k = list(net.convolutions), context.pick(9, 9, 2)
 
-    def ours(backend: str, keep: Any) -> dict[str, torch.Tensor]:
+    def ours(backend: str, keep: Any, graph: bool = False) -> dict[str, torch.Tensor]:
         recording = desali.record(net.module, images, keep, backend=backend)
-        return recording.reconstruct(layers, desali.Seed.top(k), backend=backend)
+        return recording.reconstruct(layers, desali.Seed.top(k), backend=backend, cuda_graph=graph)
 
     hooks, function, captum = Autograd(net, "hooks"), Autograd(net, "function"), Captum(net)
     plain, plain_last = Plain(net), Plain(net, channels_last=True)
     picks = {name: strongest(output, k) for name, output in function.forward(images, layers)[1].items()}
     again = f"{OURS}, keep='reversal'"
+    reference = Candidate(FUNCTION, lambda: function.top(images, layers, k))
+    batched = [
+        Candidate(PLAIN, lambda: plain.top(images, layers, k), note="whole maps, layers joined"),
+        Candidate(PLAIN_LAST, lambda: plain_last.top(images, layers, k), note="whole maps, layers joined"),
+    ]
+    own = Candidate(OURS_GRAPH, lambda: ours("auto", "activations", True), note="keep='activations'")
+    graphed, missing = graphs(context, "top9", reference, batched, own)
+    known = Candidate(CAPTUM, lambda: captum.top(images, layers, picks), note="neurons known beforehand")
+    loop, absent = if_installed("captum", known)
     entries = compare(
         "top9",
         [
-            Candidate(FUNCTION, lambda: function.top(images, layers, k)),
+            reference,
             Candidate(OURS, lambda: ours("auto", "activations"), note="keep='activations'"),
             Candidate(again, lambda: ours("auto", "reversal"), note="the activations that choose are computed again"),
             Candidate(REFERENCE, lambda: ours("torch", "activations"), note="keep='activations'"),
             Candidate(HOOKS, lambda: hooks.top(images, layers, k)),
-            Candidate(CAPTUM, lambda: captum.top(images, layers, picks), note="neurons known beforehand"),
-            Candidate(PLAIN, lambda: plain.top(images, layers, k), note="whole maps, layers joined"),
-            Candidate(PLAIN_LAST, lambda: plain_last.top(images, layers, k), note="whole maps, layers joined"),
+            *loop,
+            *batched,
+            *graphed,
         ],
         context.effort("job"),
     )
+    entries += missing + absent
     job = f"top-{k} neurons of each of conv1 to conv5 at their own positions, one image, forward included"
     facts = {"network": net.name, "image": net.size, "layers": layers}
     return [Result("top9", "time", job, (OURS, again), entries, [Target((HOOKS, FUNCTION), 6, 12)], facts)]
@@ -132,9 +152,9 @@ def layer(context: Context) -> list[Result]:
     batch = context.pick(16, 16, 2)
     images = net.images(batch, device=context.device)
 
-    def ours(backend: str, keep: Any) -> torch.Tensor:
+    def ours(backend: str, keep: Any, graph: bool = False) -> torch.Tensor:
         recording = desali.record(net.module, images, keep, backend=backend)
-        return recording.reconstruct(net.pool5, desali.Seed.layer(), backend=backend)
+        return recording.reconstruct(net.pool5, desali.Seed.layer(), backend=backend, cuda_graph=graph)
 
     function = Autograd(net, "function")
     plain, plain_last = Plain(net), Plain(net, channels_last=True)
@@ -143,19 +163,23 @@ def layer(context: Context) -> list[Result]:
         Candidate(PLAIN, lambda: plain.layer(images, net.pool5)),
         Candidate(PLAIN_LAST, lambda: plain_last.layer(images, net.pool5)),
     ]
+    reference = Candidate(FUNCTION, lambda: function.layer(images, net.pool5))
+    own = Candidate(OURS_GRAPH, lambda: ours("auto", "activations", True), note="keep='activations'")
+    graphed, missing = graphs(context, "layer", reference, batched, own)
     entries = compare(
         "layer",
         [
-            Candidate(FUNCTION, lambda: function.layer(images, net.pool5)),
+            reference,
             Candidate(OURS, lambda: ours("auto", "activations"), note="keep='activations'"),
             Candidate(again, lambda: ours("auto", "reversal"), note="the activations are computed again"),
             Candidate(REFERENCE, lambda: ours("torch", "activations"), note="keep='activations'"),
             Candidate(reference_again, lambda: ours("torch", "reversal")),
             *batched,
-            *_graphs(context, batched),
+            *graphed,
         ],
         context.effort("job"),
     )
+    entries += missing
     job = f"whole layer {net.pool5} (pool5) with its activations, batch {batch}, forward included"
     facts = {"network": net.name, "image": net.size, "batch": batch}
     return [Result("layer", "time", job, (OURS, again), entries, [Target((REFERENCE,), 1.8, 2.5)], facts)]

@@ -176,7 +176,7 @@ void bind_conv_transpose(int device, Address stream, int dtype, bool dense, Addr
 }
 
 void bind_conv_transpose_cuda(int device, Address stream, int dtype, int way, bool tf32, Address signal, Address packed,
-                              Address out, Address mask, bool backward, Address origin, Address out_origin, int64_t n,
+                              Address scratch, Address out, Address mask, bool backward, Address origin, Address out_origin, int64_t n,
                               int64_t k, int64_t o, int64_t i, int64_t h, int64_t w, int64_t out_h, int64_t out_w,
                               int64_t map_h, int64_t map_w, int64_t groups, int64_t kernel_y, int64_t stride_y,
                               int64_t padding_y, int64_t dilation_y, int64_t kernel_x, int64_t stride_x,
@@ -203,7 +203,8 @@ void bind_conv_transpose_cuda(int device, Address stream, int dtype, int way, bo
                     {kernel_x, stride_x, padding_x, dilation_x},
                     nullptr,
                     static_cast<CudaWay>(way),
-                    tf32};
+                    tf32,
+                    at<void>(scratch)};
     launch<ConvArguments>(device, stream, a, nullptr, cuda::conv_transpose);
 }
 
@@ -242,6 +243,9 @@ PYBIND11_MODULE(_core, m) {
     m.def("pack_weight", &bind_pack, Free());
     m.def("conv_transpose", &bind_conv_transpose, Free());
     m.def("conv_transpose_cuda", &bind_conv_transpose_cuda, Free());
+    m.def("sparse_scratch_bytes", [](int dtype, int64_t pixels, int64_t channels, int64_t groups) {
+        return sparse_scratch_bytes(static_cast<DType>(dtype), pixels, channels, groups);
+    });
     m.def("describe", &describe);
     m.def("set_simd", [](const std::string& name) { return set_level(name.c_str()); });
 }

@@ -63,6 +63,7 @@ void conv_transpose_cuda(const ConvArguments& a, void* stream) {
     if (total == 0) return;
     if (a.way == CudaWay::cells && (a.groups != 1 || a.y_axis.dilation != 1 || a.x_axis.dilation != 1))
         throw std::invalid_argument("a convolution by cells has one group and no dilation");
+    if (a.way == CudaWay::sparse) return conv_sparse_cuda(a, stream);
     if (a.way != CudaWay::plain && tiles_fit(a)) return conv_tiles_cuda(a, stream);
     with_type(a.dtype,
               [&](auto zero) { launch(plain_kernel<decltype(zero)>, blocks_for(total, threads), threads, stream, a); });

@@ -9,8 +9,9 @@
 namespace desali {
 
 // How CUDA computes it. plain: one thread for each output. tiles: an implicit GEMM for each phase of the stride.
-// cells: one GEMM whose columns are all phases of a cell of stride x stride pixels; one group, no dilation.
-enum class CudaWay : int { plain = 0, tiles = 1, cells = 2 };
+// cells: one GEMM whose columns are all phases of a cell of stride x stride pixels; one group, no dilation. sparse: walks
+// the signal's non-zeros.
+enum class CudaWay : int { plain = 0, tiles = 1, cells = 2, sparse = 3 };
 
 struct ConvArguments {
     DType dtype;
@@ -24,7 +25,13 @@ struct ConvArguments {
     const int32_t* counts;  // sparse: non-zeros of each pixel, [N, K, h, w]
     CudaWay way = CudaWay::plain;
     bool tf32 = false;  // CUDA, float32: round the factors to TF32 and use the tensor cores
+    void* scratch = nullptr;  // CUDA, sparse: sparse_scratch_bytes, aligned to 16
 };
+
+// What CudaWay::sparse writes its lists to: an entry for each element of the signal, and the length of each list.
+inline int64_t sparse_scratch_bytes(DType dtype, int64_t pixels, int64_t channels, int64_t groups) {
+    return pixels * channels * (dtype == DType::f64 ? 16 : 8) + pixels * groups * 4;
+}
 
 struct CountArguments {
     DType dtype;
@@ -64,8 +71,9 @@ void pack_weight(const ConvArguments&, bool dense, const void* weight, void* pac
 
 // CUDA; the stream is a cudaStream_t. `packed` is [kh, kw, I, O / groups] for plain and tiles, and for cells
 // [ty, tx, stride y, stride x, I, O] with ty * tx = ceil(kernel / stride) taps; row i of group g reads channels
-// g * O / groups and on.
+// g * O / groups and on; for sparse [kh, kw, O, I / groups].
 void conv_transpose_cuda(const ConvArguments&, void* stream);
+void conv_sparse_cuda(const ConvArguments&, void* stream);
 
 }  // namespace desali
 

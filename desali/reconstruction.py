@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from desali import ops
 from desali.errors import DesaliError
 from desali.graph.network import Network, Node
 from desali.graph.operations import Other
+from desali.replay import REPLAYS, can_capture, wanted
 from desali.reversal import Bottleneck, Reversal
 from desali.rules import Method
 from desali.seeds import Points
-from desali.signals import Signal, from_points, paste
+from desali.signals import paste, placed_signal
 from desali.sweep import Sweep, steps
 
 if TYPE_CHECKING:
@@ -103,10 +104,12 @@ def reconstruct_jobs(
     max_bytes: int | None,
     backend: str,
     crop: bool,
+    cuda_graph: bool | None = None,
 ) -> list[Tensor]:
     """Maps [N, K, C, *spatial] for every job.
 
     Raises:
+        DesaliError: a CUDA graph is asked for, and the sweep cannot be captured.
         DesaliError: not even one seed on one image fits into `max_bytes`, or into the device's memory.
     """
     import torch
@@ -126,6 +129,7 @@ def reconstruct_jobs(
             f"needs {max(units)} bytes here; raise max_bytes"
         )
     counts = [sum(_count(placed) for placed in job.placed) for job in jobs]
+    replays = _replays(network, jobs, images, windows, max_bytes, cuda_graph)
     maps = [torch.zeros((n, count, *shape), dtype=images.dtype, device=images.device) for count in counts]
     batch = n if together > 1 else max(1, min(n, budget // max(units)))
     with torch.no_grad():
@@ -136,7 +140,7 @@ def reconstruct_jobs(
                 limits = [max(1, budget * together // (unit * share)) for unit in units]
                 try:
                     for sweep in _portions(jobs, limits):
-                        _run(network, model, bottleneck, method, jobs, sweep, part, backend, windows, maps)
+                        _run(network, model, bottleneck, method, jobs, sweep, part, backend, windows, replays, maps)
                     break
                 except (MemoryError, RuntimeError) as error:
                     if not _out_of_memory(error):
@@ -146,8 +150,24 @@ def reconstruct_jobs(
                             f"out of memory: one seed on {share} images needs about {max(units) * share // together} "
                             "bytes at once; record fewer images, or pass max_bytes"
                         ) from error
+                    REPLAYS.clear()
                     budget //= 2
     return maps
+
+
+def _replays(
+    network: Network, jobs: list[Job], images: Tensor, windows: bool, max_bytes: int | None, cuda_graph: bool | None
+) -> str:
+    """ "off", "on" or "required": whether the sweeps go by CUDA graphs."""
+    word = wanted(cuda_graph)
+    if word == "off":
+        return word
+    reason = can_capture(network, [job.node.index for job in jobs], images.device, windows, max_bytes)
+    if reason is None:
+        return word
+    if word == "required":
+        raise DesaliError(f"cuda_graph=True: {reason}; or leave cuda_graph out")
+    return "off"
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -175,42 +195,43 @@ def _run(
     part: slice,
     backend: str,
     windows: bool,
+    replays: str,
     maps: list[Tensor],
 ) -> None:
     """One joint sweep; a portion that meets another of its layer waits for the next."""
     left = portions
     while left:
-        seeds: dict[int, Signal] = {}
-        owners: dict[int, Portion] = {}
+        placed: dict[int, Points | Tensor] = {}
+        targets: dict[int, Tensor] = {}
         later: list[Portion] = []
         for portion in left:
             job = jobs[portion.job]
-            if job.node.index in seeds:
+            index = job.node.index
+            if index in placed:
                 later.append(portion)
                 continue
-            seeds[job.node.index] = _signal(job, portion, part, windows)
-            owners[job.node.index] = portion
-        sweep = Sweep(Reversal(network, model, bottleneck, method, part, backend))
-        arrived = sweep.run(seeds)
-        for index, portion in owners.items():
-            target = maps[portion.job][part, portion.offset : portion.offset + portion.stop - portion.start]
-            if index in arrived:
-                signal = arrived[index]
-                if signal.origin is None:
-                    target.copy_(signal.tensor)
-                else:
-                    paste(signal, target)
+            placed[index] = _cut(job.placed[portion.block], portion, part)
+            targets[index] = maps[portion.job][part, portion.offset : portion.offset + portion.stop - portion.start]
+        reversal = Reversal(network, model, bottleneck, method, part, backend)
+        if replays == "off" or not REPLAYS.run(reversal, placed, windows, targets, replays == "required"):
+            _sweep(reversal, placed, windows, targets)
         left = later
 
 
-def _signal(job: Job, portion: Portion, part: slice, windows: bool) -> Signal:
-    placed = job.placed[portion.block]
+def _sweep(reversal: Reversal, placed: dict[int, Points | Tensor], windows: bool, targets: dict[int, Tensor]) -> None:
+    """One joint sweep, launch by launch."""
+    nodes = reversal.network.nodes
+    seeds = {index: placed_signal(item, nodes[index].shape, windows) for index, item in placed.items()}
+    for index, signal in Sweep(reversal).run(seeds).items():
+        if signal.origin is None:
+            targets[index].copy_(signal.tensor)
+        else:
+            paste(signal, targets[index])
+
+
+def _cut(placed: Points | Tensor, portion: Portion, part: slice) -> Points | Tensor:
+    """A portion's share of what is placed, for some images."""
+    seeds = slice(portion.start, portion.stop)
     if isinstance(placed, Points):
-        chosen = replace(
-            placed,
-            channel=placed.channel[part, portion.start : portion.stop],
-            position=placed.position[part, portion.start : portion.stop],
-            value=placed.value[part, portion.start : portion.stop],
-        )
-        return from_points(chosen, job.node.shape, windows)
-    return Signal(placed[part, portion.start : portion.stop])
+        return Points(placed.channel[part, seeds], placed.position[part, seeds], placed.value[part, seeds])
+    return placed[part, seeds]

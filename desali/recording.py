@@ -10,13 +10,13 @@ from desali.applicability import check_method
 from desali.errors import DesaliError, MethodError
 from desali.graph.capture import capture
 from desali.graph.network import Network, Node
-from desali.graph.operations import LocalResponseNorm, MaxPool, Other, Product, ReLU
+from desali.graph.operations import MaxPool, ReLU
 from desali.graph.quiet import quiet
 from desali.graph.run import run
 from desali.graph.structure import tensors
 from desali.receptive_field import receptive_field
 from desali.reconstruction import Job, reconstruct_jobs
-from desali.reversal import Bottleneck
+from desali.reversal import Bottleneck, needs_values
 from desali.rules import Method
 from desali.rules import method as find_method
 from desali.seeds import Seed, join, place
@@ -99,6 +99,7 @@ class Recording:
         max_bytes: int | None = ...,
         backend: str = ...,
         crop: bool = ...,
+        cuda_graph: bool | None = ...,
     ) -> Tensor: ...
 
     @overload
@@ -111,6 +112,7 @@ class Recording:
         max_bytes: int | None = ...,
         backend: str = ...,
         crop: bool = ...,
+        cuda_graph: bool | None = ...,
     ) -> dict[str, Tensor]: ...
 
     def reconstruct(
@@ -122,6 +124,7 @@ class Recording:
         max_bytes: int | None = None,
         backend: str = "auto",
         crop: bool = True,
+        cuda_graph: bool | None = None,
     ) -> Tensor | dict[str, Tensor]:
         """Project seeds on a layer back to image space (Mahendran and Vedaldi 2016, section 2).
 
@@ -132,6 +135,9 @@ class Recording:
             max_bytes: limit for the signals of a sweep; the seeds are worked off in portions that fit.
             backend: "auto", "native" or "torch".
             crop: work on a neuron's receptive field only; the result is the same.
+            cuda_graph: on a GPU, capture the sweep in a CUDA graph and replay it when shapes repeat. True: always, or
+                an error that says why not; False: never; None: the environment's DESALI_CUDA_GRAPHS ("on": wherever
+                possible, from the second time on; "off", the default: not yet verified on a GPU).
 
         Returns:
             Maps [N, K, C, *spatial] of the images' size; for a list of layers a dict of them by name.
@@ -153,7 +159,7 @@ class Recording:
         with quiet(self._images.device):
             maps = reconstruct_jobs(
                 self.network, self._model, self._bottleneck(nodes), rule, self._images, jobs, max_bytes,
-                self._backend if backend == "auto" else backend, crop,
+                self._backend if backend == "auto" else backend, crop, cuda_graph,
             )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
 
@@ -223,11 +229,11 @@ class Recording:
     def _bottleneck(self, tops: list[Node]) -> Bottleneck:
         """The decisions of the forward pass; values that an adjoint needs are computed when it first asks for one."""
         path = [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
-        wanted = sorted({index for node in path if _needs_values(node) for index in node.inputs})
+        wanted = sorted({index for node in path if needs_values(node) for index in node.inputs})
         known: dict[int, Tensor] = {}
 
         def inputs(node: Node) -> dict[int, Tensor]:
-            if not _needs_values(node):
+            if not needs_values(node):
                 n = self._images.shape[0]
                 return {
                     index: self._images.new_zeros(()).expand(n, *self.network.nodes[index].shape)
@@ -238,13 +244,6 @@ class Recording:
             return {index: known[index] for index in node.inputs}
 
         return Bottleneck(self._masks, self._switches, self._fixed, inputs)
-
-
-def _needs_values(node: Node) -> bool:
-    """Whether a node's adjoint depends on the values of its inputs, and no decision of it was recorded."""
-    if isinstance(node.operation, Other):
-        return not (node.operation.linear and node.operation.batchwise)
-    return isinstance(node.operation, (LocalResponseNorm, Product))
 
 
 def _version(tensor: Tensor) -> int:

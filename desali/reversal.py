@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from desali import ops
 from desali.adjoints import local_response_norm
 from desali.graph.network import Network, Node, parameter, within
-from desali.graph.operations import AveragePool, Convolution, Linear, LocalResponseNorm, MaxPool, ReLU
+from desali.graph.operations import AveragePool, Convolution, Linear, LocalResponseNorm, MaxPool, Other, Product, ReLU
 from desali.rules import TRUE_ADJOINT, Method
 from desali.signals import Signal, whole
 
@@ -70,6 +70,13 @@ class Reversal:
         }
 
 
+def needs_values(node: Node) -> bool:
+    """Whether a node's adjoint depends on the values of its inputs, and no decision of it was recorded."""
+    if isinstance(node.operation, Other):
+        return not (node.operation.linear and node.operation.batchwise)
+    return isinstance(node.operation, (LocalResponseNorm, Product))
+
+
 def rule_for(network: Network, method: Method, node: Node) -> Method:
     """The method that a layer follows: the given one, or the true adjoint where `only` leaves the layer out."""
     if method.only is None or any(within(node, name) or network.find(name) is node for name in method.only):
@@ -102,6 +109,8 @@ def _window(
     """The window of the map below that a window's signal reaches; the whole map once it is no smaller."""
     import torch
 
+    from desali.ops.checks import constant
+
     if signal.origin is None:
         return {}, None
     size = tuple(
@@ -112,7 +121,7 @@ def _window(
         origin = torch.zeros_like(signal.origin)
         return {"origin": signal.origin, "out_origin": origin, "out_size": map_size}, None
     device = signal.origin.device
-    origin = signal.origin * torch.tensor(stride, device=device) - torch.tensor(padding, device=device)
+    origin = signal.origin * constant(stride, device) - constant(padding, device)
     return {"origin": signal.origin, "out_origin": origin, "out_size": size}, origin
 
 

@@ -50,6 +50,11 @@ def from_points(points: Points, shape: tuple[int, ...], windows: bool) -> Signal
     return Signal(tensor.view(n, k, *shape))
 
 
+def placed_signal(placed: Points | Tensor, shape: tuple[int, ...], windows: bool) -> Signal:
+    """What is put on a layer of [C, *spatial] as a signal; single neurons become windows if asked for."""
+    return from_points(placed, shape, windows) if isinstance(placed, Points) else Signal(placed)
+
+
 def whole(signal: Signal, map_size: tuple[int, ...]) -> Signal:
     """The same signal on whole maps; what a window holds outside the map is dropped."""
     if signal.origin is None:
@@ -57,9 +62,18 @@ def whole(signal: Signal, map_size: tuple[int, ...]) -> Signal:
     return Signal(paste(signal, signal.tensor.new_zeros(*signal.tensor.shape[:3], *map_size)))
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Whether reading a tensor's values costs nothing: on a GPU it would wait for the device."""
+    return tensor.device.type == "cpu"
+
+
 def paste(signal: Signal, maps: Tensor) -> Tensor:
-    """Write every window of a signal into `maps` [N, K, C, *spatial], in place."""
+    """Write every window of a signal into `maps` [N, K, C, *spatial] of zeros, in place."""
+    from desali.ops.reference import embed
+
     assert signal.origin is not None
+    if not on_host(signal.origin):
+        return maps.copy_(embed(signal.tensor, signal.origin, tuple(maps.shape[3:])))
     for image, origins in enumerate(signal.origin.tolist()):
         shared = all(origin == origins[0] for origin in origins)
         for seed, origin in enumerate(origins[:1] if shared else origins):
@@ -93,7 +107,7 @@ def add(first: Signal, second: Signal, map_size: tuple[int, ...]) -> Signal:
 
     if first.origin is None or second.origin is None:
         return Signal(whole(first, map_size).tensor + whole(second, map_size).tensor)
-    if first.size == second.size and torch.equal(first.origin, second.origin):
+    if first.size == second.size and (first.origin is second.origin or torch.equal(first.origin, second.origin)):
         return Signal(first.tensor + second.tensor, first.origin)
     device = first.origin.device
     low = torch.minimum(first.origin, second.origin)

@@ -134,10 +134,11 @@ def layout_window(
         for d in range(dims)
     )
     size = spread if out_size is None else integers("out_size", out_size, dims, 0)
-    return origin * _constant(stride, origin.device) - _constant(padding, origin.device), size
+    return origin * constant(stride, origin.device) - constant(padding, origin.device), size
 
 
-@functools.lru_cache(maxsize=256)
-def _constant(values: tuple[int, ...], device: torch.device) -> Tensor:
+@functools.cache  # never forgotten: a captured CUDA graph reads them where they lie
+def constant(values: tuple[int, ...], device: torch.device) -> Tensor:
+    """Whole numbers on a device, int64 [D], copied there once."""
     with torch.inference_mode(False):
         return torch.tensor(values, device=device)

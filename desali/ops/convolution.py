@@ -28,9 +28,15 @@ class WeightCache:
         if entry is not None and entry[0]() is weight and entry[1] == state:
             return entry[2]
         packed = pack()
+        if weight.is_cuda and torch.cuda.is_current_stream_capturing():
+            return packed  # it has no value yet, and its memory is the graph's
         entries = self._entries
         entries[slot] = (weakref.ref(weight, lambda _: entries.pop(slot, None)), state, packed)
         return packed
+
+    def packed(self) -> list[Tensor]:
+        """Every packed weight that is held."""
+        return [entry[2] for entry in list(self._entries.values())]
 
     def clear(self) -> None:
         """Forget every packed weight."""

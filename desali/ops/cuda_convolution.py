@@ -14,15 +14,18 @@ from desali.ops.library_convolution import conv_transpose_by_library
 if TYPE_CHECKING:
     from desali.ops.convolution import WeightCache
 
-WAYS = {"plain": 0, "tiles": 1, "cells": 2}
+WAYS = {"plain": 0, "tiles": 1, "cells": 2, "sparse": 3}
 
 # UNMEASURED: no GPU has run these kernels yet. The values follow from the shapes of the tiles, not from timings.
 IMAGE_CHANNELS = 4  # up to so many result channels the phases of the stride become columns
 GROUP_CHANNELS = 8  # groups with fewer channels than this leave most of a tile empty
+# Whether signals are walked by their non-zeros. The host does not know a signal's density without waiting for the
+# device, so this is one word for all shapes until `benchmarks/gpu_kernels.py` has measured where it pays.
+WALK_NONZEROS = False
 
 
 def choose_way(o: int, i: int, axes: tuple[int, ...], groups: int, windowed: bool) -> str:
-    """The kernel for a shape: "cells", "tiles" or "plain" (all in the core), or "library" (cuDNN through torch).
+    """The kernel for a shape: "cells", "tiles", "plain" or "sparse" (in the core), or "library" (cuDNN through torch).
 
     UNMEASURED default, chosen to be safe: cuDNN for whole maps; the core for the step to the image and for windows of
     maps, which cuDNN can only compute whole. `benchmarks/gpu_session.py` times every way; change the rule from there.
@@ -32,6 +35,8 @@ def choose_way(o: int, i: int, axes: tuple[int, ...], groups: int, windowed: boo
         axes: (kernel, stride, padding, dilation) of both axes.
         windowed: the signal or the result covers a region of its map.
     """
+    if WALK_NONZEROS:
+        return "sparse"
     if groups == 1 and axes[3] == 1 and axes[7] == 1 and i <= IMAGE_CHANNELS:
         return "cells"
     if not windowed:
@@ -77,21 +82,30 @@ def conv_transpose_on_cuda(
         return conv_transpose_by_library(
             turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
         )
-    cells = way == "cells"
+    layout = way if way in ("cells", "sparse") else "taps"
     packed = cache.get(
         weight,
-        ("cuda", cells, groups, *((axes[1], axes[5]) if cells else ())),
-        lambda: pack_cells(weight, axes[1], axes[5]) if cells else pack_taps(weight, groups),
-    )
+        ("cuda", layout, *((axes[1], axes[5]) if layout == "cells" else (groups,))),
+        lambda: (
+            pack_cells(weight, axes[1], axes[5]) if layout == "cells"
+            else pack_rows(weight) if layout == "sparse"
+            else pack_taps(weight, groups)
+        ),
+    )  # fmt: skip
     out = torch.empty((n, k, *size, i), dtype=signal.dtype, device=signal.device)
     if mask is not None and not mask.is_contiguous():
         mask = mask.contiguous()
     origin, out_origin = native.origins(origin, dims), native.origins(out_origin, dims)
     module, _ = core()
     assert module is not None
+    code = native.DTYPE_CODES[signal.dtype]
+    scratch = None
+    if way == "sparse":
+        size_of_lists = module.sparse_scratch_bytes(code, turned.numel() // o, o, groups)
+        scratch = torch.empty(size_of_lists, dtype=torch.uint8, device=signal.device)
     module.conv_transpose_cuda(
-        *native.place(signal), native.DTYPE_CODES[signal.dtype], WAYS[way], allows_tf32(), turned.data_ptr(),
-        packed.data_ptr(), out.data_ptr(), native.address(mask), backward, native.address(origin),
+        *native.place(signal), code, WAYS[way], allows_tf32(), turned.data_ptr(), packed.data_ptr(),
+        native.address(scratch), out.data_ptr(), native.address(mask), backward, native.address(origin),
         native.address(out_origin), n, k, o, i, *native.planar(tuple(signal.shape[3:])), *native.planar(size),
         *native.planar(map_size), groups, *axes,
     )  # fmt: skip
@@ -107,6 +121,13 @@ def pack_taps(
     o, i, kernel_y, kernel_x = weight.shape
     grouped = weight.reshape(groups, o // groups, i, kernel_y, kernel_x)
     return grouped.permute(3, 4, 0, 2, 1).reshape(kernel_y, kernel_x, groups * i, o // groups).contiguous()
+
+
+def pack_rows(
+    weight: Tensor,  # [O, I / groups, *kernel]
+) -> Tensor:
+    """The weight as [kh, kw, O, I / groups], rows of neighbouring result channels."""
+    return _planar(weight).permute(2, 3, 0, 1).contiguous()
 
 
 def pack_cells(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from desali.ops.checks import constant
+
 _BIT_WEIGHTS = (1, 2, 4, 8, 16, 32, 64, 128)
 _POSITIVE = {torch.uint8: 1 << 7, torch.int16: 1 << 15, torch.int32: 1 << 31}
 
@@ -23,7 +25,7 @@ def pack_mask(
     octets = (channels + 7) // 8
     if channels % 8:
         bits = torch.nn.functional.pad(bits, (0, octets * 8 - channels))
-    weights = torch.tensor(_BIT_WEIGHTS, dtype=torch.uint8, device=bits.device)
+    weights = constant(_BIT_WEIGHTS, bits.device).to(torch.uint8)
     packed = (bits.reshape(*bits.shape[:-1], octets, 8).to(torch.uint8) * weights).sum(-1, dtype=torch.uint8)
     return packed.contiguous()
 
@@ -33,7 +35,7 @@ def unpack_mask(
     channels: int,
 ) -> Tensor:
     """Unpack bits -> bool [N, C, *S]."""
-    weights = torch.tensor(_BIT_WEIGHTS, dtype=torch.uint8, device=mask.device)
+    weights = constant(_BIT_WEIGHTS, mask.device).to(torch.uint8)
     bits = (mask.unsqueeze(-1) & weights).ne(0).flatten(-2)
     return bits[..., :channels].movedim(-1, 1)
 

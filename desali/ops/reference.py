@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from desali.ops.checks import constant
 from desali.ops.packing import decode_switches, encode_switches, pack_mask, unpack_mask
 
 
@@ -233,7 +234,7 @@ def conv_transpose(
         out = out.view(n, k, *out.shape[1:])
         if origin is None:
             origin = torch.zeros(n, k, dims, dtype=torch.int64, device=signal.device)
-        start = origin * torch.tensor(stride, device=signal.device) - torch.tensor(padding, device=signal.device)
+        start = origin * constant(stride, signal.device) - constant(padding, signal.device)
         target = torch.zeros_like(start) if out_origin is None else out_origin
         out = crop(out, target - start, map_size if out_size is None else out_size)
         out = zero_outside(out, target, map_size)

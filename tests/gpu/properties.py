@@ -147,11 +147,12 @@ def conv_transpose(data: st.DataObject, device: str) -> None:
     dims = len(window.kernel)
     dtype, seed, layout = data.draw(st.tuples(ALL_DTYPES, SEEDS, LAYOUTS))
     groups, inputs = data.draw(st.tuples(st.sampled_from((1, 1, 3)), st.sampled_from((2, 5, 8, 24, 40))))
-    ways = ["library", "plain", "tiles"] + (["cells"] if groups == 1 and max(window.dilation) == 1 else [])
+    density = data.draw(st.sampled_from((0.0, 0.05, 0.7)))
+    ways = ["library", "plain", "tiles", "sparse"] + (["cells"] if groups == 1 and max(window.dilation) == 1 else [])
     way, tf32 = data.draw(st.tuples(st.sampled_from(ways), st.booleans()))
     region, cut, relu = data.draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
     size = data.draw(sizes(dims, 1, 6))
-    signal = in_layout(normal(seed, n, k, inputs * groups, *size, dtype=dtype, density=0.7), layout, 2)
+    signal = in_layout(normal(seed, n, k, inputs * groups, *size, dtype=dtype, density=density), layout, 2)
     weight = normal(seed + 1, inputs * groups, channels, *window.kernel, dtype=dtype)
     relu_mask, relu_backward = data.draw(st.tuples(st.booleans(), st.booleans()))
     arguments: dict[str, object] = {
@@ -175,10 +176,13 @@ def conv_transpose(data: st.DataObject, device: str) -> None:
             torch.backends.cudnn.conv.fp32_precision = "tf32" if tf32 else "ieee"  # type: ignore[attr-defined]
             moved = signal.to(device), weight.to(device), on(device, arguments)
             got = ops.conv_transpose(moved[0], moved[1], **moved[2], backend="native")
+            again = ops.conv_transpose(moved[0], moved[1], **moved[2], backend="native")
         finally:
             torch.backends.cudnn.conv.fp32_precision = before  # type: ignore[attr-defined]
     assert_near(got, wanted, TF32_UNIT if tf32 and dtype is torch.float32 else UNIT[dtype])
     assert got.movedim(2, -1).is_contiguous()
+    if way != "library":
+        assert torch.equal(got.cpu(), again.cpu()), "two runs must be bitwise equal"
 
 
 PROPERTIES = (

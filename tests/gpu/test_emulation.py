@@ -16,12 +16,19 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import desali
+from benchmarks import gpu_kernels
+from desali import reconstruction, replay, signals
 from desali.ops import backend, convolution, cuda_convolution, native, pooling, relu, unpooling
+from desali.replay import Replays
 from tests.gpu.properties import PROPERTIES
+from tests.networks import chain, difference, images
 from tests.ops.cases import SETTINGS
+from tests.tape import Tape, TapedCore
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
@@ -90,3 +97,49 @@ def test_dispatch_with_emulated_kernels(
     emulated: None, check: Callable[[st.DataObject, str], None], data: st.DataObject
 ) -> None:
     check(data, "cpu")
+
+
+@pytest.mark.parametrize("walk", [False, True], ids=["dense", "non-zeros"])
+def test_a_sweep_of_emulated_kernels_replays_from_a_tape(
+    emulated: None, emulated_core: ModuleType, monkeypatch: pytest.MonkeyPatch, walk: bool
+) -> None:
+    taped = TapedCore(emulated_core)
+    for module in (relu, pooling, unpooling, convolution, cuda_convolution):
+        monkeypatch.setattr(module, "core", lambda: (taped, None))
+    monkeypatch.setattr(replay, "on_gpu", lambda device: True)
+    monkeypatch.setattr(signals, "on_host", lambda tensor: False)
+    monkeypatch.setattr(reconstruction, "_native", lambda images, backend: True)
+    monkeypatch.setattr(cuda_convolution, "WALK_NONZEROS", walk)
+    monkeypatch.setattr(reconstruction, "REPLAYS", Replays(Tape, 1 << 30))
+    model, layers = chain(), ["features.8", "features.1"]
+    for turn in range(3):
+        seeds = [desali.Seed.neuron(turn, 1, turn), desali.Seed.neuron(5, turn, 0)]
+        x = images(1, seed=turn)
+        recording = desali.record(model, x)
+        got = recording.reconstruct(layers, seeds, cuda_graph=True)
+        wanted = recording.reconstruct(layers, seeds, cuda_graph=False)
+        oracle = desali.record(model, x, backend="torch").reconstruct(layers, seeds, backend="torch", cuda_graph=False)
+        for layer in layers:
+            assert torch.equal(got[layer], wanted[layer])
+            assert difference(got[layer], oracle[layer]) < (1e-5 if walk else 2e-3)  # the tiles round to TF32
+    assert len(reconstruction.REPLAYS) == 1
+
+
+@pytest.mark.parametrize("region", [False, True], ids=["maps", "regions"])
+def test_the_crossover_is_measured(emulated: None, monkeypatch: pytest.MonkeyPatch, region: bool) -> None:
+    monkeypatch.setattr(gpu_kernels, "DEVICE", "cpu")
+    monkeypatch.setattr(gpu_kernels, "SEEDS", 3)
+    monkeypatch.setattr(gpu_kernels, "LAYERS", {"small": (8, 3, 9, 5, 2, 1)})
+    steps = iter(range(100, 0, -1))  # every way seems quicker than the one before
+
+    def once(run: Callable[[], object]) -> dict[str, float]:
+        run()
+        return {"median": float(next(steps))}
+
+    monkeypatch.setattr(gpu_kernels, "milliseconds", once)
+    found = gpu_kernels.crossover("small", region)
+    assert set(found["ways"]) == {"library", "tiles", "cells"}
+    assert [part["density"] for part in found["sparse"]] == [1.0, 0.5, 0.15, 0.04, 0.01]
+    assert all(part["error"] < 2e-3 for part in (*found["ways"].values(), *found["sparse"]))
+    assert found["best dense way"] == "cells"
+    assert found["crossover"] == 1.0

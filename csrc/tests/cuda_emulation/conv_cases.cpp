@@ -13,7 +13,10 @@ struct ConvGeometry {
 };
 
 const char* name_of_way(CudaWay way) {
-    return way == CudaWay::plain ? "plain" : way == CudaWay::tiles ? "tiles" : "cells";
+    return way == CudaWay::plain   ? "plain"
+           : way == CudaWay::tiles ? "tiles"
+           : way == CudaWay::cells ? "cells"
+                                   : "sparse";
 }
 
 std::string describe(const ConvGeometry& g, DType type, CudaWay way, bool tf32) {
@@ -44,7 +47,7 @@ void conv(DType type, Random& random, const ConvGeometry& g, CudaWay way, bool t
     Buffer<T> signal(seeds * g.h * g.w * g.o, shift), weight(g.o * inner * kh * kw), out(seeds * out_h * out_w * g.i);
     Buffer<uint8_t> mask(g.n * g.map_h * g.map_w * ((g.i + 7) / 8));
     Buffer<int64_t> origin(seeds * 2), out_origin(seeds * 2);
-    fill(signal, random, 3, 40);
+    fill(signal, random, 3, random.pick({0, 40, 40, 95, 100}));
     fill(weight, random, 2, 10);
     if (g.fractions) {
         for (int64_t i = 0; i < signal.size(); ++i) signal[i] = number<T>(double(random(-100000, 100000)) / 70001);
@@ -67,8 +70,12 @@ void conv(DType type, Random& random, const ConvGeometry& g, CudaWay way, bool t
                         int64_t tap = ky / g.y.stride * taps_x + kx / g.x.stride;
                         row = (tap * phases + ky % g.y.stride * g.x.stride + kx % g.x.stride) * g.i + i;
                     }
-                    packed[row * depth + o % depth] = weight[((o * inner + i) * kh + ky) * kw + kx];
+                    int64_t place = row * depth + o % depth;
+                    if (way == CudaWay::sparse) place = ((ky * kw + kx) * g.o + o) * inner + i;
+                    packed[place] = weight[((o * inner + i) * kh + ky) * kw + kx];
                 }
+    Buffer<double> scratch(
+        desali::ceil_div(desali::sparse_scratch_bytes(type, seeds * g.h * g.w, g.o, g.groups), sizeof(double)));
     desali::ConvArguments a{type,
                             signal.data(),
                             packed.data(),
@@ -91,11 +98,12 @@ void conv(DType type, Random& random, const ConvGeometry& g, CudaWay way, bool t
                             g.x,
                             nullptr,
                             way,
-                            tf32};
+                            tf32,
+                            way == CudaWay::sparse ? scratch.data() : nullptr};
     desali::conv_transpose_cuda(a, nullptr);
     finish_device();
     // Scatter of every value over its kernel.
-    bool rounds = tf32 && way != CudaWay::plain;
+    bool rounds = tf32 && way != CudaWay::plain && way != CudaWay::sparse;
     std::vector<double> sums(static_cast<size_t>(out.size()), 0.0), sizes(static_cast<size_t>(out.size()), 0.0);
     for (int64_t nk = 0; nk < seeds; ++nk)
         for (int64_t sy = 0; sy < g.h; ++sy)
@@ -149,6 +157,7 @@ void every_way(Random& random, const ConvGeometry& g, bool plain) {
             bool cells = g.groups == 1 && g.y.dilation == 1 && g.x.dilation == 1;
             int64_t shift = random.chance(10) ? 1 : 0;
             if (plain) conv<T>(type, random, g, CudaWay::plain, false);
+            conv<T>(type, random, g, CudaWay::sparse, false, shift);
             for (bool tf32 : {false, true}) {
                 if (tf32 && type != DType::f32) continue;
                 conv<T>(type, random, g, CudaWay::tiles, tf32, shift);
@@ -175,7 +184,7 @@ void conv_cases(int rounds) {
     for (int round = 0; round < rounds; ++round) {
         ConvGeometry g;
         g.groups = random.pick<int64_t>({1, 1, 1, 2, 3});
-        g.o = g.groups * random.pick<int64_t>({1, 2, 3, 8, 16, 20, 40});
+        g.o = g.groups * random.pick<int64_t>({1, 2, 3, 8, 16, 20, 40, 70});
         g.i = g.groups * random.pick<int64_t>({1, 2, 3, 8, 17});
         g.n = random(1, 2), g.k = random(0, 9) ? random(1, 2) : 0;
         g.h = random(1, 5), g.w = random(0, 19) ? random(1, 5) : 0;

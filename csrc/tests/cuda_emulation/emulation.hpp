@@ -18,6 +18,19 @@ inline void __syncthreads() {
     emulation::Block::current().barrier();
 }
 
+// Bit l: what lane l votes. Every lane of the warp has to come.
+inline unsigned __ballot_sync(unsigned lanes, bool vote) {
+    if (lanes != 0xffffffffu) emulation::fail("a vote of some lanes is not emulated");
+    const bool* votes = emulation::Block::current().exchange(3, vote);
+    unsigned bits = 0;
+    for (int lane = 0; lane < emulation::warp_size; ++lane) bits |= static_cast<unsigned>(votes[lane]) << lane;
+    return bits;
+}
+
+inline int __popc(unsigned bits) {
+    return __builtin_popcount(bits);
+}
+
 namespace emulation {
 
 // Bits of a float rounded to nearest even, with `mantissa` explicit bits and the exponents of half (or of float).

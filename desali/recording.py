@@ -14,6 +14,7 @@ from desali.graph.operations import LocalResponseNorm, MaxPool, Other, Product, 
 from desali.graph.quiet import quiet
 from desali.graph.run import run
 from desali.graph.structure import tensors
+from desali.graph.survey import Survey, version
 from desali.receptive_field import receptive_field
 from desali.reconstruction import Job, reconstruct_jobs
 from desali.reversal import Bottleneck
@@ -38,17 +39,21 @@ class Recording:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
-        self.network: Network = capture(model, images)
+        survey = Survey(model)
+        self.network: Network = capture(model, images, survey)
         self._model = model
         self._images = images.detach()
         self._backend = backend
         self._masks: dict[int, Tensor] = {}
         self._switches: dict[int, Tensor] = {}
         self._kept: dict[int, Tensor] = {}
-        self._state = self._fingerprint()
+        self._names = self.network.tensor_names(model)
+        self._state = self._fingerprint(survey)
         observe = self._keep if keep == "activations" else None
         with quiet(images.device):
-            self.output, self._fixed = run(self.network, model, self._images, self._execute, observe)
+            self.output, self._fixed = run(
+                self.network, survey.named(self._names), self._images, self._execute, observe
+            )
 
     @property
     def layers(self) -> list[str]:
@@ -157,17 +162,18 @@ class Recording:
             )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
 
-    def _execute(self, node: Node, values: list[Any]) -> Tensor | None:
+    def _execute(self, node: Node, x: Tensor, last_reader: bool) -> Tensor | None:
         """Compute ReLUs and max poolings so that their decisions are kept."""
         operation = node.operation
         if isinstance(operation, ReLU):
-            value, mask = ops.relu_with_mask(values[node.inputs[0]], upper=operation.upper, backend=self._backend)
+            out = x if last_reader else None
+            value, mask = ops.relu_with_mask(x, upper=operation.upper, out=out, backend=self._backend)
             self._masks[node.index] = mask
             return value
         if isinstance(operation, MaxPool):
             below = self.network.nodes[node.inputs[0]].operation
             value, switches = ops.max_pool_with_switches(
-                values[node.inputs[0]],
+                x,
                 operation.kernel,
                 operation.stride,
                 operation.padding,
@@ -183,16 +189,13 @@ class Recording:
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
 
-    def _fingerprint(self) -> list[tuple[Tensor, int, int]]:
-        held = [self._images, *tensors(self._model).values()]
-        return [(tensor, tensor.data_ptr(), _version(tensor)) for tensor in held]
+    def _fingerprint(self, survey: Survey) -> tuple[list[Tensor], list[tuple[int, int]]]:
+        images = self._images
+        return survey.tensors, [(images.data_ptr(), version(images)), *survey.facts]
 
     def _check_unchanged(self) -> None:
-        now = self._fingerprint()
-        same = len(now) == len(self._state) and all(
-            new[0] is old[0] and new[1:] == old[1:] for new, old in zip(now, self._state, strict=True)
-        )
-        if not same:
+        held, facts = self._fingerprint(Survey(self._model))
+        if facts != self._state[1] or any(new is not old for new, old in zip(held, self._state[0], strict=True)):
             raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
 
     def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
@@ -217,7 +220,7 @@ class Recording:
                     found[node.index] = value
 
             with quiet(self._images.device):
-                run(self.network, self._model, self._images, None, observe, max(missing))
+                run(self.network, tensors(self._model), self._images, None, observe, max(missing))
         return [found[index] for index in indices]
 
     def _bottleneck(self, tops: list[Node]) -> Bottleneck:
@@ -245,10 +248,6 @@ def _needs_values(node: Node) -> bool:
     if isinstance(node.operation, Other):
         return not (node.operation.linear and node.operation.batchwise)
     return isinstance(node.operation, (LocalResponseNorm, Product))
-
-
-def _version(tensor: Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
 
 
 def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend: str = "auto") -> Recording:

@@ -17,7 +17,8 @@ from desali.graph.network import Network
 from desali.graph.operations import LocalResponseNorm
 from desali.graph.quiet import plain_attention, quiet, same_random_numbers, silent_export
 from desali.graph.run import run
-from desali.graph.structure import structure
+from desali.graph.structure import tensors
+from desali.graph.survey import Survey, structure_key
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Captured:
 CACHE: weakref.WeakKeyDictionary[nn.Module, dict[Any, Captured]] = weakref.WeakKeyDictionary()
 
 
-def capture(model: nn.Module, images: Tensor) -> Network:
+def capture(model: nn.Module, images: Tensor, survey: Survey | None = None) -> Network:
     """The network of a module for images of this size; captured once and kept while the module lives.
 
     The module's hooks belong to it: they are called during the capture as in any forward pass, and what they compute
@@ -47,12 +48,13 @@ def capture(model: nn.Module, images: Tensor) -> Network:
     Args:
         model: a module in evaluation mode that takes one tensor and returns one.
         images: [N, C, *spatial].
+        survey: a walk over the model made just now; None: it is made here.
 
     Raises:
         CaptureError: training mode, an export that fails, or an output that differs from the module's own.
         UnsupportedLayerError: an operation that cannot be reversed.
     """
-    key = (tuple(images.shape[1:]), images.dtype, images.device, structure(model))
+    key = (images.shape[1:], images.dtype, images.device, structure_key(model, survey or Survey(model)))
     size = images.shape[0]
     with LOCK:
         known = CACHE.setdefault(model, {})
@@ -158,7 +160,7 @@ def _difference(network: Network, model: nn.Module, images: Tensor) -> str | Non
     with quiet(images.device), same_random_numbers(images.device), plain_attention(model):
         try:
             expected = _clone(model)(images.detach().clone())
-            output, _ = run(network, model, images)
+            output, _ = run(network, tensors(model), images)
         except DesaliError:
             raise
         except Exception as error:

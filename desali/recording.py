@@ -15,6 +15,7 @@ from desali.graph.quiet import quiet
 from desali.graph.run import run
 from desali.graph.structure import tensors
 from desali.graph.survey import Survey, version
+from desali.ops.backend import use_native
 from desali.receptive_field import receptive_field
 from desali.reconstruction import Job, reconstruct_jobs
 from desali.reversal import Bottleneck
@@ -47,6 +48,7 @@ class Recording:
         self._masks: dict[int, Tensor] = {}
         self._switches: dict[int, Tensor] = {}
         self._kept: dict[int, Tensor] = {}
+        self._native: dict[tuple[int, Any], bool] = {}
         self._names = self.network.tensor_names(model)
         self._state = self._fingerprint(survey)
         observe = self._keep if keep == "activations" else None
@@ -165,9 +167,11 @@ class Recording:
     def _execute(self, node: Node, x: Tensor, last_reader: bool) -> Tensor | None:
         """Compute ReLUs and max poolings so that their decisions are kept."""
         operation = node.operation
+        if isinstance(operation, ReLU) and operation.written_out:
+            self._masks[node.index] = ops.relu_with_mask(x, backend=self._backend)[1]
+            return None
         if isinstance(operation, ReLU):
-            out = x if last_reader else None
-            value, mask = ops.relu_with_mask(x, upper=operation.upper, out=out, backend=self._backend)
+            value, mask = self._rectify(x, operation.upper, last_reader)
             self._masks[node.index] = mask
             return value
         if isinstance(operation, MaxPool):
@@ -185,6 +189,16 @@ class Recording:
             self._switches[node.index] = switches
             return value
         return None
+
+    def _rectify(self, x: Tensor, upper: float | None, inplace: bool) -> tuple[Tensor, Tensor]:
+        """`ops.relu_with_mask` that decides once for all ReLUs of one kind of tensor which backend runs them."""
+        kind = (x.dim(), x.dtype)
+        if self._native.get(kind):
+            return ops.native_relu_with_mask(x, upper, inplace)
+        if kind not in self._native:
+            reason = ops.can_run("relu_with_mask", x.device.type, str(x.dtype).removeprefix("torch."), x.dim() - 2)
+            self._native[kind] = use_native("relu_with_mask", self._backend, reason)
+        return ops.relu_with_mask(x, upper=upper, out=x if inplace else None, backend=self._backend)
 
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value

@@ -38,12 +38,13 @@ def relu_with_mask(
     if out is not None and out is not x:
         raise ValueError("out must be x itself or None")
     if use_native("relu_with_mask", backend, native.reason_against("relu_with_mask", x, x.dim() - 2)):
-        return _relu_with_mask(x, upper, out is not None)
+        return native_relu_with_mask(x, upper, out is not None)
     y, mask = reference.relu_with_mask(x, upper)
     return (y if out is None else out.copy_(y)), mask
 
 
-def _relu_with_mask(x: Tensor, upper: float | None, inplace: bool) -> tuple[Tensor, Tensor]:
+def native_relu_with_mask(x: Tensor, upper: float | None, inplace: bool) -> tuple[Tensor, Tensor]:
+    """`relu_with_mask` by the core, for arguments known to fit; `inplace`: y is x itself."""
     channels_last, given = False, x
     if not x.is_contiguous():
         turned = x.movedim(1, -1)

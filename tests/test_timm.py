@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -36,7 +35,7 @@ def timm() -> Any:
     return importlib.import_module("timm")
 
 
-@pytest.mark.parametrize(("name", "size"), [("resnet18", 64), ("mobilenetv2_100", 64), ("regnety_002", 64)])
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 64), ("mobilenetv2_100", 40), ("regnety_002", 40)])
 def test_relu_networks_against_autograd(name: str, size: int) -> None:
     torch.manual_seed(0)
     model = settle(timm().create_model(name, pretrained=False))
@@ -54,11 +53,12 @@ def test_relu_networks_against_autograd(name: str, size: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "size", "culprit"),
-    [("efficientnet_b0", 64, "silu"), ("convnext_atto", 64, "layer_norm|gelu"), ("vit_tiny_patch16_224", 224, "norm")],
+    [("efficientnet_b0", 32, "silu"), ("convnext_atto", 64, "layer_norm|gelu"), ("vit_tiny_patch16_224", 64, "norm")],
 )
 def test_others_are_refused_and_reversed_by_their_gradient_on_demand(name: str, size: int, culprit: str) -> None:
     torch.manual_seed(0)
-    model = settle(timm().create_model(name, pretrained=False))
+    options = {"img_size": size} if name.startswith("vit") else {}
+    model = settle(timm().create_model(name, pretrained=False, **options))
     x = torch.randn(1, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     recording = desali.record(model, x)
     top = recording.layers[-1]
@@ -85,10 +85,9 @@ def test_weights_from_a_file_to_a_figure(tmp_path: Path, suffix: str) -> None:
     assert loaded.preprocessing.size == config["input_size"][1]
     roi, figure = tmp_path / "roi.png", tmp_path / "figure.png"
     Image.effect_noise((96, 96), 60).convert("RGB").save(roi)
-    result = CliRunner().invoke(
-        main, ["visualize", "--model", f"timm:resnet10t@{file}", "--roi", str(roi), "--output", str(figure)]
-    )
-    assert result.exit_code == 0, result.output
+    with pytest.raises(SystemExit) as stop:
+        main(["visualize", "--model", f"timm:resnet10t@{file}", "--roi", str(roi), "--output", str(figure)])
+    assert not stop.value.code
     assert figure.stat().st_size > 10_000
     with pytest.raises(WeightsError, match="not weights of timm:resnet18"):
         load("timm:resnet18", weights=file)

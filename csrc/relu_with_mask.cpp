@@ -11,10 +11,16 @@ namespace {
 template <class T, bool capped>
 DESALI_INLINE Vector<T> rectified(Vector<T> v, T upper, Integers<T>& positive) {
 #if DESALI_VECTOR_BYTES == 64
-    if constexpr (sizeof(T) == 4 && !capped) {
-        __m512 zero = _mm512_setzero_ps();
-        positive = (Integers<T>)_mm512_movm_epi32(_mm512_cmp_ps_mask((__m512)v, zero, _CMP_GT_OQ));
-        return (Vector<T>)_mm512_max_ps(zero, (__m512)v);  // a NaN in the second place stays
+    if constexpr (sizeof(T) == 4) {
+        __m512 x = (__m512)v, zero = _mm512_setzero_ps();
+        __mmask16 inside = _mm512_cmp_ps_mask(x, zero, _CMP_GT_OQ);
+        x = _mm512_max_ps(zero, x);  // a NaN in the second place stays
+        if constexpr (capped) {
+            inside = _mm512_mask_cmp_ps_mask(inside, x, _mm512_set1_ps(upper), _CMP_LT_OQ);
+            x = _mm512_min_ps(_mm512_set1_ps(upper), x);
+        }
+        positive = (Integers<T>)_mm512_movm_epi32(inside);
+        return (Vector<T>)x;
     }
 #endif
     positive = v > Vector<T>{};

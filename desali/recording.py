@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from desali import ops
 from desali.applicability import check_method
 from desali.errors import DesaliError, MethodError
+from desali.graph import folding
 from desali.graph.capture import capture
 from desali.graph.network import Network, Node
 from desali.graph.operations import LocalResponseNorm, MaxPool, Other, Product, ReLU
@@ -264,7 +265,14 @@ def _needs_values(node: Node) -> bool:
     return isinstance(node.operation, (LocalResponseNorm, Product))
 
 
-def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend: str = "auto") -> Recording:
+def record(
+    model: nn.Module,
+    images: Tensor,
+    keep: Keep = "reversal",
+    *,
+    backend: str = "auto",
+    fold_batch_norm: bool = False,
+) -> Recording:
     """Run a model once and keep what its reversal needs.
 
     Args:
@@ -273,6 +281,8 @@ def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend
         keep: "reversal" keeps ReLU masks (one bit each) and pooling switches (one byte each); "activations" also every
             layer's output.
         backend: "auto", "native" or "torch".
+        fold_batch_norm: record a copy of the model with every batch normalisation folded into the convolution or linear
+            layer right before it (`desali.graph.folding`); rounds anew, so that masks near zero flip.
 
     Raises:
         CaptureError: the model is in training mode or cannot be captured.
@@ -296,6 +306,8 @@ def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend
         break
     if keep not in ("reversal", "activations"):
         raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
+    if fold_batch_norm:
+        model = folding.fold_batch_norm(model, images)
     return Recording(model, images, keep, backend)
 
 

@@ -93,7 +93,7 @@ def _refuse_training(model: nn.Module) -> None:
             )
 
 
-def _clone(model: nn.Module) -> nn.Module:
+def clone(model: nn.Module) -> nn.Module:
     """The same modules again, sharing every parameter: what the clone's forward does leaves the original alone."""
     shared = {id(parameter): parameter for parameter in model.parameters()}
     for module in model.modules():
@@ -106,7 +106,7 @@ def _clone(model: nn.Module) -> nn.Module:
 def _capture(model: nn.Module, images: Tensor, fixed: bool = False) -> Captured:
     with quiet(images.device), same_random_numbers(images.device), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain = None if fixed else chain(_clone(model), images)
+        plain = None if fixed else chain(clone(model), images)
         if plain is not None:
             return Captured(plain, False)
         try:
@@ -139,7 +139,7 @@ def _export(model: nn.Module, images: Tensor, fixed: bool) -> tuple[ExportedProg
         example = torch.zeros((2, *images.shape[1:]), dtype=images.dtype, device=images.device)
         try:
             with silent_export():
-                program = export(_clone(model), (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+                program = export(clone(model), (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
         except Exception as error:
             failure = error
         else:
@@ -148,7 +148,7 @@ def _export(model: nn.Module, images: Tensor, fixed: bool) -> tuple[ExportedProg
     try:
         example = torch.zeros(images.shape, dtype=images.dtype, device=images.device)
         with silent_export():
-            return export(_clone(model), (example,), strict=False), True
+            return export(clone(model), (example,), strict=False), True
     except Exception as error:
         raise (failure or error) from error
 
@@ -159,7 +159,7 @@ def _difference(network: Network, model: nn.Module, images: Tensor) -> str | Non
 
     with quiet(images.device), same_random_numbers(images.device), plain_attention(model):
         try:
-            expected = _clone(model)(images.detach().clone())
+            expected = clone(model)(images.detach().clone())
             output, _ = run(network, tensors(model), images)
         except DesaliError:
             raise

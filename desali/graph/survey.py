@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from desali.graph.structure import PLAIN, structure
@@ -40,38 +39,35 @@ class Survey:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.tensors: list[Tensor] = []
         self.hooked = False
         self._modules: list[nn.Module] = []
-        self._ids: list[int] = []
-        self._visit(model, self._ids.extend, self._modules.append, self.tensors.extend)
+        self._ids: list[Any] = []
+        found: list[Tensor | None] = []
+        ids, tensors, modules = self._ids.extend, found.extend, self._modules.append
+
+        def visit(module: nn.Module) -> None:
+            modules(module)
+            state = module.__dict__
+            ids(map(id, state.values()))
+            if state["_forward_hooks"] or state["_forward_pre_hooks"]:
+                self.hooked = True
+            tensors(state["_parameters"].values())
+            tensors(state["_buffers"].values())
+            children = state["_modules"]
+            if children:
+                ids(children)
+                for child in children.values():
+                    if child is not None:
+                        visit(child)
+
+        visit(model)
+        ids(map(id, self._modules))
+        ids(map(id, found))
+        self.tensors: list[Tensor] = [tensor for tensor in found if tensor is not None]
         try:
             self.facts = [(tensor.data_ptr(), tensor._version) for tensor in self.tensors]
         except RuntimeError:  # tensors of inference mode keep no count
             self.facts = [(tensor.data_ptr(), version(tensor)) for tensor in self.tensors]
-
-    def _visit(
-        self,
-        module: nn.Module,
-        ids: Callable[[Any], None],
-        modules: Callable[[nn.Module], None],
-        tensors: Callable[[Any], None],
-    ) -> None:
-        modules(module)
-        state = module.__dict__
-        ids(map(id, state.values()))
-        if state["_forward_hooks"] or state["_forward_pre_hooks"]:
-            self.hooked = True
-        for group in (state["_parameters"], state["_buffers"]):
-            if group:
-                ids(map(id, group.values()))
-                tensors(tensor for tensor in group.values() if tensor is not None)
-        children = state["_modules"]
-        if children:
-            ids(map(id, children.values()))
-            for child in children.values():
-                if child is not None:
-                    self._visit(child, ids, modules, tensors)
 
     def named(self, names: list[str]) -> dict[str, Tensor]:
         """The tensors by the names that `structure.tensors` gives them."""

@@ -204,9 +204,8 @@ class Recording:
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
 
-    def _fingerprint(self, survey: Survey) -> tuple[list[Tensor], list[tuple[int, int]]]:
-        images = self._images
-        return survey.tensors, [(images.data_ptr(), version(images)), *survey.facts]
+    def _fingerprint(self, survey: Survey) -> tuple[list[Tensor], list[int]]:
+        return survey.tensors, [self._images.data_ptr(), version(self._images), *survey.facts]
 
     def _check_unchanged(self) -> None:
         held, facts = self._fingerprint(Survey(self._model))

@@ -34,7 +34,8 @@ class Survey:
 
     Attributes:
         tensors: every parameter and buffer under each of its qualified places, in the order of the walk.
-        facts: (address, version) of each of them; a change of values shows here.
+        addresses: of each of them; `Module.to` and the like change these without replacing a parameter.
+        versions: each one's count of writes.
         hooked: whether any module has a forward hook, which may be exchanged in its place.
     """
 
@@ -64,18 +65,25 @@ class Survey:
         ids(map(id, self._modules))
         ids(map(id, found))
         self.tensors: list[Tensor] = [tensor for tensor in found if tensor is not None]
+        # plain lists of numbers: tuples would set Python's garbage collection going at every walk
+        self.addresses = [tensor.data_ptr() for tensor in self.tensors]
         try:
-            self.facts = [(tensor.data_ptr(), tensor._version) for tensor in self.tensors]
+            self.versions = [tensor._version for tensor in self.tensors]
         except RuntimeError:  # tensors of inference mode keep no count
-            self.facts = [(tensor.data_ptr(), version(tensor)) for tensor in self.tensors]
+            self.versions = [version(tensor) for tensor in self.tensors]
 
     def named(self, names: list[str]) -> dict[str, Tensor]:
         """The tensors by the names that `structure.tensors` gives them."""
         return dict(zip(names, self.tensors, strict=True))
 
-    def layouts(self) -> tuple[list[int], list[Any]]:
-        """Address and shape of every tensor: what `Module.to` and the like change without replacing a parameter."""
-        return [fact[0] for fact in self.facts], [tensor.shape for tensor in self.tensors]
+    def sizes(self) -> list[int]:
+        """Number of elements of every tensor."""
+        return [tensor.numel() for tensor in self.tensors]
+
+    @property
+    def facts(self) -> list[int]:
+        """Addresses and versions of all tensors; a change of values shows here."""
+        return self.addresses + self.versions
 
     def odd(self) -> list[tuple[int, str]]:
         """Attributes that can change without being replaced: (index of the module, name)."""
@@ -113,7 +121,8 @@ class _Known:
         self.key = Key(structure(model))
         self.ids = survey._ids
         self.types = [type(module) for module in survey._modules]
-        self.layouts = survey.layouts()
+        self.addresses = survey.addresses
+        self.sizes = survey.sizes()
         self.odd = survey.odd()
         self.contents = survey.contents(self.odd)
         self.kept = [  # alive, so that no other value can take the place of their ids
@@ -126,7 +135,8 @@ class _Known:
     def holds(self, survey: Survey) -> bool:
         return (
             self.ids == survey._ids
-            and self.layouts == survey.layouts()
+            and self.addresses == survey.addresses
+            and self.sizes == survey.sizes()
             and self.types == list(map(type, survey._modules))
             and (not self.odd or self.contents == survey.contents(self.odd))
         )

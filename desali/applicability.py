@@ -43,8 +43,8 @@ def check_method(network: Network, rule: Method, nodes: list[Node]) -> None:
         if bent:
             named = ", ".join(f"{node.name} ({_kind(node)})" for node in bent[:5]) + (", ..." if len(bent) > 5 else "")
             warnings.warn(
-                f"{len(bent)} layer(s) decide like a rectifier but are no ReLU, and keep their gradient: {named}; method "
-                f"{rule.corner} does not act on them. Method(..., smooth='gradient') says that this is wanted",
+                f"{len(bent)} layer(s) decide like a rectifier but are no ReLU, and keep their gradient: {named}; "
+                f"method {rule.corner} does not act on them. Method(..., smooth='gradient') says that this is wanted",
                 GradientWarning,
                 stacklevel=3,
             )

@@ -43,7 +43,7 @@ class MethodError(DesaliError, ValueError):
 
 
 class GradientWarning(UserWarning):
-    """Layers that bend the signal like a rectifier but are no ReLU keep their gradient; the method does not act on them."""
+    """Layers that decide like a rectifier but are no ReLU keep their gradient: the method does not act on them."""
 
 
 class SeedError(DesaliError, ValueError):

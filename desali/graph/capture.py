@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 import warnings
 import weakref
@@ -61,6 +62,7 @@ def capture(model: nn.Module, images: Tensor, survey: Survey | None = None) -> N
         found = known.get(_entry(key, True, size)) or known.get(_entry(key, False, size))
         if found is None:
             _refuse_training(model)
+            _refuse_several_inputs(model)
             found = _capture(model, images)
             known[_entry(key, found.fixed, size)] = found
         if (size == 1) not in found.checked:
@@ -91,6 +93,20 @@ def _refuse_training(model: nn.Module) -> None:
                 f"the model's module {name!r} is in training mode: call model.eval() first; desali does not switch it "
                 "silently"
             )
+
+
+def _refuse_several_inputs(model: nn.Module) -> None:
+    try:
+        given = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):  # nothing is known of it: the export will see
+        return
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [item.name for item in given if item.kind in positional and item.default is item.empty]
+    if len(needed) > 1:
+        raise CaptureError(
+            f"{type(model).__name__} cannot be captured: its forward takes {len(needed)} inputs ({', '.join(needed)}), "
+            "and desali records networks of one image tensor; wrap it in a module that fills in the others"
+        )
 
 
 def clone(model: nn.Module) -> nn.Module:

@@ -53,7 +53,9 @@ def _fold(model: nn.Module, network: Network) -> nn.Module:
     from torch import nn
     from torch.nn.utils import fusion
 
-    uses = Counter(node.module for node in network.nodes if isinstance(node.operation, (BatchNorm, Convolution, Linear)))
+    uses = Counter(
+        node.module for node in network.nodes if isinstance(node.operation, (BatchNorm, Convolution, Linear))
+    )
     copy = clone(model)
     count = 0
     for node in network.nodes:
@@ -61,11 +63,13 @@ def _fold(model: nn.Module, network: Network) -> nn.Module:
         if before is None or uses[node.module] != 1 or uses[before.module] != 1:
             continue
         layer, norm = copy.get_submodule(before.module), copy.get_submodule(node.module)
-        if type(layer) not in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear) or not isinstance(norm, nn.modules.batchnorm._BatchNorm):
+        if type(layer) not in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear) or not isinstance(
+            norm, nn.modules.batchnorm._BatchNorm
+        ):
             continue
         with torch.no_grad():
             fuse = fusion.fuse_linear_bn_eval if isinstance(layer, nn.Linear) else fusion.fuse_conv_bn_eval
-            fused: Any = fuse(layer, norm)  # type: ignore[arg-type, operator, type-var]
+            fused: Any = fuse(layer, norm)
         _put(copy, before.module, fused.requires_grad_(False))
         _put(copy, node.module, nn.Identity().eval())
         count += 1

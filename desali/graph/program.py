@@ -1,4 +1,4 @@
-"""A network's steps made ready to run: which arguments to fill in, with which values, and what may be forgotten then."""
+"""A network's steps made ready to run: which arguments to fill in, and what may be forgotten then."""
 
 from __future__ import annotations
 
@@ -109,4 +109,3 @@ def _quick(call: Callable[..., Any]) -> Callable[..., Any]:
         return _quick_calls().get(call, call)
     except TypeError:  # cannot be hashed
         return call
-

@@ -1,6 +1,6 @@
 """Rectifiers that are not written as one: a ReLU by comparison is told from what only resembles it.
 
-`torch.maximum(x, 0)`, `torch.where(x > 0, x, 0)`, `x * (x > 0)`, `x.masked_fill(x < 0, 0)` and `x[x < 0] = 0` are ReLUs.
+`torch.maximum(x, 0)`, `torch.where(x > 0, x, 0)`, `x * (x > 0)`, `x.masked_fill(x < 0, 0)`, `x[x < 0] = 0` are ReLUs.
 A product of x with a gate that x alone decides (x * sigmoid(x), GELU or hardswish written out) is a smooth activation
 like any other. Everything else that decides by comparing, by maxima or by magnitudes keeps its gradient, and `kinks`
 names it, so that a method can say aloud that it does not act there.
@@ -19,9 +19,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _POSITIVE = {"gt": (True, True), "ge": (True, True), "lt": (False, False), "le": (False, False)}
-_COMPARISONS = frozenset({"gt", "ge", "lt", "le", "eq", "ne", "logical_not", "logical_and", "logical_or",
-    "bitwise_not", "bitwise_and", "bitwise_or", "isfinite",
-})
+_COMPARISONS = frozenset(
+    {
+        "gt",
+        "ge",
+        "lt",
+        "le",
+        "eq",
+        "ne",
+        "logical_not",
+        "logical_and",
+        "logical_or",
+        "bitwise_not",
+        "bitwise_and",
+        "bitwise_or",
+        "isfinite",
+    }
+)
 _CASTS = frozenset({"to", "_to_copy", "type_as", "float", "double"})
 _ZEROS = frozenset({"zeros", "zeros_like", "new_zeros"})
 _FULL = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0}
@@ -29,9 +43,9 @@ _SAME = frozenset({"lift_fresh_copy", "detach", "clone", "to", "_to_copy", "expa
 _GATES = frozenset({"sigmoid", "hardsigmoid", "tanh", "erf", "sign", "heaviside", "hardtanh", "clamp", "softsign"})
 _ALONG = frozenset({"mul", "div", "pow", "add", "sub", "rsub", "neg", "square", "exp", "reciprocal"})
 KINKED = frozenset({
-    "leaky_relu", "prelu", "rrelu", "rrelu_with_noise", "threshold", "hardtanh", "clamp", "clamp_min", "clamp_max", "clip",
-    "maximum", "minimum", "fmax", "fmin", "max", "min", "where", "masked_fill", "index_put", "abs", "hardshrink",
-    "softshrink", "sign", "heaviside",
+    "leaky_relu", "prelu", "rrelu", "rrelu_with_noise", "threshold", "hardtanh", "clamp", "clamp_min", "clamp_max",
+    "clip", "maximum", "minimum", "fmax", "fmin", "max", "min", "where", "masked_fill", "index_put", "abs",
+    "hardshrink", "softshrink", "sign", "heaviside",
 })  # fmt: skip
 
 

@@ -127,7 +127,7 @@ void channels_first(const ReluArguments& a, const T* x, T* y, T upper) {
     int64_t octets = (a.c + 7) / 8, tiles = ceil_div(a.s, tile), blocks = ceil_div(octets, block);
     Lane weight[8 * few + 64] = {};
     for (int64_t i = 0; a.s <= few && i < 8 * a.s; ++i) weight[i] = (Lane)1 << (i / a.s);
-    parallel_for(a.n * blocks * tiles, a.n * a.c * a.s, [&](int64_t task) {
+    parallel_for(a.n * blocks * tiles, a.n * a.c * a.s / 2, [&](int64_t task) {
         int64_t n = task / (blocks * tiles), first = task / tiles % blocks * block, s0 = task % tiles * tile;
         int64_t count = least(tile, a.s - s0), last = least(octets, first + block);
         uint8_t codes[block * width];
@@ -154,7 +154,7 @@ template <class T>
 void channels_last(const ReluArguments& a, const T* x, T* y, T upper) {
     constexpr int lanes = Simd<T>::lanes;
     int64_t octets = (a.c + 7) / 8;
-    parallel_ranges(a.n * a.s, a.n * a.s * a.c, [&](int64_t begin, int64_t end) {
+    parallel_ranges(a.n * a.s, a.n * a.s * a.c / 2, [&](int64_t begin, int64_t end) {
         for (int64_t pixel = begin; pixel < end; ++pixel) {
             const T* from = x + pixel * a.c;
             T* to = y + pixel * a.c;

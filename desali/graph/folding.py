@@ -68,8 +68,8 @@ def _fold(model: nn.Module, network: Network) -> nn.Module:
         ):
             continue
         with torch.no_grad():
-            fuse = fusion.fuse_linear_bn_eval if isinstance(layer, nn.Linear) else fusion.fuse_conv_bn_eval
-            fused: Any = fuse(layer, norm)
+            fuse: Any = fusion.fuse_linear_bn_eval if isinstance(layer, nn.Linear) else fusion.fuse_conv_bn_eval
+            fused = fuse(layer, norm)
         _put(copy, before.module, fused.requires_grad_(False))
         _put(copy, node.module, nn.Identity().eval())
         count += 1

@@ -10,6 +10,7 @@ from benchmarks.figure import figure
 from benchmarks.jobs import layer, neurons, top9
 from benchmarks.memory import memory
 from benchmarks.operations import conv1, layers
+from benchmarks.recording import record
 from benchmarks.scaling import scaling
 
 CASES: dict[str, Callable[[Context], list[Result]]] = {
@@ -19,6 +20,7 @@ CASES: dict[str, Callable[[Context], list[Result]]] = {
     "conv1": conv1,
     "bandwidth": bandwidth,
     "memory": memory,
+    "record": record,
     "layers": layers,
     "figure": figure,
     "scaling": scaling,

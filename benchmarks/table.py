@@ -181,6 +181,7 @@ def _curve(results: Sequence[Result]) -> str:
 TITLES = {
     "neurons": "Single neurons", "top9": "Top neurons of five layers", "layer": "A whole layer",
     "conv1": "The step to the image", "bandwidth": "Ops that move memory", "memory": "Memory held by a recording",
+    "record": "A second recording beside the forward pass",
     "layers": "Transposed convolutions layer by layer", "figure": "The figure job", "scaling": "Scaling",
 }  # fmt: skip
 _FORMS: dict[str, Callable[[Sequence[Result]], str]] = {

@@ -7,10 +7,30 @@ namespace desali {
 namespace DESALI_LEVEL {
 namespace {
 
-template <class T>
-DESALI_INLINE Vector<T> clip(Vector<T> v, T upper) {
+// Rectified v, and all-ones lanes where it is positive (and below `upper`, if there is one).
+template <class T, bool capped>
+DESALI_INLINE Vector<T> rectified(Vector<T> v, T upper, Integers<T>& positive) {
+#if DESALI_VECTOR_BYTES == 64
+    if constexpr (sizeof(T) == 4) {
+        __m512 x = (__m512)v, zero = _mm512_setzero_ps();
+        __mmask16 inside = _mm512_cmp_ps_mask(x, zero, _CMP_GT_OQ);
+        x = _mm512_max_ps(zero, x);  // a NaN in the second place stays
+        if constexpr (capped) {
+            inside = _mm512_mask_cmp_ps_mask(inside, x, _mm512_set1_ps(upper), _CMP_LT_OQ);
+            x = _mm512_min_ps(_mm512_set1_ps(upper), x);
+        }
+        positive = (Integers<T>)_mm512_movm_epi32(inside);
+        return (Vector<T>)x;
+    }
+#endif
+    positive = v > Vector<T>{};
     v = rectify<T>(v);
-    return v >= broadcast(upper) ? broadcast(upper) : v;
+    if constexpr (capped) {
+        Integers<T> above = v >= broadcast(upper);
+        positive &= ~above;
+        v = above ? broadcast(upper) : v;
+    }
+    return v;
 }
 
 template <class T>
@@ -19,43 +39,112 @@ DESALI_INLINE T clip(T v, T upper) {
     return v >= upper ? upper : v;
 }
 
-// [N, C, S]: a tile of pixels at a time, eight rows (channels) into the bits of one byte for each pixel.
 template <class T>
-void channels_first(const ReluArguments& a, const T* x, T* y, T upper) {
+DESALI_INLINE Vector<T> clip_vector(Vector<T> v, T upper) {
+    Integers<T> positive;
+    return rectified<T, true>(v, upper, positive);
+}
+
+constexpr int64_t tile = 256;  // pixels worked off together
+constexpr int64_t few = 16;    // planes of up to so many pixels are read across rows
+constexpr int64_t block = 8;   // octets of channels whose bytes are turned together
+
+// Codes of the pixels of an octet: rows (channels) of a plane, `stride` apart.
+template <class T, bool capped>
+DESALI_INLINE void octet_of_rows(const T* from, T* to, uint8_t* codes, int64_t rows, int64_t stride, int64_t count,
+                                 T upper) {
     constexpr int lanes = Simd<T>::lanes;
-    constexpr int64_t tile = 1024;
     using Bytes = typename Small<T, uint8_t>::type;
     using Lane = typename Simd<T>::Integer;
-    int64_t octets = (a.c + 7) / 8, tiles = (a.s + tile - 1) / tile;
-    parallel_for(a.n * tiles, a.n * a.c * a.s, [&](int64_t task) {
-        int64_t n = task / tiles, s0 = task % tiles * tile, s1 = least(a.s, s0 + tile);
-        for (int64_t octet = 0; octet < octets; ++octet) {
-            int64_t rows = least(8, a.c - 8 * octet);
-            const T* from = x + (n * a.c + 8 * octet) * a.s;
-            T* to = y + (n * a.c + 8 * octet) * a.s;
-            uint8_t* mask = a.mask + n * a.s * octets + octet;
-            int64_t s = s0;
-            for (; s + lanes <= s1; s += lanes) {
-                Integers<T> bits{};
-                for (int64_t r = 0; r < rows; ++r) {
-                    Vector<T> v = load<Vector<T>>(from + r * a.s + s);
-                    Integers<T> positive = (v > Vector<T>{}) & ~(v >= broadcast(upper));
-                    bits |= positive & ((Lane)(1 << r) - Integers<T>{});
-                    store(to + r * a.s + s, clip<T>(v, upper));
-                }
-                uint8_t bytes[lanes];
-                store(bytes, __builtin_convertvector(bits, Bytes));
-                for (int l = 0; l < lanes; ++l) mask[(s + l) * octets] = bytes[l];
-            }
-            for (; s < s1; ++s) {
-                unsigned bits = 0;
-                for (int64_t r = 0; r < rows; ++r) {
-                    T v = from[r * a.s + s];
-                    bits |= (unsigned)(v > 0 && !(v >= upper)) << r;
-                    to[r * a.s + s] = clip(v, upper);
-                }
-                mask[s * octets] = (uint8_t)bits;
-            }
+    for (int64_t s = 0; s < count; s += lanes) {
+        int64_t some = least(lanes, count - s);
+        Integers<T> bits{};
+        for (int64_t r = 0; r < rows; ++r) {
+            const T* at = from + r * stride + s;
+            Vector<T> v = some == lanes ? load<Vector<T>>(at) : load_part<T>(at, some);
+            Integers<T> positive;
+            v = rectified<T, capped>(v, upper, positive);
+            bits |= positive & ((Lane)(1 << r) - Integers<T>{});
+            if (some == lanes)
+                store(to + r * stride + s, v);
+            else
+                store_part<T>(to + r * stride + s, v, some);
+        }
+        store(codes + s, __builtin_convertvector(bits, Bytes));
+    }
+}
+
+// The same for planes of few pixels, whose rows lie side by side: vectors run across rows. `weight` holds each
+// element's bit.
+template <class T, bool capped>
+DESALI_INLINE void octet_of_few(const T* from, T* to, uint8_t* codes, int64_t rows, int64_t s,
+                                const typename Simd<T>::Integer* weight, T upper) {
+    constexpr int lanes = Simd<T>::lanes;
+    using Bytes = typename Small<T, uint8_t>::type;
+    typedef uint8_t Row __attribute__((vector_size(few)));
+    uint8_t flat[9 * few + 64] = {};
+    for (int64_t i = 0; i < rows * s; i += lanes) {
+        int64_t some = least(lanes, rows * s - i);
+        Vector<T> v = some == lanes ? load<Vector<T>>(from + i) : load_part<T>(from + i, some);
+        Integers<T> positive;
+        v = rectified<T, capped>(v, upper, positive);
+        store(flat + i, __builtin_convertvector(positive & load<Integers<T>>(weight + i), Bytes));
+        if (some == lanes)
+            store(to + i, v);
+        else
+            store_part<T>(to + i, v, some);
+    }
+    Row all{};
+    for (int64_t r = 0; r < rows; ++r) all |= load<Row>(flat + r * s);
+    store(codes, all);
+}
+
+DESALI_INLINE void swap_bytes(uint64_t& low, uint64_t& high, int shift, uint64_t part) {
+    uint64_t other = ((low >> shift) ^ high) & part;
+    high ^= other;
+    low ^= other << shift;
+}
+
+// Codes of eight octets, one row of `width` each -> for each pixel eight bytes side by side.
+DESALI_INLINE void turn(const uint8_t* codes, int64_t width, uint8_t* mask, int64_t octets, int64_t count) {
+    for (int64_t s = 0; s < count; s += 8) {
+        uint64_t words[8];
+        for (int o = 0; o < 8; ++o) words[o] = load<uint64_t>(codes + o * width + s);
+        for (int o = 0; o < 4; ++o) swap_bytes(words[o], words[o + 4], 32, 0x00000000ffffffff);
+        for (int o = 0; o < 8; o += 4)
+            for (int p = o; p < o + 2; ++p) swap_bytes(words[p], words[p + 2], 16, 0x0000ffff0000ffff);
+        for (int o = 0; o < 8; o += 2) swap_bytes(words[o], words[o + 1], 8, 0x00ff00ff00ff00ff);
+        for (int64_t i = 0; i < least(8, count - s); ++i) store(mask + (s + i) * octets, words[i]);
+    }
+}
+
+// [N, C, S]: a tile of pixels of 64 channels at a time, eight rows (channels) into the bits of one byte for each pixel.
+// y may be x.
+template <class T, bool capped>
+void channels_first(const ReluArguments& a, const T* x, T* y, T upper) {
+    constexpr int64_t width = tile + 64;
+    using Lane = typename Simd<T>::Integer;
+    int64_t octets = (a.c + 7) / 8, tiles = ceil_div(a.s, tile), blocks = ceil_div(octets, block);
+    Lane weight[8 * few + 64] = {};
+    for (int64_t i = 0; a.s <= few && i < 8 * a.s; ++i) weight[i] = (Lane)1 << (i / a.s);
+    parallel_for(a.n * blocks * tiles, a.n * a.c * a.s / 2, [&](int64_t task) {
+        int64_t n = task / (blocks * tiles), first = task / tiles % blocks * block, s0 = task % tiles * tile;
+        int64_t count = least(tile, a.s - s0), last = least(octets, first + block);
+        uint8_t codes[block * width];
+        for (int64_t octet = first; octet < last; ++octet) {
+            int64_t rows = least(8, a.c - 8 * octet), at = (n * a.c + 8 * octet) * a.s + s0;
+            uint8_t* to = codes + (octet - first) * width;
+            if (a.s <= few)
+                octet_of_few<T, capped>(x + at, y + at, to, rows, a.s, weight, upper);
+            else
+                octet_of_rows<T, capped>(x + at, y + at, to, rows, a.s, count, upper);
+        }
+        uint8_t* mask = a.mask + (n * a.s + s0) * octets + first;
+        if (last - first == block) {
+            turn(codes, width, mask, octets, count);
+        } else {
+            for (int64_t s = 0; s < count; ++s)
+                for (int64_t o = 0; o < last - first; ++o) mask[s * octets + o] = codes[o * width + s];
         }
     });
 }
@@ -65,7 +154,7 @@ template <class T>
 void channels_last(const ReluArguments& a, const T* x, T* y, T upper) {
     constexpr int lanes = Simd<T>::lanes;
     int64_t octets = (a.c + 7) / 8;
-    parallel_ranges(a.n * a.s, a.n * a.s * a.c, [&](int64_t begin, int64_t end) {
+    parallel_ranges(a.n * a.s, a.n * a.s * a.c / 2, [&](int64_t begin, int64_t end) {
         for (int64_t pixel = begin; pixel < end; ++pixel) {
             const T* from = x + pixel * a.c;
             T* to = y + pixel * a.c;
@@ -78,7 +167,7 @@ void channels_last(const ReluArguments& a, const T* x, T* y, T upper) {
                     bits |= (unsigned)(from[c + r] > 0 && !(from[c + r] >= upper)) << r;
                 mask[c / 8] = (uint8_t)bits;
             }
-            for (c = 0; c + lanes <= a.c; c += lanes) store(to + c, clip<T>(load<Vector<T>>(from + c), upper));
+            for (c = 0; c + lanes <= a.c; c += lanes) store(to + c, clip_vector<T>(load<Vector<T>>(from + c), upper));
             for (; c < a.c; ++c) to[c] = clip(from[c], upper);
         }
     });
@@ -89,10 +178,12 @@ void run(const ReluArguments& a) {
     if (a.n * a.c * a.s == 0) return;
     const T* x = static_cast<const T*>(a.x);
     T* y = static_cast<T*>(a.y);
-    if (a.channels_last)
+    if (a.channels_last || a.s == 1)
         channels_last(a, x, y, (T)a.upper);
+    else if (a.upper == a.upper)
+        channels_first<T, true>(a, x, y, (T)a.upper);
     else
-        channels_first(a, x, y, (T)a.upper);
+        channels_first<T, false>(a, x, y, (T)a.upper);
 }
 
 }  // namespace

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from desali.errors import MethodError, UnsupportedLayerError
+import warnings
+
+from desali.errors import GradientWarning, MethodError, UnsupportedLayerError
 from desali.graph.network import Network, Node
 from desali.graph.operations import Other
+from desali.graph.rectifiers import kinks
 from desali.reversal import rule_for
 from desali.rules import Method
 from desali.sweep import steps
@@ -16,6 +19,9 @@ def check_method(network: Network, rule: Method, nodes: list[Node]) -> None:
     Raises:
         UnsupportedLayerError: a layer without a rule lies on the way; the message names the opt-in.
         MethodError: no ReLU to act on.
+
+    Warns:
+        GradientWarning: layers that decide like a rectifier but are no ReLU, where the method is not the gradient.
         UnknownNameError: `only` names an unknown layer.
     """
     path = [network.nodes[index] for index in steps(network, [node.index for node in nodes])]
@@ -32,6 +38,16 @@ def check_method(network: Network, rule: Method, nodes: list[Node]) -> None:
             f"method {rule.corner} acts on ReLUs and the network has none (found: {', '.join(found)}); "
             "for the plain gradient use torch.autograd"
         )
+    if rule.smooth == "refuse" and (rule.relu_backward or not rule.relu_mask):
+        bent = kinks(network, [node for node in path if rule_for(network, rule, node) is rule])
+        if bent:
+            named = ", ".join(f"{node.name} ({_kind(node)})" for node in bent[:5]) + (", ..." if len(bent) > 5 else "")
+            warnings.warn(
+                f"{len(bent)} layer(s) decide like a rectifier but are no ReLU, and keep their gradient: {named}; "
+                f"method {rule.corner} does not act on them. Method(..., smooth='gradient') says that this is wanted",
+                GradientWarning,
+                stacklevel=3,
+            )
     if rule.only is not None:
         for name in rule.only:
             network.find(name)

@@ -42,6 +42,10 @@ class MethodError(DesaliError, ValueError):
     """A method that cannot be applied to this network (for instance: no ReLU to act on)."""
 
 
+class GradientWarning(UserWarning):
+    """Layers that decide like a rectifier but are no ReLU keep their gradient: the method does not act on them."""
+
+
 class SeedError(DesaliError, ValueError):
     """A seed that does not fit the layer it is put on."""
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from desali import ops
 from desali.applicability import check_method
 from desali.errors import DesaliError, MethodError
+from desali.graph import folding
 from desali.graph.capture import capture
 from desali.graph.network import Network, Node
 from desali.graph.operations import MaxPool, ReLU
 from desali.graph.quiet import quiet
 from desali.graph.run import run
 from desali.graph.structure import tensors
+from desali.graph.survey import Survey, version
+from desali.ops.backend import use_native
 from desali.receptive_field import receptive_field
 from desali.reconstruction import Job, reconstruct_jobs
 from desali.reversal import Bottleneck, needs_values
@@ -38,17 +41,22 @@ class Recording:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
-        self.network: Network = capture(model, images)
+        survey = Survey(model)
+        self.network: Network = capture(model, images, survey)
         self._model = model
         self._images = images.detach()
         self._backend = backend
         self._masks: dict[int, Tensor] = {}
         self._switches: dict[int, Tensor] = {}
         self._kept: dict[int, Tensor] = {}
-        self._state = self._fingerprint()
+        self._native: dict[tuple[int, Any], bool] = {}
+        self._names = self.network.tensor_names(model)
+        self._state = self._fingerprint(survey)
         observe = self._keep if keep == "activations" else None
         with quiet(images.device):
-            self.output, self._fixed = run(self.network, model, self._images, self._execute, observe)
+            self.output, self._fixed = run(
+                self.network, survey.named(self._names), self._images, self._execute, observe
+            )
 
     @property
     def layers(self) -> list[str]:
@@ -163,17 +171,20 @@ class Recording:
             )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
 
-    def _execute(self, node: Node, values: list[Any]) -> Tensor | None:
+    def _execute(self, node: Node, x: Tensor, last_reader: bool) -> Tensor | None:
         """Compute ReLUs and max poolings so that their decisions are kept."""
         operation = node.operation
+        if isinstance(operation, ReLU) and operation.written_out:
+            self._masks[node.index] = ops.relu_with_mask(x, backend=self._backend)[1]
+            return None
         if isinstance(operation, ReLU):
-            value, mask = ops.relu_with_mask(values[node.inputs[0]], upper=operation.upper, backend=self._backend)
+            value, mask = self._rectify(x, operation.upper, last_reader)
             self._masks[node.index] = mask
             return value
         if isinstance(operation, MaxPool):
             below = self.network.nodes[node.inputs[0]].operation
             value, switches = ops.max_pool_with_switches(
-                values[node.inputs[0]],
+                x,
                 operation.kernel,
                 operation.stride,
                 operation.padding,
@@ -186,19 +197,25 @@ class Recording:
             return value
         return None
 
+    def _rectify(self, x: Tensor, upper: float | None, inplace: bool) -> tuple[Tensor, Tensor]:
+        """`ops.relu_with_mask` that decides once for all ReLUs of one kind of tensor which backend runs them."""
+        kind = (x.dim(), x.dtype)
+        if self._native.get(kind):
+            return ops.native_relu_with_mask(x, upper, inplace)
+        if kind not in self._native:
+            reason = ops.can_run("relu_with_mask", x.device.type, str(x.dtype).removeprefix("torch."), x.dim() - 2)
+            self._native[kind] = use_native("relu_with_mask", self._backend, reason)
+        return ops.relu_with_mask(x, upper=upper, out=x if inplace else None, backend=self._backend)
+
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
 
-    def _fingerprint(self) -> list[tuple[Tensor, int, int]]:
-        held = [self._images, *tensors(self._model).values()]
-        return [(tensor, tensor.data_ptr(), _version(tensor)) for tensor in held]
+    def _fingerprint(self, survey: Survey) -> tuple[list[Tensor], list[int]]:
+        return survey.tensors, [self._images.data_ptr(), version(self._images), *survey.facts]
 
     def _check_unchanged(self) -> None:
-        now = self._fingerprint()
-        same = len(now) == len(self._state) and all(
-            new[0] is old[0] and new[1:] == old[1:] for new, old in zip(now, self._state, strict=True)
-        )
-        if not same:
+        held, facts = self._fingerprint(Survey(self._model))
+        if facts != self._state[1] or any(new is not old for new, old in zip(held, self._state[0], strict=True)):
             raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
 
     def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
@@ -223,7 +240,7 @@ class Recording:
                     found[node.index] = value
 
             with quiet(self._images.device):
-                run(self.network, self._model, self._images, None, observe, max(missing))
+                run(self.network, tensors(self._model), self._images, None, observe, max(missing))
         return [found[index] for index in indices]
 
     def _bottleneck(self, tops: list[Node]) -> Bottleneck:
@@ -246,11 +263,14 @@ class Recording:
         return Bottleneck(self._masks, self._switches, self._fixed, inputs)
 
 
-def _version(tensor: Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
-
-
-def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend: str = "auto") -> Recording:
+def record(
+    model: nn.Module,
+    images: Tensor,
+    keep: Keep = "reversal",
+    *,
+    backend: str = "auto",
+    fold_batch_norm: bool = False,
+) -> Recording:
     """Run a model once and keep what its reversal needs.
 
     Args:
@@ -259,6 +279,8 @@ def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend
         keep: "reversal" keeps ReLU masks (one bit each) and pooling switches (one byte each); "activations" also every
             layer's output.
         backend: "auto", "native" or "torch".
+        fold_batch_norm: record a copy of the model with every batch normalisation folded into the convolution or linear
+            layer right before it (`desali.graph.folding`); rounds anew, so that masks near zero flip.
 
     Raises:
         CaptureError: the model is in training mode or cannot be captured.
@@ -282,6 +304,8 @@ def record(model: nn.Module, images: Tensor, keep: Keep = "reversal", *, backend
         break
     if keep not in ("reversal", "activations"):
         raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
+    if fold_batch_norm:
+        model = folding.fold_batch_norm(model, images)
     return Recording(model, images, keep, backend)
 
 

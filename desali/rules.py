@@ -30,7 +30,8 @@ class Method:
         only: layers (or containers of layers) that follow this method; every other ReLU, pooling and LRN layer is
             reversed by its true adjoint. None: all layers follow it.
         smooth: layers without a rule of their own in this framework (GELU, SiLU, hardswish, ELU, softmax, attention,
-            layer normalisation) are refused, or, if asked for, reversed by their gradient.
+            layer normalisation) are refused, or, if asked for, reversed by their gradient. Leaky and other rectifiers
+            that are no ReLU are always reversed by their gradient, with a `GradientWarning` unless it is asked for.
     """
 
     relu_mask: bool

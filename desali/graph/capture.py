@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 import warnings
 import weakref
@@ -17,7 +18,8 @@ from desali.graph.network import Network
 from desali.graph.operations import LocalResponseNorm
 from desali.graph.quiet import plain_attention, quiet, same_random_numbers, silent_export
 from desali.graph.run import run
-from desali.graph.structure import structure
+from desali.graph.structure import tensors
+from desali.graph.survey import Survey, structure_key
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,7 +40,7 @@ class Captured:
 CACHE: weakref.WeakKeyDictionary[nn.Module, dict[Any, Captured]] = weakref.WeakKeyDictionary()
 
 
-def capture(model: nn.Module, images: Tensor) -> Network:
+def capture(model: nn.Module, images: Tensor, survey: Survey | None = None) -> Network:
     """The network of a module for images of this size; captured once and kept while the module lives.
 
     The module's hooks belong to it: they are called during the capture as in any forward pass, and what they compute
@@ -47,18 +49,20 @@ def capture(model: nn.Module, images: Tensor) -> Network:
     Args:
         model: a module in evaluation mode that takes one tensor and returns one.
         images: [N, C, *spatial].
+        survey: a walk over the model made just now; None: it is made here.
 
     Raises:
         CaptureError: training mode, an export that fails, or an output that differs from the module's own.
         UnsupportedLayerError: an operation that cannot be reversed.
     """
-    key = (tuple(images.shape[1:]), images.dtype, images.device, structure(model))
+    key = (images.shape[1:], images.dtype, images.device, structure_key(model, survey or Survey(model)))
     size = images.shape[0]
     with LOCK:
         known = CACHE.setdefault(model, {})
         found = known.get(_entry(key, True, size)) or known.get(_entry(key, False, size))
         if found is None:
             _refuse_training(model)
+            _refuse_several_inputs(model)
             found = _capture(model, images)
             known[_entry(key, found.fixed, size)] = found
         if (size == 1) not in found.checked:
@@ -91,7 +95,21 @@ def _refuse_training(model: nn.Module) -> None:
             )
 
 
-def _clone(model: nn.Module) -> nn.Module:
+def _refuse_several_inputs(model: nn.Module) -> None:
+    try:
+        given = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):  # nothing is known of it: the export will see
+        return
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [item.name for item in given if item.kind in positional and item.default is item.empty]
+    if len(needed) > 1:
+        raise CaptureError(
+            f"{type(model).__name__} cannot be captured: its forward takes {len(needed)} inputs ({', '.join(needed)}), "
+            "and desali records networks of one image tensor; wrap it in a module that fills in the others"
+        )
+
+
+def clone(model: nn.Module) -> nn.Module:
     """The same modules again, sharing every parameter: what the clone's forward does leaves the original alone."""
     shared = {id(parameter): parameter for parameter in model.parameters()}
     for module in model.modules():
@@ -104,7 +122,7 @@ def _clone(model: nn.Module) -> nn.Module:
 def _capture(model: nn.Module, images: Tensor, fixed: bool = False) -> Captured:
     with quiet(images.device), same_random_numbers(images.device), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain = None if fixed else chain(_clone(model), images)
+        plain = None if fixed else chain(clone(model), images)
         if plain is not None:
             return Captured(plain, False)
         try:
@@ -137,7 +155,7 @@ def _export(model: nn.Module, images: Tensor, fixed: bool) -> tuple[ExportedProg
         example = torch.zeros((2, *images.shape[1:]), dtype=images.dtype, device=images.device)
         try:
             with silent_export():
-                program = export(_clone(model), (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
+                program = export(clone(model), (example,), dynamic_shapes=({0: Dim.AUTO},), strict=False)
         except Exception as error:
             failure = error
         else:
@@ -146,7 +164,7 @@ def _export(model: nn.Module, images: Tensor, fixed: bool) -> tuple[ExportedProg
     try:
         example = torch.zeros(images.shape, dtype=images.dtype, device=images.device)
         with silent_export():
-            return export(_clone(model), (example,), strict=False), True
+            return export(clone(model), (example,), strict=False), True
     except Exception as error:
         raise (failure or error) from error
 
@@ -157,8 +175,8 @@ def _difference(network: Network, model: nn.Module, images: Tensor) -> str | Non
 
     with quiet(images.device), same_random_numbers(images.device), plain_attention(model):
         try:
-            expected = _clone(model)(images.detach().clone())
-            output, _ = run(network, model, images)
+            expected = clone(model)(images.detach().clone())
+            output, _ = run(network, tensors(model), images)
         except DesaliError:
             raise
         except Exception as error:

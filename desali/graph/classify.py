@@ -37,7 +37,8 @@ _RESHAPE = {
 _POINTWISE = {
     "add", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "pow", "square", "sigmoid",
     "tanh", "hardsigmoid", "cat", "chunk", "split", "split_with_sizes", "batch_norm", "leaky_relu", "prelu",
-    "clamp", "maximum", "minimum", "max", "min", "where", "gelu", "silu", "hardswish", "elu", "selu", "celu",
+    "clamp", "clip", "maximum", "minimum", "max", "min", "where", "masked_fill", "type_as", "erf", "sign",
+    "gelu", "silu", "hardswish", "elu", "selu", "celu",
     "mish", "softplus", "log_sigmoid", "hardtanh", "softsign", "rrelu", "channel_shuffle", "to", "_to_copy",
     "detach",
 }  # fmt: skip
@@ -61,7 +62,7 @@ _SMOOTH = {
     "gelu", "silu", "hardswish", "elu", "selu", "celu", "mish", "softplus", "softmax", "_softmax",
     "_safe_softmax", "log_softmax", "_log_softmax", "scaled_dot_product_attention",
     "_native_multi_head_attention", "_transformer_encoder_layer_fwd", "layer_norm", "native_layer_norm",
-    "rms_norm",
+    "rms_norm", "log_sigmoid",
 }  # fmt: skip
 _MAXIMA = {
     "amax", "max", "aminmax", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
@@ -127,7 +128,7 @@ def _relu(call: Call) -> ReLU | None:
         return ReLU(6.0)
     if call.name == "threshold" and tuple(call.args[1:3]) == (0, 0):
         return ReLU()
-    if call.name not in ("clamp", "clamp_min", "hardtanh"):
+    if call.name not in ("clamp", "clip", "clamp_min", "hardtanh"):
         return None
     hardtanh = call.name == "hardtanh"
     low = call.get(1, "min_val" if hardtanh else "min", -1.0 if hardtanh else None)

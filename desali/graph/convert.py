@@ -10,7 +10,8 @@ from desali.graph.classify import Call, classify, kind
 from desali.graph.errors import CaptureError
 from desali.graph.inplace import Aliases, functional
 from desali.graph.network import Constant, Network, Node, Parameter, Ref, parameter
-from desali.graph.operations import Decision, Identity, Image, Operation, Slice
+from desali.graph.operations import Decision, Identity, Image, Operation, ReLU, Slice
+from desali.graph.rectifiers import recognise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -212,7 +213,13 @@ class _Converter:
                 assert value is not None
                 shape = tuple(map(int, value.shape[1:])) if self._has_batch(node) else ()
                 batched = self._has_batch(node)
-                operation = operation or self._classify(node, call, args, kwargs, inputs, shape)
+                batches = self._batched(node, node.all_input_nodes if node not in self.norms else [])
+                if operation is None and batched and not kwargs:
+                    found = recognise(self.nodes, self.constants, kind(call), tuple(args), shape)
+                    if found is not None:
+                        operation = found[0]
+                        inputs = (found[1],) if isinstance(operation, ReLU) else inputs
+                operation = operation or self._classify(call, args, kwargs, inputs, shape, batches)
             else:
                 operation = Decision()
         index = len(self.nodes)
@@ -222,12 +229,12 @@ class _Converter:
 
     def _classify(
         self,
-        node: FxNode,
         call: Any,
         args: Any,
         kwargs: dict[str, Any],
         inputs: tuple[int, ...],
         shape: tuple[int, ...],
+        batched: bool,
     ) -> Operation:
         weight = args[1] if len(args) > 1 and isinstance(args[1], Parameter) else None
         return classify(
@@ -238,7 +245,7 @@ class _Converter:
                 {index: self.nodes[index].shape for index in inputs},
                 shape,
                 None if weight is None else tuple(parameter(self.model, weight.name).shape),
-                self._batched(node, node.all_input_nodes if node not in self.norms else []),
+                batched,
             )
         )
 

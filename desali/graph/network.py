@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import UnknownNameError
 from desali.graph.operations import Decision, Operation, ReLU
+from desali.graph.structure import tensors
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from desali.graph.program import Step
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Network:
     output: int
     constants: dict[str, Tensor] = field(default_factory=dict)
     weight_caches: dict[str, Any] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
 
     @cached_property
     def layers(self) -> list[str]:
@@ -111,6 +115,19 @@ class Network:
             if reader < len(self.nodes):
                 dead[reader].append(source)
         return tuple(tuple(indices) for indices in dead)
+
+    def tensor_names(self, model: nn.Module) -> list[str]:
+        """Names of the model's parameters and buffers in the order of a walk; a network holds for one structure."""
+        if not self.names:
+            self.names.extend(tensors(model))
+        return self.names
+
+    @cached_property
+    def program(self) -> tuple[Step, ...]:
+        """The nodes behind the image, ready to be computed."""
+        from desali.graph.program import program
+
+        return program(self)
 
     def find(self, layer: str) -> Node:
         """The node of a layer, or of the last operation inside a container ("layer4"; "layer4:1" at its second use).

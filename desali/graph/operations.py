@@ -41,9 +41,14 @@ class Linear(Operation):
 
 @dataclass(frozen=True)
 class ReLU(Operation):
-    """max(x, 0), or min(max(x, 0), upper)."""
+    """max(x, 0), or min(max(x, 0), upper).
+
+    Attributes:
+        written_out: the module computes it by other calls (a comparison and a choice), which give its value.
+    """
 
     upper: float | None = None
+    written_out: bool = False
 
 
 @dataclass(frozen=True)

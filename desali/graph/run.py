@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from desali.graph.network import Constant, Network, Node, Parameter, Ref
-from desali.graph.structure import tensors
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-Execute = Callable[[Node, "list[Any]"], Any]
+Execute = Callable[[Node, "Tensor", bool], Any]
 Observe = Callable[[Node, "Tensor"], None]
 
 
@@ -42,7 +41,7 @@ def arguments(
 
 def run(
     network: Network,
-    model: nn.Module,
+    parameters: dict[str, Tensor],
     images: Tensor,
     execute: Execute | None = None,
     observe: Observe | None = None,
@@ -51,9 +50,10 @@ def run(
     """Compute the network's output; values are dropped after their last use.
 
     Args:
+        parameters: the model's parameters and buffers by qualified name (`structure.tensors`).
         images: [N, C, *spatial].
-        execute: called as execute(node, values) for every node that depends on the image; what it returns is the
-            value, None leaves the computation to the node's own call.
+        execute: called as execute(node, value of its first input, whether that may be written into) for every ReLU and
+            max pooling; what it returns is the value, None leaves the computation to the node's own call.
         observe: called as observe(node, value) with every value that depends on the image.
         until: index of the last node to compute; None: the output.
 
@@ -67,21 +67,30 @@ def run(
     fixed: list[Any] = [None] * len(network.nodes)
     value: Any = images.detach()
     values[0] = value
-    parameter = tensors(model).__getitem__
     last = network.output if until is None else until
     with torch.no_grad():
         if observe is not None:
-            observe(network.nodes[0], values[0])
-        for node in network.nodes[1 : last + 1]:
-            value = execute(node, values) if execute is not None and node.operation is not None else None
+            observe(network.nodes[0], value)
+        for index, step in enumerate(network.program[:last], 1):
+            value = None
+            if step.decides and execute is not None:
+                value = execute(step.node, values[step.node.inputs[0]], step.last_reader and observe is None)
             if value is None:
-                args, kwargs = arguments(network, parameter, node, values)
-                value = node.call(*args, **kwargs)
-            values[node.index] = value
-            if node.operation is None:
-                fixed[node.index] = value
+                if step.nested:
+                    args, kwargs = arguments(network, parameters.__getitem__, step.node, values)
+                    value = step.call(*args, **kwargs)
+                else:
+                    filled = list(step.args)
+                    for position, source in step.filled:
+                        filled[position] = values[source]
+                    for position, name in step.parameters:
+                        filled[position] = parameters[name]
+                    value = step.call(*filled)
+            values[index] = value
+            if not step.depends:
+                fixed[index] = value
             elif observe is not None:
-                observe(node, value)
-            for dead in network.last_use[node.index]:
+                observe(step.node, value)
+            for dead in step.dead:
                 values[dead] = None
     return value, fixed

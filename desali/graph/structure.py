@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_PLAIN = (int, float, str, type(None))
+PLAIN = (int, float, str, type(None))
 _APART = frozenset({
     "training", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_backward_pre_hooks",
     "_backward_hooks", "_is_full_backward_hook", "_forward_hooks", "_forward_hooks_with_kwargs",
@@ -62,12 +62,12 @@ def structure(model: nn.Module) -> tuple[Any, ...]:
         for key, value in state.items():
             if key in _APART:
                 continue
-            if isinstance(value, _PLAIN):
+            if isinstance(value, PLAIN):
                 parts.append((key, value))
             elif isinstance(value, torch.Tensor):
                 parts.append((key, id(value), -1 if value.is_inference() else value._version))
             elif isinstance(value, (list, tuple)):
-                parts.append((key, *(item if isinstance(item, _PLAIN) else id(item) for item in value)))
+                parts.append((key, *(item if isinstance(item, PLAIN) else id(item) for item in value)))
             else:
                 parts.append((key, id(value)))
         for hooks in (state["_forward_hooks"], state["_forward_pre_hooks"]):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from desali.ops.backend import can_run, core, describe
     from desali.ops.convolution import WeightCache, conv_transpose
     from desali.ops.pooling import max_pool_with_switches
-    from desali.ops.relu import inverse_relu, relu_with_mask
+    from desali.ops.relu import inverse_relu, native_relu_with_mask, relu_with_mask
     from desali.ops.unpooling import max_unpool
 
 _HOME = {
@@ -20,6 +20,7 @@ _HOME = {
     "conv_transpose": "convolution",
     "max_pool_with_switches": "pooling",
     "inverse_relu": "relu",
+    "native_relu_with_mask": "relu",
     "relu_with_mask": "relu",
     "max_unpool": "unpooling",
 }
@@ -33,6 +34,7 @@ __all__ = [
     "inverse_relu",
     "max_pool_with_switches",
     "max_unpool",
+    "native_relu_with_mask",
     "relu_with_mask",
 ]
 

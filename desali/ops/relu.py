@@ -15,6 +15,7 @@ def relu_with_mask(
     x: Tensor,  # [N, C, *S]
     *,
     upper: float | None = None,
+    out: Tensor | None = None,  # [N, C, *S]
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Rectify `x` and pack the signs of its elements.
@@ -22,6 +23,7 @@ def relu_with_mask(
     Args:
         x: [N, C, *S], any float type; not modified.
         upper: clip at this value too (ReLU6: 6); the bit is then [0 < x < upper].
+        out: x itself, to rectify it in its place; None: y is a new tensor.
         backend: "auto", "native" or "torch".
 
     Returns:
@@ -29,22 +31,27 @@ def relu_with_mask(
         NaN has no bit.
 
     Raises:
-        TypeError, ValueError: for a wrong dtype or rank, or an x that requires grad.
+        TypeError, ValueError: for a wrong dtype or rank, an x that requires grad, or an `out` that is not x.
     """
     checks.floating("x", x)
     checks.rank("x", x, "N, C, *S", 2, 5)
+    if out is not None and out is not x:
+        raise ValueError("out must be x itself or None")
     if use_native("relu_with_mask", backend, native.reason_against("relu_with_mask", x, x.dim() - 2)):
-        return _relu_with_mask(x, upper)
-    return reference.relu_with_mask(x, upper)
+        return native_relu_with_mask(x, upper, out is not None)
+    y, mask = reference.relu_with_mask(x, upper)
+    return (y if out is None else out.copy_(y)), mask
 
 
-def _relu_with_mask(x: Tensor, upper: float | None) -> tuple[Tensor, Tensor]:
-    channels_last = False
+def native_relu_with_mask(x: Tensor, upper: float | None, inplace: bool) -> tuple[Tensor, Tensor]:
+    """`relu_with_mask` by the core, for arguments known to fit; `inplace`: y is x itself."""
+    channels_last, given = False, x
     if not x.is_contiguous():
         turned = x.movedim(1, -1)
         channels_last = turned.is_contiguous()
         x = turned if channels_last else x.contiguous()
-    y = torch.empty_like(x)
+    here = inplace and x.data_ptr() == given.data_ptr() and not native.on_cuda(x)
+    y = x if here else torch.empty_like(x)
     n, c = x.shape[0], x.shape[-1 if channels_last else 1]
     size = x.shape[1:-1] if channels_last else x.shape[2:]
     mask = torch.empty((n, *size, (c + 7) // 8), dtype=torch.uint8, device=x.device)
@@ -54,7 +61,10 @@ def _relu_with_mask(x: Tensor, upper: float | None) -> tuple[Tensor, Tensor]:
         *native.place(x), native.DTYPE_CODES[x.dtype], x.data_ptr(), y.data_ptr(), mask.data_ptr(),
         channels_last, math.nan if upper is None else upper, n, c, math.prod(size),
     )  # fmt: skip
-    return (y.movedim(-1, 1) if channels_last else y), mask
+    if here:
+        return given, mask
+    y = y.movedim(-1, 1) if channels_last else y
+    return (given.copy_(y) if inplace else y), mask
 
 
 def inverse_relu(

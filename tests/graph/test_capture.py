@@ -237,7 +237,7 @@ class Branching(nn.Module):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (Two(), ["Two cannot be captured"]),
+        (Two(), ["Two cannot be captured", "takes 2 inputs (x, y)", "wrap it"]),
         (Twins().double(), ["must return one tensor, it returns 2"]),
         (Random(), ["random numbers"]),
         (Branching(), ["Branching cannot be captured"]),

@@ -32,7 +32,7 @@ def _models() -> list[tuple[nn.Module, Tensor]]:
 @pytest.mark.parametrize("case", range(5))
 def test_the_short_cut_gives_the_network_of_the_export(case: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = _models()[case]
-    plain = chain(capturing._clone(model), x)
+    plain = chain(capturing.clone(model), x)
     assert plain is not None
     monkeypatch.setattr(capturing, "chain", lambda clone, images: None)
     exported = capturing.capture(model, x)
@@ -66,19 +66,19 @@ class _Reads(nn.Module):
 
 @pytest.mark.parametrize("what", ["value", "size", "add", "branch"])
 def test_what_is_not_a_plain_chain_is_left_to_the_export(what: str) -> None:
-    assert chain(capturing._clone(_Reads(what).eval()), torch.rand(2, 3, 8, 8)) is None
+    assert chain(capturing.clone(_Reads(what).eval()), torch.rand(2, 3, 8, 8)) is None
 
 
 def test_a_module_with_two_names_is_left_to_the_export() -> None:
     shared = nn.ReLU()
     model = nn.Sequential(nn.Conv2d(3, 4, 3), shared, nn.Conv2d(4, 4, 3), shared).eval()
-    assert chain(capturing._clone(model), torch.rand(2, 3, 9, 9)) is None
+    assert chain(capturing.clone(model), torch.rand(2, 3, 9, 9)) is None
 
 
 def test_a_hook_is_left_to_the_export() -> None:
     model = small_chain()
     model.features[0].register_forward_hook(lambda module, args, output: output * 2)
-    assert chain(capturing._clone(model), images(2)) is None
+    assert chain(capturing.clone(model), images(2)) is None
 
 
 def test_a_plain_chain_needs_no_export() -> None:

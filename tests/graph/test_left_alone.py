@@ -275,3 +275,24 @@ def test_the_caller_may_write_into_the_modules_own_output() -> None:
     recording = desali.record(model, x)
     recording.output.zero_()
     assert desali.record(model, x).output.abs().max() > 0
+
+
+def test_what_changes_in_its_place_is_seen() -> None:
+    """The quick walk over a model notices lists, tensors and types that are written into, not replaced."""
+
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.factors = [1.0]
+            self.plain = torch.ones(())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(self.conv(x) * self.factors[0] * self.plain)
+
+    model, x = Listed().eval(), images(2)
+    for change in (lambda: None, lambda: model.factors.__setitem__(0, -2.0), lambda: model.plain.mul_(3), model.double):
+        change()
+        given = x.to(model.conv.weight.dtype)
+        with torch.no_grad():
+            assert torch.equal(desali.record(model, given).output, model(given))

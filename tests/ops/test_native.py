@@ -215,3 +215,20 @@ def test_conv_transpose(
         got = ops.conv_transpose(signal, weight, **arguments, backend="native")
     assert_near(got, ops.conv_transpose(signal, weight, **arguments, backend="torch"))
     assert got.movedim(2, -1).is_contiguous()
+
+
+@pytest.mark.parametrize("upper", [None, 0.5])
+@pytest.mark.parametrize("shape", [(2, 70, 3, 5), (1, 9, 2, 2), (2, 64, 17, 19), (3, 5, 1, 1), (1, 72, 300), (2, 33)])
+def test_rectifying_in_place(shape: tuple[int, ...], upper: float | None) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    x.view(-1)[3] = float("nan")
+    forms = [x, x.double(), *([x.contiguous(memory_format=torch.channels_last)] if x.dim() == 4 else [])]
+    for source in forms:
+        expected, mask = ops.relu_with_mask(source, upper=upper, backend="torch")
+        own = source.clone()
+        y, bits = ops.relu_with_mask(own, upper=upper, out=own, backend="auto")
+        assert y is own
+        torch.testing.assert_close(own, expected, rtol=0, atol=0, equal_nan=True)
+        assert torch.equal(bits, mask)
+    with pytest.raises(ValueError, match="out must be x itself"):
+        ops.relu_with_mask(x, out=x.clone())

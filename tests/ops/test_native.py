@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desali import ops
-from desali.ops import convolution
+from desali.ops import convolution, core
 from tests.ops.cases import (
     CHANNELS,
     DTYPES,
@@ -165,6 +165,35 @@ def test_max_unpool(
     got = ops.max_unpool(signal, switches, **arguments, backend="native")
     assert_near(got, ops.max_unpool(signal, switches, **arguments, backend="torch"))
     assert got.movedim(2, -1).is_contiguous()
+
+
+@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("channels", [64, 130, 192])
+@pytest.mark.parametrize("relu", [None, "mask", "positive_bit"])
+def test_max_unpool_of_many_seeds_and_channels(level: str, kernel: int, channels: int, relu: str | None) -> None:
+    """AlexNet's and VGG's windows; seeds that share a place, then two of them elsewhere; stored past the cache or not."""
+    module, _ = core()
+    assert module is not None
+    cache = module.describe()["last_cache_bytes"]
+    map_size = (13, 11)
+    x = torch.relu(normal(0, 2, channels, *map_size))
+    pooling = {"kernel": (kernel, kernel), "stride": (2, 2), "padding": (0, 0)}
+    y, switches = ops.max_pool_with_switches(x, **pooling, ceil_mode=True, after_relu=True, backend="torch")
+    mask = random_mask(1, 2, map_size, channels) if relu == "mask" else relu
+    signal = in_layout(normal(2, 2, 5, *y.shape[1:]), "channels_last", 2)
+    region = torch.zeros(2, 5, 2, dtype=torch.int64)
+    region[1, 3:] = torch.tensor([2, -1])
+    for where in (None, region):
+        arguments = {"map_size": map_size, **pooling, "relu": mask, "origin": where}
+        wanted = ops.max_unpool(signal, switches, **arguments, backend="torch")
+        for bytes_of_cache in (0, 1 << 40):
+            module.set_last_cache_bytes(bytes_of_cache)
+            try:
+                got = ops.max_unpool(signal, switches, **arguments, backend="native")
+            finally:
+                module.set_last_cache_bytes(cache)
+            assert_near(got, wanted)
+            assert torch.equal(got == 0, wanted == 0)
 
 
 @pytest.mark.parametrize("kernel", ["sparse", "dense", "torch"])

@@ -209,6 +209,11 @@ void try_conv() {
     a.o = draw(1, 12) * a.groups, a.i = draw(1, 20) * a.groups, a.n = draw(1, 2), a.k = draw(1, 3);
     a.h = draw(1, 5), a.w = draw(1, 5), a.out_h = draw(1, 12), a.out_w = draw(1, 12), a.map_h = draw(1, 14);
     a.map_w = draw(1, 14), a.y_axis = draw_axis(false), a.x_axis = draw_axis(false);
+    if (draw(0, 2) == 0) {  // the step to the image: folded columns, blocks of cells that have all taps
+        a.groups = 1, a.o = draw(1, 12), a.i = 3, a.h = draw(1, 6), a.w = draw(1, 16);
+        a.y_axis = {draw(0, 2) * 4 + 3, 4, draw(0, 4), 1}, a.x_axis = {draw(0, 2) * 4 + 3, 4, draw(0, 4), 1};
+        a.out_h = draw(1, 30), a.out_w = draw(1, 70), a.map_h = draw(1, 40), a.map_w = draw(1, 80);
+    }
     auto signal = normal<T>(a.n * a.k * a.h * a.w * a.o, draw(0, 4) / 4.0);
     auto weight = normal<T>(a.o * (a.i / a.groups) * a.y_axis.kernel * a.x_axis.kernel);
     auto mask = bytes(a.n * a.map_h * a.map_w * ((a.i + 7) / 8));

@@ -244,3 +244,23 @@ def test_conv_transpose(
         got = ops.conv_transpose(signal, weight, **arguments, backend="native")
     assert_near(got, ops.conv_transpose(signal, weight, **arguments, backend="torch"))
     assert got.movedim(2, -1).is_contiguous()
+
+
+@pytest.mark.parametrize("way", ["sparse", "dense"])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(11, 4, 2), (7, 4, 0), (3, 4, 1), (7, 2, 3), (3, 1, 1)])
+def test_the_step_to_an_image(
+    level: str, way: str, kernel: int, stride: int, padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First layers of AlexNet, ResNet and VGG, whole maps and cut ones; what no signal reaches is exactly zero."""
+    monkeypatch.setattr(convolution, "choose_kernel", lambda *_: way)
+    for dtype in (torch.float32, torch.float64):
+        signal = in_layout(normal(0, 1, 2, 20, 13, 17, dtype=dtype), "channels_last", 2)
+        signal[0, 1, :, :, 9:] = 0
+        weight = normal(1, 20, 3, kernel, kernel, dtype=dtype)
+        map_size = tuple((extent - 1) * stride + kernel - 2 * padding + 2 for extent in signal.shape[3:])
+        for cut in ({}, {"out_origin": torch.tensor([[[-3, 5], [7, 2]]]), "out_size": (31, 47)}):
+            arguments = {"map_size": map_size, "stride": stride, "padding": padding, **cut}
+            got = ops.conv_transpose(signal, weight, **arguments, backend="native")
+            wanted = ops.conv_transpose(signal, weight, **arguments, backend="torch")
+            assert_near(got, wanted)
+            assert (got[wanted == 0] == 0).all()

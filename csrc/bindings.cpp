@@ -14,6 +14,7 @@
 #include "inverse_relu.hpp"
 #include "max_pool.hpp"
 #include "max_unpool.hpp"
+#include "memory.hpp"
 #include "relu_with_mask.hpp"
 
 namespace py = pybind11;
@@ -245,4 +246,5 @@ PYBIND11_MODULE(_core, m) {
     m.def("describe", &describe);
     m.def("set_simd", [](const std::string& name) { return set_level(name.c_str()); });
     m.def("set_last_cache_bytes", &set_last_cache_bytes);
+    m.def("large_pages", [](Address memory, int64_t bytes) { large_pages(at<void>(memory), bytes); });
 }

@@ -126,7 +126,10 @@ def reconstruct_jobs(
             f"needs {max(units)} bytes here; raise max_bytes"
         )
     counts = [sum(_count(placed) for placed in job.placed) for job in jobs]
-    maps = [torch.zeros((n, count, *shape), dtype=images.dtype, device=images.device) for count in counts]
+    maps = [
+        ops.large_pages(torch.empty((n, count, *shape), dtype=images.dtype, device=images.device)).zero_()
+        for count in counts
+    ]
     batch = n if together > 1 else max(1, min(n, budget // max(units)))
     with torch.no_grad():
         for first in range(0, n, batch):

@@ -171,7 +171,7 @@ def test_max_unpool(
 @pytest.mark.parametrize("channels", [64, 130, 192])
 @pytest.mark.parametrize("relu", [None, "mask", "positive_bit"])
 def test_max_unpool_of_many_seeds_and_channels(level: str, kernel: int, channels: int, relu: str | None) -> None:
-    """AlexNet's and VGG's windows; seeds that share a place, then two of them elsewhere; stored past the cache or not."""
+    """AlexNet's and VGG's windows; seeds that share a place, then two of them elsewhere; with and without streaming."""
     module, _ = core()
     assert module is not None
     cache = module.describe()["last_cache_bytes"]

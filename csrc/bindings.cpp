@@ -14,6 +14,7 @@
 #include "inverse_relu.hpp"
 #include "max_pool.hpp"
 #include "max_unpool.hpp"
+#include "memory.hpp"
 #include "relu_with_mask.hpp"
 
 namespace py = pybind11;
@@ -221,11 +222,11 @@ py::dict describe() {
         if (cuda::conv_transpose) ops["cuda"].push_back("conv_transpose");
         dtypes["cuda"] = {"float32", "float64", "float16", "bfloat16"};
     }
-    return py::dict("ops"_a = ops, "dtypes"_a = dtypes, "cuda"_a = cuda_built(),
-                    "cuda_architectures"_a = cuda_architectures(), "cuda_devices"_a = device_count(),
-                    "cuda_reason"_a = device_reason(), "compiler"_a = DESALI_COMPILER, "threading"_a = threading(),
-                    "threads"_a = thread_count(), "simd"_a = level_name(level()),
-                    "simd_best"_a = level_name(best_level()), "version"_a = DESALI_VERSION);
+    return py::dict(
+        "ops"_a = ops, "dtypes"_a = dtypes, "cuda"_a = cuda_built(), "cuda_architectures"_a = cuda_architectures(),
+        "cuda_devices"_a = device_count(), "cuda_reason"_a = device_reason(), "compiler"_a = DESALI_COMPILER,
+        "threading"_a = threading(), "threads"_a = thread_count(), "last_cache_bytes"_a = last_cache_bytes(),
+        "simd"_a = level_name(level()), "simd_best"_a = level_name(best_level()), "version"_a = DESALI_VERSION);
 }
 
 }  // namespace
@@ -248,4 +249,6 @@ PYBIND11_MODULE(_core, m) {
     });
     m.def("describe", &describe);
     m.def("set_simd", [](const std::string& name) { return set_level(name.c_str()); });
+    m.def("set_last_cache_bytes", &set_last_cache_bytes);
+    m.def("large_pages", [](Address memory, int64_t bytes) { large_pages(at<void>(memory), bytes); });
 }

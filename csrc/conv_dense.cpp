@@ -1,6 +1,7 @@
 // Dense transposed convolution. The stride cuts the output into cells of stride x stride pixels; a cell is a product of
 // a few input pixels (taps) with all phases of the kernel at once, so that even three image channels fill the vectors.
 // A block of cells stays in registers while the taps and channels go by; every output is written once.
+#include "conv_folded.hpp"
 #include "conv_transpose.hpp"
 #include "parallel.hpp"
 #include "rectify.hpp"
@@ -93,12 +94,15 @@ class Cells {
         Scratch<T> sums(cells_at_once * layout_.columns);
         Scratch<const T*> pixels(taps * cells_at_once);
         Box box{y_low, y_high, x_low, x_high};
-        for (int64_t cell = 0; cell < cells; cell += cells_at_once) {
-            int64_t count = least(cells_at_once, cells - cell);
-            find_pixels(nk, cell, cells, q0 - top, r0 - left, r1 - r0, pixels.get());
+        Order order(q0, q1, r0, r1, most(r0, left + layout_.taps_x - 1), least(r1, left + a_.w));
+        Cell block[cells_at_once];
+        for (int64_t done = 0; done < cells; done += cells_at_once) {
+            int64_t count = least(cells_at_once, cells - done);
+            for (int64_t m = 0; m < count; ++m) block[m] = order.next();
+            for (int64_t m = count; m < cells_at_once; ++m) block[m] = block[m - 1];
+            find_pixels(nk, block, top, left, pixels.get());
             multiply_all(pixels.get(), taps, sums.get());
-            for (int64_t m = 0; m < count; ++m)
-                emit(nk, q0 + (cell + m) / (r1 - r0), r0 + (cell + m) % (r1 - r0), box, &sums[m * layout_.columns]);
+            for (int64_t m = 0; m < count; ++m) emit(nk, block[m], box, &sums[m * layout_.columns]);
         }
     }
 
@@ -106,21 +110,58 @@ class Cells {
         int64_t y_low, y_high, x_low, x_high;
     };
 
+    struct Cell {
+        int64_t q, r;
+    };
+
+    // The cells of a rectangle: first the columns on the left that lack taps, one after the other, so that the cells
+    // of a block lack the same ones; then the rows between; then the columns on the right.
+    class Order {
+      public:
+        Order(int64_t q0, int64_t q1, int64_t r0, int64_t r1, int64_t from, int64_t to)
+            : q0_(q0), q1_(q1), from_(from < to ? from : r0), to_(from < to ? to : r1), at_{q0, r0} {}
+
+        Cell next() {
+            Cell cell = at_;
+            if (at_.r < from_ || at_.r >= to_) {
+                if (++at_.q == q1_) at_ = {q0_, at_.r + 1};
+            } else if (++at_.r == to_) {
+                at_ = at_.q + 1 < q1_ ? Cell{at_.q + 1, from_} : Cell{q0_, to_};
+            }
+            return cell;
+        }
+
+      private:
+        int64_t q0_, q1_, from_, to_;
+        Cell at_;
+    };
+
     // For each tap the input pixel of each cell of the block; zeros where it has none; null first where no cell has
     // one.
-    void find_pixels(int64_t nk, int64_t cell, int64_t cells, int64_t q0, int64_t r0, int64_t width,
-                     const T** to) const {
+    void find_pixels(int64_t nk, const Cell* block, int64_t top, int64_t left, const T** to) const {
         const T* signal = static_cast<const T*>(a_.signal) + nk * a_.h * a_.w * a_.o;
+        const Cell first = block[0], last = block[cells_at_once - 1];
+        if (last.q == first.q && last.r == first.r + cells_at_once - 1 && first.q - top >= layout_.taps_y - 1 &&
+            first.q - top < a_.h && first.r - left >= layout_.taps_x - 1 && last.r - left < a_.w) {
+            // Neighbours in a row that have all taps. The next block brings new pixels at the first tap only.
+            const char* ahead = (const char*)(signal + ((first.q - top) * a_.w + last.r - left + 1) * a_.o);
+            for (int64_t i = 0; i < cells_at_once * a_.o * (int64_t)sizeof(T); i += 64) __builtin_prefetch(ahead + i);
+            for (int64_t ty = 0; ty < layout_.taps_y; ++ty)
+                for (int64_t tx = 0; tx < layout_.taps_x; ++tx, to += cells_at_once) {
+                    const T* pixel = signal + ((first.q - top - ty) * a_.w + first.r - left - tx) * a_.o;
+                    for (int64_t m = 0; m < cells_at_once; ++m) to[m] = pixel + m * a_.o;
+                }
+            return;
+        }
         const T* none = nothing_.get();
         for (int64_t m = 0; m < cells_at_once; ++m) {
-            int64_t at = least(cell + m, cells - 1), q = q0 + at / width, r = r0 + at % width;
+            int64_t q = block[m].q - top, r = block[m].r - left;
             const T** slot = to + m;
             for (int64_t ty = 0; ty < layout_.taps_y; ++ty) {
                 int64_t y = q - ty;
                 bool row_inside = y >= 0 && y < a_.h;
-                const T* pixel = signal + (y * a_.w + r) * a_.o;
-                for (int64_t x = r; x > r - layout_.taps_x; --x, pixel -= a_.o, slot += cells_at_once)
-                    *slot = row_inside && x >= 0 && x < a_.w ? pixel : none;
+                for (int64_t x = r; x > r - layout_.taps_x; --x, slot += cells_at_once)
+                    *slot = row_inside && x >= 0 && x < a_.w ? signal + (y * a_.w + x) * a_.o : none;
             }
         }
         int64_t taps = layout_.taps_y * layout_.taps_x;
@@ -133,6 +174,11 @@ class Cells {
 
     void multiply_all(const T* const* pixels, int64_t taps, T* sums) const {
         constexpr int lanes = Simd<T>::lanes;
+        if constexpr (has_folded && sizeof(T) == 4)
+            if (layout_.folded) {
+                const T* weight = static_cast<const T*>(a_.packed) + taps * a_.o * layout_.columns;
+                return multiply_folded(pixels, layout_.taps_y, layout_.taps_x, a_.o, weight, sums);
+            }
         int64_t vectors = ceil_div(layout_.used, lanes), pieces = ceil_div(vectors, most_columns);
         for (int64_t piece = 0; piece < pieces; ++piece) {
             int64_t first = vectors * piece / pieces, size = vectors * (piece + 1) / pieces - first;
@@ -142,18 +188,29 @@ class Cells {
         }
     }
 
-    // Write the pixels of cell (q, r) that lie in the box.
-    void emit(int64_t nk, int64_t q, int64_t r, const Box& box, const T* sums) const {
-        int64_t y = q * a_.y_axis.stride - a_.y_axis.padding, x = r * a_.x_axis.stride - a_.x_axis.padding;
+    // Write the pixels of a cell that lie in the box.
+    void emit(int64_t nk, const Cell& cell, const Box& box, const T* sums) const {
+        int64_t y = cell.q * a_.y_axis.stride - a_.y_axis.padding, x = cell.r * a_.x_axis.stride - a_.x_axis.padding;
         int64_t from = most(box.x_low, x), to = least(box.x_high, x + a_.x_axis.stride);
-        int64_t bottom = least(box.y_high, y + a_.y_axis.stride);
+        int64_t bottom = least(box.y_high, y + a_.y_axis.stride), row = most(box.y_low, y);
         int64_t y0 = a_.out_origin.y(nk), x0 = a_.out_origin.x(nk), row_size = a_.x_axis.stride * a_.i;
-        for (int64_t row = most(box.y_low, y); row < bottom; ++row) {
-            T* out = static_cast<T*>(a_.out) + ((nk * a_.out_h + row - y0) * a_.out_w + from - x0) * a_.i;
-            const T* in = sums + (row - y) * row_size + (from - x) * a_.i;
-            const uint8_t* bits = mask_at(a_.relu, nk / a_.k, row, from, a_.map_h, a_.map_w, a_.i);
-            rectify_pixels(in, out, bits, a_.relu.backward, to - from, a_.i);
+        T* out = static_cast<T*>(a_.out) + ((nk * a_.out_h + row - y0) * a_.out_w + from - x0) * a_.i;
+        const T* in = sums + (row - y) * row_size + (from - x) * a_.i;
+        for (; row < bottom; ++row, out += a_.out_w * a_.i, in += row_size) {
+            if (a_.relu.active()) {
+                const uint8_t* bits = mask_at(a_.relu, nk / a_.k, row, from, a_.map_h, a_.map_w, a_.i);
+                rectify_pixels(in, out, bits, a_.relu.backward, to - from, a_.i);
+            } else {
+                copy_run(in, out, (to - from) * a_.i);
+            }
         }
+    }
+
+    DESALI_INLINE void copy_run(const T* in, T* out, int64_t count) {
+        constexpr int lanes = Simd<T>::lanes;
+        int64_t i = 0;
+        for (; i + lanes <= count; i += lanes) store(out + i, load<Vector<T>>(in + i));
+        if (i < count) store_part<T>(out + i, load_part<T>(in + i, count - i), count - i);
     }
 
     const ConvArguments& a_;

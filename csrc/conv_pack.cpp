@@ -12,7 +12,7 @@ static int64_t itemsize(const ConvArguments& a) {
 int64_t packed_size(const ConvArguments& a, bool dense) {
     if (dense) {
         DenseLayout layout = DenseLayout::of(a.i, a.y_axis, a.x_axis, itemsize(a));
-        return layout.taps_y * layout.taps_x * a.o * layout.columns;
+        return layout.taps_y * layout.taps_x * a.o * layout.columns * (layout.folded ? 2 : 1);
     }
     SparseLayout layout = SparseLayout::of(a.i, a.groups, a.x_axis, itemsize(a));
     return a.o * a.y_axis.kernel * layout.segments * layout.length;
@@ -32,7 +32,12 @@ static void pack(const ConvArguments& a, bool dense, const T* weight, T* packed)
                     if (dense) {
                         int64_t tap = y / a.y_axis.stride * block.taps_x + x / a.x_axis.stride;
                         int64_t phase = y % a.y_axis.stride * a.x_axis.stride + x % a.x_axis.stride;
-                        at = (tap * a.o + o) * block.columns + phase * a.i + i;
+                        int64_t row = (tap * a.o + o) * block.columns, column = phase * a.i + i;
+                        at = row + column;
+                        if (block.folded)
+                            packed[block.taps_y * block.taps_x * a.o * block.columns + row +
+                                   DenseLayout::folded_column(column)] =
+                                weight[((o * per_group + i) * kh + y) * kw + x];
                     } else {
                         int64_t segment = sparse.segments == 1 ? 0 : x;
                         int64_t within = sparse.segments == 1 ? x * per_group + i : i;

@@ -16,10 +16,15 @@ int64_t count_all(const CountArguments& a) {
     parallel_ranges(a.pixels, a.pixels * a.channels, [&](int64_t begin, int64_t end) {
         for (int64_t pixel = begin; pixel < end; ++pixel) {
             const T* p = signal + pixel * a.channels;
+            int64_t c = 0, count = 0;
+#if DESALI_VECTOR_BYTES == 64
+            if constexpr (sizeof(T) == 4)
+                for (; c + lanes <= a.channels; c += lanes)
+                    count += __builtin_popcount(
+                        _mm512_cmp_ps_mask(_mm512_loadu_ps(p + c), _mm512_setzero_ps(), _CMP_NEQ_UQ));
+#endif
             Integers<T> minus{};
-            int64_t c = 0;
             for (; c + lanes <= a.channels; c += lanes) minus += load<Vector<T>>(p + c) != Vector<T>{};
-            int64_t count = 0;
             for (int l = 0; l < lanes; ++l) count -= minus[l];
             for (; c < a.channels; ++c) count += p[c] != 0;
             a.counts[pixel] = (int32_t)count;

@@ -55,13 +55,28 @@ struct SparseLayout {
 
 // Dense layout: [ty, tx, O, columns]. The stride splits the outputs into cells of stride x stride pixels; a cell is the
 // sum over ty x tx = ceil(kernel / stride) taps, and its columns are (phase y, phase x, channel), padded to 64 bytes.
+// Where `folded`, the same follows once more in the order of folded_column() (conv_folded.hpp).
 struct DenseLayout {
     int64_t taps_y, taps_x, used, columns;
+    bool folded;
 
     static DESALI_HOST_DEVICE DenseLayout of(int64_t channels, const Axis& y, const Axis& x, int64_t itemsize) {
         int64_t used = y.stride * x.stride * channels, pad = 64 / itemsize;
+        bool folded =
+            itemsize == 4 && channels == 3 && y.stride == 4 && x.stride == 4 && y.kernel % 4 == 3 && x.kernel % 4 == 3;
         return {(y.kernel + y.stride - 1) / y.stride, (x.kernel + x.stride - 1) / x.stride, used,
-                (used + pad - 1) / pad * pad};
+                (used + pad - 1) / pad * pad, folded};
+    }
+
+    // The place of a column, phase y * 12 + phase x * 3 + channel, in the folded order: the first 8 that the last tap
+    // in x has not (phase x = 3) at 32, the first 8 that the last in y has not (phase y = 3) at 40, the others before.
+    static int64_t folded_column(int64_t column) {
+        int64_t y = column / 12, within = column % 12;
+        if (y < 3) {
+            int64_t at = y * 3 + within - 9;
+            return within < 9 ? y * 9 + within : at < 8 ? 32 + at : 27;
+        }
+        return within < 8 ? 40 + within : 20 + within;
     }
 };
 

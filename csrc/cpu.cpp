@@ -12,6 +12,9 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#ifdef DESALI_X86_LEVELS
+#include <cpuid.h>
+#endif
 
 namespace desali {
 
@@ -69,6 +72,38 @@ const char* threading() {
 #else
     return "none";
 #endif
+}
+
+#ifdef DESALI_X86_LEVELS
+// Bytes of the third-level cache that this core shares, 0 if there is none. sysconf() tells the whole package's.
+static int64_t third_level_bytes() {
+    unsigned a, b, c, d;
+    const unsigned leaf = __get_cpuid(0x80000000u, &a, &b, &c, &d) && a >= 0x8000001Du ? 0x8000001Du : 4u;
+    for (unsigned index = 0; index < 8; ++index) {
+        if (!__get_cpuid_count(leaf, index, &a, &b, &c, &d) || (a & 31) == 0) break;
+        if ((a >> 5 & 7) == 3)
+            return int64_t((b >> 22) + 1) * ((b >> 12 & 1023) + 1) * ((b & 4095) + 1) * (int64_t(c) + 1);
+    }
+    return 0;
+}
+#endif
+
+static int64_t& last_cache() {
+    static int64_t bytes = [] {
+#ifdef DESALI_X86_LEVELS
+        if (int64_t found = third_level_bytes()) return found;
+#endif
+        return int64_t(32) << 20;
+    }();
+    return bytes;
+}
+
+int64_t last_cache_bytes() {
+    return last_cache();
+}
+
+void set_last_cache_bytes(int64_t bytes) {
+    last_cache() = bytes;
 }
 
 #ifdef DESALI_X86_LEVELS

@@ -21,6 +21,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #define DESALI_INLINE static inline __attribute__((always_inline))
@@ -70,6 +72,26 @@ DESALI_INLINE V load(const T* p) {
 template <class V, class T>
 DESALI_INLINE void store(T* p, V v) {
     __builtin_memcpy(p, &v, sizeof(V));
+}
+
+// A store past the cache, to an address aligned to the vector; stream_end() orders it before what follows.
+template <class T>
+DESALI_INLINE void stream(T* p, Vector<T> v) {
+#if DESALI_VECTOR_BYTES == 64
+    _mm512_stream_si512((__m512i*)p, (__m512i)v);
+#elif defined(__AVX2__)
+    _mm256_stream_si256((__m256i*)p, (__m256i)v);
+#elif defined(__SSE2__)
+    _mm_stream_si128((__m128i*)p, (__m128i)v);
+#else
+    store(p, v);
+#endif
+}
+
+DESALI_INLINE void stream_end() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
 }
 
 // The first `count` lanes; the others are zero.
@@ -135,6 +157,22 @@ DESALI_INLINE Integers<T> lanes_of_bits(const uint8_t* bits, int64_t i) {
     for (int l = 0; l < lanes; ++l) powers[l] = (typename Simd<T>::Integer)1 << l;
     Integers<T> all = (typename Simd<T>::Integer)word - Integers<T>{};
     return (all & powers) != 0;
+}
+
+// sum + p[0], p[1], ... in the lanes whose packed bits i, i + 1, ... are set; i is a multiple of the number of lanes.
+template <class T>
+DESALI_INLINE Vector<T> add_where(Vector<T> sum, const uint8_t* bits, int64_t i, const T* p) {
+#if DESALI_VECTOR_BYTES == 64
+    if constexpr (sizeof(T) == 4) {
+        __mmask16 where;
+        __builtin_memcpy(&where, bits + (uint64_t)i / 8, 2);
+        return (Vector<T>)_mm512_mask_add_ps((__m512)sum, where, (__m512)sum, _mm512_loadu_ps(p));
+    } else {
+        return (Vector<T>)_mm512_mask_add_pd((__m512d)sum, (__mmask8)bits[i / 8], (__m512d)sum, _mm512_loadu_pd(p));
+    }
+#else
+    return sum + keep<T>(lanes_of_bits<T>(bits, i), load<Vector<T>>(p));
+#endif
 }
 
 DESALI_INLINE bool bit(const uint8_t* bits, int64_t i) {

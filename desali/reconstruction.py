@@ -130,7 +130,10 @@ def reconstruct_jobs(
         )
     counts = [sum(_count(placed) for placed in job.placed) for job in jobs]
     replays = _replays(network, jobs, images, windows, max_bytes, cuda_graph)
-    maps = [torch.zeros((n, count, *shape), dtype=images.dtype, device=images.device) for count in counts]
+    maps = [
+        ops.large_pages(torch.empty((n, count, *shape), dtype=images.dtype, device=images.device)).zero_()
+        for count in counts
+    ]
     batch = n if together > 1 else max(1, min(n, budget // max(units)))
     with torch.no_grad():
         for first in range(0, n, batch):

@@ -17,6 +17,7 @@ namespace {
 std::mt19937_64 generator;
 int64_t mismatches = 0;
 std::string place;
+const int64_t cache = last_cache_bytes();
 
 int64_t draw(int64_t low, int64_t high) {
     return std::uniform_int_distribution<int64_t>(low, high)(generator);
@@ -131,6 +132,7 @@ int64_t windows(const Axis& axis, int64_t size) {
 template <class T>
 void try_pooling() {
     int64_t n = draw(1, 2), k = draw(1, 3), c = draw(1, 40), map_h = draw(1, 18), map_w = draw(1, 40);
+    if (draw(0, 2) == 0) c = draw(1, 3) * 64 - draw(0, 1) * draw(0, 63), map_h = draw(1, 9), map_w = draw(1, 9);
     Axis y_axis = draw_axis(true), x_axis = draw_axis(true);
     int64_t p = windows(y_axis, map_h), q = windows(x_axis, map_w);
     if (p == 0 || q == 0) return;
@@ -148,19 +150,26 @@ void try_pooling() {
     auto signal = normal<T>(n * k * h * w * c);
     auto mask = bytes(n * map_h * map_w * ((c + 7) / 8));
     auto where = origins(n * k), window = origins(n * k);
-    std::vector<T> out(static_cast<size_t>(n * k * out_h * out_w * c));
+    bool shared = coin(), nowhere = coin();  // seeds at one place; signals that are the whole map
+    for (int64_t i = 2; shared && i < 2 * n * k; ++i) where[i] = where[i - 2], window[i] = window[i - 2];
+    // One time in two the result is aligned as a tensor is, and larger than the cache is said to be.
+    bool beyond = coin();
+    set_last_cache_bytes(beyond ? 0 : cache);
+    std::vector<T> room(static_cast<size_t>(n * k * out_h * out_w * c) + (beyond ? 64 / sizeof(T) : 0));
+    T* out = room.data();
+    while (beyond && reinterpret_cast<uintptr_t>(out) % 64) ++out;
     bool use_switches = coin();
     MaxUnpoolArguments b{dtype_of<T>,
                          signal.data(),
                          switches.data(),
-                         out.data(),
+                         out,
                          width,
                          use_switches,
                          coin(),
                          use_switches && coin(),
                          {coin() ? mask.data() : nullptr, coin()},
-                         {where.data()},
-                         {window.data()},
+                         {nowhere ? nullptr : where.data()},
+                         {nowhere ? nullptr : window.data()},
                          n,
                          k,
                          c,
@@ -183,6 +192,7 @@ void try_pooling() {
         expect(static_cast<double>(code_at(b, i)), static_cast<double>(offset + top), "max_pool switch");
     }
     max_unpool(b);
+    set_last_cache_bytes(cache);
     for (int64_t i = 0; i < n * k * out_h * out_w * c; ++i) {
         int64_t nk = i / (out_h * out_w * c), row = i / (out_w * c) % out_h + b.out_origin.y(nk);
         int64_t column = i / c % out_w + b.out_origin.x(nk);
@@ -199,6 +209,11 @@ void try_conv() {
     a.o = draw(1, 12) * a.groups, a.i = draw(1, 20) * a.groups, a.n = draw(1, 2), a.k = draw(1, 3);
     a.h = draw(1, 5), a.w = draw(1, 5), a.out_h = draw(1, 12), a.out_w = draw(1, 12), a.map_h = draw(1, 14);
     a.map_w = draw(1, 14), a.y_axis = draw_axis(false), a.x_axis = draw_axis(false);
+    if (draw(0, 2) == 0) {  // the step to the image: folded columns, blocks of cells that have all taps
+        a.groups = 1, a.o = draw(1, 12), a.i = 3, a.h = draw(1, 6), a.w = draw(1, 16);
+        a.y_axis = {draw(0, 2) * 4 + 3, 4, draw(0, 4), 1}, a.x_axis = {draw(0, 2) * 4 + 3, 4, draw(0, 4), 1};
+        a.out_h = draw(1, 30), a.out_w = draw(1, 70), a.map_h = draw(1, 40), a.map_w = draw(1, 80);
+    }
     auto signal = normal<T>(a.n * a.k * a.h * a.w * a.o, draw(0, 4) / 4.0);
     auto weight = normal<T>(a.o * (a.i / a.groups) * a.y_axis.kernel * a.x_axis.kernel);
     auto mask = bytes(a.n * a.map_h * a.map_w * ((a.i + 7) / 8));

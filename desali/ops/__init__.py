@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from desali.ops.backend import can_run, core, describe
     from desali.ops.convolution import WeightCache, conv_transpose
+    from desali.ops.memory import large_pages
     from desali.ops.pooling import max_pool_with_switches
     from desali.ops.relu import inverse_relu, native_relu_with_mask, relu_with_mask
     from desali.ops.unpooling import max_unpool
@@ -18,6 +19,7 @@ _HOME = {
     "describe": "backend",
     "WeightCache": "convolution",
     "conv_transpose": "convolution",
+    "large_pages": "memory",
     "max_pool_with_switches": "pooling",
     "inverse_relu": "relu",
     "native_relu_with_mask": "relu",
@@ -32,6 +34,7 @@ __all__ = [
     "core",
     "describe",
     "inverse_relu",
+    "large_pages",
     "max_pool_with_switches",
     "max_unpool",
     "native_relu_with_mask",

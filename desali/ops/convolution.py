@@ -12,6 +12,7 @@ from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
 from desali.ops.cuda_convolution import conv_transpose_on_cuda
 from desali.ops.library_convolution import conv_transpose_by_library
+from desali.ops.memory import large_pages
 
 
 class WeightCache:
@@ -171,7 +172,7 @@ def _conv_transpose(
         return conv_transpose_by_library(
             turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
         )
-    out = torch.empty((n, k, *size, i), dtype=signal.dtype)
+    out = large_pages(torch.empty((n, k, *size, i), dtype=signal.dtype))
     dense = way == "dense"
 
     def pack() -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
+from desali.ops.memory import large_pages
 from desali.ops.packing import switch_dtype
 
 
@@ -103,6 +104,7 @@ def _max_pool_with_switches(
         channels_last = turned.is_contiguous()
         x = turned if channels_last else x.contiguous()
     y = torch.empty((n, *pooled, c) if channels_last else (n, c, *pooled), dtype=x.dtype, device=x.device)
+    y = large_pages(y)
     switches = torch.empty((n, *pooled, c), dtype=switch_dtype(math.prod(kernel)), device=x.device)
     module, _ = core()
     assert module is not None

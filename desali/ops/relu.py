@@ -9,6 +9,7 @@ from torch import Tensor
 
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
+from desali.ops.memory import large_pages
 
 
 def relu_with_mask(
@@ -51,7 +52,7 @@ def native_relu_with_mask(x: Tensor, upper: float | None, inplace: bool) -> tupl
         channels_last = turned.is_contiguous()
         x = turned if channels_last else x.contiguous()
     here = inplace and x.data_ptr() == given.data_ptr() and not native.on_cuda(x)
-    y = x if here else torch.empty_like(x)
+    y = x if here else large_pages(torch.empty_like(x))
     n, c = x.shape[0], x.shape[-1 if channels_last else 1]
     size = x.shape[1:-1] if channels_last else x.shape[2:]
     mask = torch.empty((n, *size, (c + 7) // 8), dtype=torch.uint8, device=x.device)
@@ -147,7 +148,7 @@ def _inverse_relu(
     elif fresh:
         written = signal.movedim(2, -1)  # a copy of our own: rectified in place
     else:
-        written = torch.empty((n, k, *size, c), dtype=signal.dtype, device=signal.device)
+        written = large_pages(torch.empty((n, k, *size, c), dtype=signal.dtype, device=signal.device))
     if mask is not None and not mask.is_contiguous():
         mask = mask.contiguous()
     origin = native.origins(origin, dims)

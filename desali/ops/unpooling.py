@@ -10,6 +10,7 @@ from torch import Tensor
 
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
+from desali.ops.memory import large_pages
 from desali.ops.packing import switch_dtype
 
 OVERLAPS = ("sum", "overwrite")
@@ -122,7 +123,7 @@ def _max_unpool(
     turned = native.channels_last(signal)
     if not switches.is_contiguous():
         switches = switches.contiguous()
-    out = torch.empty((n, k, *size, c), dtype=signal.dtype, device=signal.device)
+    out = large_pages(torch.empty((n, k, *size, c), dtype=signal.dtype, device=signal.device))
     mask = relu.contiguous() if isinstance(relu, Tensor) and relu_mask else None
     origin, out_origin = native.origins(origin, dims), native.origins(out_origin, dims)
     module, _ = core()

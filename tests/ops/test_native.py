@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desali import ops
-from desali.ops import convolution
+from desali.ops import convolution, core
 from tests.ops.cases import (
     CHANNELS,
     DTYPES,
@@ -167,6 +167,35 @@ def test_max_unpool(
     assert got.movedim(2, -1).is_contiguous()
 
 
+@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("channels", [64, 130, 192])
+@pytest.mark.parametrize("relu", [None, "mask", "positive_bit"])
+def test_max_unpool_of_many_seeds_and_channels(level: str, kernel: int, channels: int, relu: str | None) -> None:
+    """AlexNet's and VGG's windows; seeds that share a place, then two of them elsewhere; with and without streaming."""
+    module, _ = core()
+    assert module is not None
+    cache = module.describe()["last_cache_bytes"]
+    map_size = (13, 11)
+    x = torch.relu(normal(0, 2, channels, *map_size))
+    pooling = {"kernel": (kernel, kernel), "stride": (2, 2), "padding": (0, 0)}
+    y, switches = ops.max_pool_with_switches(x, **pooling, ceil_mode=True, after_relu=True, backend="torch")
+    mask = random_mask(1, 2, map_size, channels) if relu == "mask" else relu
+    signal = in_layout(normal(2, 2, 5, *y.shape[1:]), "channels_last", 2)
+    region = torch.zeros(2, 5, 2, dtype=torch.int64)
+    region[1, 3:] = torch.tensor([2, -1])
+    for where in (None, region):
+        arguments = {"map_size": map_size, **pooling, "relu": mask, "origin": where}
+        wanted = ops.max_unpool(signal, switches, **arguments, backend="torch")
+        for bytes_of_cache in (0, 1 << 40):
+            module.set_last_cache_bytes(bytes_of_cache)
+            try:
+                got = ops.max_unpool(signal, switches, **arguments, backend="native")
+            finally:
+                module.set_last_cache_bytes(cache)
+            assert_near(got, wanted)
+            assert torch.equal(got == 0, wanted == 0)
+
+
 @pytest.mark.parametrize("kernel", ["sparse", "dense", "torch"])
 @EACH_LEVEL
 @given(
@@ -232,3 +261,23 @@ def test_rectifying_in_place(shape: tuple[int, ...], upper: float | None) -> Non
         assert torch.equal(bits, mask)
     with pytest.raises(ValueError, match="out must be x itself"):
         ops.relu_with_mask(x, out=x.clone())
+
+
+@pytest.mark.parametrize("way", ["sparse", "dense"])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(11, 4, 2), (7, 4, 0), (3, 4, 1), (7, 2, 3), (3, 1, 1)])
+def test_the_step_to_an_image(
+    level: str, way: str, kernel: int, stride: int, padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First layers of AlexNet, ResNet and VGG, whole maps and cut ones; what no signal reaches is exactly zero."""
+    monkeypatch.setattr(convolution, "choose_kernel", lambda *_: way)
+    for dtype in (torch.float32, torch.float64):
+        signal = in_layout(normal(0, 1, 2, 20, 13, 17, dtype=dtype), "channels_last", 2)
+        signal[0, 1, :, :, 9:] = 0
+        weight = normal(1, 20, 3, kernel, kernel, dtype=dtype)
+        map_size = tuple((extent - 1) * stride + kernel - 2 * padding + 2 for extent in signal.shape[3:])
+        for cut in ({}, {"out_origin": torch.tensor([[[-3, 5], [7, 2]]]), "out_size": (31, 47)}):
+            arguments = {"map_size": map_size, "stride": stride, "padding": padding, **cut}
+            got = ops.conv_transpose(signal, weight, **arguments, backend="native")
+            wanted = ops.conv_transpose(signal, weight, **arguments, backend="torch")
+            assert_near(got, wanted)
+            assert (got[wanted == 0] == 0).all()

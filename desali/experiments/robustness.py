@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from desali.errors import DataError
-from desali.evaluation.comparison import LEAST_PATIENTS, compare
+from desali.evaluation.comparison import compare
 from desali.evaluation.models import Model, gather
 from desali.evaluation.predictions import Predictions
-from desali.evaluation.results import Comparison, Estimate
+from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
 from desali.evaluation.statistics import Floats, interval, resample_weights
 
 CURVES = ("accuracy", "macro recall", "macro F1", "macro AUROC")

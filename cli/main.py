@@ -15,11 +15,13 @@ from desali.errors import DesaliError
 COMMANDS = {
     "bench": "Measure the core against plain PyTorch and Captum.",
     "compare": "Show one image through all models side by side.",
+    "crossvalidate": "Train and predict fold by fold, every patient held out once.",
     "data": "Check data sets before a long run, and list the formats that are read.",
     "demo": "Train four models on synthetic data and compare them.",
     "evaluate": "Print how well the trained models classify.",
     "grid": "Compare many images: a figure for each, and contact sheets.",
     "info": "Print versions, what was built and what is used.",
+    "robustness": "Draw how figures change with the share of training data.",
     "selectivity": "Ask whether channels answer to edges or to patterns.",
     "train": "Train one recipe or all.",
     "visualize": "Show what one model sees in an image, layer by layer.",

@@ -101,6 +101,7 @@ run_options = _stack(
             "--architecture",
             help="caffenet-small (64 px, the default), caffenet (227 px), squeezenet1_0, torchvision:NAME, timm:NAME.",
         ),
+        click.option("--size", type=int, help="Side of the network's input in pixels, where it takes several."),
         click.option("--seed", type=SEED, help="Of weights, batches, augmentation and dropout. Default: 0."),
         click.option("--accelerator", help="auto (the default), cpu, gpu or another of Lightning's names."),
         click.option("--devices", type=int, help="Processes on this machine, one a device. Default: 1."),
@@ -109,7 +110,7 @@ run_options = _stack(
         click.option("--input-memory", type=int, help="MiB of prepared images to keep in memory. Default: 1024."),
     ]
 )
-_RUN = ("runs", "architecture", "seed", "accelerator", "devices", "nodes", "tensorboard", "input_memory")
+_RUN = ("runs", "architecture", "size", "seed", "accelerator", "devices", "nodes", "tensorboard", "input_memory")
 _DATA: dict[str, Callable[[Any], Any]] = {
     "natural": str, "texture": str, "target": str, "data_seed": int, "data_share": float, "skip_unreadable": bool,
     "hu_offset": float, "window": tuple, "cache": str,

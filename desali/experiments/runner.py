@@ -45,7 +45,8 @@ class Experiment:
         equal_steps: give a smaller part more epochs, so that every fraction gets as many steps as all of the data; else
             as many epochs, and a small part is also trained for fewer steps.
         architecture, preprocessing, accelerator: see `desali.training.train`.
-        baselines: name -> a conventional classifier, shown beside the recipes; fitted on every split and fraction.
+        baselines: name -> a conventional classifier, shown beside the recipes; fitted on every split and fraction, with
+            the first seed alone.
     """
 
     recipes: Sequence[Recipe]
@@ -67,6 +68,11 @@ class Experiment:
                 raise DataError(f"a {what} is given twice: {', '.join(map(str, values))}")
         if not (names or self.baselines) or not self.seeds or not self.fractions:
             raise DataError("nothing to do: give at least one recipe, one seed and one fraction")
+
+    def names(self, seed: int) -> list[str]:
+        """Recipes and, for the first seed, baselines."""
+        first = seed == self.seeds[0]
+        return [*(recipe.name for recipe in self.recipes), *(self.baselines if first else ())]
 
     def describe(self) -> dict[str, Any]:
         """The whole configuration, JSON-serialisable."""
@@ -115,7 +121,7 @@ def run(
     parts = [
         _Part(experiment, folder, name, seed, fraction, split)
         for fraction, seed, split in product(experiment.fractions, experiment.seeds, experiment.design.splits)
-        for name in [*(recipe.name for recipe in experiment.recipes), *experiment.baselines]
+        for name in experiment.names(seed)
     ]
     write_json(folder / "experiment.json", experiment.describe())
     missing = [part for part in parts if not part.done()]
@@ -215,8 +221,8 @@ class _Part:
 
 def _pooled(experiment: Experiment, parts: Sequence[_Part], fraction: float) -> Iterator[Predictions]:
     """One `Predictions` a recipe and seed."""
-    for name in [*(recipe.name for recipe in experiment.recipes), *experiment.baselines]:
-        for seed in experiment.seeds:
+    for name in experiment.names(experiment.seeds[0]):
+        for seed in experiment.seeds if name not in experiment.baselines else experiment.seeds[:1]:
             mine = [part for part in parts if (part.name, part.seed, part.fraction) == (name, seed, fraction)]
             yield pool([(part.split.held, load_predictions(part.path)) for part in mine], experiment.design.evaluated)
 

@@ -20,6 +20,7 @@ RUN_OPTIONS = (
     "recipe",
     "runs",
     "architecture",
+    "size",
     "seed",
     "accelerator",
     "devices",
@@ -41,6 +42,7 @@ class TrainingConfig:
         recipe: a recipe's name, or "all".
         runs: where results go.
         architecture: see `desali.models.architecture`.
+        size: side of the network's input in pixels, for architectures that take several; None for their own.
         seed: of weights, batches, augmentation, dropout and held-out groups.
         accelerator, devices, nodes, tensorboard, input_memory: see `desali.training.train`.
         data: table [data]: a specification for each domain ("synthetic" if left out; else see
@@ -53,6 +55,7 @@ class TrainingConfig:
     recipe: str = "all"
     runs: str = "runs"
     architecture: str = "caffenet-small"
+    size: int | None = None
     seed: int = 0
     accelerator: str = "auto"
     devices: int = 1
@@ -101,11 +104,20 @@ class TrainingConfig:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The architecture's preprocessing, with the window of the data."""
+        """The architecture's preprocessing, with the size that was asked for and the window of the data.
+
+        Raises:
+            DesaliError: another size than the only one that the architecture takes.
+        """
         from desali.data.preprocess import Preprocessing
         from desali.models.registry import architecture
 
-        plain = Preprocessing(**architecture(self.architecture).preprocessing)
+        entry = architecture(self.architecture)
+        plain = Preprocessing(**entry.preprocessing)
+        if self.size not in (None, plain.size):
+            if not entry.any_size:
+                raise DesaliError(f"size {self.size}: {entry.name} takes images of {plain.size} pixels only")
+            plain = replace(plain, size=self.size)
         window = self.data.get("window")
         return plain if window is None else replace(plain, window=tuple(window))
 

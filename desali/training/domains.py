@@ -48,7 +48,8 @@ def datasets_of(
         data: a specification for each domain ("synthetic" if left out); "seed" and "share" of the synthetic images;
             "skip_unreadable" and "hu_offset" as in `desali.data.read_images`; "cache", a folder where decoded images
             are kept and mapped from (the user's cache folder if left out).
-        size: display images are resized and cut to so many pixels; images in HU stay as they are.
+        size: natural images and textures are resized and cut to so many pixels; images of the target stay as they are,
+            unless their specification says otherwise ("?size=...").
         progress: show progress bars on stderr.
         report: called with a line of text on each data set, and on images that are left out.
 
@@ -72,11 +73,12 @@ def _read(
     from desali.data.readers.reading import find_images
 
     spec, hu_offset = str(data[domain]), data.get("hu_offset")
-    found = find_images(spec, size=size, hu_offset=hu_offset)
+    wanted = None if domain == "target" or "size=" in spec.partition("?")[2] else size
+    found = find_images(spec, size=wanted, hu_offset=hu_offset)
     split = "train" if "split" not in found.options and "train" in found.selection.splits else None
     images = read_images(
         spec,
-        size=None if "size" in spec.partition("?")[2] else size,
+        size=wanted,
         split=split,
         skip_unreadable=data.get("skip_unreadable", False),
         cache=data.get("cache", True),

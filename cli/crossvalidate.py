@@ -1,0 +1,61 @@
+"""`desali crossvalidate`: recipes trained and predicted fold by fold, so that every patient is held out once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from desali.cli.experiments import experiment_options
+
+
+@click.command()
+@click.argument("name", metavar="[RECIPE|all]", required=False)
+@experiment_options
+@click.option("--plots/--no-plots", default=True, show_default=True, help="Write reliability, ROC and PR curves.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default="crossvalidation", show_default=True, help="Folder."
+)
+def crossvalidate_command(
+    name: str | None,
+    config: Path | None,
+    folds: int | None,
+    seeds: tuple[int, ...],
+    baselines: bool,
+    keep_weights: bool,
+    threads: int | None,
+    resamples: int,
+    plots: bool,
+    output: Path,
+    **options: Any,
+) -> None:
+    """Train a recipe or all on every fold and seed, and compare them on the pooled predictions.
+
+    No patient is ever on both sides. Without --folds each patient is left out once; a data set with parts "train" and
+    "test", like the synthetic one, is used as it is. Interrupted, the same command goes on where it stopped. Figures,
+    plots and predictions are written to the folder OUTPUT.
+    """
+    from desali.cli.experiments import configuration, experiment, progress, say, set_threads
+    from desali.evaluation.comparison import compare
+    from desali.evaluation.export import format_csv, format_latex
+    from desali.evaluation.plots import plot
+    from desali.evaluation.table import format_table
+    from desali.experiments.runner import run
+    from desali.files import check_writable, write_json, write_text
+
+    chosen = configuration(name, config, options)
+    check_writable(output, folder=True)
+    set_threads(threads)
+    one = experiment(chosen, folds, seeds, baselines)
+    found = run(one, output, keep_weights=keep_weights, progress=progress, report=say)[1.0]
+    comparison = compare(found, resamples=resamples)
+    table = format_table(comparison)
+    write_json(output / "evaluation.json", comparison.to_dict())
+    write_text(output / "evaluation.csv", format_csv(comparison))
+    write_text(output / "evaluation.tex", format_latex(comparison))
+    write_text(output / "evaluation.txt", table + "\n")
+    if plots:
+        plot(found, comparison, output / "plots")
+    click.echo(table)
+    click.echo(f"kept in {output}")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from desali.cli.parameters import runs_option
+from desali.errors import DataError
 from desali.training.recipes import RECIPES, recipe
+
+if TYPE_CHECKING:
+    from desali.evaluation.predictions import Predictions
 
 
 @click.command()
@@ -15,29 +21,96 @@ from desali.training.recipes import RECIPES, recipe
 @runs_option
 @click.option("--resamples", type=click.IntRange(100), default=2000, show_default=True, help="Of the bootstrap.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "latex", "json"]),
+    default="text",
+    show_default=True,
+    help="Of what is printed or written to --output.",
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the table there instead of printing it.")
+@click.option("--plots", type=click.Path(path_type=Path), metavar="DIR", help="Draw confusion, reliability and curves.")
+@click.option("--baseline", is_flag=True, help="Also train texture features + SVM and HU thresholds, without networks.")
+@click.option(
+    "--predictions",
+    "files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE...",
+    help="Compare saved predictions (.npz) instead of models; several seeds of one recipe are one model.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write all figures to this file.")
-def evaluate_command(names: tuple[str, ...], runs: Path, resamples: int, seed: int, json_file: Path | None) -> None:
+def evaluate_command(
+    names: tuple[str, ...],
+    runs: Path,
+    resamples: int,
+    seed: int,
+    form: str,
+    output: Path | None,
+    plots: Path | None,
+    baseline: bool,
+    files: tuple[Path, ...],
+    json_file: Path | None,
+) -> None:  # fmt: skip
     """Print how well trained recipes classify images of patients they have not seen (default: all recipes).
 
-    Predictions and figures are kept under RUNS/evaluation. The data are synthetic.
+    Predictions and figures are kept under RUNS/evaluation, and the data are synthetic; with --predictions the data are
+    those of the files, and nothing is kept.
     """
-    from desali.evaluation.evaluate import EVALUATION, evaluate_recipes
-    from desali.evaluation.table import format_table
-    from desali.files import check_writable, write_json
-    from desali.training.domains import synthetic_evaluation
-    from desali.training.pipeline import require_packages
+    from desali.evaluation.export import FORMATS
+    from desali.files import check_writable, write_text
 
-    chosen = list(RECIPES) if not names or names == ("all",) else [recipe(name).name for name in names]
-    chosen = list(dict.fromkeys(chosen))
-    require_packages()
+    for path in (output, json_file):
+        if path is not None:
+            check_writable(path)
+    if plots is not None:
+        check_writable(plots, folder=True)
+    if files:
+        if baseline:
+            raise DataError("--baseline needs images to learn from; saved predictions have none: leave one of them out")
+        from desali.evaluation.comparison import compare
+        from desali.evaluation.predictions import load_predictions
+
+        predictions = [load_predictions(path) for path in (*files, *map(Path, names))]
+        comparison = compare(predictions, resamples=resamples, seed=seed)
+        kept = None
+    else:
+        from desali.evaluation.evaluate import EVALUATION, evaluate_recipes, load_kept
+        from desali.training.domains import synthetic_target
+        from desali.training.pipeline import require_packages
+
+        chosen = list(RECIPES) if not names or names == ("all",) else [recipe(name).name for name in names]
+        chosen = list(dict.fromkeys(chosen))
+        require_packages()
+        kept = runs / EVALUATION
+        if runs.is_dir():
+            check_writable(kept, folder=True)
+        training, images = synthetic_target(chosen, runs)
+        others: Sequence[Predictions] = ()
+        if baseline:
+            from desali.training.baseline import baselines
+
+            click.echo("training the baselines", err=True)
+            others = baselines(training, images, seed)
+        comparison = evaluate_recipes(chosen, images, runs, resamples=resamples, seed=seed, others=others)
+        predictions = load_kept([one.recipe for one in comparison.evaluations], kept) if plots is not None else []
+    text = FORMATS[form](comparison)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        click.echo(f"written to {output}")
+    if form == "text" or output is not None:
+        click.echo(f"\nOrigin of the data: {comparison.origin}.")
+        if "synthetic" in comparison.origin:
+            click.echo("The data are synthetic: these figures say nothing about patients.")
+        if kept is not None:
+            click.echo(f"kept in {kept}")
     if json_file is not None:
-        check_writable(json_file)
-    if runs.is_dir():
-        check_writable(runs / EVALUATION, folder=True)
-    images = synthetic_evaluation(chosen, runs)
-    comparison = evaluate_recipes(chosen, images, runs, resamples=resamples, seed=seed)
-    click.echo(format_table(comparison))
-    click.echo("\nThe data are synthetic: these figures say nothing about patients.")
-    click.echo(f"kept in {runs / EVALUATION}")
-    if json_file is not None:
-        write_json(json_file, comparison.to_dict())
+        write_text(json_file, FORMATS["json"](comparison))
+    if plots is not None:
+        from desali.evaluation.plots import plot
+
+        drawn = plot(predictions, comparison, plots)
+        click.echo(f"{len(drawn)} plots in {plots}", err=True)

@@ -180,13 +180,11 @@ def _pairs(
         clustered = [clustered_mcnemar(models[a].correct - models[b].correct) for a, b in couples]
     adjusted = np.stack([holm(column) for column in p.T], axis=1)
     clustered_adjusted = holm([test.p for test in clustered])
+    left_out = np.ones((1, 1), np.int64) - np.eye(len(models[0].patients), dtype=np.int64)
+    without = [_means(model.figures(left_out, left_out)[0]) for model in models] if len(left_out) > 1 else []
     judge = {True: "differs", False: "no difference shown"}
     result = []
     for k, (a, b) in enumerate(couples):
-        left = {}
-        if len(models[a].patients) > 1:
-            without = models[a].without_each_patient() - models[b].without_each_patient()
-            left = {name: (float(without[:, f].min()), float(without[:, f].max())) for f, name in enumerate(FIGURES)}
         result.append(
             Pair(
                 models[a].recipe,
@@ -194,7 +192,7 @@ def _pairs(
                 _differences(points[a], points[b], samples[a], samples[b]),
                 dict(zip(TESTED, map(float, p[k]), strict=True)) if decided else {},
                 dict(zip(TESTED, map(float, adjusted[k]), strict=True)) if decided else {},
-                left,
+                _range(without[a], without[b]) if without else {},
                 {
                     name: judge[bool(value < 1 - LEVEL)] if decided else "undecided"
                     for name, value in zip(TESTED, adjusted[k], strict=True)
@@ -223,6 +221,17 @@ def _differences(
         if not np.isnan(value):
             low, high = interval(first[name] - second[name])
             result[name] = Estimate(value, float(low), float(high))
+    return result
+
+
+def _range(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[str, tuple[float, float]]:
+    """Least and greatest difference over the patients left out; without figures that none of these defines."""
+    result = {}
+    for name in ALL_FIGURES:
+        values = one[name] - other[name]
+        values = values[~np.isnan(values)]
+        if len(values):
+            result[name] = (float(values.min()), float(values.max()))
     return result
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desali.errors import DataError
-from desali.evaluation.predictions import Predictions
-from desali.files import write_json, write_text
+from desali.evaluation.predictions import Predictions, file_name, load_predictions
+from desali.files import write_text
 from desali.models.checkpoint import RUNS, LoadedModel, find, load
 
 if TYPE_CHECKING:
@@ -68,17 +68,25 @@ def predict(
 
 
 def evaluate_recipes(
-    recipes: Sequence[str], images: ImageSet, runs: Path = RUNS, *, resamples: int = 2000, seed: int = 0
+    recipes: Sequence[str],
+    images: ImageSet,
+    runs: Path = RUNS,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    others: Sequence[Predictions] = (),
 ) -> Comparison:
     """Evaluate trained recipes on the same images and compare every two of them.
 
-    Leaves runs/evaluation/<recipe>.npz (predictions), evaluation.json, evaluation.csv and evaluation.txt (the table).
+    Leaves runs/evaluation/<recipe>.npz (predictions), evaluation.json, evaluation.csv, evaluation.tex and
+    evaluation.txt (the table).
 
     Args:
         recipes: names of trained recipes under `runs`.
         images: images of patients that no recipe was trained on.
         resamples: bootstrap resamples of the patients.
         seed: of the bootstrap.
+        others: predictions of other models on the same images, e.g. of baselines; compared and kept with the rest.
 
     Raises:
         WeightsError: a recipe is not trained, or its files are broken.
@@ -86,22 +94,30 @@ def evaluate_recipes(
         OutputError: results cannot be written.
     """
     from desali.evaluation.comparison import compare
-    from desali.evaluation.export import format_csv
-    from desali.evaluation.table import format_table
+    from desali.evaluation.export import FORMATS
 
     predictions = []
     for name in recipes:
         model = load(find(name, runs))
         _check_patients(model, images)
         predictions.append(predict(model, images, name))
+    predictions += others
     comparison = compare(predictions, resamples=resamples, seed=seed)
     folder = Path(runs) / EVALUATION
     for one in predictions:
-        one.save(folder / f"{one.recipe}.npz")
-    write_json(folder / "evaluation.json", comparison.to_dict())
-    write_text(folder / "evaluation.csv", format_csv(comparison))
-    write_text(folder / "evaluation.txt", format_table(comparison) + "\n")
+        one.save(folder / f"{file_name(one.recipe)}.npz")
+    for name, suffix in (("json", "json"), ("csv", "csv"), ("latex", "tex"), ("text", "txt")):
+        write_text(folder / f"evaluation.{suffix}", FORMATS[name](comparison))
     return comparison
+
+
+def load_kept(recipes: Sequence[str], folder: Path) -> list[Predictions]:
+    """The predictions that `evaluate_recipes` kept in `folder`.
+
+    Raises:
+        DataError: one is missing or damaged.
+    """
+    return [load_predictions(folder / f"{file_name(name)}.npz") for name in recipes]
 
 
 def _check_patients(model: LoadedModel, images: ImageSet) -> None:

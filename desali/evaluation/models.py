@@ -114,11 +114,6 @@ class Model:
             OneClass(one.probabilities[:, label], one.labels == label, self.patient, count) for one in self.trainings
         ]
 
-    def without_each_patient(self) -> Floats:
-        """The `FIGURES` when one patient is left out [g, 7], means over the trainings."""
-        totals = self.matrices.sum(1, keepdims=True) - self.matrices
-        return np.asarray(figures_of(totals).mean(0))
-
     def _of(
         self, one: Predictions
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.int64], int]:

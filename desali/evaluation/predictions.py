@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -109,6 +110,11 @@ def load_predictions(path: Path) -> Predictions:
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a file of predictions ({reason}); `desali evaluate` writes one") from error
+
+
+def file_name(recipe: str) -> str:
+    """A model's name with every run of characters that file names should not hold as one hyphen."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", recipe).strip("-.") or "model"
 
 
 def pool(parts: Sequence[tuple[npt.NDArray[Any], Predictions]], images: ImageSet) -> Predictions:

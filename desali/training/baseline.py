@@ -113,6 +113,12 @@ def threshold_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predic
     return _predictions(THRESHOLD_BASELINE, chosen / chosen.sum(1, keepdims=True), test, seed)
 
 
+def baselines(train: ImageSet, test: ImageSet, seed: int = 0) -> list[Predictions]:
+    """Every baseline that the images allow: textures always, thresholds on images in HU."""
+    result = [texture_baseline(train, test, seed)]
+    return [*result, threshold_baseline(train, test, seed)] if train.unit == "hu" else result
+
+
 def hu_fractions(images: ImageSet) -> Floats:
     """Fraction of each image's pixels below each of `HU_CUTS` [n, 7]."""
     pixels = images.images.reshape(len(images), -1)

@@ -71,6 +71,14 @@ def cut(images: ImageSet, share: float) -> ImageSet:
 def synthetic_evaluation(recipes: Sequence[str], runs: Path) -> ImageSet:
     """The evaluation images that belong to the synthetic data which `recipes` under `runs` were trained on.
 
+    Raises: see `synthetic_target`.
+    """
+    return synthetic_target(recipes, runs)[1]
+
+
+def synthetic_target(recipes: Sequence[str], runs: Path) -> tuple[ImageSet, ImageSet]:
+    """The synthetic target that `recipes` under `runs` were trained on, and the evaluation images that belong to it.
+
     Raises:
         WeightsError: a recipe is not trained. DataError: the recipes were trained on different or other data.
     """
@@ -88,5 +96,6 @@ def synthetic_evaluation(recipes: Sequence[str], runs: Path) -> ImageSet:
         if parameters != first:
             other = next(iter(found))
             raise DataError(f"{name} was trained on other data than {other}; train both with the same options")
-    del first["share"]
-    return synthetic.target(**first)[1]
+    share = first.pop("share")
+    training, evaluation = synthetic.target(**first)
+    return cut(training, share), evaluation

@@ -80,7 +80,7 @@ def test_bad_use_is_one_line_and_code_2(
     ("arguments", "work"),
     [
         (("train", "scratch", "--runs", "{}"), "desali.training.domains.synthetic_datasets"),
-        (("evaluate", "scratch", "--json", "{}/figures.json"), "desali.training.domains.synthetic_evaluation"),
+        (("evaluate", "scratch", "--json", "{}/figures.json"), "desali.training.domains.synthetic_target"),
         (("demo", "-o", "{}"), "desali.data.synthetic.natural"),
     ],
 )
@@ -112,7 +112,7 @@ def test_the_table_is_printed_even_if_the_figures_cannot_be_kept(
         target.mkdir()  # it could be written when the command began
         return compare([predictions("scratch", 0.9)], seed=seed)
 
-    monkeypatch.setattr("desali.training.domains.synthetic_evaluation", lambda *_: None)
+    monkeypatch.setattr("desali.training.domains.synthetic_target", lambda *_: (None, None))
     monkeypatch.setattr("desali.evaluation.evaluate.evaluate_recipes", evaluate)
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, "evaluate", "scratch", "--json", str(target), "--seed", str(2**63 - 1))

@@ -120,7 +120,7 @@ def clustered_mcnemar(difference: Floats) -> Clustered:
         difference: d_k [K], correct ROIs of each patient by the first model minus those by the second; means over the
             trainings where there are several.
 
-    It rests on many patients; with 20 it rejects a little too often. No difference at all has statistic 0 and p = 1.
+    It is asymptotic in the number of patients. No difference at all has statistic 0 and p = 1.
     """
     from scipy.special import erfc
 

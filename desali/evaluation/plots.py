@@ -76,7 +76,7 @@ def _overview(comparison: Comparison, models: Sequence[Model], curves: Sequence[
             if MACRO in of_model[kind]:
                 value = _short(one.figures.get(f"macro {area}"))
                 _curve(axis, of_model[kind][MACRO], k, f"{one.recipe}: {value}")
-        _curve_labels(axis, kind, f"Macro {kind}, one class against the rest; {area}")
+        _curve_labels(axis, kind, f"Macro {kind}, {area}")
     return figure
 
 
@@ -95,7 +95,7 @@ def _model(comparison: Comparison, one: Evaluation, curves: Curves, resamples: i
                 axis.plot(GRID, curves[kind][label].value, label=drawable(text), **style)
         if MACRO in curves[kind]:
             _curve(axis, curves[kind][MACRO], None, f"macro: {_short(one.figures.get(f'macro {name}'))}")
-        _curve_labels(axis, kind, f"{kind[0].upper()}{kind[1:]}, one class against the rest; {name}")
+        _curve_labels(axis, kind, f"Each class against the rest: {kind}, {name}")
     return figure
 
 
@@ -194,8 +194,9 @@ def _reliability(axis: Axes, one: Evaluation, k: int, label: str | None = None) 
     text = label or f"{one.recipe}: ECE {_short(one.figures.get('ECE'))}"
     axis.fill_between(points.confidence, points.low, points.high, color=_colour(k), alpha=0.13, linewidth=0)
     axis.plot(points.confidence, points.accuracy, linewidth=1.0, alpha=0.6, color=_colour(k), linestyle=_dash(k))
+    axis.plot([], [], "o", markersize=4, color=_colour(k), label=drawable(text))
     share = np.array(points.rois) / sum(points.rois)
-    axis.scatter(points.confidence, points.accuracy, s=4 + 120 * share, color=_colour(k), label=drawable(text))
+    axis.scatter(points.confidence, points.accuracy, s=4 + 120 * share, color=_colour(k))
 
 
 def _counts(axis: Axes, one: Evaluation) -> None:

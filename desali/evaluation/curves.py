@@ -81,7 +81,7 @@ def roc(one: OneClass, weights: Counts, grid: Floats = GRID) -> Floats:
     """True positive rate [b, grid] at each false positive rate of `grid`, linear between thresholds (Fawcett 2006).
 
     Args as in `auroc`. A row of NaN for a resample without a positive or without a negative ROI. Where the curve rises
-    straight up its upper end is taken, at rate 0 the lower.
+    straight up its upper end is taken.
     """
     rows = np.full((len(weights), len(grid)), np.nan)
     for start, w in _starts(one, weights):
@@ -89,8 +89,7 @@ def roc(one: OneClass, weights: Counts, grid: Floats = GRID) -> Floats:
         for k, (t, f) in enumerate(zip(true, false, strict=True)):
             if t[-1] > 0 and f[-1] > 0:
                 x, y = np.concatenate([[0], f / f[-1]]), np.concatenate([[0], t / t[-1]])
-                last = np.append(np.diff(x) > 0, True)  # the highest point at each false positive rate
-                rows[start + k] = np.interp(grid, x[last], y[last])
+                rows[start + k] = np.interp(grid, x, y)  # at a vertical rise: its upper end; beside it: the nearer end
     return rows
 
 

@@ -74,7 +74,7 @@ def test_type_i_errors_when_patients_differ_in_difficulty_for_each_model() -> No
 
 
 def test_coverage_of_the_bootstrap_by_patient() -> None:
-    """Patients of unequal difficulty: near 95 % with 30, too low with 5; Wilson's interval, without patients, far off."""
+    """Unequal patients: near 95 % with 30 of them, too low with 5; Wilson's interval, without patients, far off."""
     rng = np.random.default_rng(4)
     runs = 250
 

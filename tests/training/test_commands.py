@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from desali.cli.main import main
 from desali.evaluation.comparison import compare
 from desali.evaluation.results import Comparison
+from tests.evaluation.cases import random_predictions
 from tests.evaluation.test_comparison import predictions
 
 
@@ -132,3 +135,48 @@ def test_a_missing_extra_is_said_before_any_data_are_made(
     assert err.startswith("desali: error: training needs the package")
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_saved_predictions_are_compared_in_every_format(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    files = []
+    for recipe, seed in (("one", 0), ("one", 1), ("50 % of_it & more", 0)):
+        files.append(str(tmp_path / f"{len(files)}.npz"))
+        random_predictions(recipe, seed, patients=11).save(Path(files[-1]))
+    base = ("evaluate", "--resamples", "100", "--predictions", *files)
+    code, out, _ = run(capsys, *base, "--plots", str(tmp_path / "plots"))
+    assert code == 0
+    assert "240 ROIs of 11 patients" in out
+    assert "The data are synthetic" in out
+    drawn = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert drawn == ["50-of_it-more-classes.png", "50-of_it-more.png", "models.png", "one-classes.png", "one.png"]
+    code, out, _ = run(capsys, *base, "--format", "json")
+    figures = json.loads(out)
+    assert figures["origin"] == "synthetic"
+    assert figures["evaluations"][0]["seeds"] == [0, 1]
+    code, out, _ = run(capsys, *base, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert {row["origin"] for row in rows} == {"synthetic"}
+    accuracy = next(row for row in rows if row["figure"] == "accuracy")
+    assert float(accuracy["value"]) == figures["evaluations"][0]["figures"]["accuracy"]["value"]
+    code, out, _ = run(capsys, *base, "--format", "latex", "--output", str(tmp_path / "table.tex"))
+    text = (tmp_path / "table.tex").read_text()
+    assert r"50 \% of\_it \& more" in text
+    assert "origin: synthetic" in text
+    for line in text.splitlines()[1:]:
+        bare = line.replace(r"\%", "").replace(r"\&", "").replace(r"\_", "")
+        assert not set("%#_") & set(bare), line
+    for part in text.split(r"\begin{tabular}")[1:]:
+        columns = len(part[: part.index("}")].strip("{"))
+        body = part.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+        assert body
+        for line in body:
+            assert line.endswith(r"\\")
+            assert line.replace(r"\&", "").count("&") == columns - 1
+    assert text.count("{") == text.count("}")
+    assert text.count(r"\begin{") == text.count(r"\end{") == 4
+    code, out, err = run(capsys, *base, "--baseline")
+    assert code == 2
+    assert "leave one of them out" in err
+    code, out, err = run(capsys, "evaluate", "--predictions", str(tmp_path / "none.npz"))
+    assert code == 2
+    assert "none.npz: not a file of predictions" in err

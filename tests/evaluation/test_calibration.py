@@ -22,7 +22,9 @@ def test_calibration_error_is_that_of_torchmetrics() -> None:
     p, labels = torch.from_numpy(one.probabilities.copy()), torch.from_numpy(one.labels)
     expected = multiclass_calibration_error(p, labels, 4, n_bins=calibration.BINS, norm="l1")
     assert figures["ECE"][0, 0] == pytest.approx(float(expected), abs=1e-6)
-    each = [binary_calibration_error(p[:, c].contiguous(), (labels == c).int(), n_bins=calibration.BINS) for c in range(4)]
+    each = [
+        binary_calibration_error(p[:, c].contiguous(), (labels == c).int(), n_bins=calibration.BINS) for c in range(4)
+    ]
     assert figures["class-wise ECE"][0, 0] == pytest.approx(float(torch.stack(each).mean()), abs=1e-6)
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from desali.evaluation.results import Comparison, Estimate
-from desali.evaluation.table import PAIRED, SHOWN, few, format_table, trainings_note
+from desali.evaluation.table import PAIRED, SHOWN, few, format_table, p_text, trainings_note
 
 COLUMNS = (
     "data", "origin", "recipe", "minus", "class", "figure", "value", "low", "high", "trainings", "least", "greatest",
@@ -102,7 +102,7 @@ def format_latex(comparison: Comparison) -> str:
             for name in PAIRED:
                 if name not in pair.differences:
                     continue
-                last = f"${pair.p_holm[name]:.3f}$" if name in pair.p_holm else "--"
+                last = f"${p_text(pair.p_holm[name])}$" if name in pair.p_holm else "--"
                 if is_few and name in pair.leave_one_out:
                     last = "${:+.3f}$ to ${:+.3f}$".format(*pair.leave_one_out[name])
                 verdict = pair.verdict.get(name, "undecided" if is_few else "not tested")

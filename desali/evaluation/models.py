@@ -120,7 +120,7 @@ class Model:
         return one.probabilities, one.labels, self.patient, len(self.patients)
 
     def _by_patient(self, values: Floats) -> Floats:
-        return np.bincount(self.patient, values, len(self.patients))
+        return np.asarray(np.bincount(self.patient, values, len(self.patients)), np.float64)
 
 
 def gather(predictions: Sequence[Predictions]) -> list[Model]:

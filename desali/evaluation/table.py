@@ -64,6 +64,11 @@ def estimate_text(estimate: Estimate | None, signed: bool = False) -> str:
     return form.format(estimate.value, estimate.low, estimate.high)
 
 
+def p_text(p: float) -> str:
+    """A p-value with three decimals; one that would round to 0 is "<0.001"."""
+    return "<0.001" if p < 0.0005 else f"{p:.3f}"
+
+
 def _head(comparison: Comparison) -> list[str]:
     lines = [
         f"Data: {comparison.data}; origin: {comparison.origin}",
@@ -139,7 +144,7 @@ def _pairs(comparison: Comparison) -> list[str]:
             if is_few and name in pair.leave_one_out:
                 last = "{:+.3f} to {:+.3f}".format(*pair.leave_one_out[name])
             elif name in pair.p_holm:
-                last = f"{pair.p_holm[name]:.3f}"
+                last = p_text(pair.p_holm[name])
             rows.append(
                 [
                     f"{pair.first} - {pair.second}",
@@ -166,9 +171,9 @@ def _mcnemar(comparison: Comparison) -> list[str]:
         if test is None:
             continue
         plain = [one.p for one in pair.mcnemar_ignoring_patients]
-        text = f"{min(plain):.3f}" if len(plain) == 1 else f"{min(plain):.3f}-{max(plain):.3f}"
+        text = p_text(min(plain)) if len(plain) == 1 else f"{p_text(min(plain))} to {p_text(max(plain))}"
         names = f"{pair.first} - {pair.second}"
-        rows.append([names, f"{test.statistic:.2f}", f"{test.p:.3f}", f"{test.p_holm:.3f}", text])
+        rows.append([names, f"{test.statistic:.2f}", p_text(test.p), p_text(test.p_holm), text])
     return lines + _columns(rows)
 
 

@@ -46,6 +46,7 @@ def test_a_clear_difference_is_called_one_and_an_equal_pair_is_not() -> None:
     assert third.differences["accuracy"].value == 0
     assert third.p["macro F1"] == 1
     assert third.verdict["accuracy"] == "no difference shown"
+    assert "0.000 " not in "".join(line for line in format_table(result).splitlines() if "differs" in line)
 
 
 def test_a_pair_is_resampled_together() -> None:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     help="Of what is printed or written to --output.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the table there instead of printing it.")
+@click.option(
+    "--target",
+    metavar="SPEC",
+    help="Images to evaluate on, READER:PATH or PATH; default: the part 'test' of the data that was trained on.",
+)
 @click.option("--plots", type=click.Path(path_type=Path), metavar="DIR", help="Draw confusion, reliability and curves.")
 @click.option("--baseline", is_flag=True, help="Also train texture features + SVM and HU thresholds, without networks.")
 @click.option(
@@ -48,6 +53,7 @@ def evaluate_command(
     seed: int,
     form: str,
     output: Path | None,
+    target: str | None,
     plots: Path | None,
     baseline: bool,
     files: tuple[Path, ...],
@@ -55,8 +61,8 @@ def evaluate_command(
 ) -> None:  # fmt: skip
     """Print how well trained recipes classify images of patients they have not seen (default: all recipes).
 
-    Predictions and figures are kept under RUNS/evaluation, and the data are synthetic; with --predictions the data are
-    those of the files, and nothing is kept.
+    Predictions and figures are kept under RUNS/evaluation. Recipes trained on synthetic images are evaluated on others
+    of invented patients. With --predictions the data are those of the files, and nothing is kept.
     """
     from desali.evaluation.export import FORMATS
     from desali.files import check_writable, write_text
@@ -77,7 +83,7 @@ def evaluate_command(
         kept = None
     else:
         from desali.evaluation.evaluate import EVALUATION, evaluate_recipes, load_kept
-        from desali.training.domains import synthetic_target
+        from desali.training.held_out import target_and_held_out
         from desali.training.pipeline import require_packages
 
         chosen = list(RECIPES) if not names or names == ("all",) else [recipe(name).name for name in names]
@@ -86,9 +92,9 @@ def evaluate_command(
         kept = runs / EVALUATION
         if runs.is_dir():
             check_writable(kept, folder=True)
-        training, images = synthetic_target(chosen, runs)
+        training, images = target_and_held_out(chosen, runs, target, training=baseline)
         others: Sequence[Predictions] = ()
-        if baseline:
+        if baseline and training is not None:
             from desali.training.baseline import baselines
 
             click.echo("training the baselines", err=True)

@@ -130,14 +130,6 @@ def cut(images: ImageSet, share: float) -> ImageSet:
     return replace(part, parameters={**images.parameters, "share": share, "counts": counts})
 
 
-def synthetic_evaluation(recipes: Sequence[str], runs: Path) -> ImageSet:
-    """The evaluation images that belong to the synthetic data which `recipes` under `runs` were trained on.
-
-    Raises: see `synthetic_target`.
-    """
-    return synthetic_target(recipes, runs)[1]
-
-
 def synthetic_target(recipes: Sequence[str], runs: Path) -> tuple[ImageSet, ImageSet]:
     """The synthetic target that `recipes` under `runs` were trained on, and the evaluation images that belong to it.
 

@@ -1,0 +1,123 @@
+"""From a data set on disk to figures: train, evaluate, crossvalidate and robustness, end to end."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.images import stripes
+
+Run = Callable[..., Any]
+CONFIG = """
+recipe = "scratch"
+accelerator = "cpu"
+
+[stage]
+epochs = 1
+batch_size = 16
+validation = 0.0
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stripes of six patients as image folders with the parts train and test, and a table of all of them."""
+    root = tmp_path_factory.mktemp("stripes")
+    images = stripes(48, classes=2, groups=6, seed=5)
+    lines = []
+    for number, (pixels, label, group) in enumerate(zip(images.images, images.labels, images.groups, strict=True)):
+        part = "test" if group in ("P04", "P05") else "train"
+        file = root / part / "abc"[label] / group / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file)
+        lines.append({"path": file.relative_to(root).as_posix(), "label": "abc"[label], "patient": group})
+    with (root / "rois.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["path", "label", "patient"])
+        writer.writeheader()
+        writer.writerows(lines)
+    (root / "config.toml").write_text(CONFIG, encoding="utf-8")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESALI_CACHE", str(tmp_path / "cache"))
+
+
+def test_train_and_evaluate_on_a_folder_with_parts(desali: Run, folder: Path, tmp_path: Path) -> None:
+    spec = f"folder:{folder}?patient=folder"
+    runs = tmp_path / "runs"
+    config = folder / "config.toml"
+    done = desali("train", "--config", config, "--target", spec, "--runs", runs)
+    assert done.code == 0, done.err
+    card = json.loads((runs / "scratch" / "model.json").read_text())
+    assert card["data"]["group_names"] == ["P00", "P01", "P02", "P03"]
+    done = desali("evaluate", "scratch", "--runs", runs, "--baseline", "--format", "csv")
+    assert done.code == 0, done.err
+    kept = json.loads((runs / "evaluation" / "evaluation.json").read_text())
+    assert kept["patients"] == 2
+    assert kept["rois"] == 16
+    assert {one["recipe"] for one in kept["evaluations"]} == {"scratch", "texture features + SVM"}
+    again = desali("evaluate", "scratch", "--runs", runs, "--target", f"table:{folder / 'rois.csv'}")
+    assert again.code == 2
+    assert "are also among those that" in again.err  # the table holds the training patients too
+
+
+def test_evaluate_says_what_to_do_without_a_test_part(desali: Run, folder: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    spec = f"table:{folder / 'rois.csv'}"
+    done = desali("train", "--config", folder / "config.toml", "--target", spec, "--runs", runs)
+    assert done.code == 0, done.err
+    done = desali("evaluate", "scratch", "--runs", runs)
+    assert done.code == 2
+    assert "desali crossvalidate" in done.err
+
+
+def test_crossvalidate_and_robustness_share_a_folder(desali: Run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    common = ["--config", folder / "config.toml", "--target", f"table:{folder / 'rois.csv'}", "--folds", "2"]
+    common += ["--resamples", "100", "--threads", "1", "-o", out]
+    done = desali("crossvalidate", *common, "--seeds", "0,1")
+    assert done.code == 0, done.err
+    kept = json.loads((out / "evaluation.json").read_text())
+    by_recipe = {one["recipe"]: one for one in kept["evaluations"]}
+    assert by_recipe["scratch"]["seeds"] == [0, 1]
+    assert by_recipe["scratch"]["folds"] == 2
+    assert (by_recipe["scratch"]["patients"].keys()) == {f"P0{k}" for k in range(6)}
+    assert "undecided" in done.out
+    for name in ("evaluation.txt", "evaluation.csv", "evaluation.tex", "experiment.json", "plots/models.png"):
+        assert (out / name).stat().st_size > 100
+    parts = set((out / "predictions").iterdir())
+    done = desali("robustness", *common, "--seeds", "0", "--fractions", "0.5,1", "--no-baselines")
+    assert done.code == 0, done.err
+    assert "2 of 4 parts are already there" in done.err
+    assert len(set((out / "predictions").iterdir()) - parts) == 2
+    rows = list(csv.DictReader((out / "robustness.csv").open()))
+    assert {float(row["fraction"]) for row in rows} == {0.5, 1.0}
+    with Image.open(out / "robustness.png") as image:
+        assert np.asarray(image.convert("L")).std() > 10
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--folds", "9"], "between 2 and its 6 patients, got 9"),
+        (["--fractions", "0,1"], "expected fractions in (0, 1]"),
+        (["--seeds", "1,1"], "a seed is given twice"),
+        (["--architecture", "caffenet-small", "--size", "96"], "takes images of 64 pixels only"),
+        (["--learning-rate", "-1"], "learning_rate must be a number above 0"),
+    ],
+)
+def test_bad_use_is_one_line(desali: Run, folder: Path, tmp_path: Path, options: list[str], said: str) -> None:
+    target = f"table:{folder / 'rois.csv'}"
+    done = desali("robustness", "scratch", "--target", target, "-o", tmp_path / "out", *options)
+    assert done.code == 2
+    assert said in done.err.strip().splitlines()[-1]
+    assert not (tmp_path / "out").exists()

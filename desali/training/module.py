@@ -99,7 +99,7 @@ class StageModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         images, labels, factor = batch
-        loss = cross_entropy(self.model(images), labels, label_smoothing=self.stage.label_smoothing)
+        loss = cross_entropy(first_output(self.model(images)), labels, label_smoothing=self.stage.label_smoothing)
         worst = loss.detach()
         if self.trainer.world_size > 1:
             worst = worst.isfinite().logical_not().float()
@@ -149,3 +149,8 @@ class StageModule(lightning.LightningModule):
 
     def _derive(self, what: str, *more: int) -> int:
         return derive(self.seed, self.stage.domain, what, self.epoch, *more)
+
+
+def first_output(output: Any) -> Tensor:
+    """The logits of a network that returns auxiliary outputs beside them while it trains (Inception, GoogLeNet)."""
+    return output[0] if isinstance(output, tuple) else output

@@ -11,6 +11,7 @@ import torch
 from desali.errors import DesaliError, UnknownNameError, WeightsError
 from desali.models import ARCHITECTURES, architecture, load, save
 from desali.models.sources import pretrained
+from tests.training.images import stripes
 
 FACTORIES = """
 from torch import nn
@@ -24,6 +25,11 @@ class Net(nn.Module):
     def forward(self, x):
         x = self.features(x)
         return self.classifier(x) + self.side(x)
+
+class Two(Net):
+    def forward(self, x):
+        main = super().forward(x)
+        return (main, self.side(self.features(x))) if self.training else main
 
 def fixed():
     return Net(7)
@@ -89,6 +95,19 @@ def test_a_factorys_weights_are_saved_and_loaded_with_their_buffers(factories: s
     assert torch.equal(torch.get_rng_state(), before)
     image = torch.rand(1, 3, 16, 16)
     assert torch.equal(loaded.model(image), model(image))
+
+
+def test_a_network_with_auxiliary_outputs_is_trained_and_predicts(factories: str, tmp_path: Path) -> None:
+    from desali.data.preprocess import Preprocessing
+    from desali.evaluation import predict
+    from desali.training import recipe, train
+
+    images = stripes(24, classes=2, groups=4, size=16)
+    plan = recipe("scratch").with_options(epochs=1, batch_size=8, validation=0.5)
+    name = f"{factories}:Two"
+    done = train([plan], {"target": images}, tmp_path, name, preprocessing=Preprocessing(16), accelerator="cpu")
+    loaded = load(done["scratch"].weights)
+    assert predict(loaded, images).probabilities.shape == (24, 2)
 
 
 def test_pretrained_weights_must_be_of_the_architecture(tmp_path: Path) -> None:

@@ -97,8 +97,7 @@ def _read(root: Path) -> tuple[list[str], list[Row]]:
         except Exception as error:  # pyarrow's errors, OSError
             raise DataError(f"{root}: not a readable Parquet file ({' '.join(str(error).split())[:120]})") from error
         return list(table.column_names), [
-            {str(key): "" if value is None else str(value).strip() for key, value in row.items()}
-            for row in table.to_pylist()
+            {str(key): _text(value) for key, value in row.items()} for row in table.to_pylist()
         ]
     try:
         with root.open(encoding="utf-8-sig", newline="") as file:
@@ -111,6 +110,13 @@ def _read(root: Path) -> tuple[list[str], list[Row]]:
         if None in line or None in line.values():
             raise DataError(f"{root}, line {number}: has not {len(columns)} cells as the header has")
     return columns, [{key.strip(): value.strip() for key, value in line.items()} for line in lines]
+
+
+def _text(value: Any) -> str:
+    """A Parquet cell as CSV would hold it: a missing number (NaN) is empty, and 7.0 in a column with gaps is 7."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def _cell(row: Row, column: str, where: str) -> str:

@@ -69,6 +69,10 @@ def test_parquet_and_tsv(tmp_path: Path) -> None:
 
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rois.parquet")
     check_rois(read_images(str(tmp_path / "rois.parquet")))
+    gaps = pyarrow.table({**{name: [row[name] for row in rows] for name in rows[0] if name != "patient"},
+                          "patient": pyarrow.array([7.0, *[float("nan")] * (len(rows) - 1)])})  # fmt: skip
+    parquet.write_table(gaps, tmp_path / "gaps.parquet")
+    assert set(read_images(str(tmp_path / "gaps.parquet")).groups) == {"7", "(unknown patients)"}
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a readable Parquet"):
         read_images(str(tmp_path / "bad.parquet"))

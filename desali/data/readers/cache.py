@@ -25,6 +25,7 @@ VERSION = 1
 """Of the format; entries of another version are never found."""
 IMAGES, FACTS = "images.npy", "facts.json"
 DEFAULT_LIMIT = 20 * 2**30
+"""Bytes, unless the environment's DESALI_CACHE_LIMIT says otherwise."""
 STALE_SECONDS = 24 * 3600
 """A half-written entry as old as this was left by a process that was killed."""
 BLOCK = 1 << 24
@@ -39,6 +40,24 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desali"
 
 
+def default_limit() -> int:
+    """Bytes: the environment's DESALI_CACHE_LIMIT in GiB, else `DEFAULT_LIMIT`.
+
+    Raises:
+        DataError: it is no number above 0.
+    """
+    given = os.environ.get("DESALI_CACHE_LIMIT")
+    if not given:
+        return DEFAULT_LIMIT
+    try:
+        size = float(given)
+    except ValueError:
+        size = 0.0
+    if not 0 < size < float("inf"):
+        raise DataError(f"DESALI_CACHE_LIMIT={given}: expected a number of GiB above 0, for instance 250")
+    return int(size * 2**30)
+
+
 class ImageCache:
     """Stacked images by what they were decoded from: paths, sizes and modification times of the files, and how.
 
@@ -47,12 +66,12 @@ class ImageCache:
 
     Args:
         folder: of the cache; made when needed.
-        limit: bytes that all entries together may take.
+        limit: bytes that all entries together may take; `default_limit()` if None.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None, limit: int | None = None) -> None:
         self.folder = default_folder() if folder is None else Path(folder).expanduser()
-        self.limit = limit
+        self.limit = default_limit() if limit is None else limit
 
     def key(self, items: Sequence[Item], how: How, colour: bool | None) -> str:
         """A name for the decoded images: 32 hexadecimal digits."""
@@ -106,13 +125,17 @@ class ImageCache:
             raise OutputError(f"{self.folder / key}: cannot be read back right after writing; check the disk")
         return found
 
+    def remove(self, key: str) -> None:
+        """Remove the entry `key`, if it is there."""
+        shutil.rmtree(self.folder / key, ignore_errors=True)
+
     def _write(self, folder: Path, build: Callable[[Allocate], Stacked]) -> None:
         def allocate(shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
             size = int(np.prod(shape)) * np.dtype(dtype).itemsize
             if size > self.limit:
                 raise DataError(
                     f"{self.folder}: the decoded images take {size / 2**30:.1f} GiB, the cache may hold "
-                    f"{self.limit / 2**30:.1f} GiB; raise the limit, or lower size"
+                    f"{self.limit / 2**30:.1f} GiB; raise the limit with DESALI_CACHE_LIMIT (in GiB), or lower size"
                 )
             self._make_room(size)
             free = shutil.disk_usage(self.folder).free

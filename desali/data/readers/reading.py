@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from desali.data.readers.registry import Reader, resolve
-from desali.errors import DataError, UnknownNameError
+from desali.errors import DataError, ImageError, UnknownNameError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from desali.data.imageset import ImageSet
     from desali.data.readers.cache import ImageCache
+    from desali.data.readers.decode import How
     from desali.data.readers.labels import Labels
-    from desali.data.readers.listing import Listing
+    from desali.data.readers.listing import Item, Listing
     from desali.data.readers.selection import Selection
 
 COMMON_OPTIONS = {
@@ -152,7 +154,11 @@ def read_images(
     else:
         store = cache if isinstance(cache, ImageCache) else ImageCache(None if cache is True else cache)
         key = store.key(items, how, listing.colour)
-        decoded = store.get(key, lambda allocate: stack(items, how, listing.colour, allocate))
+        build = lambda allocate: stack(items, how, listing.colour, allocate)  # noqa: E731
+        decoded = store.get(key, build)
+        if decoded.failed and _readable_now(items, decoded.failed, how):
+            store.remove(key)
+            decoded = store.get(key, build)
     if not skip_unreadable:
         refuse_unreadable(decoded.failed, len(items))
     kept = [selection.names[index] for index in decoded.kept]
@@ -212,6 +218,15 @@ def refuse(found: Found) -> None:
             f"{' and '.join(selection.shared[first])}; figures on such a split say too much, correct the split "
             f"of {listing.name}, or read all images and split by patient"
         )
+
+
+def _readable_now(items: Sequence[Item], failed: list[tuple[str, str]], how: How) -> bool:
+    """Whether an image that could not be read when the cache was filled can be: a plug-in or a right came since."""
+    from desali.data.readers.decode import pictures
+
+    names = {name for name, _ in failed}
+    missing = [item for item in items if item.name in names]
+    return any(not isinstance(one, ImageError) for one in pictures(missing, replace(how, progress=False)))
 
 
 def _refuse_emptied(found: Found, kept: list[str], failed: int) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from desali.data import read_images
 from desali.data.readers import decode
-from desali.data.readers.cache import FACTS, IMAGES, ImageCache, default_folder
-from desali.errors import DataError, OutputError
+from desali.data.readers.cache import DEFAULT_LIMIT, FACTS, IMAGES, ImageCache, default_folder
+from desali.errors import DataError, ImageError, OutputError
 from tests.data.readers.trees import colour, folders, picture
 
 
@@ -148,11 +148,43 @@ def test_unreadable_files_are_remembered(counted: Counted, tmp_path: Path) -> No
     with pytest.raises(DataError, match=r"1 of 6 images cannot be read: .*1\.png"):
         read_images(str(counted.root), cache=tmp_path / "cache")
     again = read_images(str(counted.root), cache=tmp_path / "cache", skip_unreadable=True)
-    assert counted.files == []
+    assert {file.name for file in counted.files} == {"1.png"}  # tried again, the others come from the cache
     assert again.fingerprint == images.fingerprint
     assert len(again) == 5
     assert again.sources is not None
     assert "bark/1.png" not in again.sources
+
+
+def test_what_can_be_read_later_is_read_then(counted: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from desali.data import roi
+
+    counting = roi.read_roi
+
+    def without_plug_in(path: Any, **arguments: Any) -> Any:
+        if Path(path).name == "1.png":
+            raise ImageError(f"{path}: install the plug-in")
+        return counting(path, **arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(roi, "read_roi", without_plug_in)
+        with pytest.raises(DataError, match="install the plug-in"):
+            read_images(str(counted.root), cache=tmp_path / "cache")
+    whole = read_images(str(counted.root), cache=tmp_path / "cache")
+    assert len(whole) == 6
+    assert whole.fingerprint == read_images(str(counted.root)).fingerprint
+
+
+def test_the_limit_comes_from_the_environment(
+    counted: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ImageCache(tmp_path / "cache").limit == DEFAULT_LIMIT
+    monkeypatch.setenv("DESALI_CACHE_LIMIT", "1e-6")
+    with pytest.raises(DataError, match="raise the limit with DESALI_CACHE_LIMIT"):
+        read_images(str(counted.root), cache=tmp_path / "cache")
+    for wrong in ("much", "-1", "nan", "inf"):
+        monkeypatch.setenv("DESALI_CACHE_LIMIT", wrong)
+        with pytest.raises(DataError, match=f"DESALI_CACHE_LIMIT={wrong}: expected a number of GiB above 0"):
+            read_images(str(counted.root), cache=tmp_path / "cache")
 
 
 def test_the_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

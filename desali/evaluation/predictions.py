@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,7 +106,7 @@ def load_predictions(path: Path) -> Predictions:
         if "seed" in values:
             values["seed"] = int(values["seed"])
         return Predictions(**values)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged: BadZipFile, zlib.error, ValueError, SyntaxError, TokenError, KeyError, ...
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a file of predictions ({reason}); `desali evaluate` writes one") from error
 

@@ -164,6 +164,24 @@ def test_files_of_the_first_version_are_read(tmp_path: Path) -> None:
     assert back.fold.tolist() == [0] * len(one.labels)
 
 
+def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:
+    one = random_predictions()
+    one.save(tmp_path / "one.npz")
+    whole = (tmp_path / "one.npz").read_bytes()
+    refused = 0
+    for place in range(30, len(whole) - 30, 61):
+        for filler in (b"\x00", b"\xff"):
+            (tmp_path / "damaged.npz").write_bytes(whole[:place] + filler * 20 + whole[place + 20 :])
+            try:
+                back = load_predictions(tmp_path / "damaged.npz")
+            except DataError as error:
+                refused += "not a file of predictions" in str(error)
+            else:  # the damage hit a field of the archive that nothing needs
+                assert np.array_equal(back.probabilities, one.probabilities)
+                assert np.array_equal(back.labels, one.labels)
+    assert refused > len(whole) // 61
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

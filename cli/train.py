@@ -137,9 +137,10 @@ def train_command(name: str | None, config: Path | None, resume: bool, fresh: bo
     """
     from desali.errors import DesaliError
     from desali.files import check_writable
+    from desali.training.checks import require_packages
     from desali.training.config import TrainingConfig, read_config
     from desali.training.domains import SYNTHETIC, datasets_of, domains_of
-    from desali.training.pipeline import require_packages, train
+    from desali.training.pipeline import train
 
     if name is None and config is None:
         raise click.UsageError("name a recipe, all, or a file with --config")

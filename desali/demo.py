@@ -52,7 +52,7 @@ def demo(
         OutputError: the folder cannot be written. DesaliError: Lightning is not installed.
     """
     from desali.training import RECIPES, evaluate_recipes, format_table, train
-    from desali.training.pipeline import require_packages
+    from desali.training.checks import require_packages
 
     require_packages()
     check_writable(folder, folder=True)

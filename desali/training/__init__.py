@@ -16,7 +16,8 @@ if TYPE_CHECKING:
         load_predictions,
         predict,
     )
-    from desali.training.pipeline import StageResult, TrainedRecipe, train
+    from desali.training.cards import StageResult, TrainedRecipe
+    from desali.training.pipeline import train
     from desali.training.recipes import RECIPES, Recipe, Stage, recipe
 
 _EVALUATION = {
@@ -34,8 +35,8 @@ _HOME = {
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "Stage": "recipes",
-    "StageResult": "pipeline",
-    "TrainedRecipe": "pipeline",
+    "StageResult": "cards",
+    "TrainedRecipe": "cards",
     "recipe": "recipes",
     "train": "pipeline",
 }

@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Mapping
 
 import torch
+from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import DDPStrategy
 
 from desali import errors
-from desali.errors import DesaliError
+from desali.errors import DesaliError, UnknownNameError
 from desali.training.recipes import Stage
 
 LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
@@ -47,15 +48,20 @@ def check_devices(
     """Refuse what cannot be started.
 
     Raises:
-        DesaliError: a count below 1, more GPUs than there are, or several nodes without what they need to find each
-            other.
+        UnknownNameError: no such accelerator. DesaliError: one that this machine lacks, a count below 1, more GPUs than
+            there are, or several nodes without what they need to find each other.
     """
     for name, count in (("devices", devices), ("nodes", nodes)):
         if count < 1:
             raise DesaliError(f"{name} must be at least 1, got {count}")
+    names = ("auto", "gpu", *sorted(AcceleratorRegistry))
+    if accelerator not in names:
+        raise UnknownNameError("accelerator", accelerator, names)
     there = torch.cuda.device_count()
     if accelerator in ("gpu", "cuda") and devices > there:
         raise DesaliError(f"devices must be at most the {there} GPUs of this machine, got {devices}")
+    if accelerator not in ("auto", "gpu") and not AcceleratorRegistry[accelerator]["accelerator"].is_available():
+        raise DesaliError(f"accelerator {accelerator} is not available on this machine; use cpu or auto")
     missing = [name for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK") if not environment.get(name)]
     if nodes > 1 and missing and not started_outside(environment):
         raise DesaliError(

@@ -5,22 +5,23 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from desali.errors import DataError, DesaliError, OutputError, WeightsError
+from desali.errors import DesaliError, OutputError, WeightsError
 from desali.files import write_text
 from desali.models.checkpoint import RUNS, WEIGHTS_NAME, LoadedModel, load, save
 from desali.models.registry import architecture as find_architecture
-from desali.training.history import HISTORY_NAME, TIMING_NAME, compute_share, rows_as_csv
+from desali.training.cards import StageResult, TrainedRecipe, card_of_given, card_of_trained, result_of
+from desali.training.checks import check_datasets, check_size, require_packages
+from desali.training.history import HISTORY_NAME, TIMING_NAME, rows_as_csv
 from desali.training.recipes import Recipe, Stage, recipe, stage_key, weights_key
 from desali.training.seeding import derive
 from desali.training.split import hold_out
-from desali.training.state import STATE_NAME, Row
+from desali.training.state import STATE_NAME
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,42 +36,6 @@ STAGES = "stages"
 CONFIG_NAME = "config.toml"
 NODE_PATIENCE = 600
 """Seconds that a node waits for the first one's weights to appear in the folder that they share."""
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """A trained stage.
-
-    Attributes:
-        key: names everything its weights depend on; its folder is runs/stages/<key>.
-        title: the domains up to it, e.g. "natural -> texture".
-        weights: its weights file, with the card beside it.
-        reused: whether it was already trained.
-        best_epoch: number of the epoch whose weights were kept, from 1.
-        epochs: epochs trained.
-        seconds: training time over all sittings.
-        figures: the best epoch's row of the history.
-        compute_share: share of the training time in which the trainer did not wait for input; None if not measured.
-    """
-
-    key: str
-    title: str
-    weights: Path
-    reused: bool
-    best_epoch: int
-    epochs: int
-    seconds: float
-    figures: Row
-    compute_share: float | None = None
-
-
-@dataclass(frozen=True)
-class TrainedRecipe:
-    """A trained recipe: its stages, first to last, and the weights file under runs/<name>."""
-
-    name: str
-    weights: Path
-    stages: tuple[StageResult, ...]
 
 
 def train(
@@ -122,7 +87,8 @@ def train(
         UnknownNameError: unknown recipe or architecture.
         DataError: a domain is missing, empty, or has fewer than two classes, or a stage asks for noise in HU on display
             values.
-        DesaliError: a loss became NaN or Inf, Lightning is not installed, or there is nothing to resume.
+        DesaliError: a loss became NaN or Inf, Lightning is not installed, the network cannot take images of that size,
+            or there is nothing to resume.
         OutputError: results cannot be written; the last good state of the stage stays.
     """
     require_packages(tensorboard)
@@ -133,7 +99,8 @@ def train(
     chosen = [entry if isinstance(entry, Recipe) else recipe(entry) for entry in recipes]
     entry = find_architecture(architecture)
     preprocessing = preprocessing or Preprocessing(**entry.preprocessing)
-    _check_datasets(chosen, datasets, preprocessing)
+    check_datasets(chosen, datasets, preprocessing)
+    check_size(entry, preprocessing)
     check_devices(devices, nodes, accelerator)
     if fresh and (resume or nodes > 1):
         raise DesaliError(
@@ -267,9 +234,9 @@ class _StageTrainer:
             result = None if self.fresh else self._finished(folder, key, title)
             if result is None:
                 write_text(folder / HISTORY_NAME, "epoch\n")
-                card = _card_of_given(loaded, stage, key, title, file)
+                card = card_of_given(loaded, stage, key, title, file)
                 weights = save(loaded.model, folder / WEIGHTS_NAME, card)
-                result = _result(card, title, weights, reused=True)
+                result = result_of(card, title, weights, reused=True)
             self.done[key] = result
             self.report(f"stage {title}: weights from {file.name}")
         return self.done[key]
@@ -283,7 +250,7 @@ class _StageTrainer:
             return None
         if not (folder / HISTORY_NAME).is_file() or card.get("stage", {}).get("key") != key:
             return None
-        return _result(card, title, weights, reused=True)
+        return result_of(card, title, weights, reused=True)
 
     def _train(self, stage: Stage, title: str, parent: StageResult | None, key: str, folder: Path) -> StageResult:
         from desali.training.augmentation import augmentation_of
@@ -331,47 +298,26 @@ class _StageTrainer:
         held: npt.NDArray[np.bool_] | None,
     ) -> StageResult:
         data = self.datasets[stage.domain]
-        share = compute_share(fitted.timing)
         model.load_state_dict(fitted.weights)
         write_text(folder / HISTORY_NAME, rows_as_csv(fitted.history))
         if fitted.timing:
             write_text(folder / TIMING_NAME, rows_as_csv(fitted.timing))
-        card: dict[str, Any] = {
-            "architecture": self.architecture.name,
-            "classes": list(data.classes),
-            "preprocessing": self.preprocessing.to_dict(),
-            "stage": {
-                "key": key,
-                "title": title,
-                **asdict(stage),
-                "best_epoch": fitted.best_epoch,
-                "epochs_trained": len(fitted.history),
-                "seconds": round(fitted.seconds, 2),
-                "compute_share": None if share is None else round(share, 4),
-                "processes": self.fitting["devices"] * self.fitting["nodes"],
-                "held_out_groups": [] if held is None else sorted(set(data.groups[held].tolist())),
-            },
-            "parent": parent.key if parent else None,
-            "seed": self.seed,
-            "data": {
-                "name": data.name,
-                "fingerprint": data.fingerprint,
-                "images": len(data),
-                "groups": len(np.unique(data.groups)),
-                "group_names": np.unique(data.groups).tolist() if stage.domain == "target" else [],
-                "unit": data.unit,
-                "parameters": data.parameters,
-            },
-            "origin": data.origin,
-            "lineage": [
-                *(load(parent.weights).card.get("lineage", []) if parent else []),
-                f"{stage.domain}: {data.origin}",
-            ],
-            "metrics": fitted.history[fitted.best_epoch - 1],
-        }
+        card = card_of_trained(
+            stage,
+            data,
+            fitted,
+            held,
+            key=key,
+            title=title,
+            architecture=self.architecture.name,
+            preprocessing=self.preprocessing,
+            seed=self.seed,
+            processes=self.fitting["devices"] * self.fitting["nodes"],
+            parent=parent,
+        )
         weights = save(model, folder / WEIGHTS_NAME, card)
         (folder / STATE_NAME).unlink(missing_ok=True)
-        return _result(card, title, weights, reused=False)
+        return result_of(card, title, weights, reused=False)
 
     def _wait(self, folder: Path, key: str, title: str) -> StageResult:
         """The stage as the first of several nodes leaves it, as soon as this one sees it."""
@@ -402,76 +348,3 @@ class _StageTrainer:
 
         data = self.datasets[domain]
         return self.preprocessing.apply_batch(data.images, data.unit), torch.from_numpy(data.labels)
-
-
-def _card_of_given(loaded: LoadedModel, stage: Stage, key: str, title: str, file: Path) -> dict[str, Any]:
-    import torch
-
-    own = loaded.preprocessing
-    with torch.inference_mode():
-        outputs = loaded.model(torch.zeros(1, own.channels, own.size, own.size)).shape[1]
-    origin = f"weights from the file {file.name}"
-    return {
-        "architecture": loaded.card["architecture"],
-        "classes": list(loaded.classes) or [f"class {number}" for number in range(outputs)],
-        "preprocessing": own.to_dict(),
-        "stage": {
-            "key": key,
-            "title": title,
-            "domain": stage.domain,
-            "weights": str(file),
-            "best_epoch": 0,
-            "epochs_trained": 0,
-            "seconds": 0.0,
-            "held_out_groups": [],
-        },
-        "parent": None,
-        "source_sha256": loaded.card["weights_sha256"],
-        "origin": origin,
-        "lineage": [f"{stage.domain}: {origin}"],
-        "metrics": {},
-    }
-
-
-def _result(card: dict[str, Any], title: str, weights: Path, reused: bool) -> StageResult:
-    stage = card["stage"]
-    return StageResult(
-        stage["key"],
-        title,
-        weights,
-        reused,
-        stage["best_epoch"],
-        stage["epochs_trained"],
-        stage["seconds"],
-        card["metrics"],
-        stage.get("compute_share"),
-    )
-
-
-def _check_datasets(recipes: Sequence[Recipe], datasets: Mapping[str, ImageSet], preprocessing: Preprocessing) -> None:
-    from desali.training.augmentation import augmentation_of
-
-    for one in recipes:
-        for stage in one.stages:
-            if stage.weights is not None:
-                continue
-            if stage.domain not in datasets:
-                raise DataError(
-                    f"recipe {one.name} needs images of the domain {stage.domain!r}, "
-                    f"got only {', '.join(sorted(datasets)) or 'none'}"
-                )
-            data = datasets[stage.domain]
-            if len(np.unique(data.labels)) < 2:
-                raise DataError(f"{data.name}: training needs images of at least two classes, got {len(data)} images")
-            augmentation_of(stage, preprocessing, data.unit, data.name)
-
-
-def require_packages(tensorboard: bool = False) -> None:
-    """Raise a DesaliError that says how to install it if a package of the extra `train`, or TensorBoard, is missing."""
-    from importlib.util import find_spec
-
-    for name in ("lightning", "sklearn", "torchmetrics"):
-        if find_spec(name) is None:
-            raise DesaliError(f"training needs the package {name!r}: pip install 'desali[train]'")
-    if tensorboard and find_spec("tensorboard") is None:
-        raise DesaliError("--tensorboard needs the package 'tensorboard': pip install 'desali[tensorboard]'")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from desali.data.preprocess import Preprocessing
-from desali.errors import DesaliError, OutputError
+from desali.errors import DesaliError, OutputError, UnknownNameError
 from desali.models import architecture
 from desali.training.devices import check_devices, is_first, raised_in_process, started_outside
 from desali.training.fit import Fitted, fit_stage, fresh_model
@@ -86,6 +86,10 @@ def test_what_cannot_be_started_is_refused() -> None:
     check_devices(2, 1, "cpu", alone)
     with pytest.raises(DesaliError, match="devices must be at least 1, got 0"):
         check_devices(0, 1, "cpu", alone)
+    with pytest.raises(UnknownNameError, match="unknown accelerator 'cup': did you mean 'cpu'"):
+        check_devices(1, 1, "cup", alone)
+    with pytest.raises(DesaliError, match="accelerator tpu is not available on this machine"):
+        check_devices(1, 1, "tpu", alone)
     with pytest.raises(DesaliError, match="GPUs of this machine, got 99"):
         check_devices(99, 1, "gpu", alone)
     with pytest.raises(DesaliError, match=r"MASTER_ADDR, MASTER_PORT and NODE_RANK \(0 to 1\), but MASTER_PORT is not"):

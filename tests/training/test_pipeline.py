@@ -18,7 +18,7 @@ from desali.errors import DataError, DesaliError, OutputError, UnknownNameError,
 from desali.evaluation.results import ALL_FIGURES
 from desali.models import load
 from desali.training import evaluate_recipes, load_predictions, predict, recipe, train
-from desali.training.pipeline import TrainedRecipe
+from desali.training.cards import TrainedRecipe
 from tests.training.images import stripes
 
 NAMES = ("scratch", "texture", "natural", "two_stage")

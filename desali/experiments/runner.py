@@ -42,8 +42,8 @@ class Experiment:
         seeds: of the trainings.
         fractions: of each split's training images.
         by: what a fraction is taken of, "rois" or "patients".
-        equal_steps: give a smaller part more epochs, so that every fraction gets as many steps as all of the data; else
-            as many epochs, and a small part is also trained for fewer steps.
+        equal_steps: give a smaller part more epochs (and later milestones and unfreezing), so that every fraction draws
+            as many images as all of the data; else as many epochs, and a small part is also trained for fewer steps.
         architecture, preprocessing, accelerator: see `desali.training.train`.
         baselines: name -> a conventional classifier, shown beside the recipes; fitted on every split and fraction, with
             the first seed alone.
@@ -88,6 +88,7 @@ class Experiment:
             "by": self.by,
             "equal_steps": self.equal_steps,
             "architecture": self.architecture,
+            "accelerator": self.accelerator,
             "preprocessing": self.preprocessing.to_dict() if self.preprocessing else None,
             "baselines": list(self.baselines),
             "versions": versions(),
@@ -228,9 +229,19 @@ def _pooled(experiment: Experiment, parts: Sequence[_Part], fraction: float) -> 
 
 
 def _stretched(recipe: Recipe, factor: float) -> Recipe:
-    """The recipe with `factor` times the epochs, and the patience, in its last stage."""
+    """The recipe with `factor` times the epochs in its last stage, and everything else that is counted in epochs."""
     last = recipe.stages[-1]
-    longer = replace(last, epochs=round(last.epochs * factor), patience=max(1, round(last.patience * factor)))
+
+    def more(epochs: int) -> int:
+        return max(1, round(epochs * factor))
+
+    longer = replace(
+        last,
+        epochs=more(last.epochs),
+        patience=more(last.patience),
+        milestones=tuple(map(more, last.milestones)),
+        unfreeze_every=more(last.unfreeze_every) if last.unfreeze_every else 0,
+    )
     return replace(recipe, stages=(*recipe.stages[:-1], longer))
 
 

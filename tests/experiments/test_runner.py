@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -100,6 +101,18 @@ def test_equal_steps_stretch_the_epochs(tmp_path: Path) -> None:
         lines: list[str] = []
         run(one, tmp_path, report=lines.append)
         assert f"epoch {epochs} of {epochs} kept" in lines[-1]
+
+
+def test_what_is_counted_in_epochs_stretches_with_them(tmp_path: Path) -> None:
+    recipes = [recipe("texture").with_options(domains={"target": {"unfreeze_every": 1}}, epochs=4, batch_size=16,
+               validation=0.0, schedule="step", milestones=(2, 3))]  # fmt: skip
+    one = Experiment(recipes, {"texture": TEXTURE}, fixed(TARGET, renamed(TARGET)), fractions=(0.5,), accelerator="cpu")
+    run(one, tmp_path, keep_weights=True)
+    (card,) = (tmp_path / "models").glob("texture-*/texture/model.json")
+    stage = json.loads(card.read_text())["stage"]
+    assert (stage["epochs"], stage["milestones"], stage["unfreeze_every"]) == (8, [4, 6], 2)
+    rates = [float(row["learning_rate"]) for row in csv.DictReader(card.with_name("history.csv").open())]
+    assert rates == pytest.approx([1e-3] * 4 + [1e-4] * 2 + [1e-5] * 2)
 
 
 def test_nothing_to_do_and_things_given_twice_are_refused() -> None:

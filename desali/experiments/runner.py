@@ -68,6 +68,8 @@ class Experiment:
                 raise DataError(f"a {what} is given twice: {', '.join(map(str, values))}")
         if not (names or self.baselines) or not self.seeds or not self.fractions:
             raise DataError("nothing to do: give at least one recipe, one seed and one fraction")
+        for domain, images in self.pretraining.items():
+            _refuse_leak(domain, images, self.design.evaluated)
 
     def names(self, seed: int) -> list[str]:
         """Recipes and, for the first seed, baselines."""
@@ -253,6 +255,17 @@ def _stage(stage: Stage) -> dict[str, Any]:
         }
         return {"domain": stage.domain, **values}
     return {"domain": stage.domain, "weights": hashlib.sha256(Path(stage.weights).read_bytes()).hexdigest()}
+
+
+def _refuse_leak(domain: str, images: ImageSet, evaluated: ImageSet) -> None:
+    """Raise a DataError if pretraining would see patients of the same data set that are predicted later."""
+    path = images.parameters.get("path")
+    shared = set(images.groups.tolist()) & set(evaluated.groups.tolist())
+    if path is not None and path == evaluated.parameters.get("path") and shared:
+        raise DataError(
+            f"{domain}: {len(shared)} groups of {path} (the first is {min(shared)}) are also predicted as target, so "
+            "the figures would be of patients that were trained on; pretrain on other data"
+        )
 
 
 def _data(images: ImageSet) -> dict[str, Any]:

@@ -115,6 +115,15 @@ def test_what_is_counted_in_epochs_stretches_with_them(tmp_path: Path) -> None:
     assert rates == pytest.approx([1e-3] * 4 + [1e-4] * 2 + [1e-5] * 2)
 
 
+def test_pretraining_on_patients_that_are_predicted_is_refused() -> None:
+    target = replace(TARGET, parameters={"path": "rois.csv"})
+    design = leave_one_patient_out(target)
+    with pytest.raises(DataError, match=r"texture: 3 groups of rois\.csv \(the first is P00\) are also predicted"):
+        Experiment(quick("texture"), {"texture": target}, design)
+    Experiment(quick("texture"), {"texture": renamed(target)}, design)
+    Experiment(quick("texture"), {"texture": TEXTURE}, design)
+
+
 def test_nothing_to_do_and_things_given_twice_are_refused() -> None:
     with pytest.raises(DataError, match="at least one recipe"):
         experiment(recipes=[])

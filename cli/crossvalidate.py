@@ -21,7 +21,7 @@ def crossvalidate_command(
     name: str | None,
     config: Path | None,
     folds: int | None,
-    seeds: tuple[int, ...],
+    seeds: tuple[int, ...] | None,
     baselines: bool,
     keep_weights: bool,
     threads: int | None,

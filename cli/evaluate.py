@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     metavar="SPEC",
     help="Images to evaluate on, READER:PATH or PATH; default: the part 'test' of the data that was trained on.",
 )
+@click.option("--skip-unreadable", is_flag=True, help="Leave out images that cannot be read; they are named.")
 @click.option("--plots", type=click.Path(path_type=Path), metavar="DIR", help="Draw confusion, reliability and curves.")
 @click.option("--baseline", is_flag=True, help="Also train texture features + SVM and HU thresholds, without networks.")
 @click.option(
@@ -54,6 +55,7 @@ def evaluate_command(
     form: str,
     output: Path | None,
     target: str | None,
+    skip_unreadable: bool,
     plots: Path | None,
     baseline: bool,
     files: tuple[Path, ...],
@@ -83,8 +85,8 @@ def evaluate_command(
         kept = None
     else:
         from desali.evaluation.evaluate import EVALUATION, evaluate_recipes, load_kept
+        from desali.training.checks import require_packages
         from desali.training.held_out import target_and_held_out
-        from desali.training.pipeline import require_packages
 
         chosen = list(RECIPES) if not names or names == ("all",) else [recipe(name).name for name in names]
         chosen = list(dict.fromkeys(chosen))
@@ -92,7 +94,14 @@ def evaluate_command(
         kept = runs / EVALUATION
         if runs.is_dir():
             check_writable(kept, folder=True)
-        training, images = target_and_held_out(chosen, runs, target, training=baseline)
+        training, images = target_and_held_out(
+            chosen,
+            runs,
+            target,
+            training=baseline,
+            skip_unreadable=skip_unreadable,
+            report=lambda line: click.echo(line, err=True),
+        )
         others: Sequence[Predictions] = ()
         if baseline and training is not None:
             from desali.training.baseline import baselines

@@ -48,7 +48,9 @@ experiment_options = _stack(
         data_options,
         stage_options,
         click.option("--folds", type=int, help="Folds of whole patients; default: leave one patient out."),
-        click.option("--seeds", type=WholeNumbers(), default="0", show_default=True, help="Trainings, e.g. 0,1,2."),
+        click.option(
+            "--seeds", type=WholeNumbers(), help="Trainings, e.g. 0,1,2. Default: the configuration's seed, else 0."
+        ),
         click.option(
             "--baselines/--no-baselines", default=True, show_default=True,
             help="Also texture features with an SVM, and in HU thresholds on the densities.",
@@ -63,6 +65,7 @@ experiment_options = _stack(
     ]
 )  # fmt: skip
 _RUN = ("architecture", "size", "accelerator")
+_UNUSED = ("devices", "nodes", "tensorboard", "input_memory")
 _DATA = ("natural", "texture", "target", "data_seed", "data_share", "skip_unreadable", "hu_offset", "window", "cache")
 
 
@@ -78,19 +81,25 @@ def configuration(name: str | None, config: Path | None, options: dict[str, Any]
 
 
 def experiment(
-    chosen: TrainingConfig, folds: int | None, seeds: Sequence[int], baselines: bool, **settings: Any
+    chosen: TrainingConfig, folds: int | None, seeds: Sequence[int] | None, baselines: bool, **settings: Any
 ) -> Experiment:
-    """Read the data and make the experiment.
+    """Read the data and make the experiment; without `seeds` it is trained with the configuration's.
 
     Raises:
         DataError, WeightsError, UnknownNameError, DesaliError: see the message.
     """
     from desali.experiments.runner import Experiment
+    from desali.models.registry import architecture
+    from desali.training.checks import check_size, require_packages
     from desali.training.domains import datasets_of, domains_of
-    from desali.training.pipeline import require_packages
 
     require_packages(False)
+    from desali.training.devices import check_devices
+
+    _say_unused(chosen)
     recipes, preprocessing = chosen.recipes, chosen.preprocessing
+    check_size(architecture(chosen.architecture), preprocessing)
+    check_devices(1, 1, chosen.accelerator)
     domains = [domain for domain in domains_of(recipes) if domain != "target"]
     pretraining = datasets_of(domains, chosen.data, preprocessing.size, progress=sys.stderr.isatty(), report=_say)
     design = _design(chosen, folds, preprocessing.size)
@@ -100,13 +109,21 @@ def experiment(
         recipes,
         pretraining,
         design,
-        seeds,
+        (chosen.seed,) if seeds is None else seeds,
         architecture=chosen.architecture,
         preprocessing=preprocessing,
         accelerator=chosen.accelerator,
         baselines=_baselines(design.evaluated) if baselines else {},
         **settings,
     )
+
+
+def _say_unused(chosen: TrainingConfig) -> None:
+    """Name what the configuration asks for and an experiment does not do."""
+    plain = type(chosen)()
+    unused = [name for name in _UNUSED if getattr(chosen, name) != getattr(plain, name)]
+    if unused:
+        _say(f"of the configuration {', '.join(unused)} are for `desali train` alone and not used here")
 
 
 def _design(chosen: TrainingConfig, folds: int | None, size: int) -> Design:

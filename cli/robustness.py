@@ -30,7 +30,7 @@ def robustness_command(
     name: str | None,
     config: Path | None,
     folds: int | None,
-    seeds: tuple[int, ...],
+    seeds: tuple[int, ...] | None,
     baselines: bool,
     keep_weights: bool,
     threads: int | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def target_and_held_out(
-    recipes: Sequence[str], runs: Path, spec: str | None = None, *, training: bool = True
+    recipes: Sequence[str],
+    runs: Path,
+    spec: str | None = None,
+    *,
+    training: bool = True,
+    skip_unreadable: bool = False,
+    report: Callable[[str], None] | None = None,
 ) -> tuple[ImageSet | None, ImageSet]:
     """The images that `recipes` under `runs` were trained on, and the images to evaluate them on.
 
@@ -26,6 +32,8 @@ def target_and_held_out(
             the specification names none. None: the synthetic target's own evaluation images, or the part "test" of
             the data set that the recipes were trained on.
         training: also read what they were trained on; else the first of the result may be None.
+        skip_unreadable: leave out images to evaluate on that cannot be read.
+        report: called with a line of text when images are left out.
 
     Raises:
         WeightsError: a recipe is not trained.
@@ -45,18 +53,24 @@ def target_and_held_out(
     if training:
         learned = synthetic_target(recipes, runs)[0] if given is None else _again(data[first]["parameters"])
     if spec is not None:
-        return learned, _read(spec, classes)
+        return learned, _read(spec, classes, skip_unreadable, report)
     options = {name: value for name, value in data[first]["parameters"]["options"].items() if name != "split"}
-    return learned, _read(str(given), classes, own=True, **options)
+    return learned, _read(str(given), classes, skip_unreadable, report, own=True, **options)
 
 
-def _read(spec: str, classes: tuple[str, ...], own: bool = False, **options: Any) -> ImageSet:
+def _read(
+    spec: str,
+    classes: tuple[str, ...],
+    skip_unreadable: bool,
+    report: Callable[[str], None] | None,
+    own: bool = False,
+    **options: Any,
+) -> ImageSet:
     from desali.data.readers import read_images
     from desali.data.readers.reading import find_images
 
     options["classes"] = classes
-    plain = {name: value for name, value in options.items() if name != "skip_unreadable"}
-    found = find_images(spec, **plain)
+    found = find_images(spec, **options)
     has_test = "test" in found.selection.splits
     if own and not has_test:
         raise DataError(
@@ -65,7 +79,7 @@ def _read(spec: str, classes: tuple[str, ...], own: bool = False, **options: Any
         )
     if has_test and "split" not in found.options:
         options["split"] = "test"
-    return read_images(spec, cache=True, **options)
+    return read_images(spec, cache=True, skip_unreadable=skip_unreadable, report=report, **options)
 
 
 def _again(parameters: dict[str, Any]) -> ImageSet:

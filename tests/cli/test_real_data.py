@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,25 @@ def test_train_and_evaluate_on_a_folder_with_parts(desali: Run, folder: Path, tm
     assert "are also among those that" in again.err  # the table holds the training patients too
 
 
+def test_unreadable_images_of_the_evaluation_can_be_left_out(desali: Run, folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    shutil.copytree(folder / "train", root / "train")
+    shutil.copytree(folder / "test", root / "test")
+    runs = tmp_path / "runs"
+    spec = f"folder:{root}?patient=folder"
+    done = desali("train", "--config", folder / "config.toml", "--target", spec, "--runs", runs)
+    assert done.code == 0, done.err
+    next((root / "test").rglob("*.png")).write_bytes(b"broken")
+    done = desali("evaluate", "scratch", "--runs", runs)
+    assert done.code == 2
+    assert "1 of 16 images cannot be read" in done.err
+    assert not (runs / "evaluation" / "evaluation.json").exists()
+    done = desali("evaluate", "scratch", "--runs", runs, "--skip-unreadable")
+    assert done.code == 0, done.err
+    assert "1 of 16 images cannot be read and are left out" in done.err
+    assert json.loads((runs / "evaluation" / "evaluation.json").read_text())["rois"] == 15
+
+
 def test_evaluate_says_what_to_do_without_a_test_part(desali: Run, folder: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     spec = f"table:{folder / 'rois.csv'}"
@@ -105,6 +125,21 @@ def test_crossvalidate_and_robustness_share_a_folder(desali: Run, folder: Path, 
         assert np.asarray(image.convert("L")).std() > 10
 
 
+def test_the_configuration_gives_the_seed_and_unused_options_are_named(
+    desali: Run, folder: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("seed = 7\ntensorboard = true\n" + CONFIG, encoding="utf-8")
+    target = f"table:{folder / 'rois.csv'}"
+    out = tmp_path / "out"
+    done = desali("crossvalidate", "--config", config, "--target", target, "--folds", "2", "--no-baselines",
+                  "--no-plots", "--resamples", "100", "-o", out)  # fmt: skip
+    assert done.code == 0, done.err
+    assert "of the configuration tensorboard are for `desali train` alone" in done.err
+    assert json.loads((out / "experiment.json").read_text())["seeds"] == [7]
+    assert {path.name.split("-")[1] for path in (out / "predictions").iterdir()} == {"seed7"}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -112,6 +147,11 @@ def test_crossvalidate_and_robustness_share_a_folder(desali: Run, folder: Path, 
         (["--fractions", "0,1"], "expected fractions in (0, 1]"),
         (["--seeds", "1,1"], "a seed is given twice"),
         (["--architecture", "caffenet-small", "--size", "96"], "takes images of 64 pixels only"),
+        (
+            ["--architecture", "squeezenet1_0", "--size", "8", "--folds", "2", "--no-baselines"],
+            "cannot take images of 8 pixels",
+        ),
+        (["--accelerator", "foo", "--folds", "2", "--no-baselines"], "unknown accelerator 'foo'"),
         (["--learning-rate", "-1"], "learning_rate must be a number above 0"),
     ],
 )

@@ -153,4 +153,5 @@ class StageModule(lightning.LightningModule):
 
 def first_output(output: Any) -> Tensor:
     """The logits of a network that returns auxiliary outputs beside them while it trains (Inception, GoogLeNet)."""
-    return output[0] if isinstance(output, tuple) else output
+    logits: Tensor = output[0] if isinstance(output, tuple) else output
+    return logits

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from desali.evaluation.models import Model
 
 FEW_PATIENTS = 2
 DOMINATES = 0.9
+TIED = 0.01
 
 
 def notes_on(models: Sequence[Model]) -> tuple[str, ...]:
@@ -32,7 +34,39 @@ def notes_on(models: Sequence[Model]) -> tuple[str, ...]:
                 "figures are nearly those of one patient"
             )
     notes += _folds(models)
+    notes += _degenerate(models)
     return tuple(notes)
+
+
+def _degenerate(models: Sequence[Model]) -> list[str]:
+    """Trainings that answer with one class alone, or whose best two classes are often exactly equal."""
+    notes = []
+    for model in models:
+        single = [one.seed for one in model.trainings if len(np.unique(one.predicted)) == 1 and len(one.labels) > 1]
+        if single:
+            notes.append(
+                f"{model.recipe}: predicts one class for every ROI ({_seeds(single)}); it has learned nothing, and its "
+                "narrow intervals mean nothing"
+            )
+        tied = [one.seed for one in model.trainings if _tied(one.probabilities) > TIED and one.seed not in single]
+        if tied:
+            notes.append(
+                f"{model.recipe}: for more than {100 * TIED:.0f} % of the ROIs the best two classes are exactly equal "
+                f"({_seeds(tied)}), and the first is counted; the outputs of a class may be dead"
+            )
+    return notes
+
+
+def _tied(probabilities: npt.NDArray[np.float32]) -> float:
+    """Share of the rows whose two largest values are equal."""
+    if probabilities.shape[1] < 2:
+        return 0.0
+    two = np.sort(probabilities, 1)[:, -2:]
+    return float((two[:, 0] == two[:, 1]).mean())
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _folds(models: Sequence[Model]) -> list[str]:

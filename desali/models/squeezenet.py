@@ -38,10 +38,14 @@ class SqueezeNet(nn.Module):
     minus (104, 117, 123). Output [n, num_classes] logits.
     conv1 is 7 x 7 with stride 2 and no padding; the max poolings, 3 x 3 with stride 2, round their size up.
 
+    The published network rectifies its logits (relu10, before they are averaged), which training survives with 1000
+    classes; with few, a class whose logit is 0 everywhere gets no gradient and never comes back. So the ReLU is there
+    with 1000 classes, as in the published weights, and left out with any other number unless `rectified` says so.
+
     Source: Iandola et al. 2016 (arXiv 1602.07360), table 1.
     """
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3) -> None:
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3, rectified: bool | None = None) -> None:
         super().__init__()
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             conv1=nn.Conv2d(in_channels, 96, 7, 2), relu1=nn.ReLU(), pool1=_pool()
@@ -54,7 +58,8 @@ class SqueezeNet(nn.Module):
                 layers[f"pool{number}"] = _pool()
         layers["drop9"] = nn.Dropout(0.5)
         layers["conv10"] = nn.Conv2d(before, num_classes, 1)
-        layers["relu10"] = nn.ReLU()
+        if num_classes == 1000 if rectified is None else rectified:
+            layers["relu10"] = nn.ReLU()
         layers["pool10"] = nn.AdaptiveAvgPool2d(1)
         for name, layer in layers.items():
             self.add_module(name, layer)

@@ -124,3 +124,15 @@ def test_predictions_come_back_and_damage_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "one.npz", tmp_path / "none.npz"):
         with pytest.raises(DataError, match=path.name):
             load_predictions(path)
+
+
+def test_models_that_answer_with_one_class_or_with_ties_are_named() -> None:
+    good = predictions("good", 0.9)
+    stuck = Predictions(**{**vars(good), "recipe": "stuck", "probabilities": np.full((300, 3), 1 / 3, np.float32)})
+    half = good.probabilities.copy()
+    half[:30] = [0.5, 0.5, 0.0]
+    tied = Predictions(**{**vars(good), "recipe": "tied", "probabilities": half, "seed": 7})
+    notes = "\n".join(compare([good, stuck, tied], resamples=100).notes)
+    assert "stuck: predicts one class for every ROI (seed 0)" in notes
+    assert "tied: for more than 1 % of the ROIs the best two classes are exactly equal (seed 7)" in notes
+    assert "good:" not in notes

@@ -131,3 +131,14 @@ def test_squeezenets_published_weights_serve_as_a_stage(real_data: Path) -> None
     loaded = pretrained("squeezenet1_0", real_data / "squeezenet" / "squeezenet_v1_0_decoded.npz")
     assert loaded.preprocessing.channel_order == "bgr"
     assert loaded.model(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
+
+
+def test_squeezenets_logits_are_rectified_only_as_published() -> None:
+    from desali.models import SqueezeNet
+
+    assert hasattr(SqueezeNet(1000), "relu10")
+    assert not hasattr(SqueezeNet(3), "relu10")
+    assert hasattr(SqueezeNet(3, rectified=True), "relu10")
+    torch.manual_seed(0)
+    logits = architecture("squeezenet1_0").build(3, 3).eval()(60 * torch.randn(4, 3, 64, 64))
+    assert bool((logits < 0).any())

@@ -177,11 +177,11 @@ void bind_conv_transpose(int device, Address stream, int dtype, bool dense, Addr
 }
 
 void bind_conv_transpose_cuda(int device, Address stream, int dtype, int way, bool tf32, Address signal, Address packed,
-                              Address scratch, Address out, Address mask, bool backward, Address origin, Address out_origin, int64_t n,
-                              int64_t k, int64_t o, int64_t i, int64_t h, int64_t w, int64_t out_h, int64_t out_w,
-                              int64_t map_h, int64_t map_w, int64_t groups, int64_t kernel_y, int64_t stride_y,
-                              int64_t padding_y, int64_t dilation_y, int64_t kernel_x, int64_t stride_x,
-                              int64_t padding_x, int64_t dilation_x) {
+                              Address scratch, Address out, Address mask, bool backward, Address origin,
+                              Address out_origin, int64_t n, int64_t k, int64_t o, int64_t i, int64_t h, int64_t w,
+                              int64_t out_h, int64_t out_w, int64_t map_h, int64_t map_w, int64_t groups,
+                              int64_t kernel_y, int64_t stride_y, int64_t padding_y, int64_t dilation_y,
+                              int64_t kernel_x, int64_t stride_x, int64_t padding_x, int64_t dilation_x) {
     ConvArguments a{static_cast<DType>(dtype),
                     at<void>(signal),
                     at<void>(packed),

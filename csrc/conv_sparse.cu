@@ -110,8 +110,7 @@ void conv_sparse_cuda(const ConvArguments& a, void* stream) {
     with_type(a.dtype, [&](auto zero) {
         using T = decltype(zero);
         constexpr int V = lanes_of<T>;
-        if (lists > 0)
-            launch(compact_kernel<T>, blocks_for(lists, threads / 32), threads, stream, a, lists_of<T>(a));
+        if (lists > 0) launch(compact_kernel<T>, blocks_for(lists, threads / 32), threads, stream, a, lists_of<T>(a));
         if (a.i / a.groups % V == 0 && aligned(a.packed, 16) && aligned(a.out, 16))
             launch(gather_kernel<T, V>, blocks_for(outputs / V, threads), threads, stream, a, lists_of<T>(a));
         else

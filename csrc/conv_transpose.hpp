@@ -9,8 +9,8 @@
 namespace desali {
 
 // How CUDA computes it. plain: one thread for each output. tiles: an implicit GEMM for each phase of the stride.
-// cells: one GEMM whose columns are all phases of a cell of stride x stride pixels; one group, no dilation. sparse: walks
-// the signal's non-zeros.
+// cells: one GEMM whose columns are all phases of a cell of stride x stride pixels; one group, no dilation. sparse:
+// walks the signal's non-zeros.
 enum class CudaWay : int { plain = 0, tiles = 1, cells = 2, sparse = 3 };
 
 struct ConvArguments {
@@ -24,7 +24,7 @@ struct ConvArguments {
     Axis y_axis, x_axis;
     const int32_t* counts;  // sparse: non-zeros of each pixel, [N, K, h, w]
     CudaWay way = CudaWay::plain;
-    bool tf32 = false;  // CUDA, float32: round the factors to TF32 and use the tensor cores
+    bool tf32 = false;        // CUDA, float32: round the factors to TF32 and use the tensor cores
     void* scratch = nullptr;  // CUDA, sparse: sparse_scratch_bytes, aligned to 16
 };
 

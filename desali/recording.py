@@ -52,6 +52,8 @@ class Recording:
         self._native: dict[tuple[int, Any], bool] = {}
         self._names = self.network.tensor_names(model)
         self._state = self._fingerprint(survey)
+        for cache in list(self.network.weight_caches.values()):
+            cache.suspect()
         observe = self._keep if keep == "activations" else None
         with quiet(images.device):
             self.output, self._fixed = run(

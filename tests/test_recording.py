@@ -170,6 +170,18 @@ def test_changes_after_the_recording_are_refused(change: Callable[[nn.Module, Te
         assert torch.equal(fresh.output, model(x))
 
 
+def test_a_recording_sees_writes_that_torch_does_not_count() -> None:
+    model, x = chain(), images(2)
+    seed = desali.Seed.layer()
+    before = desali.record(model, x).reconstruct("features.8", seed)
+    model.get_parameter("features.4.weight").data[1] *= -2
+    got = desali.record(model, x).reconstruct("features.8", seed)
+    other = chain()
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(got, desali.record(other, x).reconstruct("features.8", seed))
+    assert not torch.equal(got, before)
+
+
 def test_bad_arguments_are_refused() -> None:
     model, x = chain(), images(2)
     with pytest.raises(DesaliError, match=r"torch\.nn\.Module"):

@@ -37,6 +37,9 @@ class Captured:
     checked: set[bool] = field(default_factory=set)
 
 
+KEPT = 16
+"""Captures kept for one model (sizes of image, dtypes, hooks); each holds packed weights, so the oldest use goes."""
+
 CACHE: weakref.WeakKeyDictionary[nn.Module, dict[Any, Captured]] = weakref.WeakKeyDictionary()
 
 
@@ -64,7 +67,8 @@ def capture(model: nn.Module, images: Tensor, survey: Survey | None = None) -> N
             _refuse_training(model)
             _refuse_several_inputs(model)
             found = _capture(model, images)
-            known[_entry(key, found.fixed, size)] = found
+        known.pop(_entry(key, found.fixed, size), None)
+        known[_entry(key, found.fixed, size)] = found  # the last used comes last
         if (size == 1) not in found.checked:
             difference = _difference(found.network, model, images)
             if difference is not None and not found.fixed:
@@ -77,6 +81,8 @@ def capture(model: nn.Module, images: Tensor, survey: Survey | None = None) -> N
                     "it depends on something that capture cannot see (random numbers, Python state)"
                 )
             found.checked.add(size == 1)
+        while len(known) > KEPT:
+            del known[next(iter(known))]
     return found.network
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from desali.graph.capture import LOCK, capture, clone
@@ -18,7 +19,22 @@ from desali.graph.survey import Survey, structure_key
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_FOLDED: weakref.WeakKeyDictionary[nn.Module, tuple[Any, nn.Module]] = weakref.WeakKeyDictionary()
+
+@dataclass(frozen=True)
+class _Fold:
+    """A folded copy, and what the model was like then; another tensor may come to have a dead one's address."""
+
+    mark: Any
+    held: list[weakref.ref[Tensor]]
+    copy: nn.Module
+
+    def holds(self, mark: Any, survey: Survey) -> bool:
+        return bool(self.mark == mark) and all(
+            reference() is tensor for reference, tensor in zip(self.held, survey.tensors, strict=True)
+        )
+
+
+_FOLDED: weakref.WeakKeyDictionary[nn.Module, _Fold] = weakref.WeakKeyDictionary()
 
 
 def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
@@ -39,12 +55,12 @@ def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
     mark = (structure_key(model, survey), survey.facts)
     with LOCK:
         known = _FOLDED.get(model)
-    if known is not None and known[0] == mark:
-        return known[1]
+    if known is not None and known.holds(mark, survey):
+        return known.copy
     folded = _fold(model, capture(model, images, survey))
     if folded is not model:  # else the entry would keep the model alive
         with LOCK:
-            _FOLDED[model] = (mark, folded)
+            _FOLDED[model] = _Fold(mark, list(map(weakref.ref, survey.tensors)), folded)
     return folded
 
 

@@ -119,7 +119,7 @@ class Network:
     def tensor_names(self, model: nn.Module) -> list[str]:
         """Names of the model's parameters and buffers in the order of a walk; a network holds for one structure."""
         if not self.names:
-            self.names.extend(tensors(model))
+            self.names[:] = tensors(model)  # in one step: threads may come together
         return self.names
 
     @cached_property

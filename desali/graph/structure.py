@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +17,37 @@ _APART = frozenset({
     "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks", "call_super_init",
     "dump_patches",
 })  # fmt: skip
+
+
+class Same:
+    """An object by its identity. It is not held, and once it is gone nothing equals it: its id may be given away."""
+
+    __slots__ = ("_id", "_reference")
+
+    def __init__(self, value: Any) -> None:
+        self._id = id(value)
+        self._reference = reference(value)
+
+    def __hash__(self) -> int:
+        return self._id
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Same) or self._id != other._id:
+            return False
+        alive = all(item is None or item() is not None for item in (self._reference, other._reference))
+        return self is other or alive
+
+
+def reference(value: Any) -> weakref.ref[Any] | None:
+    """A weak reference to a value; None if there are none to its kind."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return None
+
+
+def _same(values: Iterable[Any]) -> tuple[Same, ...]:
+    return tuple(map(Same, values))
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -45,8 +78,8 @@ def structure(model: nn.Module) -> tuple[Any, ...]:
     from torch.nn.modules import module as globals_of_torch
 
     parts: list[Any] = [
-        tuple(map(id, globals_of_torch._global_forward_hooks.values())),
-        tuple(map(id, globals_of_torch._global_forward_pre_hooks.values())),
+        _same(globals_of_torch._global_forward_hooks.values()),
+        _same(globals_of_torch._global_forward_pre_hooks.values()),
     ]
     first_use: dict[int, int] = {}
     visited: dict[int, int] = {}
@@ -67,12 +100,12 @@ def structure(model: nn.Module) -> tuple[Any, ...]:
             elif isinstance(value, torch.Tensor):
                 parts.append((key, id(value), -1 if value.is_inference() else value._version))
             elif isinstance(value, (list, tuple)):
-                parts.append((key, *(item if isinstance(item, PLAIN) else id(item) for item in value)))
+                parts.append((key, *(item if isinstance(item, PLAIN) else Same(item) for item in value)))
             else:
-                parts.append((key, id(value)))
+                parts.append((key, Same(value)))
         for hooks in (state["_forward_hooks"], state["_forward_pre_hooks"]):
             if hooks:
-                parts.append(tuple(map(id, hooks.values())))
+                parts.append(_same(hooks.values()))
         for tensors in (state["_parameters"], state["_buffers"]):
             for key, tensor in tensors.items():
                 if tensor is None:

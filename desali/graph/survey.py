@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from desali.graph.structure import PLAIN, structure
+from desali.graph.structure import PLAIN, reference, structure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -131,6 +131,14 @@ class _Known:
             for value in module.__dict__.values()
             if isinstance(value, (*PLAIN, tuple))
         ]
+        others = [
+            reference(value)
+            for module in survey._modules
+            for value in module.__dict__.values()
+            if not isinstance(value, (*PLAIN, tuple, list, dict, set))
+        ]
+        # not held, since they may hold the model: functions, hooks' owners, objects of the user's
+        self.alive = [other for other in others if other is not None]
 
     def holds(self, survey: Survey) -> bool:
         return (
@@ -138,6 +146,7 @@ class _Known:
             and self.addresses == survey.addresses
             and self.sizes == survey.sizes()
             and self.types == list(map(type, survey._modules))
+            and all(other() is not None for other in self.alive)
             and (not self.odd or self.contents == survey.contents(self.odd))
         )
 

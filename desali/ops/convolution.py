@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,34 +15,75 @@ from desali.ops.cuda_convolution import conv_transpose_on_cuda
 from desali.ops.library_convolution import conv_transpose_by_library
 from desali.ops.memory import large_pages
 
+Slot = tuple[int, Hashable]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed weight, and what the weight was like then: (address, count of writes) and the sums of its rows."""
+
+    weight: weakref.ref[Tensor]
+    state: tuple[int, int]
+    packed: Tensor
+    sums: Tensor
+
 
 class WeightCache:
-    """Packed copies of weights. An entry lives as long as its weight, and is renewed when the weight has changed."""
+    """Packed copies of weights. An entry lives as long as its weight, and is renewed when the weight has changed.
+
+    A change shows by the weight's address and its count of writes. Writes through `weight.data` are not counted: they
+    show, by the sums of the weight's rows, at the first use after `suspect`.
+    """
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[int, Hashable], tuple[weakref.ref[Tensor], tuple[int, int], Tensor]] = {}
+        self._entries: dict[Slot, Packed] = {}
+        self._suspects: set[Slot] = set()
 
     def get(self, weight: Tensor, key: Hashable, pack: Callable[[], Tensor]) -> Tensor:
         """The packed form `key` of `weight`, made by `pack` if it is not there or no longer true."""
         slot = (id(weight), key)
         state = (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
         entry = self._entries.get(slot)
-        if entry is not None and entry[0]() is weight and entry[1] == state:
-            return entry[2]
+        if entry is not None and entry.weight() is weight and entry.state == state and self._still(slot, entry):
+            return entry.packed
         packed = pack()
         if weight.is_cuda and torch.cuda.is_current_stream_capturing():
             return packed  # it has no value yet, and its memory is the graph's
         entries = self._entries
-        entries[slot] = (weakref.ref(weight, lambda _: entries.pop(slot, None)), state, packed)
+        gone = weakref.ref(weight, lambda _: entries.pop(slot, None))
+        entries[slot] = Packed(gone, state, packed, _row_sums(weight))
+        self._suspects.discard(slot)
         return packed
+
+    def suspect(self) -> None:
+        """Look at the values of every weight again before its packed copy is next used."""
+        self._suspects.update(list(self._entries))
+
+    def _still(self, slot: Slot, entry: Packed) -> bool:
+        """Whether the weight's values are those that were packed, as far as that is in doubt."""
+        weight = entry.weight()
+        if slot not in self._suspects or weight is None:
+            return True
+        if weight.is_cuda and torch.cuda.is_current_stream_capturing():
+            return True  # nothing can be compared now
+        same = torch.equal(_row_sums(weight), entry.sums)
+        if same:
+            self._suspects.discard(slot)
+        return same
 
     def packed(self) -> list[Tensor]:
         """Every packed weight that is held."""
-        return [entry[2] for entry in list(self._entries.values())]
+        return [entry.packed for entry in list(self._entries.values())]
 
     def clear(self) -> None:
         """Forget every packed weight."""
         self._entries.clear()
+        self._suspects.clear()
+
+
+def _row_sums(weight: Tensor) -> Tensor:
+    """[O], one sum for each channel of the signal."""
+    return weight.detach().flatten(1).sum(1)
 
 
 SHARED_CACHE = WeightCache()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 import desali
 from desali.errors import DesaliError, UnsupportedLayerError
-from desali.graph.capture import CaptureError, capture
+from desali.graph import network
+from desali.graph.capture import CACHE, KEPT, CaptureError, capture
 from desali.graph.operations import LocalResponseNorm, ReLU
 from tests.networks import chain, difference, images
 from tests.oracles.autograd import project
@@ -295,3 +297,49 @@ def test_relus_are_named() -> None:
     network = capture(chain(), images(2))
     assert [node.name for node in network.relus()] == ["features.1", "features.5", "features.8", "classifier.2"]
     assert all(isinstance(node.operation, ReLU) for node in network.relus())
+
+
+def test_what_takes_the_place_of_a_function_in_memory_is_not_taken_for_it() -> None:
+    model, x = wrapped(torch.relu), some_images()
+    for high in (0.5, 0.25, 0.125, 0.0625):
+        del model.middle  # the next one tends to get the same address
+        model.middle = partial(F.hardtanh, min_val=0.0, max_val=high)
+        with torch.no_grad():
+            assert torch.equal(desali.record(model, x).output, model(x))
+
+
+def test_what_takes_the_place_of_a_hook_in_memory_is_not_taken_for_it() -> None:
+    model, x = wrapped(torch.relu), some_images()
+    for factor in (2.0, 3.0, 4.0):
+        handle = model.get_submodule("first").register_forward_hook(partial(_scaled, factor))
+        with torch.no_grad():
+            assert torch.equal(desali.record(model, x).output, model(x))
+        handle.remove()
+
+
+def _scaled(factor: float, module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return output * factor
+
+
+def test_a_model_keeps_a_limited_number_of_captures() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU()).double().eval()
+    first = capture(model, some_images())
+    for size in range(20, 20 + KEPT + 3):
+        x = torch.randn(1, 3, size, size, dtype=DTYPE)
+        assert capture(model, x) is capture(model, x)
+    assert len(CACHE[model]) == KEPT
+    assert capture(model, some_images()) is not first
+
+
+def test_threads_that_come_together_agree_on_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU()).double().eval()
+    captured, own = capture(model, some_images()), network.tensors
+    captured.names.clear()
+
+    def slow(of: nn.Module) -> dict[str, Tensor]:
+        monkeypatch.setattr(network, "tensors", own)
+        captured.tensor_names(of)  # another thread, in between
+        return own(of)
+
+    monkeypatch.setattr(network, "tensors", slow)
+    assert captured.tensor_names(model) == ["0.weight", "0.bias"]

@@ -69,3 +69,17 @@ def test_what_is_read_twice_or_comes_before_stays() -> None:
 def test_without_batch_normalisation_nothing_happens() -> None:
     model = chain()
     assert fold_batch_norm(model, images(2)) is model
+
+
+def test_a_tensor_that_takes_another_ones_address_is_folded_anew() -> None:
+    model, x = blocks.settle(Before()), images(2, torch.float64)
+    convolution = model.get_submodule("conv2")
+    first = nn.Parameter(convolution.weight.detach().clone())  # type: ignore[operator,union-attr]
+    convolution.weight = first
+    before = desali.record(model, x, fold_batch_norm=True).output
+    first.data.mul_(2)
+    convolution.weight = nn.Parameter(first.data)  # the same address, and no writes counted
+    after = desali.record(model, x, fold_batch_norm=True).output
+    with torch.no_grad():
+        assert difference(after, model(x)) < 1e-12
+    assert difference(before, after) > 1e-3

@@ -122,6 +122,13 @@ def test_weight_cache_follows_the_weight() -> None:
     assert get(weight, "a")[0, 0] == 2
     weight.data = torch.full((2, 2), 7.0)
     assert get(weight, "a")[0, 0] == 7
+    weight.data[0, 1] = 5.0  # a write that is not counted
+    cache.suspect()
+    assert get(weight, "a")[0, 1] == 5
+    packed = len(packings)
+    cache.suspect()
+    assert get(weight, "a") is get(weight, "a")
+    assert len(packings) == packed, "nothing changed"
     del weight
     gc.collect()
     assert not cache._entries

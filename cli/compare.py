@@ -25,10 +25,12 @@ from desali.cli.parameters import MODEL_HELP, image_options, reversal_options, r
 def compare_command(roi: Path, names: str, output: Path | None, dpi: int, runs: Path, **options: Any) -> None:
     """Show one image through all models: rows are layers, columns the input, the models and two controls."""
     from desali.cli.showing import load_models, read, settings_of
+    from desali.files import check_writable
     from desali.report.roi_figure import Viewer, save
 
     image = read(roi, options)
-    viewer = Viewer(load_models(names, runs), settings_of(options))
-    figure, record = viewer.figure(image)
     target = output or Path(f"{roi.stem}-compare.png")
+    check_writable(target)
+    models = load_models(names, runs)
+    figure, record = Viewer(models, settings_of(options, models)).figure(image)
     click.echo(save(figure, record, target, ["desali", *sys.argv[1:]], dpi))

@@ -22,7 +22,7 @@ def demo_command(output: Path, seed: int, fresh: bool) -> None:
     from desali.demo import demo
 
     command = ["desali", *sys.argv[1:]]
-    result = demo(output, seed, fresh=fresh, progress=True, report=click.echo, command=command)
+    result = demo(output, seed, fresh=fresh, progress=sys.stderr.isatty(), report=click.echo, command=command)
     click.echo(f"\n{result.table}\n")
     for what, path in result.files.items():
         click.echo(f"{what}: {path}")

@@ -174,7 +174,7 @@ def progress(parts: Sequence[Any]) -> Any:
     """A bar over the parts that are left, on stderr."""
     from tqdm import tqdm
 
-    return tqdm(parts, desc="trainings", unit="training", file=sys.stderr, smoothing=0.1)
+    return tqdm(parts, desc="trainings", unit="training", file=sys.stderr, smoothing=0.1, disable=None)
 
 
 def say(line: str) -> None:

@@ -45,7 +45,8 @@ def grid_command(
         return tqdm(batch, desc="figures", unit="image", file=sys.stderr)  # type: ignore[no-any-return]
 
     batch = entries(rois, options["box"], output)
-    viewer = Viewer(load_models(names, runs), settings_of(options))
+    models = load_models(names, runs)
+    viewer = Viewer(models, settings_of(options, models))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],
         hu_offset=options["hu_offset"], skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +48,8 @@ class Numbers(_ParamType):
         return numbers
 
 
-def parse_seed(text: str, value: str | None) -> Seed:
-    """A seed from text: layer, channel:C, neuron:C,Y,X, top:K or logit:K.
+def parse_seed(text: str, value: str | None, classes: Sequence[str] = ()) -> Seed:
+    """A seed from text: layer, channel:C, neuron:C,Y,X, top:K or logit:K, where K may be the name of one of `classes`.
 
     Raises:
         UnknownNameError: another kind of seed. SeedError: numbers that do not fit it.
@@ -57,13 +57,16 @@ def parse_seed(text: str, value: str | None) -> Seed:
     kind, _, rest = text.partition(":")
     if kind not in SEEDS:
         raise UnknownNameError("seed", kind, SEEDS)
+    if kind == "logit" and rest in classes:
+        rest = str(list(classes).index(rest))
+    form = {"layer": "layer", "channel": "channel:C", "neuron": "neuron:C,Y,X", "top": "top:K", "logit": "logit:K"}
     try:
         numbers = [int(part) for part in rest.split(",")] if rest else []
     except ValueError:
-        raise SeedError(f"seed {text!r}: expected whole numbers after the colon, for instance neuron:12,3,3") from None
+        names = f" or the name of a class ({', '.join(classes)})" if kind == "logit" and classes else ""
+        raise SeedError(f"seed {text!r}: expected {form[kind]} with whole numbers after the colon{names}") from None
     wanted = {"layer": 0, "channel": 1, "top": 1, "logit": 1}.get(kind)
     if (wanted is not None and len(numbers) != wanted) or (kind == "neuron" and not numbers):
-        form = {"layer": "layer", "channel": "channel:C", "neuron": "neuron:C,Y,X", "top": "top:K", "logit": "logit:K"}
         raise SeedError(f"seed {text!r}: expected {form[kind]}")
     options: dict[str, Any] = {} if value is None else {"value": value}
     make: dict[str, Callable[..., Seed]] = {
@@ -105,7 +108,7 @@ reversal_options = _stack(
         click.option("--method", default="desalinet", show_default=True, help=f"One of {', '.join(METHODS)}."),
         click.option(
             "--seed", "seed_text", default="layer", show_default=True,
-            help="What is projected: layer, channel:C, neuron:C,Y,X, top:K or logit:K.",
+            help="What is projected: layer, channel:C, neuron:C,Y,X, top:K, or logit:K (a class by number or name).",
         ),
         click.option("--value", type=click.Choice(["one", "activation"]), help="What the seed is set to."),
         click.option(

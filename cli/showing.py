@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,8 @@ def read(path: Path, options: dict[str, Any]) -> Roi:
     return roi
 
 
-def settings_of(options: dict[str, Any]) -> Settings:
-    """The settings that the options name."""
+def settings_of(options: dict[str, Any], models: Mapping[str, LoadedModel]) -> Settings:
+    """The settings that the options name; a logit seed may name one of the models' classes."""
     from desali.report.roi_figure import Settings
     from desali.rules import method
 
@@ -35,7 +36,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
     layers = options["layers"]
     return Settings(
         layers=None if layers is None else tuple(name.strip() for name in layers.split(",") if name.strip()) or None,
-        seed=parse_seed(options["seed_text"], options["value"]),
+        seed=parse_seed(options["seed_text"], options["value"], next(iter(models.values())).classes),
         method=options["method"],
         window=options["window"],
         scale=options["scale"],

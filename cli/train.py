@@ -184,4 +184,13 @@ def train_command(name: str | None, config: Path | None, resume: bool, fresh: bo
         click.echo(f"{result.name}: {result.weights}")
     origins = sorted({"synthetic" if chosen.data.get(d, SYNTHETIC) == SYNTHETIC else d for d in domains})
     which = "synthetic images" if origins == ["synthetic"] else f"{', '.join(origins)} images"
-    click.echo(f"trained on {which}; `desali evaluate {chosen.recipe} --runs {runs}` says how well")
+    parameters = datasets["target"].parameters
+    own = "spec" in parameters and parameters["options"].get("split") != "train"
+    how = f"desali evaluate {chosen.recipe} --runs {runs}"
+    if own:
+        click.echo(
+            f"trained on {which}; their target has no part 'test': `desali crossvalidate` with the same options says "
+            f"how well, or `{how} --target SPEC` on other patients"
+        )
+    else:
+        click.echo(f"trained on {which}; `{how}` says how well")

@@ -158,8 +158,13 @@ def join(placed: list[Points | Tensor]) -> list[Points | Tensor]:
     return joined
 
 
-def _check_position(position: tuple[int, ...], layer: str, shape: tuple[int, ...]) -> None:
+def _check_position(position: tuple[int, ...], layer: str, shape: tuple[int, ...], kind: Kind) -> None:
     sizes = shape[1:]
+    if kind == "logit" and sizes:
+        raise SeedError(
+            f"a logit seed needs the network's output, a layer without positions; {layer!r} is {list(shape)}: "
+            "name the last layer"
+        )
     if len(position) != len(sizes):
         raise SeedError(
             f"layer {layer!r} has {len(sizes)} spatial dimensions {list(sizes)}: "
@@ -173,7 +178,7 @@ def _point(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor,
     import torch
 
     position = seed.position or ()
-    _check_position(position, layer, shape)
+    _check_position(position, layer, shape, seed.kind)
     if seed.value == "activation" and activation is not None:
         where: Any = (slice(None), seed.channel_index, *position)
         value = activation[where].reshape(n, 1).to(like.dtype)
@@ -189,7 +194,7 @@ def _top(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, a
 
     assert activation is not None
     if seed.position is not None:
-        _check_position(seed.position, layer, shape)
+        _check_position(seed.position, layer, shape, seed.kind)
         where: Any = (slice(None), slice(None), *seed.position)
         candidates = activation[where].reshape(n, -1)
     else:

@@ -126,7 +126,7 @@ def test_results_are_fresh_and_repeatable(recording: Recording) -> None:
         (desali.Seed.channel(12), ["channel 12", "0 to 11"]),
         (desali.Seed.neuron(0, 1), ["2 spatial dimensions", "2 coordinates"]),
         (desali.Seed.neuron(0, 1, 50), ["[1, 50]", LAYER]),
-        (desali.Seed.logit(1), ["2 spatial dimensions"]),
+        (desali.Seed.logit(1), ["needs the network's output", "name the last layer"]),
         (desali.Seed.top(10**6), ["top(1000000)"]),
         (desali.Seed.top(13, at=(0, 0)), ["top(13)", "12"]),
         (desali.Seed.top(1, at=(0, 99)), ["[0, 99]"]),

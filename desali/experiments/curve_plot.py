@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from desali.experiments.robustness import CURVES, Robustness
 from desali.files import atomic_path
+
+CHANCE: dict[str, Callable[[int], float]] = {"macro recall": lambda classes: 1 / classes, "macro AUROC": lambda _: 0.5}
+"""What a classifier that knows nothing reaches, from the number of classes."""
 
 
 def plot_robustness(result: Robustness, path: Path, figures: Sequence[str] = CURVES, dpi: int = 150) -> Path:
@@ -27,7 +30,7 @@ def plot_robustness(result: Robustness, path: Path, figures: Sequence[str] = CUR
     ]
     figure = Figure(figsize=(3.6 * len(figures) + 0.6, 4.2), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(figures), squeeze=False)[0]
+    axes = figure.subplots(1, len(figures), squeeze=False, sharey=True)[0]
     x = [100 * fraction for fraction in result.fractions]
     step = 0.6 * min((b - a for a, b in itertools.pairwise(x)), default=10) / max(len(names), 1) / 2
     for ax, what in zip(axes, figures, strict=True):
@@ -38,18 +41,26 @@ def plot_robustness(result: Robustness, path: Path, figures: Sequence[str] = CUR
             (line,) = ax.plot(at, [e.value for e in curve], marker="o", markersize=4, label=name, zorder=3)
             colour = line.get_color()
             ax.fill_between(at, [e.low for e in curve], [e.high for e in curve], color=colour, alpha=0.12, linewidth=0)
-            if any(len(one.seeds) > 1 for one in first.evaluations):
+            if max(len(one.seeds) for one in first.evaluations) > 1:
                 for position, one in zip(at, spread, strict=True):
                     ax.plot([position, position], [one.least, one.greatest], color=colour, linewidth=1.2, zorder=2)
+        if what in CHANCE:
+            chance = CHANCE[what](len(first.classes))
+            ax.axhline(chance, color="0.5", linewidth=0.8, linestyle=":", zorder=1)
+            ax.annotate(
+                "chance", (0.01, chance), xycoords=("axes fraction", "data"), fontsize=7, color="0.4", va="bottom"
+            )
         ax.set_title(what, fontsize=10)
         ax.set_xticks(x, [f"{value:g}" for value in x])
         ax.set_xlabel(f"% of the training {'ROIs' if result.by == 'rois' else 'patients'}")
         ax.grid(alpha=0.25)
     axes[0].legend(fontsize=8, loc="best")
     verdict = "" if result.decided else " Too few patients for a test: undecided."
+    several = any(len(one.seeds) > 1 for one in first.evaluations)
+    trainings = " Upright lines: least and greatest of the trainings (seeds)." if several else " One training each."
     said = (
         f"{first.data}: {first.origin}. {first.rois} ROIs, {first.patients} patients. Bands: 95 % intervals, bootstrap "
-        f"over patients. Upright lines: least and greatest of the trainings (seeds).{verdict} Not a medical device."
+        f"over patients.{trainings}{verdict} Not a medical device."
     )
     figure.supxlabel("\n".join(textwrap.wrap(said, int(46 * len(figures)))), fontsize=7, x=0.01, ha="left")
     with atomic_path(path) as temporary:

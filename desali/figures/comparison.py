@@ -60,20 +60,23 @@ def grid(comparison: Comparison, scale: Scale, title: str, footnote: str) -> Gri
     for index, control in enumerate(comparison.control.views):
         views = {name: look.views[index] for name, look in comparison.looks.items()}
         rows.append(_row(comparison, views, control, edges, scale))
-        labels.append(_label(control))
+        labels.append(_label(control, comparison.control.views))
     return Grid(labels, columns, rows, title, footnote)
 
 
-def _label(view: View) -> str:
+def _label(view: View, views: Sequence[View]) -> str:
+    """The last part of the layer's name above the whole; the whole alone where several rows end alike."""
     shape = " x ".join(map(str, view.activation.shape))
-    return f"{view.layer.rpartition('.')[2]}\n{view.layer}\n{shape}"
+    last = view.layer.rpartition(".")[2]
+    alike = sum(other.layer.rpartition(".")[2] == last for other in views) > 1
+    return f"{view.layer}\n{shape}" if alike or last == view.layer else f"{last}\n{view.layer}\n{shape}"
 
 
 def _alike(comparison: Comparison, map: Any, random: Any, edges: Any) -> dict[str, float]:
     """How alike a map looks to the random network's, to the input and (its magnitude) to the edges."""
     image = np.asarray(comparison.image, np.float64)
     plane = to_grey(map)
-    found = {} if random is None else {"random": likeness(plane, to_grey(random))}
+    found = {} if random is None or not random.any() else {"random": likeness(plane, to_grey(random))}
     found["input"] = likeness(plane, image.mean(-1) if comparison.colour else image)
     found["edges"] = likeness(plane, edges, magnitude=True)
     return found
@@ -115,7 +118,10 @@ def _row(
             if neuron is not None:
                 caption = f"{_neuron(neuron)}\n{caption}"
                 entry["neuron"] = list(neuron)
-            if region is None:
+            if not map.any():
+                caption += "\nsilent on this image"
+                entry["silent"] = True
+            elif region is None:
                 entry["rank_correlation"] = _alike(comparison, map, random, edges)
                 caption += _rho(entry["rank_correlation"])
             else:
@@ -128,7 +134,9 @@ def _row(
     shown, a = display_map(_cropped(control.maps[0], control.fields[0]), colour=colour)
     caption = scale_text("a", a)
     record["random"] = {"a": a}
-    if control.fields[0] is None:
+    if not random.any():
+        caption += "\nsilent on this image"
+    elif control.fields[0] is None:
         record["random"]["rank_correlation"] = _alike(comparison, random, None, edges)
         caption += _rho(record["random"]["rank_correlation"])
     panels.append(Panel(shown, caption, "reconstruction"))

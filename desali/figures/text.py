@@ -68,5 +68,7 @@ def _chop(word: str, room: float, size: float, weight: str) -> list[str]:
         if pieces[-1] and width(pieces[-1] + character, size, weight) > room:
             cut = max(pieces[-1].rfind(mark) for mark in "._/-") + 1 or len(pieces[-1])
             pieces[-1:] = [pieces[-1][:cut], pieces[-1][cut:]]
+            if pieces[-1] and width(pieces[-1] + character, size, weight) > room:
+                pieces.append("")
         pieces[-1] += character
     return pieces

@@ -71,7 +71,7 @@ class Viewer:
         self.settings = settings
         first = next(iter(self.models.values()))
         self.architecture = check_one_architecture(self.models)
-        self.layers = settings.layers or default_layers(first)
+        self.layers = settings.layers or default_layers(first, settings.seed)
         self.control = randomised(first.model, settings.random_seed)
 
     @property

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from desali.analysis.views import Look
+    from desali.graph.network import Network
+    from desali.seeds import Seed
 
 SHOWN = 5
 
@@ -36,27 +38,34 @@ def check_one_architecture(models: Mapping[str, LoadedModel]) -> str:
     return architecture
 
 
-def default_layers(model: LoadedModel) -> tuple[str, ...]:
+def default_layers(model: LoadedModel, seed: Seed | None = None) -> tuple[str, ...]:
     """The architecture's own choice of layers; where there is none, five ReLUs spread evenly over the depth.
+
+    For a logit seed it is the network's output alone, the only layer where classes are.
 
     Raises:
         MethodError: the network holds no ReLU.
     """
     architecture = str(model.card["architecture"])
+    if seed is not None and seed.kind == "logit":
+        return (_network(model).layers[-1],)
     if architecture in ARCHITECTURES:  # others' networks say in their card what to show, or nothing
         return ARCHITECTURES[architecture].show
     if model.card.get("show"):
         return tuple(model.card["show"])
+    spatial = [node.name for node in _network(model).relus() if len(node.shape) == 3]
+    if not spatial:
+        raise MethodError(f"{architecture}: holds no ReLU with positions to show by default; name layers with --layers")
+    return spread(spatial, SHOWN)
+
+
+def _network(model: LoadedModel) -> Network:
     import torch
 
     from desali.graph.capture import capture
 
     own = model.preprocessing
-    network = capture(model.model, torch.zeros(1, own.channels, own.size, own.size))
-    spatial = [node.name for node in network.relus() if len(node.shape) == 3]
-    if not spatial:
-        raise MethodError(f"{architecture}: holds no ReLU with positions to show by default; name layers with --layers")
-    return spread(spatial, SHOWN)
+    return capture(model.model, torch.zeros(1, own.channels, own.size, own.size))
 
 
 def spread(names: Sequence[str], count: int) -> tuple[str, ...]:

@@ -58,12 +58,11 @@ def datasets_of(
     """
     needed = list(domains)
     made = [domain for domain in needed if data.get(domain, SYNTHETIC) == SYNTHETIC]
+    read = {domain: _read(domain, data, size, progress, report) for domain in needed if domain not in made}
     if made and report is not None:
         report(f"making the synthetic images: {', '.join(made)}")
     sets = synthetic_datasets(made, data.get("seed", 0), data.get("share", 1.0))
-    return {
-        domain: sets[domain] if domain in sets else _read(domain, data, size, progress, report) for domain in needed
-    }
+    return {domain: sets[domain] if domain in sets else read[domain] for domain in needed}
 
 
 def _read(

@@ -205,3 +205,51 @@ def test_models_of_different_architecture_are_refused(
     result = desali("compare", "--roi", lung_patch_png, "--runs", runs, "--models", f"scratch,{weights}")
     assert result.code == 2
     assert "within one architecture" in result.err
+
+
+def test_a_logit_seed_shows_the_output_and_takes_a_class_by_name(
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
+) -> None:
+    out = tmp_path / "logit.png"
+    result = desali(
+        "visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--seed", "logit:HCM", "-o", out
+    )
+    assert result.code == 0, result.err
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert record["layers"] == ["classifier.fc8"]
+    assert record["seed"] == "logit 3, set to 1 (HCM)"
+    wrong = desali("visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--seed", "logit:HMC")
+    assert wrong.code == 2
+    assert "the name of a class (CON, GGO" in wrong.err
+    inner = desali(
+        "visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--seed", "logit:1",
+        "--layers", "features.relu1",
+    )  # fmt: skip
+    assert inner.code == 2
+    assert "needs the network's output" in inner.err
+
+
+def test_an_unwritable_output_and_a_window_for_display_values_are_refused_at_once(
+    desali: Run, runs: Path, lung_patch_png: Path
+) -> None:
+    common = ["--model", "natural", "--runs", runs, "--roi", lung_patch_png]
+    assert "cannot be written" in desali("visualize", *common, "-o", "/proc/none/a.png").err
+    refused = desali("visualize", *common, "--window", "-600,1500")
+    assert refused.code == 2
+    assert "--window does not apply, the file holds display values" in refused.err
+
+
+def test_a_silent_seed_is_called_silent(desali: Run, runs: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    dark = tmp_path / "dark.png"
+    Image.new("L", (32, 32), 128).save(dark)
+    out = tmp_path / "silent.png"
+    result = desali(
+        "compare", "--runs", runs, "--roi", dark, "--layers", "features.relu5", "--seed", "channel:3", "-o", out
+    )
+    assert result.code == 0, result.err
+    (row,) = json.loads(out.with_suffix(".json").read_text())["rows"]
+    entries = [model["reconstructions"][0] for model in row["models"].values()]
+    assert all(("silent" in entry) == (entry["a"] == 0) for entry in entries)
+    assert all("rank_correlation" not in entry for entry in entries if "silent" in entry)

@@ -60,6 +60,24 @@ def _layers(results: list[Result], network: str) -> Panel:
     return draw
 
 
+def _records(results: list[Result]) -> Panel:
+    """Time of a second record over the module's own forward; the limit is drawn."""
+
+    def draw(axes: Axes) -> None:
+        names = [result["job"].removeprefix("second record of ") for result in results]
+        values = [1 / (ratio(result, result["entries"][0]) or float("nan")) for result in results]
+        limit = 1 / results[0]["targets"][0]["at_least"]
+        axes.barh(names, values, color=[WIN if value <= limit else LOSS for value in values])
+        axes.axvline(1, color="black", linewidth=0.8)
+        axes.axvline(limit, color=COPY, linewidth=0.8, linestyle="--", label=f"limit, {limit:.2f}")
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", labelsize=5)
+        axes.set_xlabel("time of a second record / time of the module's forward")
+        axes.legend(fontsize=7)
+
+    return draw
+
+
 def _bandwidth(results: list[Result]) -> Panel:
     """Bandwidth of every op and of the copy that does the like."""
 
@@ -105,8 +123,11 @@ def panels(measured: Result) -> list[tuple[str, Panel]]:
     results = measured["results"]
     found: list[tuple[str, Panel]] = []
     for result in results:
-        if result["kind"] == "time" and result["case"] != "layers":
+        if result["kind"] == "time" and result["case"] not in ("layers", "record"):
             found.append((result["job"], _speedups(result)))
+    again = [result for result in results if result["case"] == "record"]
+    if again:
+        found.append(("second record of the same shapes", _records(again)))
     by_layer = [result for result in results if result["case"] == "layers"]
     for network in dict.fromkeys(result["facts"]["network"] for result in by_layer):
         found.append((f"transposed convolutions of {network}", _layers(by_layer, network)))

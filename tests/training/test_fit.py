@@ -80,12 +80,13 @@ def test_the_same_call_gives_bitwise_the_same_weights(whole: Fitted, training: A
 def test_an_interrupted_stage_ends_with_bitwise_the_same_weights(
     whole: Fitted, training: Any, held: Any, tmp_path: Path, epoch: int, error: BaseException
 ) -> None:
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(type(error)):
         fit(tmp_path, training, held, callbacks=[StopIn(epoch, error)])
     state = read_state(tmp_path / "last.ckpt", "k")
     assert (state.epoch if state else 0) == epoch - 1
     assert_equal(fit(tmp_path, training, held), whole)
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_damaged_or_foreign_state_is_not_continued(whole: Fitted, training: Any, held: Any, tmp_path: Path) -> None:

@@ -83,5 +83,9 @@ int thread_count() {
 const char* threading() {
     return "none";
 }
+int64_t last_cache_bytes() {
+    return 0;
+}
+void set_last_cache_bytes(int64_t) {}
 
 }  // namespace desali

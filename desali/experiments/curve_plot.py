@@ -32,7 +32,8 @@ def plot_robustness(result: Robustness, path: Path, figures: Sequence[str] = CUR
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(figures), squeeze=False, sharey=True)[0]
     x = [100 * fraction for fraction in result.fractions]
-    step = 0.6 * min((b - a for a, b in itertools.pairwise(x)), default=10) / max(len(names), 1) / 2
+    gap = min((b - a for a, b in itertools.pairwise(x)), default=10.0)
+    step = min(1.5, 0.3 * gap / max(len(names), 1))  # recipes stand beside each other
     for ax, what in zip(axes, figures, strict=True):
         for k, name in enumerate(names):
             curve = result.curve(name, what)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,10 +101,10 @@ def experiment(
     check_size(architecture(chosen.architecture), preprocessing)
     check_devices(1, 1, chosen.accelerator)
     domains = [domain for domain in domains_of(recipes) if domain != "target"]
-    pretraining = datasets_of(domains, chosen.data, preprocessing.size, progress=sys.stderr.isatty(), report=_say)
+    pretraining = datasets_of(domains, chosen.data, preprocessing.size, progress=sys.stderr.isatty(), report=say)
     design = _design(chosen, folds, preprocessing.size)
     for line in design.unseen():
-        _say(line)
+        say(line)
     return Experiment(
         recipes,
         pretraining,
@@ -123,7 +123,7 @@ def _say_unused(chosen: TrainingConfig) -> None:
     plain = type(chosen)()
     unused = [name for name in _UNUSED if getattr(chosen, name) != getattr(plain, name)]
     if unused:
-        _say(f"of the configuration {', '.join(unused)} are for `desali train` alone and not used here")
+        say(f"of the configuration {', '.join(unused)} are for `desali train` alone and not used here")
 
 
 def _design(chosen: TrainingConfig, folds: int | None, size: int) -> Design:
@@ -136,16 +136,18 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int) -> Design:
     if spec == SYNTHETIC:
         from desali.data import synthetic
 
-        _say("making the synthetic images: target")
+        say("making the synthetic images: target")
         training = synthetic_datasets(["target"], seed, chosen.data.get("share", 1.0))["target"]
         given = {key: training.parameters[key] for key in ("seed", "train", "evaluation", "floor")}
         if folds is None:
             return fixed(training, synthetic.target(**given)[1])
         return patient_folds(training, folds)
     parts = find_images(spec, hu_offset=chosen.data.get("hu_offset")).selection.splits
-    read: Callable[[str], ImageSet] = lambda part: datasets_of(  # noqa: E731
-        ["target"], {**chosen.data, "target": part}, size, progress=sys.stderr.isatty(), report=_say
-    )["target"]
+
+    def read(part: str) -> ImageSet:
+        data = {**chosen.data, "target": part}
+        return datasets_of(["target"], data, size, progress=sys.stderr.isatty(), report=say)["target"]
+
     if folds is None and "split=" not in spec and {"train", "test"} <= set(parts):
         mark = "&" if "?" in spec else "?"
         return fixed(read(f"{spec}{mark}split=train"), read(f"{spec}{mark}split=test"))
@@ -182,6 +184,3 @@ def say(line: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(line, file=sys.stderr)
-
-
-_say = say

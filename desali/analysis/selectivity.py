@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.analysis.stimuli import edges, patterns
+from desali.columns import columns
 from desali.errors import DataError
 
 if TYPE_CHECKING:
@@ -141,5 +142,4 @@ def format_selectivity(found: Sequence[LayerSelectivity]) -> str:
             silent = f", {one.silent} silent" if one.silent else ""
             row.append(f"{one.mean:+.2f} ({one.low:+.2f} to {one.high:+.2f}{silent})")
         rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(columns(rows))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from desali.columns import columns
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
 
 SHOWN = (
@@ -96,7 +95,7 @@ def _figures(comparison: Comparison) -> list[str]:
             *("{:.3f}-{:.3f}".format(*one.accuracy_wilson) for one in comparison.evaluations),
         ]
     )
-    return lines + _columns(rows)
+    return lines + columns(rows)
 
 
 def _trainings(comparison: Comparison) -> list[str]:
@@ -111,7 +110,7 @@ def _trainings(comparison: Comparison) -> list[str]:
             spread = one.spread.get(name)
             cells.append("-" if spread is None else f"{spread.least:.3f}-{spread.greatest:.3f}, sd {spread.sd:.3f}")
         rows.append([name, *cells])
-    return lines + _columns(rows)
+    return lines + columns(rows)
 
 
 def _classes(comparison: Comparison) -> list[str]:
@@ -122,7 +121,7 @@ def _classes(comparison: Comparison) -> list[str]:
             found = one.classes[name]
             head = [name, str(found.support), str(found.patients)] if k == 0 else ["", "", ""]
             rows.append([*head, one.recipe, *(estimate_text(found.figures.get(figure)) for figure in EACH_CLASS)])
-    return lines + _columns(rows)
+    return lines + columns(rows)
 
 
 def _pairs(comparison: Comparison) -> list[str]:
@@ -154,7 +153,7 @@ def _pairs(comparison: Comparison) -> list[str]:
                     pair.verdict.get(name, "undecided" if is_few else "not tested"),
                 ]
             )
-    return lines + _columns(rows)
+    return lines + columns(rows)
 
 
 def _mcnemar(comparison: Comparison) -> list[str]:
@@ -174,7 +173,7 @@ def _mcnemar(comparison: Comparison) -> list[str]:
         text = p_text(min(plain)) if len(plain) == 1 else f"{p_text(min(plain))} to {p_text(max(plain))}"
         names = f"{pair.first} - {pair.second}"
         rows.append([names, f"{test.statistic:.2f}", p_text(test.p), p_text(test.p_holm), text])
-    return lines + _columns(rows)
+    return lines + columns(rows)
 
 
 def _patients(comparison: Comparison) -> list[str]:
@@ -184,9 +183,4 @@ def _patients(comparison: Comparison) -> list[str]:
     for patient in comparison.evaluations[0].patients:
         counts = [one.patients[patient] for one in comparison.evaluations]
         rows.append([patient, *(f"{correct:g}/{rois}" for rois, correct in counts)])
-    return ["Correct ROIs of each patient", "", *_columns(rows)]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["Correct ROIs of each patient", "", *columns(rows)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from desali.columns import columns
 from desali.errors import DataError
 from desali.evaluation.comparison import compare
 from desali.evaluation.models import Model, gather
@@ -132,7 +133,7 @@ def format_robustness(result: Robustness, figure: str = "macro F1") -> str:
     for k, fraction in enumerate(result.fractions):
         cells = [result.curve(name, figure)[k] for name in names]
         rows.append([f"{100 * fraction:g} %", *(f"{e.value:.3f} ({e.low:.3f}-{e.high:.3f})" for e in cells)])
-    lines += _columns(rows)
+    lines += columns(rows)
     if result.losses:
         verdict = "" if result.decided else f"; fewer than {LEAST_PATIENTS} patients: undecided whatever the interval"
         lines += ["", f"Lost in {figure} from 100 % to {100 * result.fractions[0]:g} % of the data{verdict}", ""]
@@ -141,7 +142,7 @@ def format_robustness(result: Robustness, figure: str = "macro F1") -> str:
              f"{one.estimate.value:+.3f} ({one.estimate.low:+.3f} to {one.estimate.high:+.3f})"]
             for one in result.losses if one.figure == figure
         ]  # fmt: skip
-        lines += _columns(rows)
+        lines += columns(rows)
     return "\n".join(lines)
 
 
@@ -157,8 +158,3 @@ def robustness_csv(result: Robustness) -> str:
                 row = [e.value, e.low, e.high, spread.least, spread.greatest, len(one.seeds)]
                 writer.writerow([fraction, result.by, one.recipe, name, *row])
     return text.getvalue()
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

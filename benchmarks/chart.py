@@ -10,7 +10,7 @@ import click
 
 from benchmarks.stored import load, ratio
 from desali.errors import DataError, DesaliError
-from desali.files import atomic_path
+from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

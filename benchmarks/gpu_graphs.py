@@ -1,7 +1,7 @@
 """Sweeps captured in CUDA graphs against the same sweeps launch by launch: equality first, then times and memory.
 
-`python -m benchmarks.gpu_graphs OUTPUT.json` on a machine with a GPU. From its figures `desali.replay.DEFAULT` can be
-set: it may become "on" when every case is equal and none is slower.
+`python -m benchmarks.gpu_graphs OUTPUT.json` on a machine with a GPU. From its figures
+`desali.reversal.replay.DEFAULT` can be set: it may become "on" when every case is equal and none is slower.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import desali
 from benchmarks.gpu_kernels import milliseconds
 from benchmarks.measuring import difference
 from benchmarks.models import Net, build
-from desali import reconstruction
 from desali.errors import DesaliError
-from desali.files import write_json
+from desali.output.files import write_json
+from desali.reversal import reconstruction
 
 NETWORKS = ("alexnet", "vgg16", "caffenet", "caffenet-small")
 METHODS = ("desalinet", "deconvnet", "saliency")

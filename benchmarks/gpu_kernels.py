@@ -16,8 +16,8 @@ from torch import Tensor
 
 from desali import ops
 from desali.errors import DesaliError
-from desali.files import write_json
 from desali.ops import cuda_convolution, native
+from desali.output.files import write_json
 
 # name: channels above, channels below, size above, kernel, stride, padding
 LAYERS = {

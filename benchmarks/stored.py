@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from desali.errors import DataError
-from desali.files import write_json
+from desali.output.files import write_json
 
 FORMAT = 1
 

@@ -11,7 +11,7 @@ import click
 
 from benchmarks.stored import load, ratio, reached, verdict
 from desali.errors import DataError, DesaliError
-from desali.files import write_text
+from desali.output.files import write_text
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 Result = dict[str, Any]

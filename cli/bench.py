@@ -11,7 +11,7 @@ from types import ModuleType
 import click
 
 from desali.errors import DesaliError
-from desali.files import check_writable
+from desali.output.files import check_writable
 
 
 def _checkout() -> Path:

@@ -25,8 +25,8 @@ from desali.cli.parameters import MODEL_HELP, image_options, reversal_options, r
 def compare_command(roi: Path, names: str, output: Path | None, dpi: int, runs: Path, **options: Any) -> None:
     """Show one image through all models: rows are layers, columns the input, the models and two controls."""
     from desali.cli.showing import load_models, read, settings_of
-    from desali.files import check_writable
-    from desali.report.roi_figure import Viewer, save
+    from desali.figures.viewer import Viewer, save
+    from desali.output.files import check_writable
 
     image = read(roi, options)
     target = output or Path(f"{roi.stem}-compare.png")

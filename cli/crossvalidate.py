@@ -42,7 +42,7 @@ def crossvalidate_command(
     from desali.evaluation.plots import plot
     from desali.evaluation.table import format_table
     from desali.experiments.runner import run
-    from desali.files import check_writable, write_json, write_text
+    from desali.output.files import check_writable, write_json, write_text
 
     chosen = configuration(name, config, options)
     check_writable(output, folder=True)

@@ -19,7 +19,7 @@ def demo_command(output: Path, seed: int, fresh: bool) -> None:
 
     Takes a few minutes on two cores. Interrupted, the same command goes on where it stopped.
     """
-    from desali.demo import demo
+    from desali.experiments.demo import demo
 
     command = ["desali", *sys.argv[1:]]
     result = demo(output, seed, fresh=fresh, progress=sys.stderr.isatty(), report=click.echo, command=command)

@@ -67,7 +67,7 @@ def evaluate_command(
     of invented patients. With --predictions the data are those of the files, and nothing is kept.
     """
     from desali.evaluation.export import FORMATS
-    from desali.files import check_writable, write_text
+    from desali.output.files import check_writable, write_text
 
     for path in (output, json_file):
         if path is not None:

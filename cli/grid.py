@@ -12,7 +12,7 @@ import click
 from desali.cli.parameters import image_options, reversal_options, runs_option
 
 if TYPE_CHECKING:
-    from desali.report.batch import Entry
+    from desali.figures.batch import Entry
 
 
 @click.command()
@@ -38,8 +38,8 @@ def grid_command(
     from tqdm import tqdm
 
     from desali.cli.showing import load_models, settings_of
-    from desali.report.batch import entries, make
-    from desali.report.roi_figure import Viewer
+    from desali.figures.batch import entries, make
+    from desali.figures.viewer import Viewer
 
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
         return tqdm(batch, desc="figures", unit="image", file=sys.stderr)  # type: ignore[no-any-return]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desali.errors import SeedError, UnknownNameError
-from desali.rules import METHODS
-from desali.seeds import Seed
+from desali.reversal.methods import METHODS
+from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[tuple[Any, ...]]

@@ -50,7 +50,7 @@ def robustness_command(
     from desali.experiments.curve_plot import plot_robustness
     from desali.experiments.robustness import format_robustness, robustness, robustness_csv
     from desali.experiments.runner import run
-    from desali.files import check_writable, write_json, write_text
+    from desali.output.files import check_writable, write_json, write_text
 
     chosen = configuration(name, config, options)
     check_writable(output, folder=True)

@@ -26,10 +26,10 @@ def selectivity_command(names: str, layers: str | None, random_seed: int, as_jso
     the stimuli; it does not include that another training of the same recipe would differ. The column "random" is the
     same network with random weights: what it shows too was not learned.
     """
-    from desali.analysis.sanity import randomised
-    from desali.analysis.selectivity import format_selectivity, selectivity
     from desali.cli.showing import load_models
-    from desali.report.sources import check_one_architecture, default_layers, provenance
+    from desali.comparison.controls import randomised
+    from desali.comparison.selectivity import format_selectivity, selectivity
+    from desali.figures.sources import check_one_architecture, default_layers, provenance
 
     models = load_models(names, runs)
     check_one_architecture(models)

@@ -11,8 +11,8 @@ from desali.errors import ImageError
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
+    from desali.figures.viewer import Settings
     from desali.models.checkpoint import LoadedModel
-    from desali.report.roi_figure import Settings
 
 
 def read(path: Path, options: dict[str, Any]) -> Roi:
@@ -29,8 +29,8 @@ def read(path: Path, options: dict[str, Any]) -> Roi:
 
 def settings_of(options: dict[str, Any], models: Mapping[str, LoadedModel]) -> Settings:
     """The settings that the options name; a logit seed may name one of the models' classes."""
-    from desali.report.roi_figure import Settings
-    from desali.rules import method
+    from desali.figures.viewer import Settings
+    from desali.reversal.methods import method
 
     method(options["method"])
     layers = options["layers"]

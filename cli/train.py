@@ -136,7 +136,7 @@ def train_command(name: str | None, config: Path | None, resume: bool, fresh: bo
     epoch. The data are synthetic unless others are given. runs/RECIPE/config.toml repeats the run.
     """
     from desali.errors import DesaliError
-    from desali.files import check_writable
+    from desali.output.files import check_writable
     from desali.training.checks import require_packages
     from desali.training.config import TrainingConfig, read_config
     from desali.training.domains import SYNTHETIC, datasets_of, domains_of

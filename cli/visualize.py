@@ -28,8 +28,8 @@ def visualize_command(
 ) -> None:
     """Show what one model sees in an image: activations and reconstructions, layer by layer, beside their controls."""
     from desali.cli.showing import load_models, read, settings_of
-    from desali.files import check_writable
-    from desali.report.roi_figure import Viewer, save
+    from desali.figures.viewer import Viewer, save
+    from desali.output.files import check_writable
 
     image = read(roi, options)
     models = load_models(model_name, runs, weights)

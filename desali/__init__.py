@@ -16,22 +16,22 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from desali.errors import DesaliError as DesaliError
     from desali.errors import UnsupportedLayerError as UnsupportedLayerError
-    from desali.recording import Recording as Recording
-    from desali.recording import reconstruct as reconstruct
-    from desali.recording import record as record
-    from desali.rules import METHODS as METHODS
-    from desali.rules import Method as Method
-    from desali.seeds import Seed as Seed
+    from desali.reversal.methods import METHODS as METHODS
+    from desali.reversal.methods import Method as Method
+    from desali.reversal.recording import Recording as Recording
+    from desali.reversal.recording import reconstruct as reconstruct
+    from desali.reversal.recording import record as record
+    from desali.reversal.seeds import Seed as Seed
 
 _WHERE = {
     "DesaliError": "errors",
-    "METHODS": "rules",
-    "Method": "rules",
-    "Recording": "recording",
-    "Seed": "seeds",
+    "METHODS": "reversal.methods",
+    "Method": "reversal.methods",
+    "Recording": "reversal.recording",
+    "Seed": "reversal.seeds",
     "UnsupportedLayerError": "errors",
-    "reconstruct": "recording",
-    "record": "recording",
+    "reconstruct": "reversal.recording",
+    "record": "reversal.recording",
 }
 
 __all__ = [*sorted(_WHERE), "__version__"]

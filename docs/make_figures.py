@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 import desali
-from desali.analysis.sanity import likeness, randomised
+from desali.comparison.controls import likeness, randomised
 from desali.data.preprocess import Preprocessing
 from desali.figures import grid
-from desali.figures.display import display_map, display_positive, scale_text
-from desali.figures.edges import edge_map
-from desali.figures.panel import Column, Grid, Panel
-from desali.files import write_bytes
+from desali.figures.drawing.display import display_map, display_positive, scale_text
+from desali.figures.drawing.edges import edge_map
+from desali.figures.drawing.panel import Column, Grid, Panel
 from desali.models import load
+from desali.output.files import write_bytes
 
 HERE = Path(__file__).parent
 LAYER = "fire9.expand_relu"

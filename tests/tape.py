@@ -60,7 +60,7 @@ def _refuse(name: str) -> Callable[..., Any]:
 
 
 class Tape:
-    """A `Graph` of `desali.cuda_graph`."""
+    """A `Graph` of `desali.reversal.cuda_graph`."""
 
     running: Tape | None = None  # the tape that captures now
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions, file_name, load_predictions
-from desali.files import write_text
 from desali.models.checkpoint import RUNS, LoadedModel, find, load
+from desali.output.files import write_text
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet

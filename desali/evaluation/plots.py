@@ -15,8 +15,8 @@ from desali.evaluation.predictions import file_name
 from desali.evaluation.results import Comparison, Estimate, Evaluation
 from desali.evaluation.statistics import resample_weights
 from desali.evaluation.table import few, trainings_note
-from desali.figures.text import FAMILY, drawable, wrap
-from desali.files import atomic_path
+from desali.figures.drawing.text import FAMILY, drawable, wrap
+from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.errors import DataError
-from desali.files import atomic_path
+from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from desali.columns import columns
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
+from desali.output.columns import columns
 
 SHOWN = (
     "accuracy",

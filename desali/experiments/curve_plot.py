@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from desali.experiments.robustness import CURVES, Robustness
-from desali.files import atomic_path
+from desali.output.files import atomic_path
 
 CHANCE: dict[str, Callable[[int], float]] = {"macro recall": lambda classes: 1 / classes, "macro AUROC": lambda _: 0.5}
 """What a classifier that knows nothing reaches, from the number of classes."""

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from desali.columns import columns
 from desali.errors import DataError
 from desali.evaluation.comparison import compare
 from desali.evaluation.models import Model, gather
 from desali.evaluation.predictions import Predictions
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
 from desali.evaluation.statistics import Floats, interval, resample_weights
+from desali.output.columns import columns
 
 CURVES = ("accuracy", "macro recall", "macro F1", "macro AUROC")
 """Figures that are followed; macro recall is also called balanced accuracy."""

@@ -15,8 +15,8 @@ from desali.errors import DataError
 from desali.evaluation.predictions import Predictions, load_predictions, pool
 from desali.experiments.fractions import By, take
 from desali.experiments.splits import Design, Split
-from desali.files import write_json
 from desali.models.checkpoint import load, versions
+from desali.output.files import write_json
 from desali.training.recipes import KEY_FORMAT, Recipe, Stage
 
 if TYPE_CHECKING:

@@ -9,12 +9,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from desali.analysis.sanity import likeness
-from desali.analysis.views import Look, View
-from desali.figures.crop import crop_map
-from desali.figures.display import display, display_map, display_positive, scale_text, summarise_activation, to_grey
-from desali.figures.edges import edge_map
-from desali.figures.panel import Column, Grid, Panel
+from desali.comparison.controls import likeness
+from desali.comparison.views import Look, View
+from desali.figures.drawing.crop import crop_map
+from desali.figures.drawing.display import (
+    display,
+    display_map,
+    display_positive,
+    scale_text,
+    summarise_activation,
+    to_grey,
+)
+from desali.figures.drawing.edges import edge_map
+from desali.figures.drawing.panel import Column, Grid, Panel
 
 Scale = Literal["panel", "row"]
 EDGES = "edge detector"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from desali.errors import OutputError
-from desali.files import write_json
+from desali.output.files import write_json
 
 
 def sidecar(path: str | os.PathLike[str]) -> Path:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError, WeightsError
-from desali.files import write_bytes, write_json
 from desali.models.registry import architecture
+from desali.output.files import write_bytes, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

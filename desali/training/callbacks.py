@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from desali.errors import DesaliError, OutputError
-from desali.files import write_text
+from desali.output.files import write_text
 from desali.training.history import HISTORY_NAME, rows_as_csv
 from desali.training.module import StageModule
 from desali.training.state import TrainingState, snapshot, write_state

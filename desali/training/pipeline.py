@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from desali.errors import DesaliError, OutputError, WeightsError
-from desali.files import write_text
 from desali.models.checkpoint import RUNS, WEIGHTS_NAME, LoadedModel, load, save
 from desali.models.registry import architecture as find_architecture
+from desali.output.files import write_text
 from desali.training.cards import StageResult, TrainedRecipe, card_of_given, card_of_trained, result_of
 from desali.training.checks import check_datasets, check_size, require_packages
 from desali.training.history import HISTORY_NAME, TIMING_NAME, rows_as_csv

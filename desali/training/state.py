@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from desali.errors import OutputError
-from desali.files import atomic_path
+from desali.output.files import atomic_path
 
 STATE_NAME = "last.ckpt"
 Row = dict[str, float]

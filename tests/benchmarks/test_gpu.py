@@ -15,9 +15,9 @@ from benchmarks import gpu_graphs, gpu_session
 from benchmarks.cases import CASES
 from benchmarks.compiled import if_installed, if_they_run
 from benchmarks.measuring import Candidate
-from desali import reconstruction, replay, signals
 from desali.errors import DesaliError
-from desali.replay import Replays
+from desali.reversal import reconstruction, replay, signals
+from desali.reversal.replay import Replays
 from tests.tape import Tape
 
 

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 def test_help_and_registries_import_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "import desali, desali.rules, desali.seeds, desali.models.registry, desali.training.recipes\n"
+        "import desali, desali.reversal.methods, desali.reversal.seeds\n"
+        "import desali.models.registry, desali.training.recipes\n"
         "from desali.cli.main import main\n"
         "try:\n    main(['--help'])\n"
         "except SystemExit:\n    pass\n"

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from desali.figures.sources import default_layers, in_rgb, not_redrawn, spread
 from desali.models import SqueezeNet, load
-from desali.report.sources import default_layers, in_rgb, not_redrawn, spread
 from tests.cli.conftest import Result
 from tests.models.test_sources import fill, write_npz
 from tests.torchvision_models import torchvision
@@ -110,8 +110,8 @@ def test_weights_are_for_one_model(desali: Run, runs: Path, photograph: Path) ->
 
 
 def test_maps_of_a_bgr_network_are_shown_as_rgb() -> None:
-    from desali.analysis.views import look
-    from desali.seeds import Seed
+    from desali.comparison.views import look
+    from desali.reversal.seeds import Seed
 
     loaded = load("squeezenet1_0", weights="random", num_classes=2)
     image = torch.randn(3, 47, 47, generator=torch.Generator().manual_seed(1)) * 50

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 import desali
 from benchmarks import gpu_kernels
-from desali import reconstruction, replay, signals
 from desali.ops import backend, convolution, cuda_convolution, native, pooling, relu, unpooling
-from desali.replay import Replays
+from desali.reversal import reconstruction, replay, signals
+from desali.reversal.replay import Replays
 from tests.gpu.properties import PROPERTIES
 from tests.networks import chain, difference, images
 from tests.ops.cases import SETTINGS

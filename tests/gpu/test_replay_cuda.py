@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import desali
-from desali import reconstruction
 from desali.errors import DesaliError
 from desali.ops import cuda_convolution
-from desali.rules import METHODS
+from desali.reversal import reconstruction
+from desali.reversal.methods import METHODS
 from tests import blocks
 from tests.gpu.test_ops_cuda import REASON
 from tests.networks import chain, difference, images

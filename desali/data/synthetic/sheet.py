@@ -10,7 +10,7 @@ import numpy.typing as npt
 from desali.data.imageset import ImageSet
 from desali.data.synthetic.randomness import whole_number
 from desali.errors import DataError
-from desali.files import atomic_path
+from desali.output.files import atomic_path
 
 LEVEL, WIDTH = -600, 1500  # the usual lung window, HU
 _CELL, _GAP, _LABEL = 96, 4, 120

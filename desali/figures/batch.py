@@ -1,0 +1,220 @@
+"""Many images: a figure for each, and contact sheets of all; what is already there and unchanged is not made again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from desali.data.preprocess import DEFAULT_WINDOW
+from desali.data.roi import Roi, read_roi
+from desali.errors import DataError, ImageError, OutputError
+from desali.figures.drawing.panel import Column, Grid, Panel
+from desali.figures.viewer import Viewer, save
+
+if TYPE_CHECKING:
+    from desali.comparison.views import Look
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
+SHEET_NOTE = "Each picture has a scale of its own. No picture here explains a decision. Not a medical device."
+Progress = Callable[[Sequence["Entry"]], Iterable["Entry"]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a batch.
+
+    Attributes:
+        path: the file.
+        box: (y, x, size) in pixels, or None for the whole image.
+        name: of its figure, without suffix; unique in the batch.
+        label: class or other text from the table, "" for none.
+    """
+
+    path: Path
+    box: tuple[int, int, int] | None
+    name: str
+    label: str = ""
+
+
+def entries(source: Path, box: tuple[int, int, int] | None = None, output: Path | None = None) -> list[Entry]:
+    """The images of a folder (in order of their names, without those in `output`), or of a CSV table with `path`.
+
+    A table's paths are relative to it. Optional columns: `box` ("y,x,size") or `y`, `x`, `size`; `label`.
+
+    Raises:
+        DataError: nothing there, no column `path`, or a box that is not three whole numbers.
+    """
+    if source.is_dir():
+        own = None if output is None or output.resolve() == source.resolve() else output.resolve()
+        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = [path for path in found if own is None or own not in path.resolve().parents]
+        rows = [(path, box, "") for path in found]
+    elif source.is_file():
+        rows = list(_table(source, box))
+    else:
+        raise DataError(f"{source}: no such folder or table; expected a folder of images or a CSV file")
+    if not rows:
+        raise DataError(f"{source}: holds no images; expected {', '.join(SUFFIXES)} files or a table of them")
+    taken: set[str] = set()
+    result = []
+    for path, cut, label in rows:
+        base = path.stem if cut is None else f"{path.stem}_{'_'.join(map(str, cut))}"
+        name, number = base, 1
+        while name in taken:
+            number += 1
+            name = f"{base}-{number}"
+        taken.add(name)
+        result.append(Entry(path, cut, name, label))
+    return result
+
+
+def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[tuple[Path, tuple[int, int, int] | None, str]]:
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{source}: cannot be read as a CSV table ({error}); expected UTF-8 text") from error
+    reader = csv.DictReader(text.splitlines())
+    columns = reader.fieldnames or []
+    if "path" not in columns:
+        raise DataError(f"{source}: has no column 'path' (columns: {', '.join(columns) or 'none'})")
+    for number, row in enumerate(reader, start=2):
+        cell = row.get("box") or ",".join(row[key] or "" for key in ("y", "x", "size") if key in columns)
+        try:
+            numbers = tuple(int(part) for part in cell.replace(";", ",").split(",")) if cell.strip(",") else None
+        except ValueError:
+            numbers = ()
+        if numbers is not None and len(numbers) != 3:
+            raise DataError(f"{source}, line {number}: box {cell!r} must be y,x,size in whole pixels")
+        if not (row["path"] or "").strip():
+            raise DataError(f"{source}, line {number}: the column 'path' is empty")
+        yield source.parent / row["path"].strip(), numbers or box, (row.get("label") or "").strip()
+
+
+def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
+    """What a figure depends on, in one hash."""
+    from desali import __version__
+
+    settings = viewer.settings
+    models = viewer.models.items()
+    facts = [
+        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers, settings.seed.describe(),
+        repr(settings.method), settings.window, settings.scale, settings.random_seed,
+        [(name, model.card.get("weights_sha256"), model.card["preprocessing"]) for name, model in models],
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
+
+
+def _done(path: Path, key: str) -> bool:
+    try:
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return path.is_file() and isinstance(record, dict) and record.get("key") == key
+
+
+@dataclass
+class Outcome:
+    """What a batch did: figures written now, figures that were already there, and images left out with the reason."""
+
+    made: list[Path]
+    kept: list[Path]
+    skipped: list[str]
+    sheets: list[Path]
+
+
+def make(
+    viewer: Viewer,
+    batch: Sequence[Entry],
+    folder: Path,
+    command: Sequence[str],
+    *,
+    hu_offset: float | None = None,
+    skip_unreadable: bool = False,
+    per_page: int = 10,
+    dpi: int = 110,
+    progress: Progress = lambda batch: batch,
+) -> Outcome:
+    """Write a figure for every image and the contact sheets.
+
+    Raises:
+        ImageError: an image that cannot be read, unless `skip_unreadable`.
+        OutputError: the folder cannot be written.
+    """
+    figures = {(folder / f"{entry.name}.png").resolve() for entry in batch}
+    clash = figures & {entry.path.resolve() for entry in batch}
+    if clash:
+        raise OutputError(f"{min(clash)}: a figure would replace the image itself; choose another output folder")
+    outcome = Outcome([], [], [], [])
+    rows: list[tuple[Entry, list[Panel | None]]] = []
+    last = viewer.layers[-1]
+    for entry in progress(batch):
+        try:
+            window = viewer.settings.window or DEFAULT_WINDOW
+            roi = read_roi(entry.path, box=entry.box, window=window, hu_offset=hu_offset)
+        except ImageError as error:
+            if not skip_unreadable:
+                raise ImageError(f"{error}; --skip-unreadable leaves such files out") from error
+            outcome.skipped.append(str(error))
+            continue
+        target = folder / f"{entry.name}.png"
+        key = _key(viewer, roi, entry, dpi)
+        if _done(target, key):
+            outcome.kept.append(target)
+            looks = viewer.looks(roi, [last])
+        else:
+            looks = viewer.looks(roi)
+            figure, record = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}", looks)
+            save(figure, {"key": key, **record}, target, command, dpi)
+            outcome.made.append(target)
+        rows.append((entry, sheet_row(viewer, roi, looks)))
+    if rows:
+        outcome.sheets = _sheets(viewer, rows, folder, per_page, dpi)
+    return outcome
+
+
+def sheet_row(viewer: Viewer, roi: Roi, looks: tuple[dict[str, Look], Look]) -> list[Panel | None]:
+    """One image's row of a contact sheet: the input, each model's reconstruction from the last layer, the controls."""
+    from desali.figures.drawing.display import display_map, display_positive, scale_text
+    from desali.figures.drawing.edges import edge_map
+
+    found, control = looks
+    colour = roi.pixels.ndim == 3
+    picture = viewer.picture(roi)
+    panels: list[Panel | None] = [Panel(picture, "", "input")]
+    for look in [*found.values(), control]:
+        pixels, a = display_map(look.views[-1].maps[0], colour=colour)
+        panels.append(Panel(pixels, scale_text("a", a), "reconstruction"))
+    edges, top = display_positive(edge_map(picture))
+    panels.append(Panel(edges, scale_text("max", top), "control"))
+    return panels
+
+
+def _sheets(
+    viewer: Viewer, rows: Sequence[tuple[Entry, list[Panel | None]]], folder: Path, per_page: int, dpi: int
+) -> list[Path]:
+    from desali.figures.drawing.grid import save as save_grid
+
+    columns = [
+        Column("input"),
+        *(Column(name, "reconstructions") for name in viewer.models),
+        Column("random weights", "controls"),
+        Column("edge detector", "controls"),
+    ]
+    pages = [rows[start : start + per_page] for start in range(0, len(rows), per_page)]
+    written = []
+    footnote = f"{viewer.origins} {SHEET_NOTE}"
+    for number, page in enumerate(pages, start=1):
+        title = f"{viewer.layers[-1]}: page {number} of {len(pages)}"
+        labels = [f"{entry.name}\n{entry.label}" if entry.label else entry.name for entry, _ in page]
+        grid = Grid(labels, columns, [panels for _, panels in page], title, footnote)
+        written.append(save_grid(grid, folder / f"contact-sheet-{number:03d}.png", dpi))
+    number = len(pages) + 1
+    while (old := folder / f"contact-sheet-{number:03d}.png").is_file():  # of a longer batch before
+        old.unlink()
+        number += 1
+    return written

@@ -1,0 +1,238 @@
+"""Draw a grid and write it as PNG, PDF or SVG. All lengths are in points (1/72 inch), y runs downwards."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from desali.errors import OutputError
+from desali.figures.drawing import text
+from desali.figures.drawing.panel import COLORMAPS, Column, Grid, Panel
+from desali.output.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Column", "Grid", "Layout", "Panel", "arrange", "draw", "save"]
+
+SUFFIXES = (".png", ".pdf", ".svg")
+PAGE = 864.0  # 12 inches: 1800 pixels at the default resolution
+MARGIN, GAP, GROUP_GAP, ROW_GAP = 16.0, 4.0, 14.0, 9.0
+PANEL_MIN, PANEL_MAX = 54.0, 160.0
+LABEL_MAX, PAGE_MIN = 84.0, 300.0
+TITLE, HEADING, LABEL, NOTE, SMALL = 11.0, 8.5, 7.5, 7.0, 6.3
+INK, SOFT, RULE, MARK = "#1a1a1a", "#5a5a5a", "#9a9a9a", "#e69f00"
+KEYS = {
+    "activation": ("activation:  0", "panel's maximum"),
+    "reconstruction": ("reconstruction:  a", "−a, and 0 is mid-grey"),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything stands."""
+
+    width: float
+    height: float
+    side: float  # of the square that each panel fills or fits into
+    label_width: float
+    lefts: list[float]  # per column
+    tops: list[float]  # per row
+    heading_top: float
+    column_top: float
+    footer_top: float
+
+
+def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
+    """Write the figure; PNG, PDF or SVG by the suffix. The same grid gives the same bytes.
+
+    Args:
+        dpi: pixels per inch; a full page is 12 inches wide. In PDF and SVG it only rounds the panels' places.
+
+    Raises:
+        OutputError: another suffix, a bad resolution, or a path that cannot be written.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise OutputError(f"{target}: unknown kind of figure {suffix or 'without suffix'!r}; use {', '.join(SUFFIXES)}")
+    if not 20 <= dpi <= 2400:
+        raise OutputError(f"{target}: {dpi} pixels per inch; expected 20 to 2400")
+    import matplotlib
+
+    figure = draw(grid, dpi)
+    stamps: dict[str, Any] = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    with atomic_path(target) as temporary, matplotlib.rc_context({"svg.hashsalt": "desali", "savefig.bbox": None}):
+        figure.savefig(temporary, dpi=dpi, format=suffix[1:], metadata=stamps[suffix], facecolor="white")
+    return target
+
+
+def draw(grid: Grid, dpi: int = 150) -> Figure:
+    """The figure as a matplotlib object that belongs to no window and no global state."""
+    from matplotlib.figure import Figure
+
+    layout = arrange(grid, dpi)
+    figure = Figure(figsize=(layout.width / 72, layout.height / 72), dpi=dpi)
+    figure.suppressComposite = True  # keep each panel's own pixels in PDF and SVG
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, layout.width), ylim=(layout.height, 0), autoscale_on=False)
+    axes.axis("off")
+    _lines(
+        axes,
+        MARGIN,
+        MARGIN,
+        text.wrap(grid.title, layout.width - 2 * MARGIN, TITLE, weight="bold"),
+        TITLE,
+        weight="bold",
+    )
+    _headings(axes, grid, layout)
+    for top, label, row in zip(layout.tops, grid.rows, grid.panels, strict=True):
+        _row_label(axes, label, top, layout)
+        for left, panel in zip(layout.lefts, row, strict=True):
+            if panel is not None:
+                _panel(axes, panel, left, top, layout.side)
+    _footer(axes, grid, layout)
+    return figure
+
+
+def arrange(grid: Grid, dpi: int = 150) -> Layout:
+    """Compute the layout; panels start and end on whole pixels of `dpi`."""
+
+    def snap(length: float) -> float:
+        return round(length * dpi / 72) * 72 / dpi
+
+    label_width = min(LABEL_MAX, max(_label_width(label) for label in grid.rows))
+    left = MARGIN + label_width + (8.0 if label_width else 0.0)
+    starts = {first for first, _, _ in grid.spans()}
+    gaps = [0.0] + [GROUP_GAP if i in starts and _grouped(grid) else GAP for i in range(1, len(grid.columns))]
+    room = (PAGE - left - MARGIN - sum(gaps)) / len(grid.columns)
+    side = snap(min(PANEL_MAX, max(PANEL_MIN, room)))
+    lefts = [snap(left + sum(gaps[: i + 1]) + i * side) for i in range(len(gaps))]
+    width = max(PAGE_MIN, lefts[-1] + side + MARGIN)
+
+    y = MARGIN + _height(text.wrap(grid.title, width - 2 * MARGIN, TITLE, weight="bold"), TITLE)
+    heading_top = y + (10.0 if grid.title else 0.0)
+    headings = [len(text.wrap(g, _span_width(lefts, side, a, b), HEADING, weight="bold")) for a, b, g in grid.spans()]
+    y = heading_top + (max(headings) * HEADING * text.LEADING + 7.0 if max(headings) else 0.0)
+    column_top = y
+    labels = max(len(text.wrap(c.label, side, LABEL)) for c in grid.columns)
+    y += labels * LABEL * text.LEADING + (3.0 if labels else 0.0)
+    tops = []
+    for row in grid.panels:
+        tops.append(snap(y))
+        captions = [len(text.wrap(panel.caption, side, SMALL)) for panel in row if panel is not None]
+        y = tops[-1] + side + 2.0 + max(captions, default=0) * SMALL * text.LEADING + ROW_GAP
+    footer_top = y + 2.0
+    y = footer_top + (16.0 if grid.kinds() & set(KEYS) else 0.0)
+    y += _height(text.wrap(grid.footnote, width - 2 * MARGIN, NOTE), NOTE)
+    return Layout(
+        width, np.ceil(y + MARGIN * 0.75), side, label_width, lefts, tops, heading_top, column_top, footer_top
+    )
+
+
+def _grouped(grid: Grid) -> bool:
+    return any(column.group for column in grid.columns)
+
+
+def _span_width(lefts: list[float], side: float, first: int, past: int) -> float:
+    return lefts[past - 1] + side - lefts[first]
+
+
+def _height(lines: list[str], size: float) -> float:
+    return len(lines) * size * text.LEADING
+
+
+def _label_width(label: str) -> float:
+    first, *rest = text.drawable(label).splitlines() or [""]
+    return max([text.width(first, LABEL, "bold"), *(text.width(line, SMALL) for line in rest)]) if label else 0.0
+
+
+def _lines(axes: Axes, x: float, y: float, lines: list[str], size: float, **style: Any) -> float:
+    """Draw lines from the top downwards and return where the next one would start."""
+    for line in lines:
+        axes.text(
+            x,
+            y,
+            line,
+            **{"fontsize": size, "family": text.FAMILY, "va": "top", "color": INK, "parse_math": False, **style},
+        )
+        y += size * text.LEADING
+    return y
+
+
+def _headings(axes: Axes, grid: Grid, layout: Layout) -> None:
+    for first, past, heading in grid.spans():
+        if not heading:
+            continue
+        left, room = layout.lefts[first], _span_width(layout.lefts, layout.side, first, past)
+        lines = text.wrap(heading, room, HEADING, weight="bold")
+        rule = layout.column_top - 4.0
+        top = rule - 3.0 - _height(lines, HEADING)
+        _lines(axes, left + room / 2, top, lines, HEADING, weight="bold", ha="center")
+        axes.plot([left, left + room], [rule, rule], color=RULE, linewidth=0.6, solid_capstyle="butt")
+    base = layout.tops[0] - 3.0
+    for left, column in zip(layout.lefts, grid.columns, strict=True):
+        lines = text.wrap(column.label, layout.side, LABEL)
+        _lines(axes, left + layout.side / 2, base - _height(lines, LABEL), lines, LABEL, ha="center", color=SOFT)
+
+
+def _row_label(axes: Axes, label: str, top: float, layout: Layout) -> None:
+    first, *rest = label.splitlines() or [""]
+    bold = text.wrap(first, layout.label_width, LABEL, weight="bold", max_lines=4)
+    small = text.wrap("\n".join(rest), layout.label_width, SMALL, max_lines=2)
+    y = top + (layout.side - _height(bold, LABEL) - _height(small, SMALL)) / 2
+    y = _lines(axes, MARGIN, y, bold, LABEL, weight="bold")
+    _lines(axes, MARGIN, y, small, SMALL, color=SOFT)
+
+
+def _panel(axes: Axes, panel: Panel, left: float, top: float, side: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    height, width = panel.image.shape[:2]
+    w, h = side * width / max(width, height), side * height / max(width, height)
+    x, y = left + (side - w) / 2, top + (side - h) / 2
+    pixels = side * axes.figure.dpi / 72
+    interpolation = "nearest" if max(width, height) <= pixels else "hanning"
+    _picture(axes, panel.image, panel.colormap, (x, x + w, y + h, y), interpolation)
+    axes.add_patch(Rectangle((x, y), w, h, fill=False, edgecolor=RULE, linewidth=0.4))
+    for box_top, box_left, box_height, box_width in panel.boxes:
+        t, b = max(box_top, 0), min(box_top + box_height, height)
+        a, z = max(box_left, 0), min(box_left + box_width, width)
+        if t < b and a < z:
+            place = (x + a * w / width, y + t * h / height)
+            size = ((z - a) * w / width, (b - t) * h / height)
+            axes.add_patch(Rectangle(place, *size, fill=False, edgecolor=MARK, linewidth=0.8))
+    lines = text.wrap(panel.caption, side, SMALL)
+    _lines(axes, left + side / 2, top + side + 2.0, lines, SMALL, ha="center", color=SOFT)
+
+
+def _picture(axes: Axes, image: Any, cmap: str, extent: tuple[float, float, float, float], interpolation: str) -> None:
+    limits = axes.get_xlim(), axes.get_ylim()
+    values = np.asarray(image, np.float64)
+    axes.imshow(values, cmap=cmap, vmin=0, vmax=1, extent=extent, interpolation=interpolation, aspect="auto")
+    axes.set(xlim=limits[0], ylim=limits[1])  # imshow moves them
+
+
+def _footer(axes: Axes, grid: Grid, layout: Layout) -> None:
+    x, y = MARGIN, layout.footer_top
+    for kind, (low, high) in KEYS.items():
+        if kind in grid.kinds():
+            x = _key(axes, x, y, COLORMAPS[kind], low, high) + 24.0
+    y += 16.0 if grid.kinds() & set(KEYS) else 0.0
+    lines = text.wrap(grid.footnote, layout.width - 2 * MARGIN, NOTE)
+    _lines(axes, MARGIN, y, lines, NOTE, color=SOFT)
+
+
+def _key(axes: Axes, x: float, y: float, cmap: str, low: str, high: str) -> float:
+    """A colour bar between the words for its two ends; returns where it stops."""
+    bar, thick = 72.0, 7.0
+    _lines(axes, x, y, [low], NOTE, color=SOFT)
+    x += text.width(low, NOTE) + 4.0
+    _picture(axes, np.linspace(0, 1, 256)[None], cmap, (x, x + bar, y + thick, y), "nearest")
+    _lines(axes, x + bar + 4.0, y, [high], NOTE, color=SOFT)
+    return x + bar + 4.0 + text.width(high, NOTE)

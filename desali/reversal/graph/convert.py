@@ -1,0 +1,284 @@
+"""Turn an exported program into a Network."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from desali.reversal.graph import lrn, names
+from desali.reversal.graph.classify import Call, classify, kind
+from desali.reversal.graph.errors import CaptureError
+from desali.reversal.graph.inplace import Aliases, functional
+from desali.reversal.graph.network import Constant, Network, Node, Parameter, Ref, parameter
+from desali.reversal.graph.operations import Decision, Identity, Image, Operation, ReLU, Slice
+from desali.reversal.graph.rectifiers import recognise
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.export import ExportedProgram
+    from torch.fx import Node as FxNode
+
+_PIECES = {"chunk": 2, "split": 2, "split_with_sizes": 2, "tensor_split": 2}
+
+
+def input_of(program: ExportedProgram) -> FxNode:
+    """The node of the one tensor that the program takes.
+
+    Raises:
+        CaptureError: it takes none or several.
+    """
+    users = set(program.graph_signature.user_inputs)
+    found = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in users]
+    if len(found) != 1:
+        raise CaptureError(f"the module must take one tensor, it takes {len(found)}")
+    node: FxNode = found[0]
+    return node
+
+
+def convert(model: nn.Module, program: ExportedProgram, patterns: bool = True) -> Network:
+    """The Network of an exported program.
+
+    Args:
+        model: the module whose parameters and buffers the Network names.
+        patterns: recognise local response normalisation; else its steps stay layers of their own.
+
+    Raises:
+        CaptureError, UnsupportedLayerError: see the message.
+    """
+    return _Converter(model, program, patterns).convert()
+
+
+class _Converter:
+    def __init__(self, model: nn.Module, program: ExportedProgram, patterns: bool) -> None:
+        self.model = model
+        self.program = program
+        signature = program.graph_signature
+        self.parameters = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self.lifted = signature.inputs_to_lifted_tensor_constants
+        self.calls = [node for node in program.graph.nodes if node.op == "call_function"]
+        self.image = input_of(program)
+        self.aliases = Aliases(list(program.graph.nodes))
+        self.nodes: list[Node] = []
+        self.constants: dict[str, Tensor] = {}
+        self.index: dict[FxNode, int] = {}
+        self.leaf: dict[FxNode, Parameter | Constant] = {}
+        self.swallowed: set[FxNode] = set()
+        self.norms: dict[FxNode, tuple[Operation, FxNode]] = {}
+        for node in self.calls if patterns else []:
+            match = lrn.match(node)
+            if match is not None:
+                self.norms[node] = (match[0], match[1])
+                self.swallowed.update(match[2])
+        self.moving = self._moving()
+
+    def convert(self) -> Network:
+        layers = [node for node in self.calls if self._is_layer(node) and self._has_batch(node)]
+        labels = names.assign(self.model, layers, dict.fromkeys(self.norms, "local_response_norm"))
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder":
+                self._placeholder(node)
+            elif node.op == "output":
+                return self._finish(node)
+            elif node.op == "call_function" and node not in self.swallowed:
+                self._call(node, labels.get(node, ""))
+        raise CaptureError("the exported program has no output")
+
+    def _moving(self) -> set[FxNode]:
+        """Nodes with tensor values that depend on the image's values."""
+        import torch
+
+        moving = {self.image}
+        holder: dict[Any, Any] = {}
+        for node in self.calls:
+            sources = set()
+            for source in node.all_input_nodes:
+                while source in holder:
+                    source = holder[source]
+                sources.add(source)
+            if isinstance(node.meta.get("val"), (torch.Tensor, tuple, list)) and sources & moving:
+                moving.add(node)
+                if functional(node) is not node.target and node.args[0] is not node:
+                    holder[node.args[0]] = node
+        return moving
+
+    def _is_layer(self, node: FxNode) -> bool:
+        import torch
+
+        value = node.meta.get("val")
+        floating = isinstance(value, torch.Tensor) and value.is_floating_point()
+        return floating and node in self.moving and node not in self.swallowed
+
+    def _has_batch(self, node: FxNode) -> bool:
+        value = node.meta["val"]
+        return value.dim() > 0 and str(value.shape[0]) == str(self.image.meta["val"].shape[0])
+
+    def _placeholder(self, node: FxNode) -> None:
+        if node is self.image:
+            self.index[node] = 0
+            shape = tuple(map(int, node.meta["val"].shape[1:]))
+            self.nodes.append(Node(0, "", "", Image(), operator.pos, (), {}, (), shape))
+        elif node.name in self.parameters:
+            self.leaf[node] = Parameter(self.parameters[node.name])
+        elif node.name in self.lifted:
+            name = self.lifted[node.name]
+            self.constants[name] = self.program.constants[name]
+            self.leaf[node] = Constant(name)
+
+    def _translate(self, value: Any) -> Any:
+        import torch
+
+        if isinstance(value, torch.fx.Node):
+            value = self.aliases.current(value)
+            if value in self.leaf:
+                return self.leaf[value]
+            if value not in self.index:
+                raise CaptureError(f"the module uses {value.name!r} in a way that cannot be captured")
+            return Ref(self.index[value])
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._translate(item) for item in value)
+        return value
+
+    def _arguments(self, node: FxNode) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return self._translate(node.args), {key: self._translate(value) for key, value in node.kwargs.items()}
+
+    def _call(self, node: FxNode, name: str) -> None:
+        import torch
+
+        value = node.meta.get("val")
+        if node in self.norms:
+            self._norm(node, name)
+        elif node.target is operator.getitem and isinstance(node.args[0], torch.fx.Node):
+            self._getitem(node, name)
+        elif not isinstance(value, (tuple, list)):
+            call = functional(node)
+            args, kwargs = self._arguments(node)
+            self._append(node, name, None, call, args, kwargs)
+            if call is not node.target:
+                self.aliases.written(node)
+
+    def _norm(self, node: FxNode, name: str) -> None:
+        from torch.nn.functional import local_response_norm
+
+        operation, source = self.norms[node]
+        settings = {key: getattr(operation, key) for key in ("size", "alpha", "beta", "k")}
+        self._append(node, name, operation, local_response_norm, (self._translate(source),), settings)
+
+    def _getitem(self, node: FxNode, name: str) -> None:
+        """One of the values of a call: of a split, or of a pooling that also gives indices."""
+        import torch
+
+        producer: Any = node.args[0]
+        item: Any = node.args[1]
+        if not name and not node.users:
+            return
+        call = functional(producer)
+        args, kwargs = self._arguments(producer)
+        producer_kind = names.kind_of(producer)
+        if producer_kind == "max_pool2d_with_indices" and item == 0:
+            self._append(node, name, None, torch.ops.aten.max_pool2d.default, args, kwargs)
+            return
+
+        def pick(*values: Any, **options: Any) -> Any:
+            return call(*values, **options)[item]
+
+        pick.__name__ = producer_kind
+        self._append(node, name, self._piece(node, producer, item), pick, args, kwargs)
+
+    def _piece(self, node: FxNode, producer: FxNode, item: int) -> Operation | None:
+        """A piece of a split along a dimension that is not the batch."""
+        position = _PIECES.get(names.kind_of(producer))
+        source: Any = producer.args[0] if producer.args else None
+        if position is None or not self._batched(node, [source]):
+            return None
+        dim = producer.args[position] if len(producer.args) > position else producer.kwargs.get("dim", 0)
+        pieces = producer.meta["val"]
+        if not isinstance(dim, int):
+            return None
+        dim %= pieces[0].dim()
+        if dim == 0:
+            return None
+        if len(pieces) == 1:
+            return Identity()
+        return Slice(dim - 1, sum(int(piece.shape[dim]) for piece in pieces[:item]))
+
+    def _append(
+        self, node: FxNode, name: str, operation: Operation | None, call: Any, args: Any, kwargs: dict[str, Any]
+    ) -> None:
+        inputs = self._inputs([*args, *kwargs.values()])
+        value = node.meta.get("val")
+        shape: tuple[int, ...] = ()
+        batched = True
+        if node in self.moving:
+            if self._is_layer(node):
+                assert value is not None
+                shape = tuple(map(int, value.shape[1:])) if self._has_batch(node) else ()
+                batched = self._has_batch(node)
+                batches = self._batched(node, node.all_input_nodes if node not in self.norms else [])
+                if operation is None and batched and not kwargs:
+                    found = recognise(self.nodes, self.constants, kind(call), tuple(args), shape)
+                    if found is not None:
+                        operation = found[0]
+                        inputs = (found[1],) if isinstance(operation, ReLU) else inputs
+                operation = operation or self._classify(call, args, kwargs, inputs, shape, batches)
+            else:
+                operation = Decision()
+        index = len(self.nodes)
+        self.index[node] = index
+        module = names.module_of(node)[0]
+        self.nodes.append(Node(index, name, module, operation, call, tuple(args), kwargs, inputs, shape, batched))
+
+    def _classify(
+        self,
+        call: Any,
+        args: Any,
+        kwargs: dict[str, Any],
+        inputs: tuple[int, ...],
+        shape: tuple[int, ...],
+        batched: bool,
+    ) -> Operation:
+        weight = args[1] if len(args) > 1 and isinstance(args[1], Parameter) else None
+        return classify(
+            Call(
+                kind(call),
+                args,
+                kwargs,
+                {index: self.nodes[index].shape for index in inputs},
+                shape,
+                None if weight is None else tuple(parameter(self.model, weight.name).shape),
+                batched,
+            )
+        )
+
+    def _inputs(self, values: list[Any]) -> tuple[int, ...]:
+        found: list[int] = []
+        for value in values:
+            if isinstance(value, Ref) and self.nodes[value.index].operation is not None and value.index not in found:
+                found.append(value.index)
+            elif isinstance(value, (list, tuple)):
+                found.extend(index for index in self._inputs(list(value)) if index not in found)
+        return tuple(found)
+
+    def _batched(self, node: FxNode, sources: list[Any]) -> bool:
+        """Whether dimension 0 of the value and of each image-dependent tensor read is the batch."""
+        import torch
+
+        batch = str(self.image.meta["val"].shape[0])
+        if node.target is operator.getitem:
+            sources = [source for inner in node.all_input_nodes for source in inner.all_input_nodes]
+        values = [node.meta.get("val"), *(source.meta.get("val") for source in sources if source in self.moving)]
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
+        return all(value.dim() > 0 and str(value.shape[0]) == batch for value in tensors)
+
+    def _finish(self, node: FxNode) -> Network:
+        results: Any = node.args[0]
+        if not isinstance(results, (tuple, list)):
+            results = (results,)
+        kept = list(results)[-len(self.program.graph_signature.user_outputs) :]
+        if len(kept) != 1 or kept[0] is None:
+            raise CaptureError(
+                f"the module must return one tensor, it returns {len(kept)}; wrap it to return the one to study"
+            )
+        output = self.index.get(self.aliases.current(kept[0]))
+        if output is None or self.nodes[output].operation is None:
+            raise CaptureError("the module must return a tensor that depends on its input")
+        return Network(tuple(self.nodes), output, self.constants)

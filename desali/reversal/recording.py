@@ -1,0 +1,323 @@
+"""Record one forward pass, then run the network backwards from any layer, for any seed, as often as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from desali import ops
+from desali.errors import DesaliError, MethodError
+from desali.ops.backend import use_native
+from desali.reversal.applicability import check_method
+from desali.reversal.graph import folding
+from desali.reversal.graph.capture import capture
+from desali.reversal.graph.network import Network, Node
+from desali.reversal.graph.operations import MaxPool, ReLU
+from desali.reversal.graph.quiet import quiet
+from desali.reversal.graph.run import run
+from desali.reversal.graph.structure import tensors
+from desali.reversal.graph.survey import Survey, version
+from desali.reversal.inverses import Bottleneck, needs_values
+from desali.reversal.methods import Method
+from desali.reversal.methods import method as find_method
+from desali.reversal.receptive_field import receptive_field
+from desali.reversal.reconstruction import Job, reconstruct_jobs
+from desali.reversal.seeds import Seed, join, place
+from desali.reversal.sweep import steps
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Keep = Literal["reversal", "activations"]
+Seeds = Seed | Sequence[Seed]
+
+
+class Recording:
+    """One forward pass of a network: what its reversal needs, and the images by reference.
+
+    Attributes:
+        network: the captured network.
+        output: [N, classes].
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
+        survey = Survey(model)
+        self.network: Network = capture(model, images, survey)
+        self._model = model
+        self._images = images.detach()
+        self._backend = backend
+        self._masks: dict[int, Tensor] = {}
+        self._switches: dict[int, Tensor] = {}
+        self._kept: dict[int, Tensor] = {}
+        self._native: dict[tuple[int, Any], bool] = {}
+        self._names = self.network.tensor_names(model)
+        self._state = self._fingerprint(survey)
+        for cache in list(self.network.weight_caches.values()):
+            cache.suspect()
+        observe = self._keep if keep == "activations" else None
+        with quiet(images.device):
+            self.output, self._fixed = run(
+                self.network, survey.named(self._names), self._images, self._execute, observe
+            )
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers in forward order."""
+        return list(self.network.layers)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of every tensor held, without the parameters (nor their packed copies) and the caller's images."""
+        seen: dict[int, int] = {}
+        images = self._images.untyped_storage().data_ptr()
+        parameters = {t.untyped_storage().data_ptr() for t in [*self._model.parameters(), *self._model.buffers()]}
+        held = [self.output, *self._masks.values(), *self._switches.values(), *self._kept.values()]
+        for tensor in [*held, *(value for value in self._fixed if hasattr(value, "untyped_storage"))]:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() != images and storage.data_ptr() not in parameters:
+                seen[storage.data_ptr()] = storage.nbytes()
+        return sum(seen.values())
+
+    def shape(self, layer: str) -> tuple[int, ...]:
+        """[C, *spatial] of a layer."""
+        return self.network.find(layer).shape
+
+    def activation(self, layer: str) -> Tensor:
+        """Output of a layer, [N, C, *spatial]; computed again from the images unless the activations were kept.
+
+        Raises:
+            UnknownNameError: no such layer.
+            DesaliError: the images or the model changed since the recording.
+        """
+        return self._activations([self.network.find(layer).index])[0].clone()
+
+    def receptive_field(self, layer: str, position: tuple[int, ...]) -> tuple[int, ...]:
+        """The window of the image that a neuron of the layer can see.
+
+        Returns:
+            (top, left, height, width) in the image's pixels for 2-D images; it may reach outside the image.
+        """
+        return receptive_field(self.network, self.network.find(layer), tuple(position))
+
+    @overload
+    def reconstruct(
+        self,
+        layer: str,
+        seed: Seeds,
+        method: str | Method = ...,
+        *,
+        max_bytes: int | None = ...,
+        backend: str = ...,
+        crop: bool = ...,
+        cuda_graph: bool | None = ...,
+    ) -> Tensor: ...
+
+    @overload
+    def reconstruct(
+        self,
+        layer: list[str] | tuple[str, ...],
+        seed: Seeds,
+        method: str | Method = ...,
+        *,
+        max_bytes: int | None = ...,
+        backend: str = ...,
+        crop: bool = ...,
+        cuda_graph: bool | None = ...,
+    ) -> dict[str, Tensor]: ...
+
+    def reconstruct(
+        self,
+        layer: str | list[str] | tuple[str, ...],
+        seed: Seeds,
+        method: str | Method = "desalinet",
+        *,
+        max_bytes: int | None = None,
+        backend: str = "auto",
+        crop: bool = True,
+        cuda_graph: bool | None = None,
+    ) -> Tensor | dict[str, Tensor]:
+        """Project seeds on a layer back to image space (Mahendran and Vedaldi 2016, section 2).
+
+        Args:
+            layer: a layer's name, a container's (its last operation), or a list of names for one joint sweep.
+            seed: what to put on the layer; a list is concatenated along K.
+            method: a name of `METHODS` or a `Method`.
+            max_bytes: limit for the signals of a sweep; the seeds are worked off in portions that fit.
+            backend: "auto", "native" or "torch".
+            crop: work on a neuron's receptive field only; the result is the same.
+            cuda_graph: on a GPU, capture the sweep in a CUDA graph and replay it when shapes repeat. True: always, or
+                an error that says why not; False: never; None: the environment's DESALI_CUDA_GRAPHS ("on": wherever
+                possible, from the second time on; "off", the default: not yet verified on a GPU).
+
+        Returns:
+            Maps [N, K, C, *spatial] of the images' size; for a list of layers a dict of them by name.
+
+        Raises:
+            UnknownNameError, SeedError, MethodError, UnsupportedLayerError: see the message.
+        """
+        rule = find_method(method)
+        names = [layer] if isinstance(layer, str) else list(layer)
+        seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple)) else [seed]
+        if not seeds or not names or not all(isinstance(item, Seed) for item in seeds):
+            raise MethodError(
+                "reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)"
+            )
+        nodes = [self.network.find(name) for name in names]
+        check_method(self.network, rule, nodes)
+        self._check_unchanged()
+        jobs = [Job(node, placed) for node, placed in zip(nodes, self._place(nodes, seeds), strict=True)]
+        with quiet(self._images.device):
+            maps = reconstruct_jobs(
+                self.network, self._model, self._bottleneck(nodes), rule, self._images, jobs, max_bytes,
+                self._backend if backend == "auto" else backend, crop, cuda_graph,
+            )  # fmt: skip
+        return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
+
+    def _execute(self, node: Node, x: Tensor, last_reader: bool) -> Tensor | None:
+        """Compute ReLUs and max poolings so that their decisions are kept."""
+        operation = node.operation
+        if isinstance(operation, ReLU) and operation.written_out:
+            self._masks[node.index] = ops.relu_with_mask(x, backend=self._backend)[1]
+            return None
+        if isinstance(operation, ReLU):
+            value, mask = self._rectify(x, operation.upper, last_reader)
+            self._masks[node.index] = mask
+            return value
+        if isinstance(operation, MaxPool):
+            below = self.network.nodes[node.inputs[0]].operation
+            value, switches = ops.max_pool_with_switches(
+                x,
+                operation.kernel,
+                operation.stride,
+                operation.padding,
+                operation.dilation,
+                operation.ceil_mode,
+                after_relu=isinstance(below, ReLU),
+                backend=self._backend,
+            )
+            self._switches[node.index] = switches
+            return value
+        return None
+
+    def _rectify(self, x: Tensor, upper: float | None, inplace: bool) -> tuple[Tensor, Tensor]:
+        """`ops.relu_with_mask` that decides once for all ReLUs of one kind of tensor which backend runs them."""
+        kind = (x.dim(), x.dtype)
+        if self._native.get(kind):
+            return ops.native_relu_with_mask(x, upper, inplace)
+        if kind not in self._native:
+            reason = ops.can_run("relu_with_mask", x.device.type, str(x.dtype).removeprefix("torch."), x.dim() - 2)
+            self._native[kind] = use_native("relu_with_mask", self._backend, reason)
+        return ops.relu_with_mask(x, upper=upper, out=x if inplace else None, backend=self._backend)
+
+    def _keep(self, node: Node, value: Tensor) -> None:
+        self._kept[node.index] = value
+
+    def _fingerprint(self, survey: Survey) -> tuple[list[Tensor], list[int]]:
+        return survey.tensors, [self._images.data_ptr(), version(self._images), *survey.facts]
+
+    def _check_unchanged(self) -> None:
+        held, facts = self._fingerprint(Survey(self._model))
+        if facts != self._state[1] or any(new is not old for new, old in zip(held, self._state[0], strict=True)):
+            raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
+
+    def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
+        n = self._images.shape[0]
+        activations: list[Tensor | None] = [None] * len(nodes)
+        if any(seed.needs_activation for seed in seeds):
+            activations = list(self._activations([node.index for node in nodes]))
+        return [
+            join([place(seed, node.name, node.shape, n, self.output, activation) for seed in seeds])
+            for node, activation in zip(nodes, activations, strict=True)
+        ]
+
+    def _activations(self, indices: list[int]) -> list[Tensor]:
+        """Values of nodes, kept or computed again in one forward pass."""
+        missing = {index for index in indices if index not in self._kept and index != 0}
+        found: dict[int, Tensor] = {0: self._images, **self._kept}
+        if missing:
+            self._check_unchanged()
+
+            def observe(node: Node, value: Tensor) -> None:
+                if node.index in missing:
+                    found[node.index] = value
+
+            with quiet(self._images.device):
+                run(self.network, tensors(self._model), self._images, None, observe, max(missing))
+        return [found[index] for index in indices]
+
+    def _bottleneck(self, tops: list[Node]) -> Bottleneck:
+        """The decisions of the forward pass; values that an adjoint needs are computed when it first asks for one."""
+        path = [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
+        wanted = sorted({index for node in path if needs_values(node) for index in node.inputs})
+        known: dict[int, Tensor] = {}
+
+        def inputs(node: Node) -> dict[int, Tensor]:
+            if not needs_values(node):
+                n = self._images.shape[0]
+                return {
+                    index: self._images.new_zeros(()).expand(n, *self.network.nodes[index].shape)
+                    for index in node.inputs
+                }
+            if not known:
+                known.update(zip(wanted, self._activations(wanted), strict=True))
+            return {index: known[index] for index in node.inputs}
+
+        return Bottleneck(self._masks, self._switches, self._fixed, inputs)
+
+
+def record(
+    model: nn.Module,
+    images: Tensor,
+    keep: Keep = "reversal",
+    *,
+    backend: str = "auto",
+    fold_batch_norm: bool = False,
+) -> Recording:
+    """Run a model once and keep what its reversal needs.
+
+    Args:
+        model: any ReLU CNN as a `torch.nn.Module` in evaluation mode; it is not changed.
+        images: float [N, C, *spatial]; referenced, not copied.
+        keep: "reversal" keeps ReLU masks (one bit each) and pooling switches (one byte each); "activations" also every
+            layer's output.
+        backend: "auto", "native" or "torch".
+        fold_batch_norm: record a copy of the model with every batch normalisation folded into the convolution or linear
+            layer right before it (`desali.reversal.graph.folding`); rounds anew, so that masks near zero flip.
+
+    Raises:
+        CaptureError: the model is in training mode or cannot be captured.
+        DesaliError: the images do not fit.
+    """
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise DesaliError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if not isinstance(images, torch.Tensor) or images.dim() < 3 or not images.is_floating_point():
+        got = f"{images.dtype} {list(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
+        raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
+    if images.shape[0] < 1:
+        raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and (parameter.dtype, parameter.device) != (images.dtype, images.device):
+            raise DesaliError(
+                f"images are {images.dtype} on {images.device} and the model's parameter {name} is {parameter.dtype} "
+                f"on {parameter.device}: convert one to the other"
+            )
+        break
+    if keep not in ("reversal", "activations"):
+        raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
+    if fold_batch_norm:
+        model = folding.fold_batch_norm(model, images)
+    return Recording(model, images, keep, backend)
+
+
+def reconstruct(
+    model: nn.Module,
+    images: Tensor,
+    layer: str,
+    seed: Seeds,
+    method: str | Method = "desalinet",
+    **options: Any,
+) -> Tensor:
+    """`record` and `Recording.reconstruct` in one call; see there. Returns maps [N, K, C, *spatial]."""
+    return record(model, images).reconstruct(layer, seed, method, **options)

@@ -1,0 +1,115 @@
+"""The reverse sweep: signals walk down the network from the seeded layers to the image, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from desali.reversal import inverses, joints
+from desali.reversal.graph import operations
+from desali.reversal.graph.network import Network, Node
+from desali.reversal.graph.operations import Convolution, MaxPool, Operation, ReLU
+from desali.reversal.inverses import Reversal
+from desali.reversal.signals import Signal, add
+
+_INVERSES: dict[type[Operation], Callable[..., inverses.Arrivals]] = {
+    operations.ReLU: inverses.relu,
+    operations.Convolution: inverses.convolution,
+    operations.MaxPool: inverses.max_pool,
+    operations.AveragePool: inverses.average_pool,
+    operations.LocalResponseNorm: inverses.norm,
+    operations.Linear: inverses.linear,
+    operations.Identity: joints.identity,
+    operations.Reshape: joints.reshape,
+    operations.Permutation: joints.permutation,
+    operations.ChannelShuffle: joints.channel_shuffle,
+    operations.BatchNorm: joints.batch_norm,
+    operations.GlobalAverage: joints.global_average,
+    operations.Sum: joints.total,
+    operations.Product: joints.product,
+    operations.Concatenation: joints.concatenation,
+    operations.Slice: joints.cut,
+    operations.Other: joints.other,
+}
+
+
+def steps(network: Network, tops: list[int]) -> list[int]:
+    """Indices of the nodes between the image and the seeded layers, from the top down, the image excluded."""
+    reached = set(tops)
+    order: list[int] = []
+    for index in range(max(tops, default=0), 0, -1):
+        if index in reached:
+            order.append(index)
+            reached.update(network.sources[index])
+    return order
+
+
+class Sweep:
+    """One downward sweep through a network."""
+
+    def __init__(self, context: Reversal) -> None:
+        self.context = context
+        self.network = context.network
+
+    def run(self, seeds: dict[int, Signal]) -> dict[int, Signal]:
+        """Walk from the seeded layers to the image.
+
+        Args:
+            seeds: signals by node index.
+
+        Returns:
+            The signals that arrive at the image, by the node index of the seed.
+        """
+        pending: dict[int, dict[int, Signal]] = {index: {index: signal} for index, signal in seeds.items()}
+        for index in steps(self.network, list(seeds)):
+            arrived = pending.pop(index, None)
+            if not arrived:
+                continue
+            node = self.network.nodes[index]
+            assert node.operation is not None
+            inverse = _INVERSES[type(node.operation)]
+            for owners, signal in _batches(arrived):
+                fused = self._relu_below(node, seeds)
+                for target, result in inverse(self.context, node, node.operation, signal, fused).items():
+                    self._deliver(pending.setdefault(target, {}), target, owners, result)
+        return pending.get(0, {})
+
+    def _deliver(self, slot: dict[int, Signal], target: int, owners: list[tuple[int, int]], result: Signal) -> None:
+        start = 0
+        for owner, count in owners:
+            part = result
+            if len(owners) > 1:
+                origin = None if result.origin is None else result.origin[:, start : start + count]
+                part = Signal(result.tensor[:, start : start + count], origin)
+            start += count
+            shape = self.network.nodes[target].shape
+            slot[owner] = add(slot[owner], part, shape[1:]) if owner in slot else part
+
+    def _relu_below(self, node: Node, seeds: dict[int, Signal]) -> Node | None:
+        """The ReLU whose inverse can be done in the same pass as this layer's."""
+        if not isinstance(node.operation, (Convolution, MaxPool)):
+            return None
+        below = self.network.nodes[node.inputs[0]]
+        alone = len(self.network.consumers[below.index]) == 1 and below.index not in seeds
+        return below if isinstance(below.operation, ReLU) and alone else None
+
+
+def _batches(arrived: dict[int, Signal]) -> list[tuple[list[tuple[int, int]], Signal]]:
+    """Group the signals of several owners that have one shape, so that they pass the layer together."""
+    import torch
+
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for owner, signal in arrived.items():
+        key = (signal.origin is None, signal.size, signal.tensor.shape[2])
+        groups.setdefault(key, []).append(owner)
+    batches = []
+    for owners in groups.values():
+        signals = [arrived[owner] for owner in owners]
+        counts = [(owner, signal.tensor.shape[1]) for owner, signal in zip(owners, signals, strict=True)]
+        if len(signals) == 1:
+            batches.append((counts, signals[0]))
+            continue
+        origins = [signal.origin for signal in signals if signal.origin is not None]
+        origin = torch.cat(origins, 1) if origins else None
+        batches.append((counts, Signal(torch.cat([signal.tensor for signal in signals], 1), origin)))
+    return batches

@@ -1,0 +1,49 @@
+"""Controls: random twins and rank correlation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.stats import spearmanr
+
+from desali.comparison.controls import likeness, randomised, rank_correlation
+from tests.networks import chain
+
+VALUES = arrays.arrays(np.float64, 24, elements=st.integers(-4, 4).map(float))
+
+
+@given(VALUES, VALUES)
+def test_rank_correlation_is_spearmans(a: np.ndarray, b: np.ndarray) -> None:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        assert rank_correlation(a, b) == 0
+        return
+    assert rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic, abs=1e-12)
+
+
+def test_likeness_sees_through_a_raster_and_tells_sign_from_magnitude() -> None:
+    y, x = np.mgrid[:64, :64]
+    blob = np.exp(-((x - 20) ** 2 + (y - 40) ** 2) / 200) - 0.3
+    raster = 2 * ((x + y) % 2) - 1
+    assert rank_correlation(np.abs(blob + raster), np.abs(blob - 3 * raster)) < 0.5
+    assert likeness(blob + raster, blob - 3 * raster) > 0.95
+    assert likeness(blob, -blob) == pytest.approx(-1)
+    assert likeness(blob, -blob, magnitude=True) == pytest.approx(1)
+
+
+def test_a_random_twin_has_other_weights_and_leaves_model_and_random_state_alone() -> None:
+    model = chain()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    twin = randomised(model, 1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    weights = [name for name in before if name.endswith("weight")]
+    assert not any(torch.equal(twin.state_dict()[name], before[name]) for name in weights)
+    again, other = randomised(model, 1), randomised(model, 2)
+    assert all(torch.equal(again.state_dict()[name], twin.state_dict()[name]) for name in before)
+    assert not torch.equal(other.state_dict()[weights[0]], twin.state_dict()[weights[0]])
+    assert not twin.training

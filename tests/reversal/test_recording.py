@@ -1,0 +1,217 @@
+"""One recorded forward pass: what it knows, what it keeps, and when it refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import desali
+from desali import ops
+from desali.errors import DesaliError, MethodError, UnknownNameError
+from desali.reversal.recording import Recording
+from tests.networks import SIZE, chain, difference, images
+
+DTYPE = torch.float64
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    return desali.record(chain(DTYPE), images(2, DTYPE))
+
+
+def hooked(model: nn.Module, layer: str, x: Tensor) -> Tensor:
+    seen: list[Tensor] = []
+    handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, output: seen.append(output.clone()))
+    with torch.no_grad():
+        model(x)
+    handle.remove()
+    return seen[0]
+
+
+def test_layers_are_the_modules_in_forward_order(recording: Recording) -> None:
+    expected = [f"features.{i}" for i in range(9)] + ["flatten_fn"] + [f"classifier.{i}" for i in range(4)]
+    assert recording.layers == expected
+
+
+@pytest.mark.parametrize("keep", ["reversal", "activations"])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_output_and_activations_are_the_modules_own(keep: str, inplace: bool) -> None:
+    model, x = chain(inplace=inplace), images(2)
+    recording = desali.record(model, x, keep)  # type: ignore[arg-type]
+    with torch.no_grad():
+        assert torch.equal(recording.output, model(x))
+    for layer in ("features.0", "features.1", "features.2", "features.3", "features.7", "classifier.3"):
+        assert torch.equal(recording.activation(layer), hooked(model, layer, x)), layer
+    assert torch.equal(recording.activation("features"), recording.activation("features.8"))
+
+
+def test_an_activation_is_a_fresh_tensor() -> None:
+    recording = desali.record(chain(), images(2), keep="activations")
+    before = recording.activation("features.5").clone()
+    recording.activation("features.5").zero_()
+    assert torch.equal(recording.activation("features.5"), before)
+
+
+@pytest.mark.parametrize("name", sorted(desali.METHODS))
+def test_keeping_activations_changes_no_map(recording: Recording, name: str) -> None:
+    kept = desali.record(chain(DTYPE), images(2, DTYPE), keep="activations")
+    seed = [desali.Seed.top(2), desali.Seed.layer()]
+    assert torch.equal(kept.reconstruct("features.8", seed, name), recording.reconstruct("features.8", seed, name))
+
+
+def test_nbytes_counts_bits_and_bytes() -> None:
+    x = images(2)
+    recording = desali.record(chain(), x)
+    relus = {"features.1": 8, "features.5": 12, "features.8": 10, "classifier.2": 16}
+    masks = 0
+    for layer, channels in relus.items():
+        cells = recording.activation(layer)[0, 0].numel()
+        masks += 2 * cells * -(-channels // 8)
+    switches = sum(recording.activation(layer).numel() for layer in ("features.2", "features.6"))
+    assert recording.nbytes == masks + switches + recording.output.numel() * 4
+    assert desali.record(chain(), x, keep="activations").nbytes > 10 * recording.nbytes
+
+
+def test_layer_shapes(recording: Recording) -> None:
+    for layer in ("features.3", "flatten_fn", "classifier"):
+        assert recording.shape(layer) == tuple(recording.activation(layer).shape[1:])
+
+
+def test_one_call_does_both() -> None:
+    model, x = chain(), images(2)
+    seed = desali.Seed.top(2)
+    direct = desali.reconstruct(model, x, "features.8", seed, "deconvnet", crop=False)
+    recording = desali.record(model, x)
+    assert torch.equal(direct, recording.reconstruct("features.8", seed, "deconvnet", crop=False))
+
+
+@given(
+    layer=st.sampled_from(["features.0", "features.2", "features.4", "features.6", "features.8", "classifier.0"]),
+    name=st.sampled_from(sorted(desali.METHODS)),
+    overlap=st.sampled_from(["sum", "overwrite"]),
+    lrn=st.sampled_from(["identity", "adjoint"]),
+    k=st.integers(1, 4),
+)
+@settings(max_examples=40)
+def test_crop_changes_nothing(recording: Recording, layer: str, name: str, overlap: str, lrn: str, k: int) -> None:
+    corner = desali.METHODS[name]
+    method = desali.Method(corner.relu_mask, corner.switches, corner.relu_backward, lrn=lrn, overlap=overlap)  # type: ignore[arg-type]
+    seeds = desali.Seed.top(k)
+    cropped = recording.reconstruct(layer, seeds, method, crop=True)
+    assert difference(cropped, recording.reconstruct(layer, seeds, method, crop=False)) < 1e-13
+
+
+@pytest.mark.parametrize("name", sorted(desali.METHODS))
+def test_backends_agree(name: str) -> None:
+    if ops.core()[0] is None:
+        pytest.skip("NATIVE CORE ABSENT: only the PyTorch backend exists here. This test has checked NOTHING.")
+    model, x = chain(), images(2)
+    seeds = [desali.Seed.top(3), desali.Seed.layer()]
+    for layer in ("features.8", "classifier.3"):
+        native = desali.record(model, x, backend="native").reconstruct(layer, seeds, name, backend="native")
+        torch_only = desali.record(model, x, backend="torch").reconstruct(layer, seeds, name, backend="torch")
+        assert difference(native, torch_only) < 1e-5
+
+
+def test_the_native_core_is_there_where_it_is_required() -> None:
+    if os.environ.get("DESALI_BUILD") != "require":
+        pytest.skip("DESALI_BUILD is not 'require': the native core is optional here")
+    module, reason = ops.core()
+    assert module is not None, reason
+
+
+@pytest.mark.parametrize("keep", ["reversal", "activations"])
+def test_maps_vanish_outside_the_receptive_field(keep: str) -> None:
+    recording = desali.record(chain(DTYPE), images(1, DTYPE), keep)  # type: ignore[arg-type]
+    for position in ((0, 0), (2, 3), (5, 5)):
+        top, left, height, width = recording.receptive_field("features.4", position)
+        maps = recording.reconstruct("features.4", desali.Seed.neuron(3, *position), crop=False)
+        inside = torch.zeros(SIZE, dtype=torch.bool)
+        inside[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = True
+        assert maps[..., ~inside].abs().max() == 0
+        assert maps[..., inside].abs().max() > 0
+
+
+def _edit_parameter(model: nn.Module, x: Tensor) -> None:
+    with torch.no_grad():
+        model.get_parameter("features.4.weight").mul_(2)
+
+
+def _replace_parameter(model: nn.Module, x: Tensor) -> None:
+    convolution = model.get_submodule("features.4")
+    convolution.weight = nn.Parameter(convolution.weight.detach() * 2)  # type: ignore[arg-type]
+
+
+def _load_parameters(model: nn.Module, x: Tensor) -> None:
+    model.load_state_dict({name: value * 2 for name, value in model.state_dict().items()})
+
+
+def _edit_images(model: nn.Module, x: Tensor) -> None:
+    x.mul_(2)
+
+
+@pytest.mark.parametrize("change", [_edit_parameter, _replace_parameter, _load_parameters, _edit_images])
+def test_changes_after_the_recording_are_refused(change: Callable[[nn.Module, Tensor], None]) -> None:
+    model, x = chain(), images(2)
+    recording = desali.record(model, x)
+    change(model, x)
+    with pytest.raises(DesaliError, match="record again"):
+        recording.reconstruct("features.8", desali.Seed.neuron(0, 0, 0))
+    with pytest.raises(DesaliError, match="record again"):
+        recording.activation("features.8")
+    fresh = desali.record(model, x)
+    with torch.no_grad():
+        assert torch.equal(fresh.output, model(x))
+
+
+def test_a_recording_sees_writes_that_torch_does_not_count() -> None:
+    model, x = chain(), images(2)
+    seed = desali.Seed.layer()
+    before = desali.record(model, x).reconstruct("features.8", seed)
+    model.get_parameter("features.4.weight").data[1] *= -2
+    got = desali.record(model, x).reconstruct("features.8", seed)
+    other = chain()
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(got, desali.record(other, x).reconstruct("features.8", seed))
+    assert not torch.equal(got, before)
+
+
+def test_bad_arguments_are_refused() -> None:
+    model, x = chain(), images(2)
+    with pytest.raises(DesaliError, match=r"torch\.nn\.Module"):
+        desali.record(lambda y: y, x)  # type: ignore[arg-type]
+    with pytest.raises(DesaliError, match=r"\[N, C, \*spatial\]"):
+        desali.record(model, x[0, 0])
+    with pytest.raises(DesaliError, match="float"):
+        desali.record(model, x.to(torch.uint8))
+    with pytest.raises(DesaliError, match="at least one image"):
+        desali.record(model, x[:0])
+    with pytest.raises(DesaliError, match="keep"):
+        desali.record(model, x, keep="all")  # type: ignore[arg-type]
+    with pytest.raises(DesaliError, match="float32"):
+        desali.record(model, x.double())
+    recording = desali.record(model, x)
+    with pytest.raises(UnknownNameError, match="backend"):
+        recording.reconstruct("features.8", desali.Seed.layer(), backend="cuda")
+    with pytest.raises(MethodError, match="at least one layer"):
+        recording.reconstruct([], desali.Seed.layer())
+
+
+def test_a_network_without_relu_is_refused_and_says_what_it_found() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.AvgPool2d(2)).eval()
+    with pytest.raises(MethodError, match="Convolution") as error:
+        desali.reconstruct(model, images(2), "0", desali.Seed.layer())
+    assert "sigmoid" in str(error.value)
+
+
+def test_only_must_name_relus(recording: Recording) -> None:
+    with pytest.raises(MethodError, match=r"features\.0.*features\.1"):
+        recording.reconstruct("features.8", desali.Seed.layer(), desali.Method(True, True, True, only=["features.0"]))
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        recording.reconstruct("features.8", desali.Seed.layer(), desali.Method(True, True, True, only=["features.x"]))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from desali.reversal.methods import Method
+from desali.reversal.placing import Points, place
 from desali.reversal.recording import Recording, record
-from desali.reversal.seeds import Points, Seed, place
+from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

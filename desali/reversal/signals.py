@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from desali.reversal.seeds import Points
+from desali.reversal.placing import Points
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One layer of one model on one image.
+    """One layer of one model on one image, on the CPU wherever the network ran.
 
     Attributes:
         layer: the layer's name.
@@ -62,18 +62,20 @@ def look(
     views = []
     for layer in layers:
         activation = recording.activation(layer)
-        views.append(_view(recording, layer, seed, activation, maps[layer][0]))
+        views.append(_view(recording, layer, seed, activation, maps[layer][0].cpu()))
     output = recording.output
-    return Look(views, output[0].softmax(0) if output.dim() == 2 else None)
+    return Look(views, output[0].softmax(0).cpu() if output.dim() == 2 else None)
 
 
 def _view(recording: Recording, layer: str, seed: Seed, activation: Tensor, maps: Tensor) -> View:
     placed = place(seed, layer, recording.shape(layer), 1, activation, activation)
     if not isinstance(placed, Points):
         none = (None,) * placed.shape[1]
-        return View(layer, activation[0], maps, none, none, seed.channel_index if seed.kind == "channel" else None)
+        return View(
+            layer, activation[0].cpu(), maps, none, none, seed.channel_index if seed.kind == "channel" else None
+        )
     places = [tuple(position) for position in placed.position[0].tolist()]
     channels = placed.channel[0].tolist()
     fields = tuple(recording.receptive_field(layer, place) for place in places)
     neurons = tuple((channel, *place) for channel, place in zip(channels, places, strict=True))
-    return View(layer, activation[0], maps, fields, neurons, channels[0] if len(set(channels)) == 1 else None)
+    return View(layer, activation[0].cpu(), maps, fields, neurons, channels[0] if len(set(channels)) == 1 else None)

@@ -102,8 +102,8 @@ def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
     settings = viewer.settings
     models = viewer.models.items()
     facts = [
-        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers, settings.seed.describe(),
-        repr(settings.method), settings.window, settings.scale, settings.random_seed,
+        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers, settings.seed.to_dict(),
+        repr(settings.method), settings.window, settings.scale, settings.random_seed, str(viewer.device),
         [(name, model.card.get("weights_sha256"), model.card["preprocessing"]) for name, model in models],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()

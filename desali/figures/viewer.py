@@ -43,6 +43,7 @@ class Settings:
         window: (level, width) in HU instead of the model's own; None keeps it.
         scale: "panel" or "row".
         random_seed: of the control's weights.
+        device: where the networks run, as `desali.ops.device.resolve` takes it.
     """
 
     layers: tuple[str, ...] | None = None
@@ -51,6 +52,7 @@ class Settings:
     window: tuple[float, float] | None = None
     scale: str = "panel"
     random_seed: int = 1
+    device: str = "cpu"
     backend: str = "auto"
 
 
@@ -58,21 +60,25 @@ class Viewer:
     """Trained models and their random twin, ready to look at one image after the other.
 
     Raises:
-        UnknownNameError: a layer or method that does not exist. DataError: no models.
+        UnknownNameError: a layer or method that does not exist. DataError: no models. DesaliError: a device that is not
+            there.
     """
 
     def __init__(self, models: Mapping[str, LoadedModel], settings: Settings) -> None:
         from desali.comparison.controls import randomised
+        from desali.ops.device import moved, resolve
 
         if not models:
             raise DataError("nothing to show: give at least one model")
+        self.device = resolve(settings.device)
         find_method(settings.method)
         self.models = dict(models)
         self.settings = settings
         first = next(iter(self.models.values()))
         self.architecture = check_one_architecture(self.models)
         self.layers = settings.layers or default_layers(first, settings.seed)
-        self.control = randomised(first.model, settings.random_seed)
+        self.networks = {name: moved(model.model, self.device) for name, model in self.models.items()}
+        self.control = moved(randomised(first.model, settings.random_seed), self.device)
 
     @property
     def origins(self) -> str:
@@ -91,16 +97,17 @@ class Viewer:
 
         settings = self.settings
         found: dict[str, Look] = {}
+        names = layers or self.layers
         first = next(iter(self.models.values()))
+        like = next(iter(self.networks.values()))
         for name, model in self.models.items():
-            adopt(model.model, first.model)
-            image = self.preprocessing(model).apply(roi.pixels, roi.unit)
-            found[name] = in_rgb(
-                look(model.model, image, layers or self.layers, settings.seed, settings.method, settings.backend), model
-            )
-        adopt(self.control, first.model)
-        image = self.preprocessing(first).apply(roi.pixels, roi.unit)
-        control = look(self.control, image, layers or self.layers, settings.seed, settings.method, settings.backend)
+            network = self.networks[name]
+            adopt(network, like)
+            image = self.preprocessing(model).apply(roi.pixels, roi.unit).to(self.device)
+            found[name] = in_rgb(look(network, image, names, settings.seed, settings.method, settings.backend), model)
+        adopt(self.control, like)
+        image = self.preprocessing(first).apply(roi.pixels, roi.unit).to(self.device)
+        control = look(self.control, image, names, settings.seed, settings.method, settings.backend)
         return found, in_rgb(control, first)
 
     def picture(self, roi: Roi) -> Any:
@@ -138,10 +145,16 @@ class Viewer:
             "image": self._image_record(roi),
             "models": {name: self._model_record(model, found[name]) for name, model in self.models.items()},
             "control": {"random_seed": settings.random_seed, "architecture": self.architecture},
+            "title": heading,
             "layers": list(self.layers),
-            "seed": self._seed(),
-            "method": {"name": name, "corner": rule.corner, "lrn": rule.lrn, "overlap": rule.overlap},
+            "seed": settings.seed.to_dict(),
+            "seed_in_words": self._seed(),
+            "method": rule.to_dict(),
+            "method_in_words": name,
+            "window": settings.window,
             "scale": settings.scale,
+            "device": str(self.device),
+            "backend": settings.backend,
             "rows": comparison.numbers,
             "note": footnote,
             "seconds": round(time.perf_counter() - start, 3),

@@ -47,7 +47,7 @@ def grid_command(
     from desali.output.files import check_writable
 
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
-        return tqdm(batch, desc="figures", unit="image", file=sys.stderr)  # type: ignore[no-any-return]
+        return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
 
     batch = entries(rois, options["box"], output)
     check_writable(output, folder=True)

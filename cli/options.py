@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from desali.cli.parameters import _ParamType, _stack
+from desali.cli.parameters import Device, _ParamType, _stack
 from desali.errors import DesaliError
 from desali.training.options import Option, options_of
 
@@ -89,7 +89,8 @@ class _SectionedOption(click.Option):
 
 
 def _made(option: Option, flag: str, section: str) -> Callable[[Any], Any]:
-    destination, kind = _destination(flag), None if option.kind is bool else Value(option)
+    destination = _destination(flag)
+    kind = None if option.kind is bool else Device() if option.name == "device" else Value(option)
     flag = f"{flag}/{option.off}" if option.kind is bool else flag
     extra = [f"default: {option.default_text}"] if option.default_text else []
     extra += [str(option.range)] if option.range is not None else []

@@ -1,4 +1,4 @@
-"""`desali robustness`: how figures change with the share of the training data."""
+"""`desali robustness`: how metrics change with the share of the training data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from desali.cli.experiments import LEFT_OUT, experiment_options
 from desali.cli.options import SectionedCommand, taken
+from desali.cli.parameters import folder_option
 from desali.cli.train import configuration
 from desali.experiments.options import RobustnessOptions
 
@@ -16,9 +17,7 @@ from desali.experiments.options import RobustnessOptions
 @click.command(cls=SectionedCommand)
 @click.argument("name", metavar="[RECIPE|all]", required=False)
 @experiment_options(RobustnessOptions)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default="robustness", show_default=True, help="Folder."
-)
+@folder_option("robustness")
 def robustness_command(name: str | None, output: Path, **options: Any) -> None:
     """Train a recipe or all on fractions of the training data, and draw the curves with their intervals.
 
@@ -38,7 +37,7 @@ def robustness_command(name: str | None, output: Path, **options: Any) -> None:
     one = experiment(chosen, asked)
     found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
     result = robustness(found, asked.by, resamples=asked.resamples)
-    text = "\n\n".join(format_robustness(result, figure) for figure in ("macro recall", "macro F1"))
+    text = "\n\n".join(format_robustness(result, metric) for metric in ("macro recall", "macro F1"))
     write_json(output / "robustness.json", result.to_dict())
     write_text(output / "robustness.csv", robustness_csv(result))
     write_text(output / "robustness.txt", text + "\n")

@@ -75,6 +75,9 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     chosen = configuration(name, options)
     recipes, preprocessing = chosen.recipes, chosen.preprocessing
     require_packages(chosen.tensorboard)
+    from desali.training.devices import check_devices  # needs the packages
+
+    check_devices(chosen.devices, chosen.nodes, chosen.device)
     runs = Path(chosen.runs)
     if resume and not runs.is_dir():
         raise DesaliError(f"{runs}: nothing to resume, no such folder; leave out --resume to start")

@@ -13,7 +13,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from desali import errors
 from desali.errors import DesaliError
-from desali.ops.device import gpu_names, on_gpu, resolve
+from desali.ops.device import gpu_count, on_gpu, resolve
 from desali.training.stage import Stage
 
 LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
@@ -55,7 +55,7 @@ def check_devices(
         if count < 1:
             raise DesaliError(f"{name} must be at least 1, got {count}")
     place = resolve(device)
-    there = len(gpu_names())
+    there = gpu_count()
     if on_gpu(place) and devices > there:
         raise DesaliError(f"devices must be at most the {there} GPUs of this machine, got {devices}")
     if one_alone(device) and devices > 1:

@@ -14,6 +14,7 @@ from desali.training.config import SYNTHETIC
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
+    from desali.data.readers.finding import Listings
     from desali.experiments.runner import Experiment
     from desali.experiments.splits import Design
     from desali.training.config import TrainingConfig
@@ -49,8 +50,11 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
     check_size(architecture(chosen.architecture), preprocessing)
     check_devices(1, 1, chosen.device)
     domains = [domain for domain in domains_of(recipes) if domain != "target"]
-    pretraining = datasets_of(domains, chosen.data, preprocessing.size, progress=sys.stderr.isatty(), report=say)
-    design = _design(chosen, options.folds, preprocessing.size)
+    listings: Listings = {}
+    pretraining = datasets_of(
+        domains, chosen.data, preprocessing.size, listings=listings, progress=sys.stderr.isatty(), report=say
+    )
+    design = _design(chosen, options.folds, preprocessing.size, listings)
     for line in design.unseen():
         say(line)
     of_fractions = isinstance(options, RobustnessOptions)
@@ -76,7 +80,7 @@ def _say_unused(chosen: TrainingConfig) -> None:
         say(f"of the configuration {', '.join(unused)} are for `desali train` alone and not used here")
 
 
-def _design(chosen: TrainingConfig, folds: int | None, size: int) -> Design:
+def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: Listings) -> Design:
     from desali.experiments.splits import fixed, leave_one_patient_out, patient_folds
     from desali.training.domains import find_domain, read_domain, synthetic_datasets, training_part
 
@@ -90,7 +94,7 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int) -> Design:
         if folds is None:
             return fixed(training, synthetic.target(**given)[1])
         return patient_folds(training, folds)
-    found = find_domain("target", data, size)
+    found = find_domain("target", data, size, listings)
 
     def read(part: Any) -> ImageSet:
         return read_domain("target", part, data, sys.stderr.isatty(), say)

@@ -17,7 +17,7 @@ from desali.training.stage import Domain
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
-    from desali.data.readers.finding import Found
+    from desali.data.readers.finding import Found, Listings
 
 IMAGES_PER_CLASS = 125
 VIEWS_PER_SAMPLE = 12
@@ -38,6 +38,7 @@ def datasets_of(
     data: DataConfig,
     size: int,
     *,
+    listings: Listings | None = None,
     progress: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, ImageSet]:
@@ -50,6 +51,7 @@ def datasets_of(
         data: where they come from.
         size: natural images and textures are resized and cut to so many pixels; images of the target stay as they are,
             unless their specification says otherwise ("?size=...").
+        listings: see `find_images`.
         progress: show progress bars on stderr.
         report: called with a line of text on each data set, and on images that are left out.
 
@@ -58,7 +60,8 @@ def datasets_of(
     """
     needed = list(domains)
     made = [domain for domain in needed if getattr(data, domain) == SYNTHETIC]
-    read = {domain: _read(domain, data, size, progress, report) for domain in needed if domain not in made}
+    listings = {} if listings is None else listings
+    read = {domain: _read(domain, data, size, listings, progress, report) for domain in needed if domain not in made}
     if made and report is not None:
         report(f"making the synthetic images: {', '.join(made)}")
     sets = synthetic_datasets(made, data.seed, data.share)
@@ -66,18 +69,23 @@ def datasets_of(
 
 
 def _read(
-    domain: Domain, data: DataConfig, size: int, progress: bool, report: Callable[[str], None] | None
+    domain: Domain,
+    data: DataConfig,
+    size: int,
+    listings: Listings,
+    progress: bool,
+    report: Callable[[str], None] | None,
 ) -> ImageSet:
-    return read_domain(domain, training_part(find_domain(domain, data, size)), data, progress, report)
+    return read_domain(domain, training_part(find_domain(domain, data, size, listings)), data, progress, report)
 
 
-def find_domain(domain: Domain, data: DataConfig, size: int) -> Found:
+def find_domain(domain: Domain, data: DataConfig, size: int, listings: Listings) -> Found:
     """List the data set that `data` names for a domain; see `datasets_of`."""
     from desali.data.readers import find_images
 
     spec: str = getattr(data, domain)
     sized = domain == "target" or "size=" in spec.partition("?")[2]
-    return find_images(spec, size=None if sized else size, hu_offset=data.hu_offset)
+    return find_images(spec, listings=listings, size=None if sized else size, hu_offset=data.hu_offset)
 
 
 def training_part(found: Found) -> Found:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from desali.data.readers.listing import Listing
 from desali.data.readers.registry import Reader, resolve
 from desali.data.readers.selection import Selection, select
 from desali.errors import DataError, UnknownNameError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from desali.data.readers.listing import Listing
 
 COMMON_OPTIONS = {
     "split": "train, validation or test, where the data set states parts; default: all images",
@@ -27,6 +24,7 @@ COMMON_OPTIONS = {
 """Options of every reader, and what they mean; they may stand in a specification behind "?"."""
 
 
+Listings = dict[tuple[str, Path, tuple[tuple[str, str], ...]], Listing]
 _SELECTING = ("split", "labels", "leave_out", "classes", "unknown_patients")
 
 
@@ -62,11 +60,15 @@ class Found:
         return replace(self, options=given, selection=_selection(self.listing, given))
 
 
-def find_images(spec: str, **options: Any) -> Found:
+def find_images(spec: str, *, listings: Listings | None = None, **options: Any) -> Found:
     """Resolve a specification, list its images and give them classes and patients; no pixels are read.
 
-    `options` are the common ones (see `COMMON_OPTIONS`) and the reader's; they win over those in the specification;
-    None counts as not given.
+    Args:
+        spec: as in `read_images`.
+        listings: what was listed before, by reader, path and options; used, and added to. A command that names one data
+            set for several domains so lists it once.
+        options: the common ones (see `COMMON_OPTIONS`) and the reader's; they win over those in the specification; None
+            counts as not given.
 
     Raises:
         UnknownNameError: no such reader or option. DataError: see `read_images`.
@@ -78,10 +80,14 @@ def find_images(spec: str, **options: Any) -> Found:
             raise UnknownNameError(f"option of the reader {reader.name}", name, [*reader.options, *COMMON_OPTIONS])
     given = _in_range(given)
     own = {name: str(value) for name, value in given.items() if name in reader.options}
-    try:
-        listing = reader.find(root, **own)
-    except OSError as error:
-        raise DataError(f"{error.filename or root}: cannot be read ({error.strerror or error})") from error
+    listings = {} if listings is None else listings
+    key = (reader.name, root.resolve(), tuple(sorted(own.items())))
+    if key not in listings:
+        try:
+            listings[key] = reader.find(root, **own)
+        except OSError as error:
+            raise DataError(f"{error.filename or root}: cannot be read ({error.strerror or error})") from error
+    listing = listings[key]
     return Found(spec, reader, root, listing, _selection(listing, given), given)
 
 

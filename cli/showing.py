@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.cli.parameters import parse_seed
-from desali.errors import ImageError
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
@@ -17,14 +16,9 @@ if TYPE_CHECKING:
 
 def read(path: Path, options: dict[str, Any]) -> Roi:
     """The image that the options name."""
-    from desali.data.preprocess import DEFAULT_WINDOW
-    from desali.data.roi import read_roi
+    from desali.data.roi import read_image
 
-    window = options["window"] or DEFAULT_WINDOW
-    roi = read_roi(path, box=options["box"], window=window, hu_offset=options["hu_offset"])
-    if options["window"] is not None and roi.unit == "uint8":
-        raise ImageError(f"{path}: --window does not apply, the file holds display values ({roi.origin}); leave it out")
-    return roi
+    return read_image(path, box=options["box"], window=options["window"], hu_offset=options["hu_offset"])
 
 
 def settings_of(options: dict[str, Any], models: Mapping[str, LoadedModel]) -> Settings:

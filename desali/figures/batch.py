@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desali.data.preprocess import DEFAULT_WINDOW
-from desali.data.roi import Roi, read_roi
+from desali.data.roi import Roi, read_image
 from desali.errors import DataError, ImageError, OutputError
 from desali.figures.drawing.panel import Column, Grid, Panel
 from desali.figures.viewer import Viewer, save
@@ -154,8 +153,7 @@ def make(
     last = viewer.layers[-1]
     for entry in progress(batch):
         try:
-            window = viewer.settings.window or DEFAULT_WINDOW
-            roi = read_roi(entry.path, box=entry.box, window=window, hu_offset=hu_offset)
+            roi = read_image(entry.path, box=entry.box, hu_offset=hu_offset)
         except ImageError as error:
             if not skip_unreadable:
                 raise ImageError(f"{error}; --skip-unreadable leaves such files out") from error

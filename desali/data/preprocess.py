@@ -74,7 +74,7 @@ def unit_range(
         return apply_window(images, window)
     if unit == "unit":
         if images.dtype.kind != "f" or not (images.size == 0 or (images.min() >= 0 and images.max() <= 1)):
-            raise ImageError(f"display values of unit 'unit' must be floating-point numbers in [0, 1], got {images.dtype}")
+            raise ImageError(f"display values that are not bytes must be floating-point in [0, 1], got {images.dtype}")
         return np.asarray(images, np.float32)
     if unit != "uint8":
         raise UnknownNameError("unit", str(unit), ("hu", "uint8", "unit"))

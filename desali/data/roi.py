@@ -13,11 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.formats.decoded import Decoded
-from desali.data.preprocess import DEFAULT_WINDOW, check_window
+from desali.data.preprocess import DEFAULT_WINDOW, PixelUnit, check_window
 from desali.errors import ImageError
-
-
-RoiUnit = Literal["hu", "uint8", "unit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +35,7 @@ class Roi:
     """
 
     pixels: npt.NDArray[Any]
-    unit: RoiUnit
+    unit: PixelUnit
     path: Path | None
     box: tuple[int, int, int] | None
     window: tuple[float, float] | None
@@ -91,7 +88,8 @@ def read_image(
     if 0 in pixels.shape:
         raise ImageError(f"{name}: an image of {pixels.shape[0]} x {pixels.shape[1]} pixels; expected at least 1 x 1")
     if window is not None and unit != "hu":
-        raise ImageError(f"{name}: --window does not apply, the file holds display values ({decoded.origin}); leave it out")
+        held = f"the file holds display values ({decoded.origin})"
+        raise ImageError(f"{name}: --window does not apply, {held}; leave it out")
     if box is not None:
         box, pixels = cut_box(pixels, box, name)
     return Roi(

@@ -18,9 +18,16 @@ class UnknownNameError(DesaliError, ValueError):
 
     def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
         known = list(choices)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = nearest(name, known)
+        hint = "" if near is None else f"did you mean {near!r}? "
         super().__init__(f"unknown {kind} {name!r}: {hint}choose from {', '.join(known)}")
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that `name` was probably meant to be, whatever its case; None if it is like none of them."""
+    known = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    return known[near[0]] if near else None
 
 
 def look_up(kind: str, name: str, known: Mapping[str, Entry]) -> Entry:

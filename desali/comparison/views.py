@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from desali.errors import DataError
 from desali.reversal.methods import Method
+from desali.reversal.placing import Placed, Points
 from desali.reversal.recording import Recording, Seeds, record
-from desali.reversal.seeds import Placed, Points, Seed
+from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

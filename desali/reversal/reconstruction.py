@@ -11,8 +11,8 @@ from desali.reversal.graph.network import Network, Node
 from desali.reversal.graph.operations import Other
 from desali.reversal.inverses import Bottleneck, Reversal
 from desali.reversal.methods import Method
+from desali.reversal.placing import Points
 from desali.reversal.replay import REPLAYS, can_capture, wanted
-from desali.reversal.seeds import Points
 from desali.reversal.signals import paste, placed_signal
 from desali.reversal.sweep import Sweep, steps
 

@@ -20,9 +20,10 @@ from desali.reversal.graph.survey import Survey, version
 from desali.reversal.inverses import Bottleneck, needs_values
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
+from desali.reversal.placing import Placed, Points, join, place
 from desali.reversal.receptive_field import receptive_field
 from desali.reversal.reconstruction import Job, reconstruct_jobs
-from desali.reversal.seeds import Placed, Points, Seed, join, place
+from desali.reversal.seeds import Seed
 from desali.reversal.sweep import steps
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from desali.reversal.graph.network import Network
 from desali.reversal.graph.operations import LocalResponseNorm, Other
 from desali.reversal.graph.structure import tensors
 from desali.reversal.inverses import Bottleneck, Reversal, needs_values
-from desali.reversal.seeds import Points
+from desali.reversal.placing import Points
 from desali.reversal.signals import placed_signal, whole
 from desali.reversal.sweep import Sweep, steps
 

@@ -25,12 +25,12 @@ from desali.cli.parameters import MODEL_HELP, image_options, reversal_options, r
 def compare_command(roi: Path, names: str, output: Path | None, dpi: int, runs: Path, **options: Any) -> None:
     """Show one image through all models: rows are layers, columns the input, the models and two controls."""
     from desali.cli.showing import load_models, read, settings_of
-    from desali.figures.viewer import Viewer, save
+    from desali.figures.compare import comparing
     from desali.output.files import check_writable
 
     image = read(roi, options)
     target = output or Path(f"{roi.stem}-compare.png")
     check_writable(target)
     models = load_models(names, runs)
-    figure, record = Viewer(models, settings_of(options, models)).figure(image)
-    click.echo(save(figure, record, target, ["desali", *sys.argv[1:]], dpi))
+    figure = comparing(models, settings_of(options, models)).figure(image)
+    click.echo(figure.save(target, dpi=dpi, command=["desali", *sys.argv[1:]]))

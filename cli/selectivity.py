@@ -29,12 +29,14 @@ def selectivity_command(names: str, layers: str | None, random_seed: int, as_jso
     from desali.cli.showing import load_models
     from desali.comparison.controls import randomised
     from desali.comparison.selectivity import format_selectivity, selectivity
-    from desali.figures.sources import check_one_architecture, default_layers, provenance
+    from desali.figures.sources import default_layers, provenance
+    from desali.figures.subjects import check_one_architecture, subjects
 
     models = load_models(names, runs)
-    check_one_architecture(models)
+    shown = subjects(models)
+    check_one_architecture(shown)
     first = next(iter(models.values()))
-    chosen = default_layers(first) if layers is None else tuple(part.strip() for part in layers.split(",") if part)
+    chosen = default_layers(shown[0]) if layers is None else tuple(part.strip() for part in layers.split(",") if part)
     asked = {name: (model.model, model.preprocessing) for name, model in models.items()}
     asked["random"] = (randomised(first.model, random_seed), first.preprocessing)
     found = selectivity(asked, chosen)
@@ -45,4 +47,4 @@ def selectivity_command(names: str, layers: str | None, random_seed: int, as_jso
         "Mean index of the channels, (E - P) / (E + P): above 0 they prefer edges, below 0 patterns; 95 % intervals"
     )
     click.echo(format_selectivity(found))
-    click.echo(provenance(models))
+    click.echo(provenance(shown))

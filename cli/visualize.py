@@ -28,12 +28,12 @@ def visualize_command(
 ) -> None:
     """Show what one model sees in an image: activations and reconstructions, layer by layer, beside their controls."""
     from desali.cli.showing import load_models, read, settings_of
-    from desali.figures.viewer import Viewer, save
+    from desali.figures.viewer import Viewer
     from desali.output.files import check_writable
 
     image = read(roi, options)
     models = load_models(model_name, runs, weights)
     target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
     check_writable(target)
-    figure, record = Viewer(models, settings_of(options, models)).figure(image)
-    click.echo(save(figure, record, target, ["desali", *sys.argv[1:]], dpi))
+    figure = Viewer(models, settings_of(options, models)).figure(image)
+    click.echo(figure.save(target, dpi=dpi, command=["desali", *sys.argv[1:]]))

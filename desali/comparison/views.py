@@ -71,10 +71,10 @@ def look(
         DesaliError: a device that is not there.
     """
     if device is not None:
-        from desali.comparison.devices import placed_on
+        from desali.models.modules import copy_on
         from desali.ops.device import resolve
 
-        model, image = placed_on(model, resolve(device)), image.to(resolve(device))
+        model, image = copy_on(model, resolve(device)), image.to(resolve(device))
     return looks(record(model, image.unsqueeze(0), keep="activations", backend=backend), layers, seed, method)[0]
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
-from desali.cli.parameters import MODEL_HELP, runs_option
+from desali.cli.parameters import device_option, layers_option, models_option, runs_option, seed_option
 
 
 @click.command()
-@click.option(
-    "--models", "names", default="scratch,texture,natural,two_stage", show_default=True,
-    help=f"With commas between, of one architecture: {MODEL_HELP}.",
-)  # fmt: skip
-@click.option("--layers", help="ReLU layers, with commas between; default: the architecture's own choice.")
-@click.option("--random-seed", type=click.IntRange(0), default=1, show_default=True, help="Of the random control.")
+@models_option
+@layers_option
+@seed_option("Of the random control's weights.", 1)
+@device_option()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @runs_option
-def selectivity_command(names: str, layers: str | None, random_seed: int, as_json: bool, runs: Path) -> None:
+def selectivity_command(
+    models: tuple[str, ...], layers: tuple[str, ...] | None, seed: int, device: str, as_json: bool, runs: Path
+) -> None:
     """Compare how much each layer's channels prefer single edges to patterns of the same contrast.
 
     The mean index of a layer runs from -1 (patterns alone) to +1 (edges alone). Its interval is from a bootstrap over
@@ -32,14 +32,13 @@ def selectivity_command(names: str, layers: str | None, random_seed: int, as_jso
     from desali.figures.sources import default_layers, provenance
     from desali.figures.subjects import check_one_architecture, subjects
 
-    models = load_models(names, runs)
-    shown = subjects(models)
+    loaded = load_models(models, runs)
+    shown = subjects(loaded)
     check_one_architecture(shown)
-    first = next(iter(models.values()))
-    chosen = default_layers(shown[0]) if layers is None else tuple(part.strip() for part in layers.split(",") if part)
-    asked = {name: (model.model, model.preprocessing) for name, model in models.items()}
-    asked["random"] = (randomised(first.model, random_seed), first.preprocessing)
-    found = selectivity(asked, chosen)
+    first = next(iter(loaded.values()))
+    asked = {name: (model.model, model.preprocessing) for name, model in loaded.items()}
+    asked["random"] = (randomised(first.model, seed), first.preprocessing)
+    found = selectivity(asked, layers or default_layers(shown[0]), device=device)
     if as_json:
         click.echo(json.dumps([one.to_dict() for one in found], indent=2))
         return

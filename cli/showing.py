@@ -1,16 +1,16 @@
-"""What `visualize`, `compare` and `grid` share: from options to images, models and settings."""
+"""What `visualize`, `compare` and `grid` share: from options to images, models, settings and a figure on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desali.cli.parameters import parse_seed
-
 if TYPE_CHECKING:
     from desali.data.roi import Roi
-    from desali.figures.viewer import Settings
+    from desali.figures.figure import Figure
+    from desali.figures.viewer import Settings, Viewer
     from desali.models.checkpoint import LoadedModel
 
 
@@ -24,22 +24,21 @@ def read(path: Path, options: dict[str, Any]) -> Roi:
 def settings_of(options: dict[str, Any], models: Mapping[str, LoadedModel]) -> Settings:
     """The settings that the options name; a logit seed may name one of the models' classes."""
     from desali.figures.viewer import Settings
-    from desali.reversal.methods import method
+    from desali.reversal.seeds import Seed
 
-    method(options["method"])
-    layers = options["layers"]
     return Settings(
-        layers=None if layers is None else tuple(name.strip() for name in layers.split(",") if name.strip()) or None,
-        seed=parse_seed(options["seed_text"], options["value"], next(iter(models.values())).classes),
+        layers=options["layers"],
+        seed=Seed.parse(options["seed_text"], options["value"], next(iter(models.values())).classes),
         method=options["method"],
         window=options["window"],
         scale=options["scale"],
-        random_seed=options["random_seed"],
+        random_seed=options["seed"],
+        device=options["device"],
         backend=options["backend"],
     )
 
 
-def load_models(names: str, runs: Path, weights: Path | None = None) -> dict[str, LoadedModel]:
+def load_models(specs: Sequence[str], runs: Path, weights: Path | None = None) -> dict[str, LoadedModel]:
     """Models by the name they are shown under: the recipe, the weights file's stem, or NETWORK@STEM.
 
     Raises:
@@ -48,7 +47,6 @@ def load_models(names: str, runs: Path, weights: Path | None = None) -> dict[str
     from desali.errors import WeightsError
     from desali.models.sources import label, load
 
-    specs = [part.strip() for part in names.split(",") if part.strip()]
     if weights is not None and len(specs) != 1:
         raise WeightsError(f"--weights {weights}: is for one model, got {len(specs)}; use NETWORK@FILE for each")
     models: dict[str, LoadedModel] = {}
@@ -59,3 +57,10 @@ def load_models(names: str, runs: Path, weights: Path | None = None) -> dict[str
             name += "'"
         models[name] = loaded
     return models
+
+
+def draw(viewer: Viewer, image: Roi, output: Path, dpi: int) -> Figure:
+    """Draw the figure of one image and write it with its record."""
+    figure = viewer.figure(image)
+    figure.save(output, dpi=dpi, command=["desali", *sys.argv[1:]])
+    return figure

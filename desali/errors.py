@@ -14,11 +14,11 @@ class DesaliError(Exception):
 
 
 class UnknownNameError(DesaliError, ValueError):
-    """A name that is not among the known ones; the message suggests the nearest."""
+    """A name that is not among the known ones; the message suggests `meant`, or the nearest by its letters."""
 
-    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, choices: Iterable[str], meant: str | None = None) -> None:
         known = list(choices)
-        near = nearest(name, known)
+        near = meant or nearest(name, known)
         hint = "" if near is None else f"did you mean {near!r}? "
         super().__init__(f"unknown {kind} {name!r}: {hint}choose from {', '.join(known)}")
 

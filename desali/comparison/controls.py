@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.errors import DesaliError
-from desali.models.modules import device_of
+from desali.models.modules import one_device
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +32,7 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """
     import torch
 
-    device = device_of(model)
+    device = one_device(model)
     try:
         twin = copy.deepcopy(model).to("cpu")
     except RuntimeError as error:  # a tensor that was computed from others stands in an attribute

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One layer of one model on one image.
+    """One layer of one model on one image, on the CPU wherever the network ran.
 
     Attributes:
         layer: the layer's name.
@@ -71,10 +71,9 @@ def look(
         DesaliError: a device that is not there.
     """
     if device is not None:
-        from desali.models.modules import copy_on
-        from desali.ops.device import resolve
+        from desali.ops.device import moved, resolve
 
-        model, image = copy_on(model, resolve(device)), image.to(resolve(device))
+        model, image = moved(model, device), image.to(resolve(device))
     return looks(record(model, image.unsqueeze(0), keep="activations", backend=backend), layers, seed, method)[0]
 
 
@@ -91,7 +90,8 @@ def looks(recording: Recording, layers: Sequence[str], seed: Seeds, method: str 
     activations = recording.activations(layers)
     placed = recording.place(layers, seed, activations)
     maps = recording.reconstruct(list(layers), placed, method)
-    output = _probabilities(recording.output)
+    activations, maps = ({layer: value.cpu() for layer, value in found.items()} for found in (activations, maps))
+    output = _probabilities(recording.output.cpu())
     found = []
     for image in range(len(recording.images)):
         views = [

@@ -6,6 +6,7 @@ from typing import Any
 
 from desali.errors import DataError
 from desali.figures.figure import Figure
+from desali.figures.sources import default_seed
 from desali.figures.subjects import Classes, Models, Rules, check_different
 from desali.figures.viewer import Layers, Settings, Viewer
 from desali.reversal.methods import Method
@@ -61,7 +62,7 @@ def compare(
     """
     settings = Settings(
         layers=layers,
-        seed=seed,
+        seed=default_seed() if seed is None else seed,
         method="desalinet" if method is None else method,
         window=window,
         scale=scale,

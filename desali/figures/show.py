@@ -15,7 +15,6 @@ from desali.figures.subjects import Subject
 from desali.figures.viewer import (
     NOTE,
     control_facts,
-    method_facts,
     model_facts,
     predicted,
     prediction_words,
@@ -118,14 +117,18 @@ def show(
     said = [*dict.fromkeys(block.models[MODEL].input.words for block in blocks), missing, incomplete if kept else ""]
     footnote = " ".join(part for part in [*said, NOTE] if part)
     facts = model_facts(subject, blocks[0].models[MODEL])
+    heading = title or f"{architecture}: {name} from {words}"
     record_ = {
         "kind": KIND,
+        "title": heading,
         "images": [image_facts(image, input_rule, None) for image in images],
         "models": {MODEL: {**facts, "softmax": None, "predictions": predictions}},
         "control": control_facts(random_seed, architecture, control_of, made),
         "layers": names,
-        "seed": [{**one.to_dict(), "words": seed_words(one, classes)} for one in listed],
-        "method": method_facts(name, rule),
+        "seed": [one.to_dict() for one in listed] if len(listed) > 1 else listed[0].to_dict(),
+        "seed_in_words": words,
+        "method": rule.to_dict(),
+        "method_in_words": name,
         "scale": scale,
         "device": str(images.device),
         "rows": laid.numbers,
@@ -133,17 +136,15 @@ def show(
         "versions": versions(),
         "seconds": round(time.perf_counter() - start, 3),
     }
-    return Figure(laid.grid(title or f"{architecture}: {name} from {words}", footnote), record_)
+    return Figure(laid.grid(heading, footnote), record_)
 
 
 def _elsewhere(recording: Recording, device: str) -> Recording:
     """The same model and images recorded on another device, by a copy of the model."""
-    from desali.models.modules import copy_on
-    from desali.ops.device import resolve
+    from desali.ops.device import moved, resolve
     from desali.reversal.recording import record
 
-    target = resolve(device)
-    return record(copy_on(recording.model, target), recording.images.to(target))
+    return record(moved(recording.model, device), recording.images.to(resolve(device)))
 
 
 def _check_rows(images: int, layers: Sequence[Any]) -> None:

@@ -12,7 +12,7 @@ from desali.figures.inputs import Rule
 from desali.figures.subjects import Subject
 from desali.models.modules import kind_of, shapes_of
 from desali.models.registry import ARCHITECTURES
-from desali.reversal.seeds import Seed
+from desali.reversal.seeds import DEFAULT_SEED, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +26,7 @@ SHOWN = 5
 
 def default_seed() -> Seed:
     """What figures project unless another seed is named."""
-    return Seed.layer()
+    return Seed.parse(DEFAULT_SEED)
 
 
 def default_layers(subject: Subject, seed: Seeds | None = None, image: Tensor | None = None) -> tuple[str, ...]:

@@ -12,11 +12,10 @@ from desali.errors import DataError, DesaliError
 from desali.figures.inputs import Plain, Rule
 from desali.models.checkpoint import LoadedModel
 from desali.models.modules import (
-    copy_on,
-    device_of,
     equal_weights,
     input_channels,
     kind_of,
+    one_device,
     training_part,
 )
 
@@ -167,6 +166,8 @@ def _subject(
 ) -> Subject:
     import torch
 
+    from desali.ops.device import moved
+
     loaded = model if isinstance(model, LoadedModel) else None
     module = model if loaded is None else loaded.model
     if not isinstance(module, torch.nn.Module):
@@ -177,9 +178,9 @@ def _subject(
         raise DesaliError(
             f"{name}: {where} is in training mode: call model.eval() first; desali does not switch it silently"
         )
-    device = device_of(module, name)
+    device = one_device(module, name)
     if target is not None and target != device:
-        module, device = copy_on(module, target), target
+        module, device = moved(module, target), target
     given = preprocessing.get(name) if isinstance(preprocessing, Mapping) else preprocessing
     if given is not None and not isinstance(given, Preprocessing):
         raise DataError(f"preprocessing of {name} must be a desali.data.preprocess.Preprocessing, got {given!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from desali.data.roi import Roi
@@ -43,7 +43,7 @@ class Settings:
 
     Attributes:
         layers: names, for all models or for each by its name; None: the architecture's own choice.
-        seed: what is projected; None: `sources.default_seed`.
+        seed: what is projected.
         method: a name of `METHODS` or a `Method`.
         window: (level, width) in HU instead of the model's own; None keeps it.
         scale: "panel" or "row".
@@ -54,7 +54,7 @@ class Settings:
     """
 
     layers: Layers | None = None
-    seed: Seed | None = None
+    seed: Seed = field(default_factory=default_seed)
     method: str | Method = "desalinet"
     window: tuple[float, float] | None = None
     scale: str = "panel"
@@ -82,7 +82,7 @@ class Viewer:
         if settings.scale not in ("panel", "row"):
             raise DataError(f"scale must be 'panel' or 'row', got {settings.scale!r}")
         self.settings = settings
-        self.seed = settings.seed or default_seed()
+        self.seed = settings.seed
         if not isinstance(self.seed, Seed):
             raise SeedError(f"seed must be a desali.Seed (Seed.layer(), Seed.top(1), ...), got {self.seed!r}")
         self.subjects = subjects(
@@ -165,6 +165,7 @@ class Viewer:
         footnote = self._footnote(image, block)
         record = {
             "kind": KIND,
+            "title": heading,
             "image": image_facts(image, self.subjects[0].rule, self.settings.window),
             "models": {
                 one.name: {**model_facts(one, block.models[one.name]), "prediction": predictions[one.name]}
@@ -172,8 +173,11 @@ class Viewer:
             },
             "control": control_facts(self.settings.random_seed, self.architecture, self.control_of, self.controls),
             "layers": list(layers[self.names[0]]) if len(set(layers.values())) == 1 else layers,
-            "seed": {**self.seed.to_dict(), "words": words},
-            "method": method_facts(name, rule),
+            "seed": self.seed.to_dict(),
+            "seed_in_words": words,
+            "method": rule.to_dict(),
+            "method_in_words": name,
+            "window": self.settings.window,
             "scale": self.settings.scale,
             "device": str(self.subjects[0].device),
             "backend": self.settings.backend,
@@ -265,11 +269,6 @@ def control_facts(seed: int, architecture: str, control_of: Mapping[str, int], m
     """The random controls in the record of a figure."""
     labels = {name: made[place].label for name, place in control_of.items()}
     return {"random_seed": seed, "architecture": architecture, "of": labels}
-
-
-def method_facts(name: str, rule: Method) -> dict[str, Any]:
-    """The method in the record of a figure."""
-    return {"name": name, "corner": rule.corner, **rule.to_dict()}
 
 
 def versions() -> dict[str, str]:

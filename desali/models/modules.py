@@ -1,8 +1,7 @@
-"""Questions about a module that is the user's own. Nothing here changes it: where something must move, a copy moves."""
+"""Questions about a module that is the user's own; none of them changes it."""
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
-def device_of(module: nn.Module, name: str = "the model") -> torch.device:
+def one_device(module: nn.Module, name: str = "the model") -> torch.device:
     """Where all parameters and buffers lie; the CPU if there are none.
 
     Args:
@@ -35,11 +34,6 @@ def device_of(module: nn.Module, name: str = "the model") -> torch.device:
     if found == ["meta"]:
         raise DesaliError(f"{name} is on the meta device, where nothing has a value: load its weights first")
     return torch.device(found[0]) if found else torch.device("cpu")
-
-
-def copy_on(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module itself if it lies on the device, else a copy there."""
-    return module if device_of(module) == device else copy.deepcopy(module).to(device)
 
 
 def training_part(module: nn.Module) -> str | None:

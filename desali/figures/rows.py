@@ -174,20 +174,20 @@ class _Row:
         cells: list[Cell] = [Panel(pixels, caption, "activation")]
         entries = []
         control = self.controls.get(self.block.control_of.get(name, ""))
-        for seed, (map, region, neuron) in enumerate(zip(view.maps, view.fields, view.neurons, strict=True)):
-            shown, used = display_map(_cropped(map, region), colour=self.block.models[name].input.colour, scale=a)
+        for seed, (plane, region, neuron) in enumerate(zip(view.maps, view.fields, view.neurons, strict=True)):
+            shown, used = display_map(_cropped(plane, region), colour=self.block.models[name].input.colour, scale=a)
             caption = scale_text("a", used)
             entry: dict[str, Any] = {"a": used}
             if neuron is not None:
                 caption = f"{_neuron(neuron)}\n{caption}"
                 entry["neuron"] = list(neuron)
             pair = self._against(name) if seed == 0 else {}
-            if not map.any():
+            if not plane.any():
                 caption += "\nsilent on this image"
                 entry["silent"] = True
             elif region is None:
                 random = None if control is None or control.fields[0] is not None else control.maps[0]
-                entry["rank_correlation"] = _alike(self.block.models[name].input, map, random)
+                entry["rank_correlation"] = _alike(self.block.models[name].input, plane, random)
                 caption += _rho({**pair, **entry["rank_correlation"]})
             else:
                 corner = f"{region[0]}, {region[1]}".replace("-", "\N{MINUS SIGN}")

@@ -87,10 +87,10 @@ def show(
     )
     _check_rows(len(images), names)
     input_rule = Plain(None) if preprocessing is None else preprocessing
+    card = {"architecture": architecture}
     subject = Subject(
-        MODEL, recording.model, images.device, input_rule, "as recorded", tuple(classes), {"architecture": architecture},
-        None, True,
-    )  # fmt: skip
+        MODEL, recording.model, images.device, input_rule, "as recorded", tuple(classes), card, None, True
+    )
     seen = [in_rgb(one, input_rule) for one in looks(recording, names, seeds, rule)]
     count = seen[0].views[0].maps.shape[0]
     if count > MOST_SEEDS:

@@ -31,9 +31,9 @@ NOTE = (
     "Activations: mean of |activation| over all channels, or the one channel that the caption names. rho: rank "
     "correlation, after a slight blur, with the map of the network that is named, of the same network with random "
     "weights, with the input, and (magnitudes) with the edge detector. A map that is like the input and like the random "
-    "network's shows the image, not what was learned; two models' maps that are no more alike than each is to its random "
-    "control share little that was learned; a low rho alone shows nothing. No picture here explains a decision. Not a "
-    "medical device."
+    "network's shows the image, not what was learned; two models' maps say little of what they share unless they are "
+    "more alike than each is to its random control; a low rho alone shows nothing. No picture here explains a decision. "
+    "Not a medical device."
 )
 
 

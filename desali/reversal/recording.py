@@ -197,10 +197,7 @@ class Recording:
         nodes = [self.network.find(name) for name in names]
         check_method(self.network, rule, nodes)
         self._check_unchanged()
-        if isinstance(seed, Placed):
-            placed = [seed.signals[name] for name in names]
-        else:
-            placed = self._place(nodes, seeds)
+        placed = [seed.signals[name] for name in names] if isinstance(seed, Placed) else self._place(nodes, seeds)
         jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(

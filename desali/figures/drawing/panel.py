@@ -62,7 +62,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Words:
-    """A sentence in the place of pictures: `text` in the middle of `span` columns; the cells that it covers are None."""
+    """A sentence in the place of pictures, `text` in the middle of `span` columns; the cells it covers are None."""
 
     text: str
     span: int = 1

@@ -22,7 +22,14 @@ def compare_command(
     roi: Path, models: tuple[str, ...], output: Path | None, dpi: int, runs: Path, **options: Any
 ) -> None:
     """Show one image through all models: rows are layers, columns the input, the models and two controls."""
-    from desali.cli.showing import draw, load_models, read
+    from desali.cli.showing import draw, load_models, read, settings_of
+    from desali.figures.compare import comparing
+    from desali.output.files import check_writable
 
     image = read(roi, options)
-    click.echo(draw(image, load_models(models, runs), output or Path(f"{roi.stem}-compare.png"), dpi, options))
+    target = output or Path(f"{roi.stem}-compare.png")
+    check_writable(target)
+    loaded = load_models(models, runs)
+    figure = draw(comparing(loaded, settings_of(options, loaded)), image, target, dpi)
+    click.echo(target)
+    click.echo(figure.table())

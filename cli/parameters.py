@@ -10,7 +10,7 @@ import click
 
 from desali.errors import look_up
 from desali.reversal.methods import METHODS
-from desali.reversal.seeds import FORMS
+from desali.reversal.seeds import DEFAULT_SEED, FORMS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -212,7 +212,7 @@ reversal_options = _stack(
             "--method", type=MethodName(), default="desalinet", show_default=True, help=f"One of {', '.join(METHODS)}."
         ),
         click.option(
-            "--from", "seed_text", type=SeedText(), metavar="WHAT", default="layer", show_default=True,
+            "--from", "seed_text", type=SeedText(), metavar="WHAT", default=DEFAULT_SEED, show_default=True,
             help=f"What is projected: {FROM}.",
         ),
         click.option(

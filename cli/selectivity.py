@@ -29,14 +29,16 @@ def selectivity_command(
     from desali.cli.showing import load_models
     from desali.comparison.controls import randomised
     from desali.comparison.selectivity import format_selectivity, selectivity
-    from desali.figures.sources import check_one_architecture, default_layers, provenance
+    from desali.figures.sources import default_layers, provenance
+    from desali.figures.subjects import check_one_architecture, subjects
 
     loaded = load_models(models, runs)
-    check_one_architecture(loaded)
+    shown = subjects(loaded)
+    check_one_architecture(shown)
     first = next(iter(loaded.values()))
     asked = {name: (model.model, model.preprocessing) for name, model in loaded.items()}
     asked["random"] = (randomised(first.model, seed), first.preprocessing)
-    found = selectivity(asked, layers or default_layers(first), device=device)
+    found = selectivity(asked, layers or default_layers(shown[0]), device=device)
     if as_json:
         click.echo(json.dumps([one.to_dict() for one in found], indent=2))
         return
@@ -44,4 +46,4 @@ def selectivity_command(
         "Mean index of the channels, (E - P) / (E + P): above 0 they prefer edges, below 0 patterns; 95 % intervals"
     )
     click.echo(format_selectivity(found))
-    click.echo(provenance(loaded))
+    click.echo(provenance(shown))

@@ -7,24 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desali.errors import ImageError
-
 if TYPE_CHECKING:
     from desali.data.roi import Roi
-    from desali.figures.viewer import Settings
+    from desali.figures.figure import Figure
+    from desali.figures.viewer import Settings, Viewer
     from desali.models.checkpoint import LoadedModel
 
 
 def read(path: Path, options: dict[str, Any]) -> Roi:
     """The image that the options name."""
-    from desali.data.preprocess import DEFAULT_WINDOW
-    from desali.data.roi import read_roi
+    from desali.data.roi import read_image
 
-    window = options["window"] or DEFAULT_WINDOW
-    roi = read_roi(path, box=options["box"], window=window, hu_offset=options["hu_offset"])
-    if options["window"] is not None and roi.unit == "uint8":
-        raise ImageError(f"{path}: --window does not apply, the file holds display values ({roi.origin}); leave it out")
-    return roi
+    return read_image(path, box=options["box"], window=options["window"], hu_offset=options["hu_offset"])
 
 
 def settings_of(options: dict[str, Any], models: Mapping[str, LoadedModel]) -> Settings:
@@ -65,11 +59,8 @@ def load_models(specs: Sequence[str], runs: Path, weights: Path | None = None) -
     return models
 
 
-def draw(image: Roi, models: Mapping[str, LoadedModel], output: Path, dpi: int, options: dict[str, Any]) -> Path:
+def draw(viewer: Viewer, image: Roi, output: Path, dpi: int) -> Figure:
     """Draw the figure of one image and write it with its record."""
-    from desali.figures.viewer import Viewer, save
-    from desali.output.files import check_writable
-
-    check_writable(output)
-    figure, record = Viewer(models, settings_of(options, models)).figure(image)
-    return save(figure, record, output, ["desali", *sys.argv[1:]], dpi)
+    figure = viewer.figure(image)
+    figure.save(output, dpi=dpi, command=["desali", *sys.argv[1:]])
+    return figure

@@ -40,8 +40,13 @@ def visualize_command(
     **options: Any,
 ) -> None:
     """Show what one model sees in an image: activations and reconstructions, layer by layer, beside their controls."""
-    from desali.cli.showing import draw, load_models, read
+    from desali.cli.showing import draw, load_models, read, settings_of
+    from desali.figures.viewer import Viewer
+    from desali.output.files import check_writable
 
     image = read(roi, options)
     models = load_models(model, runs, weights)
-    click.echo(draw(image, models, output or Path(f"{roi.stem}-{'-'.join(models)}.png"), dpi, options))
+    target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
+    check_writable(target)
+    draw(Viewer(models, settings_of(options, models)), image, target, dpi)
+    click.echo(target)

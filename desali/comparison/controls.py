@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.errors import DesaliError
+from desali.models.modules import one_device
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -18,23 +21,36 @@ if TYPE_CHECKING:
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy of the model whose weights are drawn anew by each layer's own initialisation; torch's random state stays.
 
+    The weights are drawn on the CPU, so that a seed gives the same ones on every device.
+
     Args:
         model: in evaluation mode; not changed.
         seed: of the drawing.
+
+    Raises:
+        DesaliError: the model cannot be copied, or none of its modules can draw its weights anew.
     """
     import torch
 
-    twin = copy.deepcopy(model)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
-        for module in twin.modules():
-            reset: Any = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-        initialise: Any = getattr(twin, "initialise", None)
-        if callable(initialise):
-            initialise()
-    return twin
+    device = one_device(model)
+    try:
+        twin = copy.deepcopy(model).to("cpu")
+    except RuntimeError as error:  # a tensor that was computed from others stands in an attribute
+        raise DesaliError(f"the model cannot be copied ({str(error).splitlines()[0]})") from error
+    resets = [getattr(module, "reset_parameters", None) for module in twin.modules()]
+    resets.append(getattr(twin, "initialise", None))
+    if not any(map(callable, resets)):
+        raise DesaliError("none of its modules has a reset_parameters() to draw weights anew")
+    state = torch.default_generator.get_state()
+    try:
+        torch.default_generator.manual_seed(seed)
+        with torch.no_grad():
+            for reset in resets:
+                if callable(reset):
+                    reset()
+    finally:
+        torch.default_generator.set_state(state)
+    return twin.to(device)
 
 
 def likeness(first: Any, second: Any, *, magnitude: bool = False) -> float:

@@ -75,8 +75,8 @@ def demo(
         result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, seed=seed, device=device))
         write_text(folder / "evaluation.txt", result.table)
     with _timed(result, "figure", report, "comparing the four models on one ROI"):
-        from desali.data.roi import read_roi
-        from desali.figures.viewer import Settings, Viewer, save
+        from desali.data.roi import read_image
+        from desali.figures.viewer import Settings, Viewer
         from desali.models.checkpoint import WEIGHTS_NAME, load
 
         shown = int((held_out.labels == held_out.classes.index(SHOWN_CLASS)).argmax())
@@ -86,10 +86,10 @@ def demo(
 
             tifffile.imwrite(temporary, held_out.images[shown])
         models = {name: load(runs / name / WEIGHTS_NAME) for name in RECIPES}
-        figure, record = Viewer(models, Settings(device=device)).figure(
-            read_roi(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: DeSaliNet from whole layers"
+        figure = Viewer(models, Settings(device=device)).figure(
+            read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: DeSaliNet from whole layers"
         )
-        compared = save(figure, record, folder / "compare.png", command)
+        compared = figure.save(folder / "compare.png", command=command)
     with _timed(result, "sheets", report, "drawing a sheet of each domain"):
         from desali.data.synthetic.sheet import sheet
 

@@ -27,6 +27,17 @@ class Points:
     value: Tensor
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Seeds turned into numbers for some layers of one recording, which `Recording.reconstruct` takes in their place.
+
+    Attributes:
+        signals: by layer, in the order of the seeds; neighbouring single-neuron seeds are joined.
+    """
+
+    signals: dict[str, list[Points | Tensor]]
+
+
 def place(
     seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
 ) -> Points | Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from desali import ops
@@ -20,7 +20,7 @@ from desali.reversal.graph.survey import Survey, version
 from desali.reversal.inverses import Bottleneck, needs_values
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
-from desali.reversal.placing import join, place
+from desali.reversal.placing import Placed, Points, join, place
 from desali.reversal.receptive_field import receptive_field
 from desali.reversal.reconstruction import Job, reconstruct_jobs
 from desali.reversal.seeds import Seed
@@ -62,6 +62,16 @@ class Recording:
             )
 
     @property
+    def model(self) -> nn.Module:
+        """The recorded model, the caller's own."""
+        return self._model
+
+    @property
+    def images(self) -> Tensor:
+        """The recorded images [N, C, *spatial], the caller's own."""
+        return self._images
+
+    @property
     def layers(self) -> list[str]:
         """Names of the layers in forward order."""
         return list(self.network.layers)
@@ -90,7 +100,27 @@ class Recording:
             UnknownNameError: no such layer.
             DesaliError: the images or the model changed since the recording.
         """
-        return self._activations([self.network.find(layer).index])[0].clone()
+        return self.activations([layer])[layer]
+
+    def activations(self, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Outputs of several layers by name, from one forward pass at most; see `activation`."""
+        found = self._activations([self.network.find(layer).index for layer in layers])
+        return {layer: value.clone() for layer, value in zip(layers, found, strict=True)}
+
+    def place(self, layers: Sequence[str], seed: Seeds, activations: Mapping[str, Tensor] | None = None) -> Placed:
+        """Seeds as numbers for every layer: which neurons `Seed.top` chose, or the signal.
+
+        Args:
+            layers: their names.
+            seed: one or several.
+            activations: of these layers, if they are at hand; they are not computed again then.
+
+        Raises:
+            UnknownNameError: no such layer. SeedError: a seed that does not fit a layer.
+        """
+        nodes = [self.network.find(name) for name in layers]
+        known = None if activations is None else [activations[name] for name in layers]
+        return Placed(dict(zip(layers, self._place(nodes, _listed(seed), known), strict=True)))
 
     def receptive_field(self, layer: str, position: tuple[int, ...]) -> tuple[int, ...]:
         """The window of the image that a neuron of the layer can see.
@@ -104,7 +134,7 @@ class Recording:
     def reconstruct(
         self,
         layer: str,
-        seed: Seeds,
+        seed: Seeds | Placed,
         method: str | Method = ...,
         *,
         max_bytes: int | None = ...,
@@ -117,7 +147,7 @@ class Recording:
     def reconstruct(
         self,
         layer: list[str] | tuple[str, ...],
-        seed: Seeds,
+        seed: Seeds | Placed,
         method: str | Method = ...,
         *,
         max_bytes: int | None = ...,
@@ -129,7 +159,7 @@ class Recording:
     def reconstruct(
         self,
         layer: str | list[str] | tuple[str, ...],
-        seed: Seeds,
+        seed: Seeds | Placed,
         method: str | Method = "desalinet",
         *,
         max_bytes: int | None = None,
@@ -141,7 +171,7 @@ class Recording:
 
         Args:
             layer: a layer's name, a container's (its last operation), or a list of names for one joint sweep.
-            seed: what to put on the layer; a list is concatenated along K.
+            seed: what to put on the layer; a list is concatenated along K. Or what `place` made of it.
             method: a name of `METHODS` or a `Method`.
             max_bytes: limit for the signals of a sweep; the seeds are worked off in portions that fit.
             backend: "auto", "native" or "torch".
@@ -158,15 +188,17 @@ class Recording:
         """
         rule = find_method(method)
         names = [layer] if isinstance(layer, str) else list(layer)
-        seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple)) else [seed]
-        if not seeds or not names or not all(isinstance(item, Seed) for item in seeds):
-            raise MethodError(
-                "reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)"
-            )
+        if not names:
+            raise MethodError("reconstruct needs at least one layer and one seed")
+        if isinstance(seed, Placed) and not seed.signals.keys() >= set(names):
+            there = ", ".join(seed.signals)
+            raise MethodError(f"the seed was placed on {there}, not on {', '.join(names)}: place it there")
+        seeds = [] if isinstance(seed, Placed) else _listed(seed)
         nodes = [self.network.find(name) for name in names]
         check_method(self.network, rule, nodes)
         self._check_unchanged()
-        jobs = [Job(node, placed) for node, placed in zip(nodes, self._place(nodes, seeds), strict=True)]
+        placed = [seed.signals[name] for name in names] if isinstance(seed, Placed) else self._place(nodes, seeds)
+        jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(
                 self.network, self._model, self._bottleneck(nodes), rule, self._images, jobs, max_bytes,
@@ -221,10 +253,12 @@ class Recording:
         if facts != self._state[1] or any(new is not old for new, old in zip(held, self._state[0], strict=True)):
             raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
 
-    def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
+    def _place(
+        self, nodes: list[Node], seeds: list[Seed], known: Sequence[Tensor] | None = None
+    ) -> list[list[Points | Tensor]]:
         n = self._images.shape[0]
-        activations: list[Tensor | None] = [None] * len(nodes)
-        if any(seed.needs_activation for seed in seeds):
+        activations: list[Tensor | None] = [None] * len(nodes) if known is None else list(known)
+        if known is None and any(seed.needs_activation for seed in seeds):
             activations = list(self._activations([node.index for node in nodes]))
         return [
             join([place(seed, node.name, node.shape, n, self.output, activation) for seed in seeds])
@@ -264,6 +298,13 @@ class Recording:
             return {index: known[index] for index in node.inputs}
 
         return Bottleneck(self._masks, self._switches, self._fixed, inputs)
+
+
+def _listed(seed: Seeds) -> list[Seed]:
+    seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple)) else [seed]
+    if not seeds or not all(isinstance(item, Seed) for item in seeds):
+        raise MethodError("reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)")
+    return seeds
 
 
 def record(

@@ -24,6 +24,8 @@ FORMS = {
     "logit": "logit:K",
 }
 """Kind of seed -> how it is written as text; C, Y, X and K count from 0, but the K strongest are K."""
+DEFAULT_SEED = "layer"
+"""What figures project unless another seed is named, as text."""
 _FIELDS: dict[str, tuple[str, ...]] = {
     "layer": (),
     "channel": ("channel",),

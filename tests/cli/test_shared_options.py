@@ -98,7 +98,7 @@ def test_the_random_control_follows_the_seed(desali: Run, runs: Path, tmp_path: 
     for number, seed in enumerate(("3", "3", "4")):
         out = tmp_path / f"{number}.png"
         result = desali(
-            "compare", "--roi", lung_patch_png, "--runs", runs, "--models", "scratch", "--layers", "features.relu2",
+            "visualize", "--roi", lung_patch_png, "--runs", runs, "--model", "scratch", "--layers", "features.relu2",
             "--seed", seed, "-o", out,
         )  # fmt: skip
         assert result.code == 0, result.err

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import desali
-from desali.data.roi import read_roi
-from desali.figures.viewer import Settings, Viewer, save
+from desali.data.roi import read_image
+from desali.figures.viewer import Settings, Viewer
 from desali.models import checkpoint
 from desali.models.registry import ARCHITECTURES
 
@@ -47,7 +47,7 @@ def from_record(record: dict[str, Any]) -> tuple[Viewer, Any]:
     )
     image = record["image"]
     box = None if image["box"] is None else tuple(image["box"])
-    return Viewer(models, settings), read_roi(Path(image["path"]), box=box, hu_offset=image["hu_offset"])
+    return Viewer(models, settings), read_image(Path(image["path"]), box=box, hu_offset=image["hu_offset"])
 
 
 @pytest.mark.parametrize(
@@ -64,30 +64,34 @@ def from_record(record: dict[str, Any]) -> tuple[Viewer, Any]:
 def test_the_data_of_a_record_make_the_same_maps(
     settings: Settings, weights: list[Path], lung_patch_tiff: Path, tmp_path: Path
 ) -> None:
-    roi = read_roi(lung_patch_tiff)
+    roi = read_image(lung_patch_tiff)
     viewer = Viewer({path.stem: checkpoint.load(path) for path in weights}, settings)
-    looks = viewer.looks(roi)
-    figure, made = viewer.figure(roi, looks=looks)
-    out = save(figure, made, tmp_path / "figure.png", ["desali"])
+    block = viewer.look(roi)
+    out = viewer.figure(roi, block=block).save(tmp_path / "figure.png", command=["desali"])
 
     record = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
     again, image = from_record(record)
-    seen, control = again.looks(image)
-    assert list(seen) == list(looks[0])
-    for one, other in [*zip(seen.values(), looks[0].values(), strict=True), (control, looks[1])]:
-        for view, expected in zip(one.views, other.views, strict=True):
+    seen = again.look(image)
+    assert list(seen.models) == list(block.models)
+    pairs = [
+        *zip(seen.models.values(), block.models.values(), strict=True),
+        *zip(seen.controls.values(), block.controls.values(), strict=True),
+    ]
+    assert len(pairs) == 3
+    for one, other in pairs:
+        for view, expected in zip(one.look.views, other.look.views, strict=True):
             assert torch.equal(view.maps, expected.maps)
             assert torch.equal(view.activation, expected.activation)
             assert expected.maps.any()
-    figure, second = again.figure(image, record["title"])
+    second = again.figure(image, record["title"])
     pictures = out.read_bytes()
-    assert save(figure, second, tmp_path / "again.png", ["desali"]).read_bytes() == pictures
+    assert second.save(tmp_path / "again.png", command=["desali"]).read_bytes() == pictures
     assert json.loads((tmp_path / "again.json").read_text())["rows"] == record["rows"]
 
 
 def test_a_record_keeps_the_whole_method(weights: list[Path], lung_patch_tiff: Path) -> None:
     viewer = Viewer({"m": checkpoint.load(weights[0])}, Settings(("features.relu2",), method=ADJOINT_ABOVE))
-    _, record = viewer.figure(read_roi(lung_patch_tiff))
+    record = viewer.figure(read_image(lung_patch_tiff)).to_dict()
     assert record["method"] == {
         "relu_mask": True,
         "switches": False,

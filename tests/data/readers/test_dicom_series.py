@@ -11,7 +11,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from desali.data import read_images
-from desali.data.roi import read_roi
+from desali.data.roi import read_image
 from desali.errors import DataError, ImageError
 from tests.data.readers.trees import hu, write_slice
 
@@ -72,10 +72,10 @@ def test_files_without_suffix_and_damaged_ones(tmp_path: Path) -> None:
 def test_compressed_syntaxes(name: str, plain: str, syntax: Any) -> None:
     path, other = (str(get_testdata_file(one, download=False)) for one in (name, plain))
     if get_decoder(syntax).is_available:
-        np.testing.assert_array_equal(read_roi(path).pixels, read_roi(other).pixels)
+        np.testing.assert_array_equal(read_image(path).pixels, read_image(other).pixels)
     else:
         with pytest.raises(ImageError, match=r"pip install 'desali\[dicom\]'"):
-            read_roi(path)
+            read_image(path)
 
 
 def test_a_missing_plug_in_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

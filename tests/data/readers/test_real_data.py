@@ -10,7 +10,7 @@ from PIL import Image
 
 from desali.data import read_images
 from desali.data.readers.check import check
-from desali.data.roi import read_roi
+from desali.data.roi import read_image
 
 
 def test_lung_table(real_data: Path) -> None:
@@ -46,4 +46,4 @@ def test_ct_slices(real_data: Path) -> None:
     assert (images.unit, images.images.shape, len(set(images.groups))) == ("hu", (3, 512, 512), 3)
     assert images.sources is not None
     for k, name in enumerate(images.sources):
-        np.testing.assert_array_equal(images.images[k], read_roi(real_data / "lung_ct" / "dicom" / name).pixels)
+        np.testing.assert_array_equal(images.images[k], read_image(real_data / "lung_ct" / "dicom" / name).pixels)

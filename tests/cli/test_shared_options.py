@@ -104,7 +104,7 @@ def test_the_random_control_follows_the_seed(desali: Run, runs: Path, tmp_path: 
         assert result.code == 0, result.err
         record = json.loads(out.with_suffix(".json").read_text())
         assert record["control"]["random_seed"] == int(seed)
-        controls.append(record["rows"][0]["random"]["a"])
+        controls.append(record["rows"][0]["controls"]["random weights"]["a"])
     assert controls[0] == controls[1] != controls[2]
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
-from desali.reversal.graph import lrn, names
-from desali.reversal.graph.classify import Call, classify, kind
+from desali.reversal.graph import names
 from desali.reversal.graph.errors import CaptureError
 from desali.reversal.graph.inplace import Aliases, functional
-from desali.reversal.graph.network import Constant, Network, Node, Parameter, Ref, parameter
-from desali.reversal.graph.operations import Decision, Identity, Image, Operation, ReLU, Slice
-from desali.reversal.graph.rectifiers import recognise
+from desali.reversal.graph.network import Network, parameter
+from desali.reversal.layers import patterns, registry
+from desali.reversal.layers.arranging import Identity, Slice
+from desali.reversal.layers.base import Layer, Node
+from desali.reversal.layers.call import Call, Constant, Parameter, Ref, name_of
+from desali.reversal.layers.ends import Decision, Image
+from desali.reversal.layers.norms import LocalResponseNorm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,21 +38,31 @@ def input_of(program: ExportedProgram) -> FxNode:
     return node
 
 
-def convert(model: nn.Module, program: ExportedProgram, patterns: bool = True) -> Network:
+Norms = dict["FxNode", tuple[LocalResponseNorm, "FxNode", list["FxNode"]]]
+"""Local response normalisations by their last call: what they are, their input, the other calls."""
+
+
+def norms_in(program: ExportedProgram) -> Norms:
+    """The local response normalisations that a program writes out."""
+    found = {node: patterns.local_response_norm(node) for node in program.graph.nodes if node.op == "call_function"}
+    return {node: match for node, match in found.items() if match is not None}
+
+
+def convert(model: nn.Module, program: ExportedProgram, norms: Norms) -> Network:
     """The Network of an exported program.
 
     Args:
         model: the module whose parameters and buffers the Network names.
-        patterns: recognise local response normalisation; else its steps stay layers of their own.
+        norms: the local response normalisations that become one layer; others' steps stay layers of their own.
 
     Raises:
         CaptureError, UnsupportedLayerError: see the message.
     """
-    return _Converter(model, program, patterns).convert()
+    return _Converter(model, program, norms).convert()
 
 
 class _Converter:
-    def __init__(self, model: nn.Module, program: ExportedProgram, patterns: bool) -> None:
+    def __init__(self, model: nn.Module, program: ExportedProgram, norms: Norms) -> None:
         self.model = model
         self.program = program
         signature = program.graph_signature
@@ -62,13 +75,8 @@ class _Converter:
         self.constants: dict[str, Tensor] = {}
         self.index: dict[FxNode, int] = {}
         self.leaf: dict[FxNode, Parameter | Constant] = {}
-        self.swallowed: set[FxNode] = set()
-        self.norms: dict[FxNode, tuple[Operation, FxNode]] = {}
-        for node in self.calls if patterns else []:
-            match = lrn.match(node)
-            if match is not None:
-                self.norms[node] = (match[0], match[1])
-                self.swallowed.update(match[2])
+        self.norms = norms
+        self.swallowed = {inner for _, _, steps in norms.values() for inner in steps}
         self.moving = self._moving()
 
     def convert(self) -> Network:
@@ -157,11 +165,8 @@ class _Converter:
                 self.aliases.written(node)
 
     def _norm(self, node: FxNode, name: str) -> None:
-        from torch.nn.functional import local_response_norm
-
-        operation, source = self.norms[node]
-        settings = {key: getattr(operation, key) for key in ("size", "alpha", "beta", "k")}
-        self._append(node, name, operation, local_response_norm, (self._translate(source),), settings)
+        norm, source, _ = self.norms[node]
+        self._append(node, name, None, *norm.as_call(self._translate(source)))
 
     def _getitem(self, node: FxNode, name: str) -> None:
         """One of the values of a call: of a split, or of a pooling that also gives indices."""
@@ -181,10 +186,10 @@ class _Converter:
         def pick(*values: Any, **options: Any) -> Any:
             return call(*values, **options)[item]
 
-        pick.__name__ = producer_kind
+        pick.__name__ = name_of(call)
         self._append(node, name, self._piece(node, producer, item), pick, args, kwargs)
 
-    def _piece(self, node: FxNode, producer: FxNode, item: int) -> Operation | None:
+    def _piece(self, node: FxNode, producer: FxNode, item: int) -> Layer | None:
         """A piece of a split along a dimension that is not the batch."""
         position = _PIECES.get(names.kind_of(producer))
         source: Any = producer.args[0] if producer.args else None
@@ -202,7 +207,7 @@ class _Converter:
         return Slice(dim - 1, sum(int(piece.shape[dim]) for piece in pieces[:item]))
 
     def _append(
-        self, node: FxNode, name: str, operation: Operation | None, call: Any, args: Any, kwargs: dict[str, Any]
+        self, node: FxNode, name: str, operation: Layer | None, call: Any, args: Any, kwargs: dict[str, Any]
     ) -> None:
         inputs = self._inputs([*args, *kwargs.values()])
         value = node.meta.get("val")
@@ -214,12 +219,8 @@ class _Converter:
                 shape = tuple(map(int, value.shape[1:])) if self._has_batch(node) else ()
                 batched = self._has_batch(node)
                 batches = self._batched(node, node.all_input_nodes if node not in self.norms else [])
-                if operation is None and batched and not kwargs:
-                    found = recognise(self.nodes, self.constants, kind(call), tuple(args), shape)
-                    if found is not None:
-                        operation = found[0]
-                        inputs = (found[1],) if isinstance(operation, ReLU) else inputs
-                operation = operation or self._classify(call, args, kwargs, inputs, shape, batches)
+                if operation is None:
+                    operation, inputs = self._recognise(call, args, kwargs, inputs, shape, batches, batched)
             else:
                 operation = Decision()
         index = len(self.nodes)
@@ -227,27 +228,38 @@ class _Converter:
         module = names.module_of(node)[0]
         self.nodes.append(Node(index, name, module, operation, call, tuple(args), kwargs, inputs, shape, batched))
 
-    def _classify(
+    def _recognise(
         self,
         call: Any,
         args: Any,
         kwargs: dict[str, Any],
         inputs: tuple[int, ...],
         shape: tuple[int, ...],
+        batches: bool,
         batched: bool,
-    ) -> Operation:
+    ) -> tuple[Layer, tuple[int, ...]]:
+        """The layer of a call and its inputs.
+
+        Args:
+            batches: dimension 0 of the value and of the inputs is the batch.
+            batched: that of the value is.
+        """
         weight = args[1] if len(args) > 1 and isinstance(args[1], Parameter) else None
-        return classify(
-            Call(
-                kind(call),
-                args,
-                kwargs,
-                {index: self.nodes[index].shape for index in inputs},
-                shape,
-                None if weight is None else tuple(parameter(self.model, weight.name).shape),
-                batched,
-            )
+        found = Call(
+            name_of(call),
+            args,
+            kwargs,
+            {index: self.nodes[index].shape for index in inputs},
+            shape,
+            None if weight is None else tuple(parameter(self.model, weight.name).shape),
+            batches,
         )
+        layer = registry.recognise_by_users(found)
+        if layer is None and batched and not kwargs:
+            several = patterns.written_out(self.nodes, self.constants, found.name, tuple(args), shape)
+            if several is not None:
+                return several[0], (several[1],) if several[0].masked else inputs
+        return registry.recognise(found) if layer is None else layer, inputs
 
     def _inputs(self, values: list[Any]) -> tuple[int, ...]:
         found: list[int] = []

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from desali.errors import DesaliError as DesaliError
     from desali.errors import UnsupportedLayerError as UnsupportedLayerError
+    from desali.reversal.layers.registry import register_layer as register_layer
     from desali.reversal.methods import METHODS as METHODS
     from desali.reversal.methods import Method as Method
     from desali.reversal.recording import Recording as Recording
@@ -32,6 +33,7 @@ _WHERE = {
     "UnsupportedLayerError": "errors",
     "reconstruct": "reversal.recording",
     "record": "reversal.recording",
+    "register_layer": "reversal.layers.registry",
 }
 
 __all__ = [*sorted(_WHERE), "__version__"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from desali.errors import SeedError
+from desali.errors import DesaliError, SeedError
 from desali.reversal.graph.network import Network
 from desali.reversal.layers.base import Node
 from desali.reversal.layers.reach import Cells
@@ -26,8 +26,8 @@ def receptive_field(network: Network, node: Node, position: tuple[int, ...]) -> 
     if len(position) != len(sizes) or any(not 0 <= at < size for at, size in zip(position, sizes, strict=True)):
         raise SeedError(f"position {list(position)} does not fit layer {node.name!r}, whose map is {list(sizes)}")
     start = (*(range(size) for size in node.shape[:1]), *((at,) for at in position))
-    nominal = _image_cells(network, node, start, inside=False)
-    exact = _image_cells(network, node, start, inside=True)
+    nominal = image_cells(network, node, start, inside=False)
+    exact = image_cells(network, node, start, inside=True)
     image = network.nodes[0].shape
     if nominal is None or exact is None:
         return (0,) * (2 * len(image[1:]))
@@ -40,7 +40,7 @@ def receptive_field(network: Network, node: Node, position: tuple[int, ...]) -> 
     return (*(low for low, _ in window), *(high - low + 1 for low, high in window))
 
 
-def _image_cells(network: Network, node: Node, start: tuple[Cells, ...], inside: bool) -> tuple[Cells, ...] | None:
+def image_cells(network: Network, node: Node, start: tuple[Cells, ...], inside: bool) -> tuple[Cells, ...] | None:
     """What of the image, along each dimension, the cells `start` of a node read; None if nothing.
 
     Args:
@@ -55,6 +55,11 @@ def _image_cells(network: Network, node: Node, start: tuple[Cells, ...], inside:
             operation = network.nodes[index].operation
             assert operation is not None
             reach = operation.reach(network.nodes[index], below, cells[index])
+            if len(reach) != len(below.shape):
+                raise DesaliError(
+                    f"layer {network.nodes[index].name!r}: {operation.label}.reach gives cells of {len(reach)} "
+                    f"dimensions for a source of shape {list(below.shape)}: one set for each, the channel first"
+                )
             if inside:
                 reach = tuple(_within(part, size) for part, size in zip(reach, below.shape, strict=True))
                 if not all(reach):

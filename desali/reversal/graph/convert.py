@@ -5,7 +5,9 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
+from desali.errors import UnsupportedLayerError
 from desali.reversal.graph import names
+from desali.reversal.graph.composite import Declined, Gathering, Gatherings, Use
 from desali.reversal.graph.errors import CaptureError
 from desali.reversal.graph.inplace import Aliases, functional
 from desali.reversal.graph.network import Network, parameter
@@ -58,11 +60,16 @@ def convert(model: nn.Module, program: ExportedProgram, norms: Norms) -> Network
     Raises:
         CaptureError, UnsupportedLayerError: see the message.
     """
-    return _Converter(model, program, norms).convert()
+    declined: set[Use] = set()
+    while True:
+        try:
+            return _Converter(model, program, norms, declined).convert()
+        except Declined as decline:
+            declined.add(decline.use)
 
 
 class _Converter:
-    def __init__(self, model: nn.Module, program: ExportedProgram, norms: Norms) -> None:
+    def __init__(self, model: nn.Module, program: ExportedProgram, norms: Norms, declined: set[Use]) -> None:
         self.model = model
         self.program = program
         signature = program.graph_signature
@@ -78,9 +85,13 @@ class _Converter:
         self.norms = norms
         self.swallowed = {inner for _, _, steps in norms.values() for inner in steps}
         self.moving = self._moving()
+        self.modules = Gatherings(model, declined)
+        self.values: dict[int, FxNode] = {}
+        self.reader: Gathering | None = None
 
     def convert(self) -> Network:
         layers = [node for node in self.calls if self._is_layer(node) and self._has_batch(node)]
+        layers = [node for node in layers if self.modules.of(node) is None]
         labels = names.assign(self.model, layers, dict.fromkeys(self.norms, "local_response_norm"))
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
@@ -141,10 +152,27 @@ class _Converter:
                 return self.leaf[value]
             if value not in self.index:
                 raise CaptureError(f"the module uses {value.name!r} in a way that cannot be captured")
-            return Ref(self.index[value])
+            return Ref(self._outside(self.index[value]))
         if isinstance(value, (list, tuple)):
             return type(value)(self._translate(item) for item in value)
         return value
+
+    def _outside(self, index: int) -> int:
+        """The index of a value for the present reader: inside a module that is one layer, or the layer's."""
+        if index >= 0 or self.modules.owner(index) is self.reader:
+            return index
+        use, value = self.modules.owner(index), self.values[index]
+        if use.result == Ref(index):
+            assert use.node is not None
+            return use.node
+        if not (self._is_layer(value) and self._has_batch(value)):
+            raise UnsupportedLayerError(
+                f"module {use.use[0]!r}, which {use.kind.__name__} claims as one layer, gives a value that is no float "
+                "tensor with the batch first; register a kind for its operators instead, by names"
+            )
+        shape = tuple(map(int, value.meta["val"].shape[1:]))
+        self.nodes.append(use.layer(Ref(index), len(self.nodes), self.nodes, shape))
+        return len(self.nodes) - 1
 
     def _arguments(self, node: FxNode) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return self._translate(node.args), {key: self._translate(value) for key, value in node.kwargs.items()}
@@ -153,6 +181,7 @@ class _Converter:
         import torch
 
         value = node.meta.get("val")
+        self.reader = self.modules.of(node)
         if node in self.norms:
             self._norm(node, name)
         elif node.target is operator.getitem and isinstance(node.args[0], torch.fx.Node):
@@ -209,6 +238,10 @@ class _Converter:
     def _append(
         self, node: FxNode, name: str, operation: Layer | None, call: Any, args: Any, kwargs: dict[str, Any]
     ) -> None:
+        if self.reader is not None and self.reader.takes(node in self.moving, [*args, *kwargs.values()]):
+            self.index[node] = self.modules.add(self.reader, call, tuple(args), kwargs)
+            self.values[self.index[node]] = node
+            return
         inputs = self._inputs([*args, *kwargs.values()])
         value = node.meta.get("val")
         shape: tuple[int, ...] = ()
@@ -290,7 +323,9 @@ class _Converter:
             raise CaptureError(
                 f"the module must return one tensor, it returns {len(kept)}; wrap it to return the one to study"
             )
+        self.reader = None
         output = self.index.get(self.aliases.current(kept[0]))
+        output = None if output is None else self._outside(output)
         if output is None or self.nodes[output].operation is None:
             raise CaptureError("the module must return a tensor that depends on its input")
         return Network(tuple(self.nodes), output, self.constants)

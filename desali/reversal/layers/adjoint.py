@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from desali.errors import UnsupportedLayerError
 from desali.reversal.layers.base import Context, Node
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ def vector_jacobian(
 
     Returns:
         A signal [N, K, ...] for every input that a signal can pass to.
+
+    Raises:
+        UnsupportedLayerError: PyTorch knows no derivative of it.
     """
     import torch
 
@@ -34,7 +38,12 @@ def vector_jacobian(
         if not value.requires_grad:
             return {index: torch.zeros_like(leaves[index]) for index in targets}
         wanted = [leaves[index] for index in targets]
-        grads = torch.autograd.grad(value, wanted, cotangent, retain_graph=again, allow_unused=True)
+        try:
+            grads = torch.autograd.grad(value, wanted, cotangent, retain_graph=again, allow_unused=True)
+        except (RuntimeError, NotImplementedError) as error:
+            if "autograd formula" in str(error) or "not implemented" in str(error):
+                raise _no_derivative(node) from error
+            raise
         return {
             index: torch.zeros_like(leaf) if grad is None else grad
             for index, leaf, grad in zip(targets, wanted, grads, strict=True)
@@ -49,6 +58,14 @@ def vector_jacobian(
         value = context.compute(node, leaves)
         rows = [pull(value, leaves, signal[:, seed], True) for seed in range(k)]
     return {index: torch.stack([row[index] for row in rows], 1) for index in targets}
+
+
+def _no_derivative(node: Node) -> UnsupportedLayerError:
+    label = "" if node.operation is None else node.operation.label
+    return UnsupportedLayerError(
+        f"layer {node.name!r}: PyTorch knows no derivative of {label}; give the operator one "
+        "(torch.library.register_autograd), or register a kind of layer with a rule of its own (desali.register_layer)"
+    )
 
 
 def _leaf(tensor: Tensor) -> Tensor:

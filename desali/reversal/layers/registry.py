@@ -66,7 +66,7 @@ PLAIN: dict[str, Kind] = {kind.plain_module: kind for kind in BUILT_IN if kind.p
 
 
 def recognise(call: Call) -> Layer:
-    """The layer that a call is: the first of the kinds that claim its name and take it, the users' before the others."""
+    """The layer that a call is: the first of the kinds that claim its name and take it, users' before the built-in."""
     layer = recognise_by_users(call)
     if layer is None:
         layer = _first(_BUILT_IN_BY_NAME, call)

@@ -9,6 +9,7 @@ from desali.errors import UnsupportedLayerError
 from desali.reversal.graph import names
 from desali.reversal.graph.composite import Declined, Gathering, Gatherings, Use
 from desali.reversal.graph.errors import CaptureError
+from desali.reversal.graph.facts import Facts
 from desali.reversal.graph.inplace import Aliases, functional
 from desali.reversal.graph.network import Network, parameter
 from desali.reversal.layers import patterns, registry
@@ -84,14 +85,14 @@ class _Converter:
         self.leaf: dict[FxNode, Parameter | Constant] = {}
         self.norms = norms
         self.swallowed = {inner for _, _, steps in norms.values() for inner in steps}
-        self.moving = self._moving()
+        self.facts = Facts(self.image, self.calls)
         self.modules = Gatherings(model, declined)
         self.values: dict[int, FxNode] = {}
         self.reader: Gathering | None = None
 
     def convert(self) -> Network:
-        layers = [node for node in self.calls if self._is_layer(node) and self._has_batch(node)]
-        layers = [node for node in layers if self.modules.of(node) is None]
+        apart = [node for node in self.calls if node not in self.swallowed and self.modules.of(node) is None]
+        layers = [node for node in apart if self.facts.is_map(node) and self.facts.has_batch(node)]
         labels = names.assign(self.model, layers, dict.fromkeys(self.norms, "local_response_norm"))
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
@@ -101,35 +102,6 @@ class _Converter:
             elif node.op == "call_function" and node not in self.swallowed:
                 self._call(node, labels.get(node, ""))
         raise CaptureError("the exported program has no output")
-
-    def _moving(self) -> set[FxNode]:
-        """Nodes with tensor values that depend on the image's values."""
-        import torch
-
-        moving = {self.image}
-        holder: dict[Any, Any] = {}
-        for node in self.calls:
-            sources = set()
-            for source in node.all_input_nodes:
-                while source in holder:
-                    source = holder[source]
-                sources.add(source)
-            if isinstance(node.meta.get("val"), (torch.Tensor, tuple, list)) and sources & moving:
-                moving.add(node)
-                if functional(node) is not node.target and node.args[0] is not node:
-                    holder[node.args[0]] = node
-        return moving
-
-    def _is_layer(self, node: FxNode) -> bool:
-        import torch
-
-        value = node.meta.get("val")
-        floating = isinstance(value, torch.Tensor) and value.is_floating_point()
-        return floating and node in self.moving and node not in self.swallowed
-
-    def _has_batch(self, node: FxNode) -> bool:
-        value = node.meta["val"]
-        return value.dim() > 0 and str(value.shape[0]) == str(self.image.meta["val"].shape[0])
 
     def _placeholder(self, node: FxNode) -> None:
         if node is self.image:
@@ -165,7 +137,7 @@ class _Converter:
         if use.result == Ref(index):
             assert use.node is not None
             return use.node
-        if not (self._is_layer(value) and self._has_batch(value)):
+        if not (self.facts.is_map(value) and self.facts.has_batch(value)):
             raise UnsupportedLayerError(
                 f"module {use.use[0]!r}, which {use.kind.__name__} claims as one layer, gives a value that is no float "
                 "tensor with the batch first; register a kind for its operators instead, by names"
@@ -222,7 +194,7 @@ class _Converter:
         """A piece of a split along a dimension that is not the batch."""
         position = _PIECES.get(names.kind_of(producer))
         source: Any = producer.args[0] if producer.args else None
-        if position is None or not self._batched(node, [source]):
+        if position is None or not self.facts.batched(node, [source]):
             return None
         dim = producer.args[position] if len(producer.args) > position else producer.kwargs.get("dim", 0)
         pieces = producer.meta["val"]
@@ -238,7 +210,7 @@ class _Converter:
     def _append(
         self, node: FxNode, name: str, operation: Layer | None, call: Any, args: Any, kwargs: dict[str, Any]
     ) -> None:
-        if self.reader is not None and self.reader.takes(node in self.moving, [*args, *kwargs.values()]):
+        if self.reader is not None and self.reader.takes(node in self.facts.moving, [*args, *kwargs.values()]):
             self.index[node] = self.modules.add(self.reader, call, tuple(args), kwargs)
             self.values[self.index[node]] = node
             return
@@ -246,12 +218,12 @@ class _Converter:
         value = node.meta.get("val")
         shape: tuple[int, ...] = ()
         batched = True
-        if node in self.moving:
-            if self._is_layer(node):
+        if node in self.facts.moving:
+            if self.facts.is_map(node):
                 assert value is not None
-                shape = tuple(map(int, value.shape[1:])) if self._has_batch(node) else ()
-                batched = self._has_batch(node)
-                batches = self._batched(node, node.all_input_nodes if node not in self.norms else [])
+                shape = tuple(map(int, value.shape[1:])) if self.facts.has_batch(node) else ()
+                batched = self.facts.has_batch(node)
+                batches = self.facts.batched(node, node.all_input_nodes if node not in self.norms else [])
                 if operation is None:
                     operation, inputs = self._recognise(call, args, kwargs, inputs, shape, batches, batched)
             else:
@@ -302,17 +274,6 @@ class _Converter:
             elif isinstance(value, (list, tuple)):
                 found.extend(index for index in self._inputs(list(value)) if index not in found)
         return tuple(found)
-
-    def _batched(self, node: FxNode, sources: list[Any]) -> bool:
-        """Whether dimension 0 of the value and of each image-dependent tensor read is the batch."""
-        import torch
-
-        batch = str(self.image.meta["val"].shape[0])
-        if node.target is operator.getitem:
-            sources = [source for inner in node.all_input_nodes for source in inner.all_input_nodes]
-        values = [node.meta.get("val"), *(source.meta.get("val") for source in sources if source in self.moving)]
-        tensors = [value for value in values if isinstance(value, torch.Tensor)]
-        return all(value.dim() > 0 and str(value.shape[0]) == batch for value in tensors)
 
     def _finish(self, node: FxNode) -> Network:
         results: Any = node.args[0]

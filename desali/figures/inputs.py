@@ -85,6 +85,12 @@ class Input:
         return self.picture.ndim == 3
 
     @cached_property
+    def grey(self) -> npt.NDArray[np.float64]:
+        """The picture's mean over its channels, [h, w]."""
+        values = np.asarray(self.picture, np.float64)
+        return np.asarray(values.mean(-1)) if self.colour else values
+
+    @cached_property
     def edges(self) -> npt.NDArray[np.float64]:
         """The picture's edges, [h, w]."""
         return edge_map(self.picture)

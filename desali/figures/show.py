@@ -10,7 +10,7 @@ from desali.errors import DataError
 from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Plain, image_facts, prepare
 from desali.figures.rows import Block, Seen, table
-from desali.figures.sources import controls, default_seed, in_rgb, not_redrawn, spread_relus
+from desali.figures.sources import controls, default_seed, in_rgb, kept_words, spread_relus
 from desali.figures.subjects import Subject
 from desali.figures.viewer import (
     NOTE,
@@ -112,9 +112,8 @@ def show(
     name = "desalinet" if method is None else method if isinstance(method, str) else rule.corner
     words = seed_words(seeds, classes)
     listed = [seeds] if not isinstance(seeds, list | tuple) else list(seeds)
-    kept = not_redrawn(recording.model) if made else []
-    incomplete = f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}."
-    said = [*dict.fromkeys(block.models[MODEL].input.words for block in blocks), missing, incomplete if kept else ""]
+    incomplete = kept_words(recording.model) if made else ""
+    said = [*dict.fromkeys(block.models[MODEL].input.words for block in blocks), missing, incomplete]
     footnote = " ".join(part for part in [*said, NOTE] if part)
     facts = model_facts(subject, blocks[0].models[MODEL])
     heading = title or f"{architecture}: {name} from {words}"

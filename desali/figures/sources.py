@@ -154,7 +154,13 @@ def provenance(found: Sequence[Subject]) -> str:
         said.append(f"Given as modules, which do not say what they were trained on: {', '.join(modules)}.")
     if random:
         said.append(f"RANDOM WEIGHTS, nothing was learned: {', '.join(random)}.")
-    kept = not_redrawn(found[0].model)
-    if kept:
-        said.append(f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}.")
-    return " ".join(said)
+    said += dict.fromkeys(kept_words(one.model) for one in found)
+    return " ".join(part for part in said if part)
+
+
+def kept_words(model: nn.Module) -> str:
+    """A sentence on what the random control of the model keeps; "" where it keeps nothing."""
+    kept = not_redrawn(model)
+    return (
+        f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}." if kept else ""
+    )

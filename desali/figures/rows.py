@@ -204,7 +204,8 @@ class _Row:
     def _control(self, label: str) -> Panel:
         seen, view = self.block.controls[label], self.controls[label]
         shown, a = display_map(_cropped(view.maps[0], view.fields[0]), colour=seen.input.colour)
-        caption = scale_text("a", a)
+        neuron = view.neurons[0]
+        caption = scale_text("a", a) if neuron is None else f"{_neuron(neuron)}\n{scale_text('a', a)}"
         entry: dict[str, Any] = {"a": a}
         if not view.maps[0].any():
             caption += "\nsilent on this image"

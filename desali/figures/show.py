@@ -23,6 +23,7 @@ from desali.figures.viewer import (
 )
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
+from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
     from desali.data.preprocess import Preprocessing
@@ -111,7 +112,7 @@ def show(
     laid = table(blocks, scale)  # type: ignore[arg-type]
     name = "desalinet" if method is None else method if isinstance(method, str) else rule.corner
     words = seed_words(seeds, classes)
-    listed = [seeds] if not isinstance(seeds, list | tuple) else list(seeds)
+    listed = [seeds] if isinstance(seeds, Seed) else list(seeds)
     incomplete = kept_words(recording.model) if made else ""
     said = [*dict.fromkeys(block.models[MODEL].input.words for block in blocks), missing, incomplete]
     footnote = " ".join(part for part in [*said, NOTE] if part)

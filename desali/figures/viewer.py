@@ -30,10 +30,10 @@ Layers = Sequence[str] | Mapping[str, Sequence[str]]
 NOTE = (
     "Activations: mean of |activation| over all channels, or the one channel that the caption names. rho: rank "
     "correlation, after a slight blur, with the map of the network that is named, of the same network with random "
-    "weights, with the input, and (magnitudes) with the edge detector. A map that is like the input and like the random "
-    "network's shows the image, not what was learned; two models' maps say little of what they share unless they are "
-    "more alike than each is to its random control; a low rho alone shows nothing. No picture here explains a decision. "
-    "Not a medical device."
+    "weights, with the input, and (magnitudes) with the edge detector. A map that is like the input and like the "
+    "random network's shows the image, not what was learned; two models' maps say little of what they share unless "
+    "they are more alike than each is to its random control; a low rho alone shows nothing. No picture here explains "
+    "a decision. Not a medical device."
 )
 
 
@@ -242,7 +242,8 @@ def prediction_words(prediction: Mapping[str, Any] | None) -> str:
     if prediction is None:
         return ""
     name = prediction["class"] if prediction["class"] is not None else f"class {prediction['index']}"
-    return f"predicts {name} ({prediction['probability']:.2f})"
+    probability = prediction["probability"]
+    return f"predicts {name} ({'< 0.01' if probability < 0.005 else f'{probability:.2f}'})"
 
 
 def model_facts(subject: Subject, seen: Seen) -> dict[str, Any]:

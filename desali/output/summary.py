@@ -52,7 +52,7 @@ def shape(value: Any) -> str:
 
 
 def if_known(fact: Callable[[], str]) -> str:
-    """A fact, or "" where it cannot be found out: an object must be able to show itself whatever became of its parts."""
+    """A fact, or "" where it cannot be found out: an object shows itself whatever became of its parts."""
     try:
         return fact()
     except Exception:

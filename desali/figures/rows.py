@@ -189,13 +189,16 @@ class _Row:
                 caption += "\nsilent on this image"
                 entry["silent"] = True
             elif region is None:
-                random = None if control is None or control.fields[0] is not None else control
-                entry["rank_correlation"] = self._alike(self.block.models[name].input, view, seed, random)
+                entry["rank_correlation"] = self._alike(self.block.models[name].input, view, seed, control)
                 caption += _rho({**pair, **entry["rank_correlation"]})
             else:
                 corner = f"{region[0]}, {region[1]}".replace("-", "\N{MINUS SIGN}")
-                caption += f"\nfield {region[2]} x {region[3]} px at {corner}{_rho(pair)}"
                 entry["receptive_field"] = list(region)
+                random = None if control is None or seed > 0 else self._of_pair(view, control)
+                if random is not None:
+                    entry["rank_correlation"] = {"random": random}
+                caption += f"\nfield {region[2]} x {region[3]} px at {corner}"
+                caption += _rho({**pair, **entry.get("rank_correlation", {})})
             cells.append(Panel(shown, caption, "reconstruction"))
             entries.append(entry)
         self.numbers["models"][name] = {"activation_max": highest, "reconstructions": entries}
@@ -227,8 +230,8 @@ class _Row:
         return found
 
     def _of_pair(self, one: View, other: View) -> float | None:
-        """Of the first maps of two views; None if one is silent, or they show different windows of the image."""
-        if one.fields[0] != other.fields[0] or not one.maps[0].any() or not other.maps[0].any():
+        """Of the first maps of two views; None if one is silent, or they are of different neurons."""
+        if one.neurons[0] != other.neurons[0] or not one.maps[0].any() or not other.maps[0].any():
             return None
         return self.likeness(*_one_size(self._plane(one, 0), self._plane(other, 0)))
 
@@ -236,7 +239,7 @@ class _Row:
         """How alike a map looks to the random network's, to the input and (its magnitude) to the edges."""
         plane = self._plane(view, seed)
         found = {}
-        if random is not None and random.maps[0].any():
+        if random is not None and random.neurons[0] is None and random.maps[0].any():
             found["random"] = self.likeness(plane, self._plane(random, 0))
         found["input"] = self.likeness(plane, input.grey)
         found["edges"] = self.likeness(plane, input.edges, magnitude=True)

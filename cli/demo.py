@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from desali.cli.parameters import device_option, seed_option
+from desali.cli.parameters import device_option, folder_option, seed_option
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="demo", show_default=True, help="Folder.")
+@folder_option("demo")
 @seed_option("Of the data and the training.")
 @device_option("auto")
 @click.option("--fresh", is_flag=True, help="Train anew what is already trained in the folder.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from desali.cli.parameters import dpi_option, image_options, models_option, reversal_options, runs_option
+from desali.cli.parameters import dpi_option, folder_option, image_options, models_option, reversal_options, runs_option
 
 if TYPE_CHECKING:
     from desali.figures.batch import Entry
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     help="Folder of images, or a CSV table: path[,box | y,x,size][,label], paths relative to it.",
 )  # fmt: skip
 @models_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="grid", show_default=True, help="Folder.")
+@folder_option("grid")
 @click.option("--per-page", type=click.IntRange(1), default=10, show_default=True, help="Images on a contact sheet.")
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
 @dpi_option(110)
@@ -47,7 +47,7 @@ def grid_command(
     from desali.output.files import check_writable
 
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
-        return tqdm(batch, desc="figures", unit="image", file=sys.stderr)  # type: ignore[no-any-return]
+        return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
 
     batch = entries(rois, options["box"], output)
     check_writable(output, folder=True)

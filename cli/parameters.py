@@ -163,6 +163,13 @@ def dpi_option(default: int) -> Callable[[Any], Any]:
     return click.option("--dpi", type=click.IntRange(1), default=default, show_default=True, help="Pixels per inch.")
 
 
+def folder_option(default: str) -> Callable[[Any], Any]:
+    """`-o` of a command that leaves several files."""
+    return click.option(
+        "-o", "--output", type=click.Path(path_type=Path), default=default, show_default=True, help="Folder."
+    )
+
+
 runs_option = click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of trained models."
 )
@@ -186,11 +193,15 @@ window_option = click.option(
     help="HU window, e.g. -600,1500 (the default is the model's own).",
 )
 
+hu_offset_option = click.option("--hu-offset", type=float, help="HU = pixel + offset, for unsigned 16-bit images.")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 image_options = _stack(
     [
         click.option("--box", type=Numbers("y,x,size", int), help="Cut a square window out of the image, in pixels."),
         window_option,
-        click.option("--hu-offset", type=float, help="HU = pixel + offset, for unsigned 16-bit images."),
+        hu_offset_option,
     ]
 )
 

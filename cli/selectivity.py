@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from desali.cli.parameters import device_option, layers_option, models_option, runs_option, seed_option
+from desali.cli.parameters import device_option, json_option, layers_option, models_option, runs_option, seed_option
 
 
 @click.command()
@@ -15,7 +15,7 @@ from desali.cli.parameters import device_option, layers_option, models_option, r
 @layers_option
 @seed_option("Of the random control's weights.", 1)
 @device_option()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @runs_option
 def selectivity_command(
     models: tuple[str, ...], layers: tuple[str, ...] | None, seed: int, device: str, as_json: bool, runs: Path

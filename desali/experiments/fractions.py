@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
 from desali.data.imageset import ImageSet
 from desali.errors import DataError
+from desali.experiments.options import By
 from desali.training.seeding import derive
 
-By = Literal["rois", "patients"]
-BY: tuple[By, ...] = ("rois", "patients")
 LEAST_OF_A_CLASS = 2
 
 

@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions, load_predictions, pool
-from desali.experiments.fractions import By, take
+from desali.experiments.fractions import take
+from desali.experiments.options import By
 from desali.experiments.splits import Design, Split
 from desali.models.checkpoint import load, versions
 from desali.output.files import write_json
-from desali.training.recipes import KEY_FORMAT, Recipe, Stage
+from desali.training.keys import KEY_FORMAT
+from desali.training.recipes import Recipe
+from desali.training.stage import Stage
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
     from desali.data.preprocess import Preprocessing
+    from desali.training.baseline import Baseline
 
 PREDICTIONS = "predictions"
 MODELS = "models"
 STAGES = "stages"
-
-Baseline = Callable[["ImageSet", "ImageSet", int], Predictions]
-"""(training images, images to predict, seed) -> predictions under the baseline's own name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Experiment:
         by: what a fraction is taken of, "rois" or "patients".
         equal_steps: give a smaller part more epochs (and later milestones and unfreezing), so that every fraction draws
             as many images as all of the data; else as many epochs, and a small part is also trained for fewer steps.
-        architecture, preprocessing, accelerator: see `desali.training.train`.
+        architecture, preprocessing, device: see `desali.training.train`.
         baselines: name -> a conventional classifier, shown beside the recipes; fitted on every split and fraction, with
             the first seed alone.
     """
@@ -58,7 +59,7 @@ class Experiment:
     equal_steps: bool = True
     architecture: str = "caffenet-small"
     preprocessing: Preprocessing | None = None
-    accelerator: str = "auto"
+    device: str = "auto"
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,7 +91,7 @@ class Experiment:
             "by": self.by,
             "equal_steps": self.equal_steps,
             "architecture": self.architecture,
-            "accelerator": self.accelerator,
+            "device": self.device,
             "preprocessing": self.preprocessing.to_dict() if self.preprocessing else None,
             "baselines": list(self.baselines),
             "versions": versions(),
@@ -211,11 +212,11 @@ class _Part:
             one.architecture,
             self.seed,
             preprocessing=one.preprocessing,
-            accelerator=one.accelerator,
+            device=one.device,
             report=lambda line: report(f"{self.stem}: {line}"),
             stages=self.folder / STAGES,
         )[recipe.name]
-        found = predict(load(trained.weights), held, recipe.name)
+        found = predict(load(trained.weights), held, recipe.name, device=one.device)
         shutil.rmtree(trained.stages[-1].weights.parent)  # the copy under `models` has the same weights
         if not keep_weights:
             shutil.rmtree(models)

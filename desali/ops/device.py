@@ -84,11 +84,18 @@ def gpu_visible() -> bool:
     return torch.cuda.is_available()
 
 
+def gpu_count() -> int:
+    """How many CUDA devices PyTorch sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def gpu_names() -> list[str]:
     """Names of the CUDA devices that PyTorch sees."""
     import torch
 
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return [torch.cuda.get_device_name(index) for index in range(gpu_count())]
 
 
 def capturing() -> bool:
@@ -105,7 +112,7 @@ def _reason_against_gpu(index: int | None) -> str | None:
     if not gpu_visible():
         built = torch.version.cuda is not None
         return "no CUDA device is visible" + ("" if built else " (this PyTorch is built without CUDA)")
-    count = torch.cuda.device_count()
+    count = gpu_count()
     if index is not None and index >= count:
         return "cuda:0 is the only CUDA device" if count == 1 else f"the CUDA devices are cuda:0 to cuda:{count - 1}"
     try:

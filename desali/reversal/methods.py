@@ -79,8 +79,8 @@ class Method:
             "only": layers,
             "smooth": smooth,
         }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        for name, checked in values.items():
+            object.__setattr__(self, name, checked)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Method:

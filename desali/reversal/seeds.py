@@ -120,10 +120,10 @@ class Seed:
             numbers, position = _whole_numbers(count), _whole_numbers(place)
         except ValueError:
             names = _class_names(rest, classes) if kind == "logit" else ""
-            raise SeedError(f"seed {text!r}: expected {FORMS[kind]} with whole numbers{names}") from None
+            raise SeedError(f"seed {_short(text)}: expected {FORMS[kind]} in whole numbers{names}") from None
         wanted = {"layer": 0, "neuron": max(1, len(numbers))}.get(kind, 1)
         if len(numbers) != wanted or bool(at) != bool(position):
-            raise SeedError(f"seed {text!r}: expected {FORMS[kind]}")
+            raise SeedError(f"seed {_short(text)}: expected {FORMS[kind]}")
         options: dict[str, Any] = {} if value is None else {"value": value}
         if at:
             options["at"] = tuple(position)
@@ -187,7 +187,7 @@ class Seed:
 
     def __repr__(self) -> str:
         if self.kind == "tensor":
-            return f"Seed.tensor(<{list(self.data.shape)}>)" if hasattr(self.data, "shape") else "Seed.tensor(...)"
+            return f"Seed.tensor(<{list(getattr(self.data, 'shape', []))}>)"
         numbers = {"layer": (), "top": (self.count,)}.get(self.kind, (self.channel_index, *(self.position or ())))
         arguments = [str(number) for number in numbers]
         if self.kind == "top" and self.position is not None:
@@ -230,6 +230,10 @@ def _whole_numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")
+
+
 def _class_names(wrong: str, classes: Sequence[str]) -> str:
     """The end of a message that offers the classes by name."""
     if not classes:
@@ -237,7 +241,7 @@ def _class_names(wrong: str, classes: Sequence[str]) -> str:
     near = nearest(wrong, classes)
     hint = "" if near is None else f"; did you mean {near!r}?"
     more = ", ..." if len(classes) > _NAMES_SHOWN else ""
-    return f" or the name of a class ({', '.join(classes[:_NAMES_SHOWN])}{more}){hint}"
+    return f", or the name of a class ({', '.join(classes[:_NAMES_SHOWN])}{more}){hint}"
 
 
 def _fingerprint(data: Any) -> dict[str, Any]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     )
     from desali.training.cards import StageResult, TrainedRecipe
     from desali.training.pipeline import train
-    from desali.training.recipes import RECIPES, Recipe, Stage, recipe
+    from desali.training.recipes import RECIPES, Recipe, recipe
+    from desali.training.stage import Stage
 
 _EVALUATION = {
     "Comparison",
@@ -34,7 +35,7 @@ _EVALUATION = {
 _HOME = {
     "RECIPES": "recipes",
     "Recipe": "recipes",
-    "Stage": "recipes",
+    "Stage": "stage",
     "StageResult": "cards",
     "TrainedRecipe": "cards",
     "recipe": "recipes",

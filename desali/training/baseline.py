@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from desali.evaluation.predictions import Predictions
 from desali.training.texture_features import texture_features
 
 if TYPE_CHECKING:
-    from desali.data.imageset import ImageSet
+    from desali.data.imageset import ImageSet, Unit
 
 TEXTURE_BASELINE = "texture features + SVM"
 THRESHOLD_BASELINE = "HU thresholds"
@@ -30,6 +31,8 @@ DEPTH = 3
 """Thresholds that one decision passes at most."""
 
 Floats = npt.NDArray[np.float64]
+Baseline = Callable[["ImageSet", "ImageSet", int], Predictions]
+"""(training images, images to predict, seed) -> predictions under the baseline's own name."""
 
 
 def texture_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predictions:
@@ -113,10 +116,15 @@ def threshold_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predic
     return _predictions(THRESHOLD_BASELINE, chosen / chosen.sum(1, keepdims=True), test, seed)
 
 
+def baselines_for(unit: Unit) -> dict[str, Baseline]:
+    """The baselines by name that images in `unit` allow: textures always, thresholds on images in HU."""
+    found: dict[str, Baseline] = {TEXTURE_BASELINE: texture_baseline}
+    return {**found, THRESHOLD_BASELINE: threshold_baseline} if unit == "hu" else found
+
+
 def baselines(train: ImageSet, test: ImageSet, seed: int = 0) -> list[Predictions]:
-    """Every baseline that the images allow: textures always, thresholds on images in HU."""
-    result = [texture_baseline(train, test, seed)]
-    return [*result, threshold_baseline(train, test, seed)] if train.unit == "hu" else result
+    """The predictions of every baseline that the images allow."""
+    return [one(train, test, seed) for one in baselines_for(train.unit).values()]
 
 
 def hu_fractions(images: ImageSet) -> Floats:

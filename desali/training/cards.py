@@ -10,7 +10,7 @@ import numpy as np
 
 from desali.models.checkpoint import LoadedModel, load
 from desali.training.history import compute_share
-from desali.training.recipes import Stage
+from desali.training.stage import Stage
 from desali.training.state import Row
 
 if TYPE_CHECKING:

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
     from desali.data.preprocess import Preprocessing
 
-MEMORY_MIB = 1024
-"""Prepared images are kept in memory up to so many MiB; more are prepared anew for every batch."""
-
 
 class Inputs(Protocol):
     """n labelled images that can be had as network input, any of them in any order, from any thread."""

@@ -16,9 +16,9 @@ from desali.training.augmentation import Augmentation
 from desali.training.batches import Batch, Clock, HeldBatches, TrainingBatches
 from desali.training.blocks import Blocks
 from desali.training.inputs import Inputs
-from desali.training.recipes import Stage
 from desali.training.schedule import learning_rate, unfrozen_depth
 from desali.training.seeding import derive
+from desali.training.stage import Stage
 from desali.training.state import Row
 
 

@@ -17,10 +17,13 @@ from desali.models.registry import architecture as find_architecture
 from desali.output.files import write_text
 from desali.training.cards import StageResult, TrainedRecipe, card_of_given, card_of_trained, result_of
 from desali.training.checks import check_datasets, check_size, require_packages
+from desali.training.config import INPUT_MEMORY
 from desali.training.history import HISTORY_NAME, TIMING_NAME, rows_as_csv
-from desali.training.recipes import Recipe, Stage, recipe, stage_key, weights_key
+from desali.training.keys import stage_key, weights_key
+from desali.training.recipes import Recipe, recipe
 from desali.training.seeding import derive
 from desali.training.split import hold_out
+from desali.training.stage import Stage
 from desali.training.state import STATE_NAME
 
 if TYPE_CHECKING:
@@ -47,12 +50,12 @@ def train(
     *,
     preprocessing: Preprocessing | None = None,
     fresh: bool = False,
-    accelerator: str = "auto",
+    device: str = "auto",
     devices: int = 1,
     nodes: int = 1,
     resume: bool = False,
     tensorboard: bool = False,
-    input_memory: int | None = None,
+    input_memory: int = INPUT_MEMORY,
     configuration: Callable[[Recipe], str] | None = None,
     progress: bool = False,
     report: Callable[[str], None] | None = None,
@@ -72,12 +75,11 @@ def train(
         seed: decides initial weights, batches, augmentation, dropout and held-out groups.
         preprocessing: how images become input; the architecture's defaults if None.
         fresh: train every stage anew.
-        accelerator, devices, nodes: see `desali.training.fit.fit_stage`. With several nodes `runs` must be a folder
+        device, devices, nodes: see `desali.training.fit.fit_stage`. With several nodes `runs` must be a folder
             that all of them see; the first one writes.
         resume: insist that at least one of the stages has begun before.
         tensorboard: write figures for TensorBoard to `runs`/stages/<key>/tensorboard too.
-        input_memory: MiB of network input that may be kept in memory; if None,
-            `desali.training.inputs.MEMORY_MIB`.
+        input_memory: MiB of network input that may be kept in memory.
         configuration: gives the text of `runs`/<recipe>/config.toml, which is written before a recipe is trained.
         progress: show a progress bar on stderr.
         report: called with one line of text per stage.
@@ -94,14 +96,13 @@ def train(
     require_packages(tensorboard)
     from desali.data.preprocess import Preprocessing
     from desali.training.devices import check_devices
-    from desali.training.inputs import MEMORY_MIB
 
     chosen = [entry if isinstance(entry, Recipe) else recipe(entry) for entry in recipes]
     entry = find_architecture(architecture)
     preprocessing = preprocessing or Preprocessing(**entry.preprocessing)
     check_datasets(chosen, datasets, preprocessing)
     check_size(entry, preprocessing)
-    check_devices(devices, nodes, accelerator)
+    check_devices(devices, nodes, device)
     if fresh and (resume or nodes > 1):
         raise DesaliError(
             f"--fresh and {'--resume' if resume else 'several nodes'} exclude each other; delete {runs} instead"
@@ -113,8 +114,8 @@ def train(
         seed,
         preprocessing,
         fresh,
-        {"accelerator": accelerator, "devices": devices, "nodes": nodes, "tensorboard": tensorboard},
-        MEMORY_MIB if input_memory is None else input_memory,
+        {"device": device, "devices": devices, "nodes": nodes, "tensorboard": tensorboard},
+        input_memory,
         configuration,
         progress,
         report or (lambda line: None),

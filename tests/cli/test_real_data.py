@@ -18,7 +18,7 @@ from tests.training.images import stripes
 Run = Callable[..., Any]
 CONFIG = """
 recipe = "scratch"
-accelerator = "cpu"
+device = "cpu"
 
 [stage]
 epochs = 1
@@ -144,14 +144,14 @@ def test_the_configuration_gives_the_seed_and_unused_options_are_named(
     ("options", "said"),
     [
         (["--folds", "9"], "between 2 and its 6 patients, got 9"),
-        (["--fractions", "0,1"], "expected fractions in (0, 1]"),
+        (["--fractions", "0,1"], "fractions must lie in (0, 1]"),
         (["--seeds", "1,1"], "a seed is given twice"),
         (["--architecture", "caffenet-small", "--size", "96"], "takes images of 64 pixels only"),
         (
             ["--architecture", "squeezenet1_0", "--size", "8", "--folds", "2", "--no-baselines"],
             "cannot take images of 8 pixels",
         ),
-        (["--accelerator", "foo", "--folds", "2", "--no-baselines"], "unknown accelerator 'foo'"),
+        (["--device", "foo", "--folds", "2", "--no-baselines"], "unknown device 'foo'"),
         (["--learning-rate", "-1"], "learning_rate must be a number above 0"),
     ],
 )

@@ -104,7 +104,7 @@ def test_the_random_control_follows_the_seed(desali: Run, runs: Path, tmp_path: 
         assert result.code == 0, result.err
         record = json.loads(out.with_suffix(".json").read_text())
         assert record["control"]["random_seed"] == int(seed)
-        controls.append(record["rows"][0]["random"]["a"])
+        controls.append(record["rows"][0]["controls"]["random weights"]["a"])
     assert controls[0] == controls[1] != controls[2]
 
 
@@ -120,3 +120,18 @@ def test_the_page_of_the_command_line_names_every_command_and_shared_option() ->
     for form in ("layer", "channel:C", "neuron:C,Y,X", "top:K", "top:K@Y,X", "logit:K"):
         assert f"`{form}`" in page
         assert form in (options("compare")["--from"].help or "")
+
+
+@pytest.mark.parametrize("name", ["crossvalidate", "robustness", "train"])
+def test_a_device_in_a_file_is_refused_as_early(
+    desali: Run, runs: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("desali.training.domains.synthetic_datasets", lambda *_: pytest.fail("the work began"))
+    (tmp_path / "config.toml").write_text('recipe = "scratch"\ndevice = "cuda:1"\n', encoding="utf-8")
+    result = desali(name, "--config", "config.toml")
+    assert result.code == 2
+    assert "device 'cuda:1': no CUDA device is visible" in result.err
+    assert len(result.err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]

@@ -37,7 +37,7 @@ def majority(training: ImageSet, held: ImageSet, seed: int) -> Predictions:
 
 def experiment(**options: Any) -> Experiment:
     given = {"recipes": quick("scratch", "texture"), "pretraining": {"texture": TEXTURE}, **options}
-    return Experiment(design=leave_one_patient_out(TARGET), accelerator="cpu", **given)
+    return Experiment(design=leave_one_patient_out(TARGET), device="cpu", **given)
 
 
 def test_an_experiment_pools_folds_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_changed_options_are_trained_anew_and_weights_can_be_kept(tmp_path: Path
         counts.append(len(parts))
         return parts
 
-    base = Experiment(quick("scratch"), {}, fixed(TARGET, renamed(TARGET)), accelerator="cpu")
+    base = Experiment(quick("scratch"), {}, fixed(TARGET, renamed(TARGET)), device="cpu")
     run(base, tmp_path, progress=count, keep_weights=True)
     run(base, tmp_path, progress=count)
     run(replace(base, recipes=quick("scratch", epochs=2)), tmp_path, progress=count)
@@ -106,7 +106,7 @@ def test_equal_steps_stretch_the_epochs(tmp_path: Path) -> None:
 def test_what_is_counted_in_epochs_stretches_with_them(tmp_path: Path) -> None:
     recipes = [recipe("texture").with_options(domains={"target": {"unfreeze_every": 1}}, epochs=4, batch_size=16,
                validation=0.0, schedule="step", milestones=(2, 3))]  # fmt: skip
-    one = Experiment(recipes, {"texture": TEXTURE}, fixed(TARGET, renamed(TARGET)), fractions=(0.5,), accelerator="cpu")
+    one = Experiment(recipes, {"texture": TEXTURE}, fixed(TARGET, renamed(TARGET)), fractions=(0.5,), device="cpu")
     run(one, tmp_path, keep_weights=True)
     (card,) = (tmp_path / "models").glob("texture-*/texture/model.json")
     stage = json.loads(card.read_text())["stage"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from desali.data.imageset import ImageSet
 from desali.errors import DataError
 from desali.experiments import fixed, leave_one_patient_out, patient_folds, take
-from desali.experiments.fractions import BY, By
+from desali.experiments.options import By
 from desali.experiments.splits import Design
 from tests.training.images import stripes
 
@@ -58,7 +59,7 @@ def test_bad_splits_are_refused() -> None:
         fixed(three, replace(three, classes=("x", "y")))
 
 
-@given(st.sampled_from(BY), st.integers(0, 50), st.lists(st.floats(0.01, 1), min_size=2, max_size=4))
+@given(st.sampled_from(get_args(By)), st.integers(0, 50), st.lists(st.floats(0.01, 1), min_size=2, max_size=4))
 def test_smaller_fractions_lie_in_larger_ones_and_keep_every_class(by: By, seed: int, fractions: list[float]) -> None:
     images = stripes(60, classes=3, groups=5, size=4)
     marked = replace(images, images=np.arange(60, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +126,9 @@ def test_broken_data_of_a_method_are_refused_in_one_line(data: Any, words: str) 
         desali.Method.from_dict(data)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_every_name_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name in desali.METHODS:
+        assert f"`{name}`" in page, name

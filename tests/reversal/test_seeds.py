@@ -280,6 +280,7 @@ def test_text_that_is_no_seed_is_refused_in_one_line(text: str, words: str) -> N
         desali.Seed.parse(text)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
     with pytest.raises(SeedError, match="'one' or 'activation'"):
         desali.Seed.parse("layer", "two")
 

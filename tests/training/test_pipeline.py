@@ -38,7 +38,7 @@ def evaluation_set(count: int = 33, groups: int = 11) -> ImageSet:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, TrainedRecipe], list[str]]:
     runs, lines = tmp_path_factory.mktemp("runs"), []
-    results = train(QUICK, DATA, runs, report=lines.append, accelerator="cpu")
+    results = train(QUICK, DATA, runs, report=lines.append, device="cpu")
     return runs, results, lines
 
 
@@ -78,7 +78,7 @@ def test_a_stage_can_come_from_a_weights_file(
     recipes = [one.from_weights("natural", str(file)) for one in QUICK]
     datasets = {name: images for name, images in DATA.items() if name != "natural"}
     lines: list[str] = []
-    results = train(recipes, datasets, tmp_path, report=lines.append, accelerator="cpu")
+    results = train(recipes, datasets, tmp_path, report=lines.append, device="cpu")
     assert "stage natural: weights from model.safetensors" in lines
     given = load(results["natural"].stages[0].weights)
     source = load(file).model.state_dict()
@@ -91,7 +91,7 @@ def test_a_stage_can_come_from_a_weights_file(
     ]
     mine, whole = load(results["two_stage"].weights).model, load(trained[1]["two_stage"].weights).model
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in mine.state_dict().items())
-    again = train(recipes, datasets, tmp_path, accelerator="cpu")
+    again = train(recipes, datasets, tmp_path, device="cpu")
     assert all(stage.reused for result in again.values() for stage in result.stages)
     assert [len(one.from_weights("texture", str(file)).stages) for one in QUICK] == [1, 2, 2, 2]
     with pytest.raises(DesaliError, match="only natural and texture"):
@@ -103,11 +103,11 @@ def test_a_second_call_trains_nothing_and_mends_a_damaged_stage(
 ) -> None:
     runs, first, _ = trained
     before = first["two_stage"].weights.read_bytes()
-    again = train(QUICK, DATA, runs, accelerator="cpu")
+    again = train(QUICK, DATA, runs, device="cpu")
     assert all(stage.reused for result in again.values() for stage in result.stages)
     damaged = first["two_stage"].stages[-1].weights
     damaged.write_bytes(damaged.read_bytes()[:100])
-    mended = train(QUICK[3:], DATA, runs, accelerator="cpu")["two_stage"]
+    mended = train(QUICK[3:], DATA, runs, device="cpu")["two_stage"]
     assert [stage.reused for stage in mended.stages] == [True, True, False]
     assert mended.weights.read_bytes() == before
 
@@ -116,13 +116,13 @@ def test_other_seeds_and_data_are_other_stages(tmp_path: Path) -> None:
     keys = set()
     for seed, target in ((0, 3), (1, 3), (0, 5), (2**63 - 1, 3)):
         data = {"target": stripes(24, classes=3, groups=4, seed=target)}
-        keys.add(train(QUICK[:1], data, tmp_path, seed=seed, accelerator="cpu")["scratch"].stages[0].key)
+        keys.add(train(QUICK[:1], data, tmp_path, seed=seed, device="cpu")["scratch"].stages[0].key)
     assert len(keys) == 4
 
 
 def test_fresh_trains_anew_and_gives_the_same_bytes(tmp_path: Path) -> None:
-    first = train(QUICK[:1], DATA, tmp_path, accelerator="cpu")["scratch"].weights.read_bytes()
-    again = train(QUICK[:1], DATA, tmp_path, accelerator="cpu", fresh=True)["scratch"]
+    first = train(QUICK[:1], DATA, tmp_path, device="cpu")["scratch"].weights.read_bytes()
+    again = train(QUICK[:1], DATA, tmp_path, device="cpu", fresh=True)["scratch"]
     assert not again.stages[0].reused
     assert again.weights.read_bytes() == first
 
@@ -184,11 +184,11 @@ def test_a_history_that_cannot_be_written_is_named(
     shutil.copytree(trained[0] / "stages", tmp_path / "stages")
     (tmp_path / "scratch" / "history.csv").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"history\.csv: is a folder"):
-        train(QUICK[:1], DATA, tmp_path, accelerator="cpu")
+        train(QUICK[:1], DATA, tmp_path, device="cpu")
 
 
 def call(**changes: Any) -> Callable[[Path], object]:
-    options: dict[str, Any] = {"recipes": QUICK[:1], "datasets": DATA, "accelerator": "cpu", **changes}
+    options: dict[str, Any] = {"recipes": QUICK[:1], "datasets": DATA, "device": "cpu", **changes}
     return lambda runs: train(runs=runs, **options)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from desali.data.readers.decode import How, Picture, pictures
-from desali.data.readers.reading import Found, describe, find_images
+from desali.data.readers.finding import Found, describe, find_images
 
 SHOWN = 10
 """Lines of one kind that the text shows; JSON has all."""

@@ -53,27 +53,47 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     return twin.to(device)
 
 
-def likeness(first: Any, second: Any, *, magnitude: bool = False) -> float:
-    """How alike two pictures look: Spearman's rank correlation after a blur of 1/32 of their width.
+class Likeness:
+    """How alike pictures look: Spearman's rank correlation after a blur of 1/32 of their width.
 
-    Without the blur, the raster that strides and pooling leave decides the result, not what a reader sees.
-
-    Args:
-        first, second: [h, w].
-        magnitude: compare |first| and |second|, as for edges, instead of the signed maps.
+    Without the blur, the raster that strides and pooling leave decides the result, not what a reader sees. Each picture
+    is blurred and ranked once, however often it is compared; the object holds the pictures that it was asked about.
     """
-    from scipy.ndimage import gaussian_filter
 
-    pictures = [np.asarray(array, np.float64) for array in (first, second)]
-    if magnitude:
-        pictures = [np.abs(picture) for picture in pictures]
-    return rank_correlation(*(gaussian_filter(picture, picture.shape[-1] / 32) for picture in pictures))
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, bool], tuple[Any, npt.NDArray[np.float64]]] = {}
+
+    def __call__(self, first: Any, second: Any, *, magnitude: bool = False) -> float:
+        """Of two pictures [h, w].
+
+        Args:
+            magnitude: compare |first| and |second|, as for edges, instead of the signed maps.
+        """
+        return _correlation(self._ranked(first, magnitude), self._ranked(second, magnitude))
+
+    def _ranked(self, picture: Any, magnitude: bool) -> npt.NDArray[np.float64]:
+        from scipy.ndimage import gaussian_filter
+
+        key = (id(picture), magnitude)
+        if key not in self._known:
+            values = np.asarray(picture, np.float64)
+            values = np.abs(values) if magnitude else values
+            self._known[key] = (picture, _ranks(gaussian_filter(values, values.shape[-1] / 32).ravel()))
+        return self._known[key][1]
+
+
+def likeness(first: Any, second: Any, *, magnitude: bool = False) -> float:
+    """`Likeness` of one pair of pictures [h, w]."""
+    return Likeness()(first, second, magnitude=magnitude)
 
 
 def rank_correlation(first: Any, second: Any) -> float:
     """Spearman's rank correlation of two arrays of one shape; 0 if one of them is constant."""
-    a, b = (_ranks(np.asarray(array, np.float64).ravel()) for array in (first, second))
-    a, b = a - a.mean(), b - b.mean()
+    return _correlation(*(_ranks(np.asarray(array, np.float64).ravel()) for array in (first, second)))
+
+
+def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    a, b = first - first.mean(), second - second.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / norm if norm > 0 else 0.0
 

@@ -77,8 +77,17 @@ def look(
     return looks(record(model, image.unsqueeze(0), keep="activations", backend=backend), layers, seed, method)[0]
 
 
-def looks(recording: Recording, layers: Sequence[str], seed: Seeds, method: str | Method) -> list[Look]:
-    """What the recorded model makes of every recorded image, from one sweep; the seed is placed once.
+def looks(
+    recording: Recording,
+    layers: Sequence[str],
+    seed: Seeds,
+    method: str | Method,
+    sweeps: Sequence[Sequence[str]] | None = None,
+) -> list[Look]:
+    """What the recorded model makes of every recorded image; the seed is placed once.
+
+    Args:
+        sweeps: the layers that are swept together. None: all. The last bits of a map depend on what is swept with it.
 
     Raises:
         DataError: images that are not two-dimensional. UnknownNameError: an unknown layer or method.
@@ -89,7 +98,9 @@ def looks(recording: Recording, layers: Sequence[str], seed: Seeds, method: str 
         raise DataError(f"figures show two-dimensional images [N, C, H, W]; these have {len(size)} spatial dimensions")
     activations = recording.activations(layers)
     placed = recording.place(layers, seed, activations)
-    maps = recording.reconstruct(list(layers), placed, method)
+    maps: dict[str, Tensor] = {}
+    for together in [layers] if sweeps is None else sweeps:
+        maps |= recording.reconstruct(list(together), placed, method)
     activations, maps = ({layer: value.cpu() for layer, value in found.items()} for found in (activations, maps))
     output = _probabilities(recording.output.cpu())
     found = []

@@ -11,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.errors import DataError
+from desali.output import summary
 
 Unit = Literal["hu", "uint8"]
 BLOCK = 1024
 """Images that are hashed at a time."""
+COUNTED = 100_000
+"""Up to so many images, the patients are counted to show the set."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Images with labels and groups.
 
@@ -65,6 +68,26 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def _facts(self) -> summary.Facts:
+        counted = len(set(self.groups.tolist())) if len(self) <= COUNTED else 0
+        return [
+            ("images", f"{len(self)} x [{summary.shape(self.images.shape[1:])}]"),
+            ("", "Hounsfield units" if self.unit == "hu" else self.unit),
+            ("classes", str(len(self.classes))),
+            ("patients", str(counted or "")),
+            ("held", summary.size(self.images.nbytes)),
+        ]
+
+    def __repr__(self) -> str:
+        return summary.line("ImageSet", self.name, self._facts())
+
+    def _repr_html_(self) -> str:
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        found = [f"{name} {count}" for name, count in zip(self.classes, counts, strict=True)]
+        return summary.table(
+            "ImageSet", self.name, [*self._facts(), ("a class", summary.names(found)), ("origin", self.origin)]
+        )
 
     def subset(self, index: npt.NDArray[Any], name: str | None = None) -> ImageSet:
         """The images at `index` (integers or a boolean mask), in that order."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.errors import DataError
+from desali.output import summary
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LATER = {"seed", "fold"}
 """Fields that files of the first version lack; they take their defaults."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
     """What one model, or the models of one cross-validation, say about a set of images.
 
@@ -73,6 +74,22 @@ class Predictions:
                 f"predictions of {self.recipe}: every row of the probabilities must hold numbers in [0, 1] that sum "
                 "to 1; give softmax outputs, not logits"
             )
+
+    def _facts(self) -> summary.Facts:
+        return [
+            ("images", str(len(self.labels))),
+            ("classes", str(len(self.classes))),
+            ("patients", str(len(set(self.groups.tolist())))),
+            ("folds", str(len(set(self.fold.tolist())))),
+            ("seed", f"{self.seed}"),
+        ]
+
+    def __repr__(self) -> str:
+        return summary.line("Predictions", f"{self.recipe} on {self.data}", self._facts())
+
+    def _repr_html_(self) -> str:
+        more = [("names", summary.names(self.classes)), ("origin", self.origin)]
+        return summary.table("Predictions", f"{self.recipe} on {self.data}", [*self._facts(), *more])
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from desali.evaluation.calibration import Reliability
 from desali.evaluation.statistics import FIGURES
+from desali.output import summary
 
 PROBABILITY_FIGURES = (
     "macro AUROC",
@@ -139,7 +140,7 @@ class Pair:
     mcnemar_ignoring_patients: tuple[UnclusteredTest, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Several models on one evaluation set.
 
@@ -165,6 +166,24 @@ class Comparison:
     notes: tuple[str, ...]
     evaluations: tuple[Evaluation, ...]
     pairs: tuple[Pair, ...]
+
+    def _facts(self) -> summary.Facts:
+        return [
+            ("models", summary.names([evaluation.recipe for evaluation in self.evaluations])),
+            ("images", str(self.rois)),
+            ("patients", str(self.patients)),
+            ("classes", str(len(self.classes))),
+            ("pairs", str(len(self.pairs))),
+            ("resamples", str(self.resamples)),
+        ]
+
+    def __repr__(self) -> str:
+        (_, models), *rest = self._facts()
+        return summary.line("Comparison", f"{models} on {self.data}", rest)
+
+    def _repr_html_(self) -> str:
+        more = [("names", summary.names(self.classes)), ("origin", self.origin)]
+        return summary.table("Comparison", f"on {self.data}", [*self._facts(), *more])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""

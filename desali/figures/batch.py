@@ -149,7 +149,7 @@ def make(
         raise OutputError(f"{min(clash)}: a figure would replace the image itself; choose another output folder")
     outcome = Outcome([], [], [], [])
     rows: list[tuple[Entry, list[Cell]]] = []
-    last = ""
+    block: Block | None = None
     for entry in progress(batch):
         try:
             roi = read_image(entry.path, box=entry.box, hu_offset=hu_offset)
@@ -168,10 +168,9 @@ def make(
             figure = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}", block)
             figure.save(target, dpi=dpi, command=command, key=key)
             outcome.made.append(target)
-        last = next(iter(block.models.values())).look.views[-1].layer
         rows.append((entry, sheet_row(block)))
-    if rows:
-        outcome.sheets = _sheets(viewer, last, rows, folder, per_page, dpi)
+    if block is not None:
+        outcome.sheets = _sheets(viewer, block, rows, folder, per_page, dpi)
     return outcome
 
 
@@ -190,14 +189,15 @@ def sheet_row(block: Block) -> list[Cell]:
 
 
 def _sheets(
-    viewer: Viewer, last: str, rows: Sequence[tuple[Entry, list[Cell]]], folder: Path, per_page: int, dpi: int
+    viewer: Viewer, block: Block, rows: Sequence[tuple[Entry, list[Cell]]], folder: Path, per_page: int, dpi: int
 ) -> list[Path]:
     from desali.figures.drawing.grid import save as save_grid
 
+    last = next(iter(block.models.values())).look.views[-1].layer
     columns = [
         Column("input"),
-        *(Column(name, "reconstructions") for name in viewer.names),
-        *(Column(control.label, "controls") for control in viewer.controls),
+        *(Column(name, "reconstructions") for name in block.models),
+        *(Column(label, "controls") for label in block.controls),
         Column("edge detector", "controls"),
     ]
     pages = [rows[start : start + per_page] for start in range(0, len(rows), per_page)]

@@ -57,8 +57,9 @@ def compare(
 
     Raises:
         DataError: fewer than two models, no module, one model or the same weights twice, different architectures
-            without layers for each. ImageError: an image that does not fit. UnknownNameError: no such layer, method or
-            device. DesaliError: a model in training mode, or models on different devices. SeedError: a seed that fits no layer.
+            without layers for each. ImageError: an image that does not fit.
+        DesaliError: a model in training mode, or models on different devices. SeedError: a seed that fits no layer.
+        UnknownNameError: no such layer, method or device.
     """
     settings = Settings(
         layers=layers,

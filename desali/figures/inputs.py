@@ -85,6 +85,12 @@ class Input:
         return self.picture.ndim == 3
 
     @cached_property
+    def grey(self) -> npt.NDArray[np.float64]:
+        """The picture's mean over its channels, [h, w]."""
+        values = np.asarray(self.picture, np.float64)
+        return np.asarray(values.mean(-1)) if self.colour else values
+
+    @cached_property
     def edges(self) -> npt.NDArray[np.float64]:
         """The picture's edges, [h, w]."""
         return edge_map(self.picture)
@@ -129,14 +135,16 @@ def prepare(image: Roi | Tensor, rule: Rule, window: tuple[float, float] | None 
     if isinstance(image, Roi):
         rule = windowed(image, rule, window)
         tensor = rule.apply(image.pixels, image.unit)
-        if isinstance(rule, Preprocessing):
-            plain = Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
-        else:
-            plain = replace(rule, channels=3)
-        shown = plain.apply(image.pixels, image.unit)
+        seen: Rule = replace(rule, channels=3) if isinstance(rule, Plain) else _display(rule)
+        shown = seen.apply(image.pixels, image.unit)
         colour = image.pixels.ndim == 3
         return Input(tensor, shown.permute(1, 2, 0).numpy() if colour else shown[0].numpy())
     return _of_tensor(image, rule)
+
+
+def _display(rule: Preprocessing) -> Preprocessing:
+    """The rule without what is there for the network alone."""
+    return Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
 
 
 def windowed(image: Roi, rule: Rule, window: tuple[float, float] | None) -> Rule:

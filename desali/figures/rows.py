@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from desali.comparison.controls import likeness
+from desali.comparison.controls import Likeness
 from desali.comparison.views import Look, View
 from desali.figures.drawing.crop import crop_map
 from desali.figures.drawing.display import (
@@ -92,9 +92,10 @@ def table(blocks: Sequence[Block], scale: Scale, notes: Mapping[str, str] | None
         labels = ["reconstruction"] if several == 1 else [f"seed {k + 1}" for k in range(several)]
         made.columns += [Column(label, name, note) for label in labels]
     made.columns += [Column(label, "controls") for label in (*first.controls, EDGES)]
+    likeness = Likeness()
     for block in blocks:
         for index in range(len(next(iter(block.models.values())).look.views)):
-            row = _Row(block, index, scale)
+            row = _Row(block, index, scale, likeness)
             made.panels.append(row.panels())
             made.numbers.append(row.numbers)
             made.rows.append(row.label())
@@ -104,12 +105,14 @@ def table(blocks: Sequence[Block], scale: Scale, notes: Mapping[str, str] | None
 class _Row:
     """One layer of one image."""
 
-    def __init__(self, block: Block, index: int, scale: Scale) -> None:
+    def __init__(self, block: Block, index: int, scale: Scale, likeness: Likeness) -> None:
         self.block = block
         self.views = {name: seen.look.views[index] for name, seen in block.models.items()}
         self.controls = {label: seen.look.views[index] for label, seen in block.controls.items()}
         self.activations = {name: _activation(view) for name, view in self.views.items()}
         self.twins = twins(self.views)
+        self.likeness = likeness
+        self.planes: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
         self.scale = scale
         self.first = next(iter(block.models.values()))
         self.layers = {name: view.layer for name, view in self.views.items()}
@@ -186,13 +189,16 @@ class _Row:
                 caption += "\nsilent on this image"
                 entry["silent"] = True
             elif region is None:
-                random = None if control is None or control.fields[0] is not None else control.maps[0]
-                entry["rank_correlation"] = _alike(self.block.models[name].input, plane, random)
+                entry["rank_correlation"] = self._alike(self.block.models[name].input, view, seed, control)
                 caption += _rho({**pair, **entry["rank_correlation"]})
             else:
                 corner = f"{region[0]}, {region[1]}".replace("-", "\N{MINUS SIGN}")
-                caption += f"\nfield {region[2]} x {region[3]} px at {corner}{_rho(pair)}"
                 entry["receptive_field"] = list(region)
+                random = None if control is None or seed > 0 else self._of_pair(view, control)
+                if random is not None:
+                    entry["rank_correlation"] = {"random": random}
+                caption += f"\nfield {region[2]} x {region[3]} px at {corner}"
+                caption += _rho({**pair, **entry.get("rank_correlation", {})})
             cells.append(Panel(shown, caption, "reconstruction"))
             entries.append(entry)
         self.numbers["models"][name] = {"activation_max": highest, "reconstructions": entries}
@@ -201,12 +207,13 @@ class _Row:
     def _control(self, label: str) -> Panel:
         seen, view = self.block.controls[label], self.controls[label]
         shown, a = display_map(_cropped(view.maps[0], view.fields[0]), colour=seen.input.colour)
-        caption = scale_text("a", a)
+        neuron = view.neurons[0]
+        caption = scale_text("a", a) if neuron is None else f"{_neuron(neuron)}\n{scale_text('a', a)}"
         entry: dict[str, Any] = {"a": a}
         if not view.maps[0].any():
             caption += "\nsilent on this image"
         elif view.fields[0] is None:
-            entry["rank_correlation"] = _alike(seen.input, view.maps[0], None)
+            entry["rank_correlation"] = self._alike(seen.input, view, 0, None)
             caption += _rho(entry["rank_correlation"])
         self.numbers["controls"][label] = entry
         return Panel(shown, caption, "reconstruction")
@@ -217,10 +224,35 @@ class _Row:
         found = []
         for index, one in enumerate(names):
             for other in names[index + 1 :]:
-                value = _likeness(self.views[one], self.views[other])
+                value = self._of_pair(self.views[one], self.views[other])
                 if value is not None:
                     found.append({"first": one, "second": other, "rank_correlation": value})
         return found
+
+    def _of_pair(self, one: View, other: View) -> float | None:
+        """Of the first maps of two views; None if one is silent, or they are of different neurons."""
+        if one.neurons[0] != other.neurons[0] or not one.maps[0].any() or not other.maps[0].any():
+            return None
+        return self.likeness(*_one_size(self._plane(one, 0), self._plane(other, 0)))
+
+    def _alike(self, input: Input, view: View, seed: int, random: View | None) -> dict[str, float]:
+        """How alike a map looks to the random network's, to the input and (its magnitude) to the edges."""
+        plane = self._plane(view, seed)
+        found = {}
+        if random is not None and random.neurons[0] is None and random.maps[0].any():
+            found["random"] = self.likeness(plane, self._plane(random, 0))
+        found["input"] = self.likeness(plane, input.grey)
+        found["edges"] = self.likeness(plane, input.edges, magnitude=True)
+        return found
+
+    def _plane(self, view: View, seed: int) -> npt.NDArray[np.float64]:
+        """A view's map as [h, w], in the window that is shown; that of an equal view for its twin."""
+        for name, earlier in self.twins.items():
+            view = self.views[earlier] if view is self.views[name] else view
+        key = (id(view), seed)
+        if key not in self.planes:
+            self.planes[key] = to_grey(_cropped(view.maps[seed], view.fields[seed]))
+        return self.planes[key]
 
     def _against(self, name: str) -> dict[str, float]:
         """The likeness to the other of two models, or to the first of several."""
@@ -278,14 +310,6 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def _likeness(one: View, other: View) -> float | None:
-    """Of the first maps of two views; None if one is silent, or they show different windows of the image."""
-    if one.fields[0] != other.fields[0] or not one.maps[0].any() or not other.maps[0].any():
-        return None
-    first, second = (to_grey(_cropped(view.maps[0], view.fields[0])) for view in (one, other))
-    return likeness(*_one_size(first, second))
-
-
 def _one_size(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Two maps of the whole image at the smaller one's size."""
     if first.shape == second.shape:
@@ -301,24 +325,13 @@ def _one_size(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.ND
     return resized[0], resized[1]
 
 
-def _alike(input: Input, map: Any, random: Any) -> dict[str, float]:
-    """How alike a map looks to the random network's, to the input and (its magnitude) to the edges."""
-    image = np.asarray(input.picture, np.float64)
-    plane = to_grey(map)
-    found = {} if random is None or not random.any() else {"random": likeness(plane, to_grey(random))}
-    found["input"] = likeness(plane, image.mean(-1) if input.colour else image)
-    found["edges"] = likeness(plane, input.edges, magnitude=True)
-    return found
-
-
 def _rho(alike: Mapping[str, float]) -> str:
-    """Two numbers a line at most, those to networks before those to the image."""
+    """A line for each network, another for the image and its edges."""
     if not alike:
         return ""
     parts = {name: f"{name} {_signed(value)}" for name, value in alike.items()}
     image = [parts.pop(name) for name in ("input", "edges") if name in parts]
-    lines = [", ".join(line) for line in (list(parts.values()), image) if line]
-    return "\nrho " + "\n".join(lines)
+    return "\nrho " + "\n".join([*parts.values(), *([", ".join(image)] if image else [])])
 
 
 def _cropped(map: Any, field: tuple[int, ...] | None) -> Any:

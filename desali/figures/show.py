@@ -10,7 +10,7 @@ from desali.errors import DataError
 from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Plain, image_facts, prepare
 from desali.figures.rows import Block, Seen, table
-from desali.figures.sources import controls, default_seed, in_rgb, not_redrawn, spread_relus
+from desali.figures.sources import RANDOM, controls, default_seed, in_rgb, kept_words, spread_relus
 from desali.figures.subjects import Subject
 from desali.figures.viewer import (
     NOTE,
@@ -23,6 +23,7 @@ from desali.figures.viewer import (
 )
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
+from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
     from desali.data.preprocess import Preprocessing
@@ -95,26 +96,25 @@ def show(
     count = seen[0].views[0].maps.shape[0]
     if count > MOST_SEEDS:
         raise DataError(f"show draws at most {MOST_SEEDS} maps in a row, the seeds give {count}: take fewer")
-    made, control_of, missing = controls([subject] if control else [], random_seed)
+    made, missing = controls([subject] if control else [], random_seed)
     random = []
-    for one in made:
+    for one in made.values():
         adopt(one.model, recording.model)
         random = [in_rgb(found, input_rule) for found in looks(record(one.model, images), names, seeds, rule)]
+    control_of = dict.fromkeys(made, RANDOM)
     blocks, predictions = [], []
     for index, (image, look) in enumerate(zip(images, seen, strict=True)):
         own = Seen(look, prepare(image.detach(), input_rule))
         predictions.append(predicted(subject, own))
-        twins = {one.label: Seen(random[index], own.input) for one in made}
-        labels = {name: made[place].label for name, place in control_of.items()}
+        twins = {RANDOM: Seen(random[index], own.input)} if random else {}
         label = f"image {index + 1}" if len(images) > 1 else ""
-        blocks.append(Block({MODEL: own}, twins, labels, label, prediction_words(predictions[-1])))
+        blocks.append(Block({MODEL: own}, twins, control_of, label, prediction_words(predictions[-1])))
     laid = table(blocks, scale)  # type: ignore[arg-type]
     name = "desalinet" if method is None else method if isinstance(method, str) else rule.corner
     words = seed_words(seeds, classes)
-    listed = [seeds] if not isinstance(seeds, list | tuple) else list(seeds)
-    kept = not_redrawn(recording.model) if made else []
-    incomplete = f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}."
-    said = [*dict.fromkeys(block.models[MODEL].input.words for block in blocks), missing, incomplete if kept else ""]
+    listed = [seeds] if isinstance(seeds, Seed) else list(seeds)
+    incomplete = kept_words(recording.model) if made else ""
+    said = [*dict.fromkeys(block.models[MODEL].input.words for block in blocks), missing, incomplete]
     footnote = " ".join(part for part in [*said, NOTE] if part)
     facts = model_facts(subject, blocks[0].models[MODEL])
     heading = title or f"{architecture}: {name} from {words}"
@@ -123,7 +123,7 @@ def show(
         "title": heading,
         "images": [image_facts(image, input_rule, None) for image in images],
         "models": {MODEL: {**facts, "softmax": None, "predictions": predictions}},
-        "control": control_facts(random_seed, architecture, control_of, made),
+        "control": control_facts(random_seed, architecture, control_of),
         "layers": names,
         "seed": [one.to_dict() for one in listed] if len(listed) > 1 else listed[0].to_dict(),
         "seed_in_words": words,

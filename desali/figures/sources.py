@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from desali.reversal.recording import Seeds
 
 SHOWN = 5
+RANDOM = "random weights"
+"""The label of a random control."""
 
 
 def default_seed() -> Seed:
@@ -93,42 +95,35 @@ class Control:
     """A network with random weights.
 
     Attributes:
-        label: of its column.
         model: the random twin.
-        of: the model whose architecture it has, and whose input it gets.
+        of: the model whose architecture it has.
     """
 
-    label: str
     model: nn.Module
     of: Subject
 
 
-def controls(found: Sequence[Subject], seed: int) -> tuple[list[Control], dict[str, int], str]:
+def controls(found: Sequence[Subject], seed: int) -> tuple[dict[str, Control], str]:
     """A random twin of each architecture.
 
     Returns:
-        the controls; for each model's name the place of its control among them; and in words which are missing and why.
+        by model the control that has its architecture; and in words which are missing and why.
     """
     from desali.comparison.controls import randomised
 
-    kinds: dict[object, int] = {}
-    made: list[Control] = []
-    place: dict[str, int] = {}
+    made: dict[object, Control] = {}
+    own: dict[str, Control] = {}
     missing: list[str] = []
     for subject in found:
         kind = (kind_of(subject.model), shapes_of(subject.model))
-        if kind not in kinds:
+        if kind not in made:
             try:
-                twin = randomised(subject.model, seed)
+                made[kind] = Control(randomised(subject.model, seed), subject)
             except DesaliError as error:
                 missing.append(f"No random control for {subject.name}: {error}.")
                 continue
-            kinds[kind] = len(made)
-            made.append(Control("random weights", twin, subject))
-        place[subject.name] = kinds[kind]
-    if len(made) > 1:
-        made = [replace(one, label=f"random weights, as {one.of.name}") for one in made]
-    return made, place, " ".join(missing)
+        own[subject.name] = made[kind]
+    return own, " ".join(missing)
 
 
 def not_redrawn(model: nn.Module) -> list[str]:
@@ -154,7 +149,13 @@ def provenance(found: Sequence[Subject]) -> str:
         said.append(f"Given as modules, which do not say what they were trained on: {', '.join(modules)}.")
     if random:
         said.append(f"RANDOM WEIGHTS, nothing was learned: {', '.join(random)}.")
-    kept = not_redrawn(found[0].model)
-    if kept:
-        said.append(f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}.")
-    return " ".join(said)
+    said += dict.fromkeys(kept_words(one.model) for one in found)
+    return " ".join(part for part in said if part)
+
+
+def kept_words(model: nn.Module) -> str:
+    """A sentence on what the random control of the model keeps; "" where it keeps nothing."""
+    kept = not_redrawn(model)
+    return (
+        f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}." if kept else ""
+    )

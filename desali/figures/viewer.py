@@ -13,7 +13,7 @@ from desali.errors import DataError, DesaliError, ImageError, SeedError
 from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Input, image_facts, image_name, prepare, to_image
 from desali.figures.rows import Block, Seen, table
-from desali.figures.sources import controls, default_layers, default_seed, in_rgb, provenance
+from desali.figures.sources import RANDOM, Control, controls, default_layers, default_seed, in_rgb, provenance
 from desali.figures.subjects import Classes, Models, Rules, Subject, check_one_architecture, subjects
 from desali.models.modules import fingerprint, input_channels
 from desali.reversal.methods import Method
@@ -23,17 +23,17 @@ from desali.reversal.seeds import Seed
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from desali.reversal.recording import Seeds
+    from desali.reversal.recording import Recording, Seeds
 
 Layers = Sequence[str] | Mapping[str, Sequence[str]]
 
 NOTE = (
     "Activations: mean of |activation| over all channels, or the one channel that the caption names. rho: rank "
     "correlation, after a slight blur, with the map of the network that is named, of the same network with random "
-    "weights, with the input, and (magnitudes) with the edge detector. A map that is like the input and like the random "
-    "network's shows the image, not what was learned; two models' maps say little of what they share unless they are "
-    "more alike than each is to its random control; a low rho alone shows nothing. No picture here explains a decision. "
-    "Not a medical device."
+    "weights, with the input, and (magnitudes) with the edge detector. A map that is like the input and like the "
+    "random network's shows the image, not what was learned; two models' maps say little of what they share unless "
+    "they are more alike than each is to its random control; a low rho alone shows nothing. No picture here explains "
+    "a decision. Not a medical device."
 )
 
 
@@ -90,7 +90,7 @@ class Viewer:
         )
         self.architecture = check_one_architecture(self.subjects, isinstance(settings.layers, Mapping))
         self._layers = _layers_by_model(settings.layers, self.subjects)
-        self.controls, self.control_of, self._missing = controls(self.subjects, settings.random_seed)
+        self.controls, self._missing = controls(self.subjects, settings.random_seed)
 
     @property
     def origins(self) -> str:
@@ -115,6 +115,9 @@ class Viewer:
     def look(self, image: Roi | Tensor, last: bool = False) -> Block:
         """Views of one image by every model and every network with random weights.
 
+        Layers whose activations are the same in the same models are swept together, so that equal weights below give
+        equal maps bit by bit: what else takes part in a sweep decides the last bits.
+
         Args:
             last: of the last layer alone.
 
@@ -122,22 +125,56 @@ class Viewer:
             ImageError: the image does not fit a model. UnknownNameError: an unknown layer.
             SeedError: a seed that does not fit a layer.
         """
+        from desali.comparison.views import looks
         from desali.reversal.graph.share import adopt
 
         layers = {name: chosen[-1:] if last else chosen for name, chosen in self.layers(image).items()}
         inputs = {subject.name: self._input(subject, image) for subject in self.subjects}
         first = self.subjects[0]
-        seen: dict[str, Seen] = {}
+        recordings = {}
         for subject in self.subjects:
             adopt(subject.model, first.model)
-            seen[subject.name] = self._seen(subject, subject.model, inputs[subject.name], layers[subject.name])
-        random: dict[str, Seen] = {}
-        for control in self.controls:
+            recordings[subject.name] = self._record(subject, subject.model, inputs[subject.name])
+        rows = _swept_together([recordings[name].activations(layers[name]) for name in self.names], layers, self.names)
+        seen: dict[str, Seen] = {}
+        for subject in self.subjects:
+            name = subject.name
+            sweeps = [[layers[name][row] for row in together] for together in rows]
+            (found,) = looks(recordings.pop(name), layers[name], self.seed, self.settings.method, sweeps)
+            seen[name] = Seen(in_rgb(found, subject.rule), inputs[name])
+        return Block(seen, *self._random(inputs, layers))
+
+    def _random(
+        self, inputs: Mapping[str, Input], layers: Mapping[str, Sequence[str]]
+    ) -> tuple[dict[str, Seen], dict[str, str]]:
+        """What networks with random weights make of the inputs, by label; and for each model the label of its own.
+
+        Models of one architecture share one, unless they take the image in different ways.
+        """
+        from desali.comparison.views import looks
+        from desali.reversal.graph.share import adopt
+
+        shown: list[tuple[Control, Subject]] = []
+        place: dict[str, int] = {}
+        for subject in self.subjects:
+            control = self.controls.get(subject.name)
+            if control is None:
+                continue
+            for index, (other, of) in enumerate(shown):
+                if other is control and _same(inputs[of.name], inputs[subject.name], layers, of.name, subject.name):
+                    place[subject.name] = index
+                    break
+            else:
+                place[subject.name] = len(shown)
+                shown.append((control, subject))
+        labels = [RANDOM if len(shown) == 1 else f"{RANDOM}, as {subject.name}" for _, subject in shown]
+        seen = {}
+        for label, (control, subject) in zip(labels, shown, strict=True):
             adopt(control.model, control.of.model)
-            name = control.of.name
-            random[control.label] = self._seen(control.of, control.model, inputs[name], layers[name])
-        labels = {name: self.controls[place].label for name, place in self.control_of.items()}
-        return Block(seen, random, labels)
+            recording = self._record(subject, control.model, inputs[subject.name])
+            (found,) = looks(recording, layers[subject.name], self.seed, self.settings.method)
+            seen[label] = Seen(in_rgb(found, subject.rule), inputs[subject.name])
+        return seen, {name: labels[index] for name, index in place.items()}
 
     def figure(self, image: Any, title: str = "", block: Block | None = None) -> Figure:
         """The figure of one image, with its record; `block` spares looking again.
@@ -171,7 +208,7 @@ class Viewer:
                 one.name: {**model_facts(one, block.models[one.name]), "prediction": predictions[one.name]}
                 for one in self.subjects
             },
-            "control": control_facts(self.settings.random_seed, self.architecture, self.control_of, self.controls),
+            "control": control_facts(self.settings.random_seed, self.architecture, block.control_of),
             "layers": list(layers[self.names[0]]) if len(set(layers.values())) == 1 else layers,
             "seed": self.seed.to_dict(),
             "seed_in_words": words,
@@ -194,14 +231,12 @@ class Viewer:
         except ImageError as error:
             raise ImageError(f"{subject.name}: {error}") from error
 
-    def _seen(self, subject: Subject, model: nn.Module, input: Input, layers: Sequence[str]) -> Seen:
-        from desali.comparison.views import look
+    def _record(self, subject: Subject, model: nn.Module, input: Input) -> Recording:
+        from desali.reversal.recording import record
 
-        settings = self.settings
         with _explained(subject, input.tensor):
-            tensor = input.tensor.to(subject.device)
-            found = look(model, tensor, layers, self.seed, settings.method, settings.backend)
-        return Seen(in_rgb(found, subject.rule), input)
+            images = input.tensor.to(subject.device).unsqueeze(0)
+            return record(model, images, keep="activations", backend=self.settings.backend)
 
     def _footnote(self, image: Roi | Tensor, block: Block) -> str:
         said = [_shrunk(image, self.subjects[0])]
@@ -224,10 +259,18 @@ def seed_words(seed: Seeds, classes: Sequence[str]) -> str:
 
 
 def predicted(subject: Subject, seen: Seen) -> dict[str, Any] | None:
-    """The most probable class: its name (its number where names are not known), place and probability."""
+    """The most probable class: its name where names are known, its place and probability.
+
+    Raises:
+        DataError: other classes were given than the model has outputs.
+    """
     probabilities = seen.look.probabilities
     if probabilities is None:
         return None
+    if subject.plain and subject.classes and len(subject.classes) != len(probabilities):
+        raise DataError(
+            f"{subject.name} has {len(probabilities)} outputs, but {len(subject.classes)} class names were given"
+        )
     index = int(probabilities.argmax())
     known = len(subject.classes) == len(probabilities)
     return {
@@ -242,7 +285,8 @@ def prediction_words(prediction: Mapping[str, Any] | None) -> str:
     if prediction is None:
         return ""
     name = prediction["class"] if prediction["class"] is not None else f"class {prediction['index']}"
-    return f"predicts {name} ({prediction['probability']:.2f})"
+    probability = prediction["probability"]
+    return f"predicts {name} ({'< 0.01' if probability < 0.005 else f'{probability:.2f}'})"
 
 
 def model_facts(subject: Subject, seen: Seen) -> dict[str, Any]:
@@ -265,10 +309,9 @@ def model_facts(subject: Subject, seen: Seen) -> dict[str, Any]:
     }
 
 
-def control_facts(seed: int, architecture: str, control_of: Mapping[str, int], made: Sequence[Any]) -> dict[str, Any]:
-    """The random controls in the record of a figure."""
-    labels = {name: made[place].label for name, place in control_of.items()}
-    return {"random_seed": seed, "architecture": architecture, "of": labels}
+def control_facts(seed: int, architecture: str, control_of: Mapping[str, str]) -> dict[str, Any]:
+    """The random controls in the record of a figure: the seed of their weights, and which stands for which model."""
+    return {"random_seed": seed, "architecture": architecture, "of": dict(control_of)}
 
 
 def versions() -> dict[str, str]:
@@ -276,6 +319,30 @@ def versions() -> dict[str, str]:
     from desali.models.checkpoint import versions as of_weights
 
     return of_weights()
+
+
+def _swept_together(
+    activations: Sequence[Mapping[str, Tensor]], layers: Mapping[str, Sequence[str]], names: Sequence[str]
+) -> list[list[int]]:
+    """Rows in groups: in each the activations are the same, bit by bit, in the same models."""
+    import torch
+
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for row in range(len(layers[names[0]])):
+        values = [found[layers[name][row]] for name, found in zip(names, activations, strict=True)]
+        pattern = tuple(
+            next(index for index, other in enumerate(values) if other is value or torch.equal(other, value))
+            for value in values
+        )
+        groups.setdefault(pattern, []).append(row)
+    return list(groups.values())
+
+
+def _same(one: Input, other: Input, layers: Mapping[str, Sequence[str]], name: str, other_name: str) -> bool:
+    import torch
+
+    alike = one.tensor.shape == other.tensor.shape and one.picture.shape == other.picture.shape
+    return alike and torch.equal(one.tensor, other.tensor) and layers[name] == layers[other_name]
 
 
 def _layers_by_model(layers: Layers | None, found: Sequence[Subject]) -> dict[str, tuple[str, ...]] | None:

@@ -92,9 +92,9 @@ def fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def raw_bytes(tensor: Tensor) -> memoryview:
+def raw_bytes(tensor: Tensor) -> bytes:
     """The bytes of a tensor's values in row-major order."""
     import torch
 
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
+    return bytes(flat.view(torch.uint8).numpy().data)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from desali.errors import DesaliError, MethodError
+from desali.output import summary
 from desali.reversal.applicability import check_method
 from desali.reversal.context import Bottleneck, rule_for
 from desali.reversal.graph import folding
@@ -85,6 +86,23 @@ class Recording:
             if storage.data_ptr() != images and storage.data_ptr() not in parameters:
                 seen[storage.data_ptr()] = storage.nbytes()
         return sum(seen.values())
+
+    def _facts(self) -> summary.Facts:
+        images, output = self._images.shape, self.output.shape
+        return [
+            ("images", f"{images[0]} x [{summary.shape(images[1:])}]"),
+            ("layers", str(len(self.network.layers))),
+            ("outputs", summary.shape(output[1:])),
+            ("held", summary.if_known(lambda: summary.size(self.nbytes))),
+            ("device", str(self._images.device)),
+        ]
+
+    def __repr__(self) -> str:
+        return summary.line("Recording", type(self._model).__name__, self._facts())
+
+    def _repr_html_(self) -> str:
+        layers = ("names", summary.names(self.network.layers))
+        return summary.table("Recording", type(self._model).__name__, [*self._facts(), layers])
 
     def shape(self, layer: str) -> tuple[int, ...]:
         """[C, *spatial] of a layer."""

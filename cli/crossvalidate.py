@@ -24,7 +24,7 @@ def crossvalidate_command(name: str | None, plots: bool, output: Path, **options
     """Train a recipe or all on every fold and seed, and compare them on the pooled predictions.
 
     No patient is ever on both sides. Without --folds each patient is left out once; a data set with parts "train" and
-    "test", like the synthetic one, is used as it is. Interrupted, the same command goes on where it stopped. Figures,
+    "test", like the synthetic one, is used as it is. Interrupted, the same command goes on where it stopped. Metrics,
     plots and predictions are written to the folder OUTPUT.
     """
     from desali.cli.experiments import experiment, progress, say, set_threads

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     metavar="FILE...",
     help="Compare saved predictions (.npz) instead of models; several seeds of one recipe are one model.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write all figures to this file.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write all metrics to this file.")
 def evaluate_command(
     names: tuple[str, ...],
     runs: Path,
@@ -63,7 +63,7 @@ def evaluate_command(
 ) -> None:  # fmt: skip
     """Print how well trained recipes classify images of patients they have not seen (default: all recipes).
 
-    Predictions and figures are kept under RUNS/evaluation. Recipes trained on synthetic images are evaluated on others
+    Predictions and metrics are kept under RUNS/evaluation. Recipes trained on synthetic images are evaluated on others
     of invented patients. With --predictions the data are those of the files, and nothing is kept.
     """
     from desali.evaluation.export import FORMATS
@@ -119,7 +119,7 @@ def evaluate_command(
     if form == "text" or output is not None:
         click.echo(f"\nOrigin of the data: {comparison.origin}.")
         if "synthetic" in comparison.origin:
-            click.echo("The data are synthetic: these figures say nothing about patients.")
+            click.echo("The data are synthetic: these metrics say nothing about patients.")
         if kept is not None:
             click.echo(f"kept in {kept}")
     if json_file is not None:

@@ -21,7 +21,7 @@ COMMANDS = {
     "evaluate": "Print how well the trained models classify.",
     "grid": "Compare many images: a figure for each, and contact sheets.",
     "info": "Print versions, what was built and what is used.",
-    "robustness": "Draw how figures change with the share of training data.",
+    "robustness": "Draw how metrics change with the share of training data.",
     "selectivity": "Ask whether channels answer to edges or to patterns.",
     "train": "Train one recipe or all.",
     "visualize": "Show what one model sees in an image, layer by layer.",

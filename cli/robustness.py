@@ -1,4 +1,4 @@
-"""`desali robustness`: how figures change with the share of the training data."""
+"""`desali robustness`: how metrics change with the share of the training data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def robustness_command(name: str | None, output: Path, **options: Any) -> None:
     one = experiment(chosen, asked)
     found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
     result = robustness(found, asked.by, resamples=asked.resamples)
-    text = "\n\n".join(format_robustness(result, figure) for figure in ("macro recall", "macro F1"))
+    text = "\n\n".join(format_robustness(result, metric) for metric in ("macro recall", "macro F1"))
     write_json(output / "robustness.json", result.to_dict())
     write_text(output / "robustness.csv", robustness_csv(result))
     write_text(output / "robustness.txt", text + "\n")

@@ -1,4 +1,4 @@
-"""Figures of trained models with intervals by patient, paired comparisons, tables and plots (PEP 562: lazy)."""
+"""Metrics of trained models with intervals by patient, paired comparisons, tables and plots (PEP 562: lazy)."""
 
 from __future__ import annotations
 

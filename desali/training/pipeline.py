@@ -22,7 +22,7 @@ from desali.training.history import HISTORY_NAME, TIMING_NAME, rows_as_csv
 from desali.training.keys import stage_key, weights_key
 from desali.training.recipes import Recipe, recipe
 from desali.training.seeding import derive
-from desali.training.split import hold_out
+from desali.training.splits import hold_out
 from desali.training.stage import Stage
 from desali.training.state import STATE_NAME
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 STAGES = "stages"
 CONFIG_NAME = "config.toml"
+HELD_OUT = "held-out groups"
+"""Names the random stream that chooses the held-out patients; another name would choose others."""
 NODE_PATIENCE = 600
 """Seconds that a node waits for the first one's weights to appear in the folder that they share."""
 
@@ -72,13 +74,13 @@ def train(
         datasets: domain ("natural", "texture", "target") -> images to train on; only domains that the recipes use.
         runs: where results go.
         architecture: name in `desali.models.ARCHITECTURES`.
-        seed: decides initial weights, batches, augmentation, dropout and held-out groups.
+        seed: decides initial weights, batches, augmentation, dropout and held-out patients.
         preprocessing: how images become input; the architecture's defaults if None.
         fresh: train every stage anew.
         device, devices, nodes: see `desali.training.fit.fit_stage`. With several nodes `runs` must be a folder
             that all of them see; the first one writes.
         resume: insist that at least one of the stages has begun before.
-        tensorboard: write figures for TensorBoard to `runs`/stages/<key>/tensorboard too.
+        tensorboard: write metrics for TensorBoard to `runs`/stages/<key>/tensorboard too.
         input_memory: MiB of network input that may be kept in memory.
         configuration: gives the text of `runs`/<recipe>/config.toml, which is written before a recipe is trained.
         progress: show a progress bar on stderr.
@@ -218,8 +220,9 @@ class _StageTrainer:
         word = "already trained" if result.reused else f"{result.seconds:.0f} s"
         if result.compute_share is not None and not result.reused:
             word += f", {result.compute_share:.1%} of it compute, the rest waiting for input"
-        figure = result.figures.get("held_out_balanced_accuracy")
-        held = "no group held out" if figure is None else f"balanced accuracy on held-out groups {figure:.3f}"
+        metric = result.metrics.get("held_out_balanced_accuracy")
+        unit = self.datasets[stage.domain].unit_of_split
+        held = f"no {unit} held out" if metric is None else f"balanced accuracy on held-out {unit}s {metric:.3f}"
         self.report(f"stage {title}: epoch {result.best_epoch} of {result.epochs} kept, {held} ({word})")
         self.done[key] = result
         return result
@@ -258,7 +261,7 @@ class _StageTrainer:
         from desali.training.fit import fit_stage, fresh_model
 
         data = self.datasets[stage.domain]
-        held = hold_out(data.labels, data.groups, stage.validation, derive(self.seed, stage.domain, "held-out groups"))
+        held = hold_out(data.labels, data.patients, stage.validation, derive(self.seed, stage.domain, HELD_OUT))
         start = load(parent.weights).model.state_dict() if parent else None
         model = fresh_model(self.architecture, len(data.classes), self.seed, stage.domain, start)
         parts = [self._inputs(stage.domain, None if held is None else ~held)]

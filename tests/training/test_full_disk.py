@@ -18,7 +18,7 @@ from desali.training import pipeline, recipe, train
 from desali.training.state import TrainingState, read_state, write_state
 from tests.training.images import stripes
 
-DATA = {"target": stripes(24, classes=3, groups=4, seed=3)}
+DATA = {"target": stripes(24, classes=3, patients=4, seed=3)}
 RECIPE = recipe("scratch").with_options(epochs=2, batch_size=32, patience=9)
 
 

@@ -1,4 +1,11 @@
-"""Many trainings at once: cross-validation by patient, and robustness to less training data (PEP 562: lazy)."""
+"""Many trainings at once: cross-validation by patient, robustness to less training data, and the demo.
+
+`options` holds what both commands can be told; `runner` trains and predicts every recipe, seed, fraction and fold and
+keeps each; `robustness` follows metrics over fractions, `curve_plot` draws them. Folds and fractions are those of
+`desali.training.splits`.
+
+Touch from outside: the names below. Names are imported when first used (PEP 562).
+"""
 
 from __future__ import annotations
 

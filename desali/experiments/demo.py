@@ -51,7 +51,8 @@ def demo(
     Raises:
         OutputError: the folder cannot be written. DesaliError: Lightning is not installed.
     """
-    from desali.training import RECIPES, evaluate_recipes, format_table, train
+    from desali.evaluation import evaluate_recipes, format_table
+    from desali.training import RECIPES, train
     from desali.training.checks import require_packages
 
     require_packages()

@@ -15,9 +15,10 @@ import torch
 
 from desali.data.imageset import ImageSet
 from desali.errors import DataError, DesaliError, OutputError, UnknownNameError, WeightsError
+from desali.evaluation import evaluate_recipes, load_predictions, predict
 from desali.evaluation.results import ALL_METRICS
 from desali.models import load
-from desali.training import evaluate_recipes, load_predictions, predict, recipe, train
+from desali.training import recipe, train
 from desali.training.cards import TrainedRecipe
 from tests.training.images import stripes
 

@@ -75,12 +75,12 @@ class ImageSet:
         return len(self.images)
 
     def _facts(self) -> summary.Facts:
-        counted = len(set(self.groups.tolist())) if len(self) <= COUNTED else 0
+        counted = len(set(self.patients.tolist())) if len(self) <= COUNTED else 0
         return [
             ("images", f"{len(self)} x [{summary.shape(self.images.shape[1:])}]"),
             ("", "Hounsfield units" if self.unit == "hu" else self.unit),
             ("classes", str(len(self.classes))),
-            ("patients", str(counted or "")),
+            (f"{self.unit_of_split}s", str(counted or "")),
             ("held", summary.size(self.images.nbytes)),
         ]
 

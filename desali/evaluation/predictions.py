@@ -77,7 +77,7 @@ class Predictions:
         return [
             ("images", str(len(self.labels))),
             ("classes", str(len(self.classes))),
-            ("patients", str(len(set(self.groups.tolist())))),
+            ("patients", str(len(set(self.patients.tolist())))),
             ("folds", str(len(set(self.fold.tolist())))),
             ("seed", f"{self.seed}"),
         ]

@@ -8,8 +8,8 @@ from typing import Any
 PAGE = "benchmark-tables.md"
 HEAD = """# All benchmark tables
 
-Made from `benchmarks/results/` when this site was built. [The summary](benchmarks.md) says what is measured and how, and
-where desali loses.
+Made from `benchmarks/results/` when this site was built. [The summary](benchmarks.md) says what is measured, how,
+and where desali loses.
 """
 
 

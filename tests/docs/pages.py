@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,12 @@ class Block:
     def where(self) -> str:
         """How an error names it."""
         return f"{self.page}:{self.line}"
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block is to be saved as: its first line is a comment that is a name and nothing else."""
+        found = re.fullmatch(r"# ([\w-]+\.(?:py|toml))", self.content.split("\n", 1)[0])
+        return None if found is None else found[1]
 
     @property
     def not_run(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -46,12 +47,8 @@ def _shell(block: Block, folder: Path) -> None:
                     check(words)
                 except Exception as error:
                     pytest.fail(f"{where}: {error}")
-                if (block.page in RUN_WHOLE and block.not_run is None) or tuple(rest) in CHEAP:
-                    done = subprocess.run(
-                        [sys.executable, "-m", "desali.cli.main", *rest],
-                        cwd=folder, capture_output=True, text=True, check=False,
-                    )  # fmt: skip
-                    assert done.returncode == 0, f"{where}: {done.stderr}"
+                if tuple(rest) in CHEAP:
+                    _run(where, " ".join(words), folder)
             case ["make", *targets]:
                 known = {line.partition(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
                 for target in (word for word in targets if "=" not in word):
@@ -67,6 +64,14 @@ def _shell(block: Block, folder: Path) -> None:
             case [program, *_]:
                 built = program.startswith("build/")
                 assert program in OTHERS or built, f"{where}: unknown program; list it, or mark the block as text"
+
+
+def _run(where: str, script: str, folder: Path) -> None:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{where}: {done.stdout}\n{done.stderr}"
 
 
 def _extras(where: str, words: list[str]) -> None:
@@ -85,6 +90,8 @@ def test_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(tmp_path))
     namespace: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page):
+        if block.file is not None:
+            (tmp_path / block.file).write_text(block.content, encoding="utf-8")
         match block.language:
             case "python" | "setup" if block.not_run is None:
                 try:
@@ -95,6 +102,8 @@ def test_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
                 compile(block.content, block.where, "exec")
             case "sh":
                 _shell(block, tmp_path)
+                if page in RUN_WHOLE and block.not_run is None:
+                    _run(block.where, block.content, tmp_path)
             case "toml":
                 tomllib.loads(block.content)
 

@@ -80,7 +80,7 @@ networks: $(DEVELOPMENT) $(NETWORKS)/.installed
 	PYTHONPATH="$(abspath $(NETWORKS))" PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests/test_torchvision.py tests/test_timm.py
 
 notebooks: $(COMPLETE) $(NETWORKS)/.installed
-	PYTHONPATH="$(abspath $(NETWORKS))" PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests/notebooks
+	DESALI_NETWORKS="$(abspath $(NETWORKS))" $(BIN)/python -m pytest tests/notebooks
 
 # A wheel for other machines in dist/: it links no OpenMP runtime but takes torch's (docs/how-to/install.md).
 wheel: $(DEVELOPMENT)

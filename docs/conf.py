@@ -52,7 +52,7 @@ napoleon_attr_annotations = False
 sphinx_gallery_conf = {
     "examples_dirs": [str(ROOT / "examples")],
     "gallery_dirs": ["gallery"],
-    "filename_pattern": r"/(?!networks)[a-z_]+\.py$",  # the networks are made when the others import them
+    "filename_pattern": r"/[a-z_]+\.py$",
     "within_subsection_order": "site_parts.order.Order",
     "image_scrapers": ("matplotlib", figures_of),
     "capture_repr": (),

@@ -2,17 +2,24 @@
 How far a likeness can be trusted
 =================================
 
-One random network and one image give one number. Five random networks and twelve images show how far it
-scatters: a difference between two models that is smaller than this scatter shows nothing.
+One random network and one image give one number. Five random networks and twelve images show
+how far it scatters: a difference between two models that is smaller than this scatter shows
+nothing.
 """
 
 import matplotlib.pyplot as plt
-from networks import after, images
 
 import desali
 from desali.comparison.controls import likeness, randomised
+from networks import after, images
 
-layers = ["features.relu1", "features.relu2", "features.relu3", "features.relu4", "features.relu5"]
+layers = [
+    "features.relu1",
+    "features.relu2",
+    "features.relu3",
+    "features.relu4",
+    "features.relu5",
+]
 chosen = images[::12][:12]
 
 

@@ -13,7 +13,7 @@ DEVELOPMENT := $(VENV)/.desali-development
 COMPLETE := $(VENV)/.desali-complete
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install demo test lint types format sanitize docs networks notebooks wheel wheel-test bench clean
+.PHONY: install demo test lint types format cuda sanitize docs networks notebooks wheel wheel-test bench clean
 
 install: $(COMPLETE)
 
@@ -58,6 +58,13 @@ format: $(DEVELOPMENT)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/*.cuh')
+
+# The CUDA kernels compile, where nvcc is; nothing is installed.
+cuda: $(DEVELOPMENT)
+	@if command -v nvcc >/dev/null; then rm -rf build/cuda-wheel && \
+		DESALI_BUILD=require $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/cuda-wheel . \
+			--config-settings=cmake.define.DESALI_CUDA=ON; \
+	else echo "no nvcc on this machine: the CUDA kernels are not compiled here"; fi
 
 # The core under AddressSanitizer and UndefinedBehaviorSanitizer, against naive loops.
 sanitize: $(DEVELOPMENT)

@@ -15,6 +15,7 @@ from desali.reversal.graph.capture import LOCK, capture, clone
 from desali.reversal.graph.network import Network
 from desali.reversal.graph.survey import Survey, structure_key
 from desali.reversal.layers.base import Node
+from desali.reversal.layers.registry import registered_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -52,7 +53,7 @@ def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
         CaptureError: the model cannot be captured.
     """
     survey = Survey(model)
-    mark = (structure_key(model, survey), survey.facts)
+    mark = (structure_key(model, survey), survey.facts, registered_kinds())
     with LOCK:
         known = _FOLDED.get(model)
     if known is not None and known.holds(mark, survey):

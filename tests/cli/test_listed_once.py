@@ -26,7 +26,7 @@ class Counts:
         self.listed: Counter[str] = Counter()
         self.headers: Counter[str] = Counter()
         self.pixels: Counter[str] = Counter()
-        find, dcmread, read_roi = Reader.find, pydicom.dcmread, roi.read_roi
+        find, dcmread, read_image = Reader.find, pydicom.dcmread, roi.read_image
 
         def counted_find(reader: Reader, root: Path, **options: str) -> Any:
             self.listed[root.name] += 1
@@ -37,13 +37,13 @@ class Counts:
                 self.headers[Path(source).name] += 1
             return dcmread(source, *arguments, **options)
 
-        def counted_read_roi(path: Any, **options: Any) -> Any:
+        def counted_read_image(path: Any, **options: Any) -> Any:
             self.pixels[Path(path).name] += 1
-            return read_roi(path, **options)
+            return read_image(path, **options)
 
         monkeypatch.setattr(Reader, "find", counted_find)
         monkeypatch.setattr(pydicom, "dcmread", counted_dcmread)
-        monkeypatch.setattr(roi, "read_roi", counted_read_roi)
+        monkeypatch.setattr(roi, "read_image", counted_read_image)
 
     def taken(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
         found = (dict(self.listed), dict(self.headers), dict(self.pixels))

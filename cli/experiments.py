@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
     from desali.data.readers.finding import Listings
     from desali.experiments.runner import Experiment
-    from desali.experiments.splits import Design
     from desali.training.config import TrainingConfig
+    from desali.training.splits import Design
 
 TRAIN_ALONE = ("devices", "nodes", "tensorboard", "input_memory")
 """Options of a training that an experiment does not use."""
@@ -81,8 +81,8 @@ def _say_unused(chosen: TrainingConfig) -> None:
 
 
 def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: Listings) -> Design:
-    from desali.experiments.splits import fixed, leave_one_patient_out, patient_folds
     from desali.training.domains import find_domain, read_domain, synthetic_datasets, training_part
+    from desali.training.splits import fixed, leave_one_patient_out, patient_folds
 
     data = chosen.data
     if data.target == SYNTHETIC:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from desali.figures.compare import compare as compare
     from desali.figures.show import show as show
     from desali.models.sources import load as load
+    from desali.reversal.layers.registry import register_layer as register_layer
     from desali.reversal.methods import METHODS as METHODS
     from desali.reversal.methods import Method as Method
     from desali.reversal.recording import Recording as Recording
@@ -40,6 +41,7 @@ _WHERE = {
     "reconstruct": "reversal.recording",
     "record": "reversal.recording",
     "show": "figures.show",
+    "register_layer": "reversal.layers.registry",
 }
 
 __all__ = [*sorted(_WHERE), "__version__"]

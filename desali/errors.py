@@ -45,6 +45,10 @@ class UnsupportedLayerError(DesaliError):
     """The network holds an operation that cannot be reversed; the message names the module and the way out."""
 
 
+class LayerError(DesaliError, ValueError):
+    """A kind of layer that cannot be registered; the message names the kind, what it lacks and what to write."""
+
+
 class MethodError(DesaliError, ValueError):
     """A method that cannot be applied to this network (for instance: no ReLU to act on)."""
 

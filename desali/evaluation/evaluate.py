@@ -1,4 +1,4 @@
-"""Trained recipes evaluated on images that no stage has seen; predictions and figures are kept beside the models."""
+"""Trained recipes evaluated on images that no stage has seen; predictions and metrics are kept beside the models."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def predict(
         recipe or name,
         torch.cat(parts).numpy(),
         images.labels,
-        images.groups,
+        images.patients,
         tuple(images.classes),
         images.name,
         images.fingerprint,
@@ -138,7 +138,7 @@ def load_kept(recipes: Sequence[str], folder: Path) -> list[Predictions]:
 
 
 def _check_patients(model: LoadedModel, images: ImageSet) -> None:
-    seen = set(model.card.get("data", {}).get("group_names", [])) & set(images.groups.tolist())
+    seen = set(model.card.get("data", {}).get("patient_names", [])) & set(images.patients.tolist())
     if seen:
         raise DataError(
             f"{images.name}: {len(seen)} patients (the first is {min(seen)}) are also among those that {model.path} "

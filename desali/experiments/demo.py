@@ -51,10 +51,11 @@ def demo(
         report: called with a line of text for each step.
 
     Raises:
-        OutputError: the folder cannot be written. DesaliError: Lightning is not installed, or a device that is not there.
+        OutputError: the folder cannot be written. DesaliError: Lightning is not installed, or the device is not there.
     """
+    from desali.evaluation import evaluate_recipes, format_table
     from desali.ops.device import resolve
-    from desali.training import RECIPES, evaluate_recipes, format_table, train
+    from desali.training import RECIPES, train
     from desali.training.checks import require_packages
 
     require_packages()

@@ -7,8 +7,6 @@ from typing import Literal
 
 from desali.training.options import FROM_1, SEED, SHARE, Range, check_fields, option
 
-By = Literal["rois", "patients"]
-
 
 @dataclass(frozen=True)
 class CrossValidationOptions:

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions, load_predictions, pool
-from desali.experiments.fractions import take
-from desali.experiments.options import By
-from desali.experiments.splits import Design, Split
 from desali.models.checkpoint import load, versions
 from desali.output.files import write_json
 from desali.training.keys import KEY_FORMAT
 from desali.training.recipes import Recipe
+from desali.training.splits import By, Design, Split, take
 from desali.training.stage import Stage
 
 if TYPE_CHECKING:
@@ -261,11 +259,11 @@ def _stage(stage: Stage) -> dict[str, Any]:
 def _refuse_leak(domain: str, images: ImageSet, evaluated: ImageSet) -> None:
     """Raise a DataError if pretraining would see patients of the same data set that are predicted later."""
     path = images.parameters.get("path")
-    shared = set(images.groups.tolist()) & set(evaluated.groups.tolist())
+    shared = set(images.patients.tolist()) & set(evaluated.patients.tolist())
     if path is not None and path == evaluated.parameters.get("path") and shared:
         raise DataError(
-            f"{domain}: {len(shared)} groups of {path} (the first is {min(shared)}) are also predicted as target, so "
-            "the figures would be of patients that were trained on; pretrain on other data"
+            f"{domain}: {len(shared)} {evaluated.unit_of_split}s of {path} (the first is {min(shared)}) are also "
+            "predicted as target, so the metrics would be of patients that were trained on; pretrain on other data"
         )
 
 
@@ -274,7 +272,8 @@ def _data(images: ImageSet) -> dict[str, Any]:
         "name": images.name,
         "fingerprint": images.fingerprint,
         "images": len(images),
-        "groups": len(set(images.groups.tolist())),
+        "unit_of_split": images.unit_of_split,
+        "patients": len(set(images.patients.tolist())),
         "classes": list(images.classes),
         "origin": images.origin,
         "parameters": images.parameters,

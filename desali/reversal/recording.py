@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from desali import ops
 from desali.errors import DesaliError, MethodError
-from desali.ops.backend import use_native
 from desali.output import summary
 from desali.reversal.applicability import check_method
+from desali.reversal.context import Bottleneck, rule_for
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
-from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import MaxPool, ReLU
+from desali.reversal.graph.network import Network
 from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.structure import tensors
 from desali.reversal.graph.survey import Survey, version
-from desali.reversal.inverses import Bottleneck, needs_values
+from desali.reversal.layers.base import Node, Recorder
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
 from desali.reversal.placing import Placed, Points, join, place
@@ -48,10 +46,9 @@ class Recording:
         self._model = model
         self._images = images.detach()
         self._backend = backend
-        self._masks: dict[int, Tensor] = {}
-        self._switches: dict[int, Tensor] = {}
+        self._recorder = Recorder(self.network.nodes, backend)
+        self._decisions: dict[int, Tensor] = {}
         self._kept: dict[int, Tensor] = {}
-        self._native: dict[tuple[int, Any], bool] = {}
         self._names = self.network.tensor_names(model)
         self._state = self._fingerprint(survey)
         for cache in list(self.network.weight_caches.values()):
@@ -83,7 +80,7 @@ class Recording:
         seen: dict[int, int] = {}
         images = self._images.untyped_storage().data_ptr()
         parameters = {t.untyped_storage().data_ptr() for t in [*self._model.parameters(), *self._model.buffers()]}
-        held = [self.output, *self._masks.values(), *self._switches.values(), *self._kept.values()]
+        held = [self.output, *self._decisions.values(), *self._kept.values()]
         for tensor in [*held, *(value for value in self._fixed if hasattr(value, "untyped_storage"))]:
             storage = tensor.untyped_storage()
             if storage.data_ptr() != images and storage.data_ptr() not in parameters:
@@ -219,46 +216,18 @@ class Recording:
         jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(
-                self.network, self._model, self._bottleneck(nodes), rule, self._images, jobs, max_bytes,
+                self.network, self._model, self._bottleneck(nodes, rule), rule, self._images, jobs, max_bytes,
                 self._backend if backend == "auto" else backend, crop, cuda_graph,
             )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
 
     def _execute(self, node: Node, x: Tensor, last_reader: bool) -> Tensor | None:
-        """Compute ReLUs and max poolings so that their decisions are kept."""
-        operation = node.operation
-        if isinstance(operation, ReLU) and operation.written_out:
-            self._masks[node.index] = ops.relu_with_mask(x, backend=self._backend)[1]
-            return None
-        if isinstance(operation, ReLU):
-            value, mask = self._rectify(x, operation.upper, last_reader)
-            self._masks[node.index] = mask
-            return value
-        if isinstance(operation, MaxPool):
-            below = self.network.nodes[node.inputs[0]].operation
-            value, switches = ops.max_pool_with_switches(
-                x,
-                operation.kernel,
-                operation.stride,
-                operation.padding,
-                operation.dilation,
-                operation.ceil_mode,
-                after_relu=isinstance(below, ReLU),
-                backend=self._backend,
-            )
-            self._switches[node.index] = switches
-            return value
-        return None
-
-    def _rectify(self, x: Tensor, upper: float | None, inplace: bool) -> tuple[Tensor, Tensor]:
-        """`ops.relu_with_mask` that decides once for all ReLUs of one kind of tensor which backend runs them."""
-        kind = (x.dim(), x.dtype)
-        if self._native.get(kind):
-            return ops.native_relu_with_mask(x, upper, inplace)
-        if kind not in self._native:
-            reason = ops.can_run("relu_with_mask", x.device.type, str(x.dtype).removeprefix("torch."), x.dim() - 2)
-            self._native[kind] = use_native("relu_with_mask", self._backend, reason)
-        return ops.relu_with_mask(x, upper=upper, out=x if inplace else None, backend=self._backend)
+        """Compute a layer so that its decisions are kept."""
+        assert node.operation is not None
+        value, decision = node.operation.record(self._recorder, node, x, last_reader)
+        if decision is not None:
+            self._decisions[node.index] = decision
+        return value
 
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
@@ -298,24 +267,27 @@ class Recording:
                 run(self.network, tensors(self._model), self._images, None, observe, max(missing))
         return [found[index] for index in indices]
 
-    def _bottleneck(self, tops: list[Node]) -> Bottleneck:
+    def _bottleneck(self, tops: list[Node], rule: Method) -> Bottleneck:
         """The decisions of the forward pass; values that an adjoint needs are computed when it first asks for one."""
-        path = [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
-        wanted = sorted({index for node in path if needs_values(node) for index in node.inputs})
         known: dict[int, Tensor] = {}
 
         def inputs(node: Node) -> dict[int, Tensor]:
-            if not needs_values(node):
+            if not self._needs_inputs(node, rule):
                 n = self._images.shape[0]
                 return {
                     index: self._images.new_zeros(()).expand(n, *self.network.nodes[index].shape)
                     for index in node.inputs
                 }
             if not known:
+                path = [self.network.nodes[index] for index in steps(self.network, [top.index for top in tops])]
+                wanted = sorted({index for below in path if self._needs_inputs(below, rule) for index in below.inputs})
                 known.update(zip(wanted, self._activations(wanted), strict=True))
             return {index: known[index] for index in node.inputs}
 
-        return Bottleneck(self._masks, self._switches, self._fixed, inputs)
+        return Bottleneck(self._decisions, self._fixed, inputs)
+
+    def _needs_inputs(self, node: Node, rule: Method) -> bool:
+        return node.operation is not None and node.operation.needs_inputs(rule_for(self.network, rule, node))
 
 
 def _listed(seed: Seeds) -> list[Seed]:

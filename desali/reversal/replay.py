@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
 from desali.ops.device import capturing, on_gpu
+from desali.reversal.context import Bottleneck, Reversal
 from desali.reversal.cuda_graph import CudaGraph, Graph, device_bytes
 from desali.reversal.graph.network import Network
-from desali.reversal.graph.operations import LocalResponseNorm, Other
 from desali.reversal.graph.structure import tensors
-from desali.reversal.inverses import Bottleneck, Reversal, needs_values
 from desali.reversal.placing import Points
 from desali.reversal.signals import placed_signal, whole
 from desali.reversal.sweep import Sweep, steps
@@ -74,12 +73,10 @@ def can_capture(
     if max_bytes is not None:
         return "a graph keeps its memory, which max_bytes would bound; leave max_bytes out"
     for index in steps(network, tops):
-        node = network.nodes[index]
-        if isinstance(node.operation, Other):
-            return (
-                f"layer {node.name!r} ({node.operation.kind}) is reversed by autograd, whose decisions a graph would "
-                "freeze"
-            )
+        layer = network.nodes[index].operation
+        reason = None if layer is None else layer.reason_against_capture()
+        if layer is not None and reason is not None:
+            return f"layer {network.nodes[index].name!r} ({layer.label}) {reason}"
     if windows:
         for top in tops:
             node_index = _meeting(network, top)
@@ -308,20 +305,17 @@ def _inputs(reversal: Reversal, placed: Placed) -> dict[tuple[str, int], Tensor]
             found["signal", top] = item
     for index in steps(reversal.network, list(placed)):
         node = reversal.network.nodes[index]
-        for name, known in (("mask", reversal.bottleneck.masks), ("switches", reversal.bottleneck.switches)):
-            if index in known:
-                found[name, index] = known[index][reversal.images]
-        passed = isinstance(node.operation, LocalResponseNorm) and reversal.rule(node).lrn == "identity"
-        if needs_values(node) and not passed:
+        if index in reversal.bottleneck.kept:
+            found["kept", index] = reversal.kept(node)
+        if node.operation is not None and node.operation.needs_inputs(reversal.rule(node)):
             found |= {("value", source): tensor for source, tensor in reversal.inputs(node).items()}
     return found
 
 
 def _bottleneck(own: dict[tuple[str, int], Tensor]) -> Bottleneck:
     """The decisions of the forward pass, as they lie in a graph's memory."""
-    masks = {index: tensor for (name, index), tensor in own.items() if name == "mask"}
-    switches = {index: tensor for (name, index), tensor in own.items() if name == "switches"}
-    return Bottleneck(masks, switches, [], lambda node: {index: own["value", index] for index in node.inputs})
+    kept = {index: tensor for (name, index), tensor in own.items() if name == "kept"}
+    return Bottleneck(kept, [], lambda node: {index: own["value", index] for index in node.inputs})
 
 
 def _own_seed(own: dict[tuple[str, int], Tensor], top: int, item: Points | Tensor) -> Points | Tensor:

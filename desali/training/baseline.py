@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions
+from desali.training.splits import most_folds, stratified_folds
 from desali.training.texture_features import texture_features
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _check(train: ImageSet, test: ImageSet) -> None:
             f"{train.name} ({train.unit}: {', '.join(train.classes)}) and {test.name} ({test.unit}: "
             f"{', '.join(test.classes)}) must be of the same unit and classes"
         )
-    both = set(train.groups.tolist()) & set(test.groups.tolist())
+    both = set(train.patients.tolist()) & set(test.patients.tolist())
     if both:
         raise DataError(
             f"{test.name}: {len(both)} patients (the first is {min(both)}) are also in {train.name}; split by patient"
@@ -152,16 +152,12 @@ def _check(train: ImageSet, test: ImageSet) -> None:
 
 def _inner_folds(train: ImageSet, seed: int) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """(learn, held out) indices of a cross-validation by patient, without folds that leave fewer than two classes."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    count = min(INNER_FOLDS, len(np.unique(train.groups)), int(np.bincount(train.labels).max()))
+    count = min(INNER_FOLDS, most_folds(train.labels, train.patients))
     if count < 2:
         return []
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds
-        folds = list(splitter.split(train.labels, train.labels, train.groups))
-    return [(learn, held) for learn, held in folds if len(held) and len(np.unique(train.labels[learn])) > 1]
+    folds = stratified_folds(train.labels, train.patients, count, seed)
+    pairs = [(np.setdiff1d(np.arange(len(train)), held), held) for held in folds]
+    return [(learn, held) for learn, held in pairs if len(held) and len(np.unique(train.labels[learn])) > 1]
 
 
 def _decision(machine: Any, features: Floats, train: ImageSet, learn: npt.NDArray[np.int64], asked: Floats) -> Floats:
@@ -214,7 +210,7 @@ def _predictions(recipe: str, probabilities: Floats, test: ImageSet, seed: int) 
         recipe,
         probabilities.astype(np.float32),
         test.labels,
-        test.groups,
+        test.patients,
         tuple(test.classes),
         test.name,
         test.fingerprint,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from desali.errors import DataError
 from desali.models.checkpoint import find, read_card
 from desali.training.config import SYNTHETIC, DataConfig
 from desali.training.recipes import Recipe
+from desali.training.splits import first_of_each_class
 from desali.training.stage import Domain
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ IMAGES_PER_CLASS = 125
 VIEWS_PER_SAMPLE = 12
 TARGET_SHARE = 0.125
 """Of the published number of training ROIs."""
-LEAST_OF_A_CLASS = 2
-"""ROIs of each class that a share of the target keeps."""
 
 
 def domains_of(recipes: Iterable[Recipe]) -> list[Domain]:
@@ -130,29 +126,12 @@ def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 
     """
     from desali.data import synthetic
 
-    if not 0 < share <= 1:
-        raise DataError(f"the share of the images must lie in (0, 1], got {share:g}")
     make = {
         "natural": lambda: synthetic.natural(seed, images_per_class=IMAGES_PER_CLASS),
         "texture": lambda: synthetic.texture(seed, views_per_sample=VIEWS_PER_SAMPLE),
-        "target": lambda: cut(synthetic.target(seed, train=TARGET_SHARE)[0], share),
+        "target": lambda: first_of_each_class(synthetic.target(seed, train=TARGET_SHARE)[0], share),
     }
     return {domain: make[domain]() for domain in domains}
-
-
-def cut(images: ImageSet, share: float) -> ImageSet:
-    """The first images of each class, `share` of them but at least 2; which patient each belongs to stays.
-
-    The synthetic target names every patient of a class once before any comes again, so few images still have many
-    patients, and a smaller share is part of a larger one.
-    """
-    if share == 1:
-        return images
-    members = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
-    kept = [index[: max(LEAST_OF_A_CLASS, round(share * len(index)))] for index in members]
-    counts = {name: len(index) for name, index in zip(images.classes, kept, strict=True)}
-    part = images.subset(np.sort(np.concatenate(kept)))
-    return replace(part, parameters={**images.parameters, "share": share, "counts": counts})
 
 
 def synthetic_target(recipes: Sequence[str], runs: Path) -> tuple[ImageSet, ImageSet]:
@@ -177,4 +156,4 @@ def synthetic_target(recipes: Sequence[str], runs: Path) -> tuple[ImageSet, Imag
             raise DataError(f"{name} was trained on other data than {other}; train both with the same options")
     share = first.pop("share")
     training, evaluation = synthetic.target(**first)
-    return cut(training, share), evaluation
+    return first_of_each_class(training, share), evaluation

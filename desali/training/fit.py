@@ -37,8 +37,8 @@ class Fitted:
     Attributes:
         weights: the best epoch's state dict, on the CPU.
         best_epoch: its number, from 1.
-        history: one row of figures an epoch: "epoch", "learning_rate", "training_loss" and, where groups were held out,
-            "held_out_loss" and "held_out_balanced_accuracy" (macro over the classes that occur there).
+        history: one row of metrics an epoch: "epoch", "learning_rate", "training_loss" and, where patients were held
+            out, "held_out_loss" and "held_out_balanced_accuracy" (macro over the classes that occur there).
         seconds: training time over all sittings.
         timing: for every epoch "epoch", "seconds" and "waiting", the seconds that the trainer waited for input.
     """
@@ -106,12 +106,12 @@ def fit_stage(
     Args:
         model: as `fresh_model` makes it.
         training: the images, or network input float32 [n, c, h, w] and labels int64 [n].
-        held: the same for the held-out groups, or None to train all epochs and keep the last.
+        held: the same for the held-out patients, or None to train all epochs and keep the last.
         device: "cpu", "cuda", "cuda:N" or "auto" (a CUDA device if there is one, else the CPU).
         devices: processes on this machine, each with a device of its own.
         nodes: machines.
         augmentation: what `augmentation_of` makes of the stage; if None, without noise in HU.
-        tensorboard: write figures for TensorBoard to `folder`/tensorboard too.
+        tensorboard: write metrics for TensorBoard to `folder`/tensorboard too.
 
     Raises:
         DesaliError: loss or weights became NaN or Inf; the last good state stays on disk. Or fp16 without CUDA.

@@ -1,4 +1,4 @@
-"""The LightningModule of one stage: loss, optimiser, and figures on the held-out groups."""
+"""The LightningModule of one stage: loss, optimiser, and metrics on the held-out patients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StageModule(lightning.LightningModule):
 
     Every epoch seeds torch's generator, the batches and the augmentation from (seed, domain, epoch), so that an epoch
     does not depend on how many went before it in this process. With several processes each trains on its share of every
-    batch; figures are those of all of them.
+    batch; metrics are those of all of them.
     """
 
     def __init__(
@@ -121,10 +121,10 @@ class StageModule(lightning.LightningModule):
         self._logits[number] = self.model(images).detach().float().cpu()
 
     def finish_epoch(self) -> Row:
-        """The figures of the epoch just trained: training loss and, with held-out groups, loss and balanced accuracy.
+        """The metrics of the epoch just trained: training loss and, with held-out patients, loss and balanced accuracy.
 
-        Both figures on the held-out groups are macro averages over the classes that occur there. Every process gets the
-        same figures.
+        Both metrics on the held-out patients are macro averages over the classes that occur there. Every process gets
+        the same metrics.
         """
         losses = torch.stack(self._losses)
         parts: Sequence[dict[int, Tensor]] = [self._logits]

@@ -99,7 +99,7 @@ def test_a_command_with_data_of_its_own_is_repeated_by_its_configuration(
 
     def read(domain: str, data: DataConfig, size: int, *_: object) -> Any:
         calls.append((getattr(data, domain), {"size": size, "skip": data.skip_unreadable}))
-        return stripes(24, classes=3, groups=4, seed=3)
+        return stripes(24, classes=3, patients=4, seed=3)
 
     monkeypatch.setattr("desali.training.domains._read", read)
     monkeypatch.chdir(tmp_path)
@@ -132,17 +132,17 @@ def test_a_folder_of_images_is_read_and_its_training_part_taken(
 
     from desali.training.domains import datasets_of
 
-    images = stripes(8, classes=2, groups=2)
+    images = stripes(8, classes=2, patients=2)
     rows = ["path,label,patient,split"]
     for number, pixels in enumerate(images.images):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-        part = "test" if images.groups[number] == "P00" else "train"
-        rows.append(f"{number}.png,{'ab'[images.labels[number]]},{images.groups[number]},{part}")
+        part = "test" if images.patients[number] == "P00" else "train"
+        rows.append(f"{number}.png,{'ab'[images.labels[number]]},{images.patients[number]},{part}")
     (tmp_path / "rois.csv").write_text("\n".join(rows) + "\n")
     lines: list[str] = []
     data = DataConfig(target=f"table:{tmp_path / 'rois.csv'}", cache=str(tmp_path / "cache"))
     read = datasets_of(["target"], data, 16, report=lines.append)["target"]
-    assert set(read.groups) == {"P01"}
+    assert set(read.patients) == {"P01"}
     assert len(read) == 4
     assert "its part 'train'" in lines[-1]
     (tmp_path / "7.png").write_bytes(b"broken")

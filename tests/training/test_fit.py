@@ -121,7 +121,7 @@ def test_early_stopping(training: Any, held: Any, tmp_path: Path) -> None:
     assert len(fitted.history) == 3
 
 
-def test_without_held_out_groups_the_last_epoch_is_kept(training: Any, tmp_path: Path) -> None:
+def test_without_held_out_patients_the_last_epoch_is_kept(training: Any, tmp_path: Path) -> None:
     fitted = fit(tmp_path, training, None, Stage("target", epochs=2, batch_size=16, patience=1))
     assert fitted.best_epoch == len(fitted.history) == 2
     assert "held_out_loss" not in fitted.history[0]

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from desali.errors import OutputError
-from desali.training import pipeline, recipe, train
+from desali.training import recipe, stages, train
 from desali.training.state import TrainingState, read_state, write_state
 from tests.training.images import stripes
 
-DATA = {"target": stripes(24, classes=3, groups=4, seed=3)}
+DATA = {"target": stripes(24, classes=3, patients=4, seed=3)}
 RECIPE = recipe("scratch").with_options(epochs=2, batch_size=32, patience=9)
 
 
@@ -80,7 +80,7 @@ def test_weights_that_find_no_room_leave_the_state(tmp_path: Path, monkeypatch: 
         raise OutputError("model.safetensors: cannot be written (No space left on device)")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "save", full)
+        patch.setattr(stages, "save", full)
         with pytest.raises(
             OutputError, match=r"No space left on device\); the state after epoch 2 is kept in .*last\.ckpt"
         ):

@@ -30,7 +30,7 @@ OPTIONS = {
     "optimizer": "sgd", "learning_rate": 0.01,
 }  # fmt: skip
 RECIPES = {"plain": PLAIN, "options": PLAIN.with_options(**OPTIONS)}
-DATA = {"target": stripes(48, classes=3, groups=4, seed=3)}
+DATA = {"target": stripes(48, classes=3, patients=4, seed=3)}
 
 
 @pytest.mark.parametrize("which", RECIPES)

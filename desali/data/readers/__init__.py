@@ -1,4 +1,11 @@
-"""Readers of data sets in the formats of the field; `read_images` is the way in, `READERS` says what there is."""
+"""Data sets in the formats of the field: `read_images` is the way in, `READERS` says what there is.
+
+A specification is resolved (`registry`), listed once by the reader's own module, and narrowed to the images that are
+meant (`selection`, `finding`); only then is anything decoded (`decode`, `cache`). `check` looks through a set before a
+long run.
+
+Touch from outside: the names below, `reading.read_found`, `cache.ImageCache` and `check.check`.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ COMMON_OPTIONS = {
     "labels": "label:class with commas between, a table of labels by name (seven), or a .csv or .json file",
     "leave_out": "labels to leave out, with commas between",
     "classes": "the classes and their order, with commas between; without it, those of the data set",
-    "unknown_patients": "together (one group, the default) or leave_out",
+    "unknown_patients": "together (as one patient, the default) or leave_out",
     "proxy": "if the labels only stand for something: what they are, in words",
 }
 """Options of every reader, and what they mean; they may stand in a specification behind "?"."""
@@ -99,7 +99,7 @@ def describe(found: Found) -> str:
         said.append(f"PROXY LABELS ({found.options['proxy']})")
     said.append(listing.patients)
     if selection.unknown_patients:
-        what = "left out" if found.options.get("unknown_patients") == "leave_out" else "kept together as one group"
+        what = "left out" if found.options.get("unknown_patients") == "leave_out" else "kept together as one patient"
         said.append(f"{selection.unknown_patients} images of unknown patients {what}")
     return "; ".join([*said, *listing.notes])
 
@@ -124,7 +124,7 @@ def refuse(found: Found) -> None:
         first = next(iter(selection.shared))
         raise DataError(
             f"{found.root}: {len(selection.shared)} patients are in several parts, such as {first} in "
-            f"{' and '.join(selection.shared[first])}; figures on such a split say too much, correct the split "
+            f"{' and '.join(selection.shared[first])}; metrics on such a split say too much, correct the split "
             f"of {listing.name}, or read all images and split by patient"
         )
 

@@ -39,8 +39,8 @@ def read_images(
 ) -> ImageSet:
     """Read a data set.
 
-    Patients are the groups. Images whose patient is not known form one group together, so that no split cuts through
-    a patient among them; some of them may still be of a patient that is also known by name, which only
+    Images whose patient is not known are kept together as one patient, so that no split cuts through a patient among
+    them; some of them may still be of a patient that is also known by name, which only
     `unknown_patients="leave_out"` excludes.
 
     Args:
@@ -76,8 +76,8 @@ def read_images(
         OutputError: the cache cannot be written.
     """
     found = find_images(
-        spec, size=size, split=split, hu_offset=hu_offset, labels=labels, leave_out=leave_out, classes=classes,
-        unknown_patients=unknown_patients, proxy=proxy, **options,
+        spec, listings=None, size=size, split=split, hu_offset=hu_offset, labels=labels, leave_out=leave_out,
+        classes=classes, unknown_patients=unknown_patients, proxy=proxy, **options,
     )  # fmt: skip
     return read_found(
         found, skip_unreadable=skip_unreadable, cache=cache, workers=workers, progress=progress, report=report
@@ -123,13 +123,14 @@ def read_found(
         name=listing.name if given.get("split") is None else f"{listing.name}-{given['split']}",
         images=decoded.images,
         labels=np.array([position[name] for name in kept], np.int64),
-        groups=np.array([selection.groups[index] for index in decoded.kept], np.str_),
+        patients=np.array([selection.patients[index] for index in decoded.kept], np.str_),
         classes=selection.classes,
         unit=decoded.unit,
         origin=describe(found),
         parameters=_parameters(found, decoded.failed, Counter(kept)),
         sources=np.array([items[index].name for index in decoded.kept], np.str_),
         splits=np.array(parts, np.str_) if any(parts) else None,
+        unit_of_split=listing.unit_of_split,
     )
 
 

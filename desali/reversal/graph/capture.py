@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError
 from desali.reversal.graph.chain import chain
-from desali.reversal.graph.convert import convert, input_of
+from desali.reversal.graph.convert import convert, input_of, norms_in
 from desali.reversal.graph.errors import CaptureError as CaptureError
 from desali.reversal.graph.network import Network
-from desali.reversal.graph.operations import LocalResponseNorm
 from desali.reversal.graph.quiet import plain_attention, quiet, same_random_numbers, silent_export
 from desali.reversal.graph.run import run
 from desali.reversal.graph.structure import tensors
 from desali.reversal.graph.survey import Survey, structure_key
+from desali.reversal.layers.registry import registered_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,7 +58,8 @@ def capture(model: nn.Module, images: Tensor, survey: Survey | None = None) -> N
         CaptureError: training mode, an export that fails, or an output that differs from the module's own.
         UnsupportedLayerError: an operation that cannot be reversed.
     """
-    key = (images.shape[1:], images.dtype, images.device, structure_key(model, survey or Survey(model)))
+    structure = structure_key(model, survey or Survey(model))
+    key = (images.shape[1:], images.dtype, images.device, structure, registered_kinds())
     size = images.shape[0]
     with LOCK:
         known = CACHE.setdefault(model, {})
@@ -139,10 +140,10 @@ def _capture(model: nn.Module, images: Tensor, fixed: bool = False) -> Captured:
             raise CaptureError(
                 f"{type(model).__name__} cannot be captured for images of shape {list(images.shape)}: {_line(error)}"
             ) from error
-        network = convert(model, program)
-        has_norm = any(isinstance(node.operation, LocalResponseNorm) for node in network.nodes)
-        if has_norm and _difference(network, model, images) is not None:
-            network = convert(model, program, patterns=False)
+        norms = norms_in(program)
+        network = convert(model, program, norms)
+        if norms and _difference(network, model, images) is not None:
+            network = convert(model, program, {})
     return Captured(network, fixed)
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from desali.reversal.graph.capture import LOCK, capture, clone
-from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import BatchNorm, Convolution, Linear
+from desali.reversal.graph.network import Network
 from desali.reversal.graph.survey import Survey, structure_key
+from desali.reversal.layers.base import Node
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,9 +69,7 @@ def _fold(model: nn.Module, network: Network) -> nn.Module:
     from torch import nn
     from torch.nn.utils import fusion
 
-    uses = Counter(
-        node.module for node in network.nodes if isinstance(node.operation, (BatchNorm, Convolution, Linear))
-    )
+    uses = Counter(node.module for node in network.nodes if _role(node))
     copy = clone(model)
     count = 0
     for node in network.nodes:
@@ -94,11 +92,15 @@ def _fold(model: nn.Module, network: Network) -> nn.Module:
 
 def _foldable(network: Network, node: Node) -> Node | None:
     """The layer before a batch normalisation that alone reads it."""
-    if not isinstance(node.operation, BatchNorm):
+    if _role(node) != "norm":
         return None
     before = network.nodes[node.inputs[0]]
     alone = network.consumers[before.index] == (node.index,) and before.index != network.output
-    return before if alone and isinstance(before.operation, (Convolution, Linear)) else None
+    return before if alone and _role(before) == "affine" else None
+
+
+def _role(node: Node) -> str:
+    return "" if node.operation is None else node.operation.folding
 
 
 def _put(model: nn.Module, path: str, module: nn.Module) -> None:

@@ -27,7 +27,7 @@ def test_classes_by_folder_patients_by_tag_and_slices_by_position(tmp_path: Path
     assert (images.unit, images.images.dtype, images.classes) == ("hu", np.int16, ("ill", "well"))
     order = [("ill", z) for z in (-2.5, 0.0, 5.0)] + [("well", z) for z in (-2.5, 0.0, 5.0)]
     np.testing.assert_array_equal(images.images, np.stack([pixels[one] for one in order]))
-    assert len(set(images.groups)) == 2
+    assert len(set(images.patients)) == 2
     assert "Doe" not in repr(images.__dict__), "no patient's name goes into a figure's record"
 
 
@@ -36,7 +36,7 @@ def test_class_by_attribute_and_unknown_patients(tmp_path: Path) -> None:
     write_slice(tmp_path / "2.dcm", hu(2), "B", BodyPartExamined="ABDOMEN")
     images = read_images(f"{tmp_path}?label=BodyPartExamined")
     assert images.classes == ("ABDOMEN", "CHEST")
-    assert images.groups[images.labels.tolist().index(1)] == "(unknown patients)"
+    assert images.patients[images.labels.tolist().index(1)] == "(unknown patients)"
     assert read_images(str(tmp_path)).classes == ("unlabelled",)
     write_slice(tmp_path / "3.dcm", hu(3), "B")
     with pytest.raises(DataError, match="no DICOM attribute 'BodyPartExamined'"):

@@ -1,4 +1,4 @@
-"""Held-out groups, class-balanced batches, shares of several processes, images prepared in the background."""
+"""Class-balanced batches, shares of several processes, images prepared in the background."""
 
 from __future__ import annotations
 
@@ -20,39 +20,6 @@ from desali.data.preprocess import Preprocessing
 from desali.training.augmentation import Augmentation
 from desali.training.batches import Clock, HeldBatches, TrainingBatches, prefetched
 from desali.training.inputs import LazyInputs, PreparedInputs
-from desali.training.split import hold_out
-
-
-@given(st.integers(0, 2**40), st.integers(2, 12), st.integers(2, 4), st.sampled_from([4, 9, 23, 80]))
-@settings(max_examples=40)
-def test_groups_are_held_out_whole_and_no_class_is_lost(seed: int, groups: int, classes: int, count: int) -> None:
-    rng = np.random.default_rng(seed)
-    names = np.array([f"P{k}" for k in rng.integers(0, groups, count)])
-    labels = rng.integers(0, classes, count)
-    held = hold_out(labels, names, 0.2, seed)
-    if held is None:
-        return
-    assert not set(names[held]) & set(names[~held])
-    assert set(labels[~held]) == set(labels)
-    assert 0 < held.mean() < 1
-
-
-def test_share_and_classes_are_kept_where_groups_allow_it() -> None:
-    labels = np.tile(np.arange(3), 40)
-    groups = np.repeat([f"P{k}" for k in range(20)], 6)
-    held = hold_out(labels, groups, 0.2, seed=1)
-    assert held is not None
-    assert held.mean() == 0.2
-    assert set(labels[held]) == {0, 1, 2}
-    again = hold_out(labels, groups, 0.2, seed=1)
-    assert again is not None
-    assert (held == again).all()
-
-
-def test_nothing_is_held_out_if_every_class_is_one_group() -> None:
-    labels = np.repeat([0, 1, 2], 10)
-    assert hold_out(labels, np.array([f"P{k}" for k in labels]), 0.2, 0) is None
-    assert hold_out(labels, np.array([f"P{k % 5}" for k in range(30)]), 0.0, 0) is None
 
 
 def batches(inputs: PreparedInputs, size: int, balance: bool, seed: int, **options: Any) -> TrainingBatches:
@@ -141,6 +108,6 @@ def test_lazy_inputs_are_bitwise_those_prepared_before(tmp_path: Path, unit: Any
         assert torch.equal(inputs.labels, torch.from_numpy(labels[index]))
         assert torch.equal(inputs.images([3, 0, 3]), whole[index[[3, 0, 3]]])
     assert (len(sent) < pixels.nbytes) == mapped
-    part = ImageSet("t", data.images[5:], labels[5:], data.groups[5:], ("a", "b"), unit, "random", {})
+    part = ImageSet("t", data.images[5:], labels[5:], data.patients[5:], ("a", "b"), unit, "random", {})
     again = pickle.loads(pickle.dumps(LazyInputs(part, preprocessing, np.arange(3))))
     assert torch.equal(again.images([0, 1, 2]), whole[5:8])

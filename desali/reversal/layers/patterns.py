@@ -1,9 +1,11 @@
-"""Rectifiers that are not written as one: a ReLU by comparison is told from what only resembles it.
+"""Layers that are written out in several calls: told by their shape, not by one operator's name.
 
-`torch.maximum(x, 0)`, `torch.where(x > 0, x, 0)`, `x * (x > 0)`, `x.masked_fill(x < 0, 0)`, `x[x < 0] = 0` are ReLUs.
-A product of x with a gate that x alone decides (x * sigmoid(x), GELU or hardswish written out) is a smooth activation
-like any other. Everything else that decides by comparing, by maxima or by magnitudes keeps its gradient, and `kinks`
-names it, so that a method can say aloud that it does not act there.
+- A ReLU by comparison: `torch.maximum(x, 0)`, `torch.where(x > 0, x, 0)`, `x * (x > 0)`, `x.masked_fill(x < 0, 0)`,
+  `x[x < 0] = 0`. What only resembles it keeps its gradient, and `Layer.bends` says so.
+- A product of x with a gate that x alone decides (x * sigmoid(x), GELU or hardswish written out) is a smooth activation
+  like any other.
+- `torch.nn.functional.local_response_norm` is traced as mul - view - pad - avg_pool3d - squeeze - view - mul - add -
+  pow - div (mul - unsqueeze - pad - avg_pool2d - squeeze - ... for three-dimensional input).
 """
 
 from __future__ import annotations
@@ -11,56 +13,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from desali.reversal.graph import classify
-from desali.reversal.graph.network import Constant, Network, Node, Parameter, Ref
-from desali.reversal.graph.operations import BatchNorm, Decision, Identity, Operation, Other, Product, ReLU, Sum
+from desali.reversal.layers.arithmetic import Sum
+from desali.reversal.layers.arranging import Identity
+from desali.reversal.layers.base import Layer, Node
+from desali.reversal.layers.call import Constant, Parameter, Ref, name_of
+from desali.reversal.layers.ends import CASTS, Decision
+from desali.reversal.layers.norms import BatchNorm, LocalResponseNorm
+from desali.reversal.layers.other import Other
+from desali.reversal.layers.relu import ReLU
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.fx import Node as FxNode
 
 _POSITIVE = {"gt": (True, True), "ge": (True, True), "lt": (False, False), "le": (False, False)}
-_COMPARISONS = frozenset(
-    {
-        "gt",
-        "ge",
-        "lt",
-        "le",
-        "eq",
-        "ne",
-        "logical_not",
-        "logical_and",
-        "logical_or",
-        "bitwise_not",
-        "bitwise_and",
-        "bitwise_or",
-        "isfinite",
-    }
-)
-_CASTS = frozenset({"to", "_to_copy", "type_as", "float", "double"})
 _ZEROS = frozenset({"zeros", "zeros_like", "new_zeros"})
 _FULL = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0}
 _SAME = frozenset({"lift_fresh_copy", "detach", "clone", "to", "_to_copy", "expand", "expand_as", "alias"})
 _GATES = frozenset({"sigmoid", "hardsigmoid", "tanh", "erf", "sign", "heaviside", "hardtanh", "clamp", "softsign"})
 _ALONG = frozenset({"mul", "div", "pow", "add", "sub", "rsub", "neg", "square", "exp", "reciprocal"})
-KINKED = frozenset({
-    "leaky_relu", "prelu", "rrelu", "rrelu_with_noise", "threshold", "hardtanh", "clamp", "clamp_min", "clamp_max",
-    "clip", "maximum", "minimum", "fmax", "fmin", "max", "min", "where", "masked_fill", "index_put", "abs",
-    "hardshrink", "softshrink", "sign", "heaviside",
-})  # fmt: skip
 
 
-def kind(node: Node) -> str:
-    """Plain name of a node's call, in-place marker removed."""
-    return classify.kind(node.call)
-
-
-def recognise(
+def written_out(
     nodes: Sequence[Node],
     constants: dict[str, Tensor],
     name: str,
     args: tuple[Any, ...],
     shape: tuple[int, ...],
-) -> tuple[Operation, int] | None:
+) -> tuple[Layer, int] | None:
     """A ReLU or a self-gated activation written with several calls -> what it is and the node that it acts on.
 
     Args:
@@ -125,7 +105,7 @@ def _zero(nodes: Sequence[Node], constants: dict[str, Tensor], item: Any) -> boo
     if not isinstance(item, Ref):
         return False
     node = nodes[item.index]
-    name = kind(node)
+    name = name_of(node.call)
     if name in _ZEROS:
         return True
     if name in _FULL:
@@ -140,9 +120,9 @@ def _compared(nodes: Sequence[Node], constants: dict[str, Tensor], item: Any, po
     if not isinstance(item, Ref):
         return None
     node = nodes[item.index]
-    while kind(node) in _CASTS and isinstance(node.args[0], Ref):
+    while name_of(node.call) in CASTS and isinstance(node.args[0], Ref):
         node = nodes[node.args[0].index]
-    name = kind(node)
+    name = name_of(node.call)
     if name in ("logical_not", "bitwise_not") and isinstance(node.args[0], Ref):
         return _compared(nodes, constants, node.args[0], not positive)
     if name not in _POSITIVE or len(node.args) != 2:
@@ -161,7 +141,11 @@ def _root(nodes: Sequence[Node], index: int) -> int:
     """Where a value comes from, scalings and passing on undone."""
     while True:
         operation = nodes[index].operation
-        if isinstance(operation, Sum) and len(operation.terms) == 1 and kind(nodes[index]) in ("mul", "div", "neg"):
+        if (
+            isinstance(operation, Sum)
+            and len(operation.terms) == 1
+            and name_of(nodes[index].call) in ("mul", "div", "neg")
+        ):
             index = operation.terms[0][0]
         elif isinstance(operation, Identity):
             index = nodes[index].inputs[0]
@@ -181,7 +165,7 @@ def _gated_by_itself(nodes: Sequence[Node], x: int, gate: int) -> bool:
             seen_x = True
             continue
         node = nodes[index]
-        name = kind(node)
+        name = name_of(node.call)
         if isinstance(node.operation, (BatchNorm, Decision)) or node.operation is None or not node.inputs:
             return False
         opens = name in _GATES or (isinstance(node.operation, ReLU) and node.operation.upper is not None)
@@ -194,25 +178,67 @@ def _gated_by_itself(nodes: Sequence[Node], x: int, gate: int) -> bool:
     return seen_gate and seen_x
 
 
-def kinks(network: Network, nodes: Sequence[Node]) -> list[Node]:
-    """Those of the nodes that bend the signal by a decision of their own and are no ReLU: they keep their gradient."""
-    return [node for node in nodes if _kinked(network.nodes, node)]
+def _name(node: Any) -> str:
+    return getattr(getattr(node, "target", None), "__name__", "").split(".")[0]
 
 
-def _kinked(nodes: Sequence[Node], node: Node) -> bool:
-    if isinstance(node.operation, Other) and not node.operation.smooth and not node.operation.pooling:
-        name = node.operation.kind
-        if name in ("where", "masked_fill", "index_put"):
-            return any(_decides(nodes, index) for index in node.inputs)
-        if name in KINKED:
-            return True
-    if isinstance(node.operation, (Other, Product)):
-        return kind(node) == "mul" and any(_decides(nodes, index) for index in node.inputs)
-    return False
+def _is(node: Any, *names: str) -> bool:
+    return getattr(node, "op", None) == "call_function" and _name(node) in names
 
 
-def _decides(nodes: Sequence[Node], index: int) -> bool:
-    node = nodes[index]
-    while kind(node) in _CASTS and node.inputs:
-        node = nodes[node.inputs[0]]
-    return isinstance(node.operation, Decision) and kind(node) in _COMPARISONS
+def _steps_to_square(node: Any) -> tuple[list[FxNode], FxNode] | None:
+    """Walk from the averaged squares up to the squaring; returns the steps and the averaging node."""
+    steps: list[FxNode] = []
+    average: FxNode | None = None
+    while True:
+        if _is(node, "mul") and len(node.args) == 2 and node.args[0] is node.args[1]:
+            return (([*steps, node], average)) if average is not None else None
+        if not _is(
+            node, "view", "reshape", "squeeze", "unsqueeze", "pad", "constant_pad_nd", "avg_pool3d", "avg_pool2d"
+        ):
+            return None
+        if _is(node, "avg_pool3d", "avg_pool2d"):
+            average = node
+        steps.append(node)
+        node = node.args[0]
+
+
+def local_response_norm(div: FxNode) -> tuple[LocalResponseNorm, FxNode, list[FxNode]] | None:
+    """Whether a division is the last step of a local response normalisation.
+
+    Returns:
+        The operation, the node of its input, and the nodes it swallows; or None.
+    """
+    if not _is(div, "div") or len(div.args) != 2 or div.kwargs:
+        return None
+    source, power = div.args
+    if not _is(power, "pow") or not isinstance(power.args[1], (int, float)):  # type: ignore[union-attr]
+        return None
+    shifted = power.args[0]  # type: ignore[union-attr]
+    if not _is(shifted, "add") or not isinstance(shifted.args[1], (int, float)):  # type: ignore[union-attr]
+        return None
+    scaled = shifted.args[0]  # type: ignore[union-attr]
+    if not _is(scaled, "mul") or not isinstance(scaled.args[1], (int, float)):  # type: ignore[union-attr]
+        return None
+    found = _steps_to_square(scaled.args[0])  # type: ignore[union-attr]
+    if found is None:
+        return None
+    steps, average = found
+    square = steps[-1]
+    if square.args[0] is not source:
+        return None
+    inner: list[Any] = [power, shifted, scaled, *steps]
+    allowed = {*inner, div}
+    if any(user not in allowed for node in inner for user in node.users):
+        return None
+    kernel: Any = average.args[1]
+    if any(extent != 1 for extent in kernel[1:]):
+        return None
+    size = int(kernel[0])
+    operation = LocalResponseNorm(
+        size,
+        float(scaled.args[1]),  # type: ignore[union-attr]
+        float(power.args[1]),  # type: ignore[union-attr]
+        float(shifted.args[1]),  # type: ignore[union-attr]
+    )
+    return operation, source, inner  # type: ignore[return-value]

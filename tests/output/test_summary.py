@@ -31,7 +31,7 @@ def _images() -> ImageSet:
 def _predictions(recipe: str) -> Predictions:
     images = _images()
     probabilities = np.full((6, len(CLASSES)), 1 / len(CLASSES), np.float32)
-    return Predictions(recipe, probabilities, images.labels, images.groups, CLASSES, EVIL, "f" * 64, EVIL)
+    return Predictions(recipe, probabilities, images.labels, images.patients, CLASSES, EVIL, "f" * 64, EVIL)
 
 
 def _loaded() -> LoadedModel:

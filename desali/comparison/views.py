@@ -13,6 +13,7 @@ from desali.reversal.recording import Recording, Seeds, record
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
@@ -58,7 +59,7 @@ def look(
     seed: Seeds,
     method: str | Method,
     backend: str = "auto",
-    device: str | None = None,
+    device: str | torch.device | None = None,
 ) -> Look:
     """Activations and reconstructions of one image [C, H, W] at every layer, from one forward pass and one sweep.
 

@@ -91,7 +91,9 @@ def table(blocks: Sequence[Block], scale: Scale, notes: Mapping[str, str] | None
         made.columns.append(Column("activation", name, note))
         labels = ["reconstruction"] if several == 1 else [f"seed {k + 1}" for k in range(several)]
         made.columns += [Column(label, name, note) for label in labels]
-    made.columns += [Column(label, "controls") for label in (*first.controls, EDGES)]
+    which = "" if several == 1 else ", seed 1"
+    made.columns += [Column(f"{label}{which}", "controls") for label in first.controls]
+    made.columns.append(Column(EDGES, "controls"))
     likeness = Likeness()
     for block in blocks:
         for index in range(len(next(iter(block.models.values())).look.views)):
@@ -139,7 +141,7 @@ class _Row:
         shape = " x ".join(map(str, view.activation.shape))
         if any(other.activation.shape != view.activation.shape for other in self.views.values()):
             shape = ""
-        head = layer if alike or last == layer else f"{last}\n{layer}"
+        head = layer if alike or last == layer or self.block.label else f"{last}\n{layer}"
         return "\n".join(part for part in (self.block.label, head, shape) if part)
 
     def panels(self) -> list[Cell]:

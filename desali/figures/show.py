@@ -26,6 +26,8 @@ from desali.reversal.methods import method as find_method
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
+    import torch
+
     from desali.data.preprocess import Preprocessing
     from desali.reversal.recording import Recording, Seeds
 
@@ -41,7 +43,7 @@ def show(
     *,
     control: bool = True,
     random_seed: int = 1,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] = (),
     scale: str = "panel",
@@ -139,7 +141,7 @@ def show(
     return Figure(laid.grid(heading, footnote), record_)
 
 
-def _elsewhere(recording: Recording, device: str) -> Recording:
+def _elsewhere(recording: Recording, device: str | torch.device) -> Recording:
     """The same model and images recorded on another device, by a copy of the model."""
     from desali.ops.device import moved, resolve
     from desali.reversal.recording import record

@@ -21,6 +21,7 @@ from desali.reversal.methods import method as find_method
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from desali.reversal.recording import Recording, Seeds
@@ -60,7 +61,7 @@ class Settings:
     scale: str = "panel"
     random_seed: int = 1
     backend: str = "auto"
-    device: str | None = None
+    device: str | torch.device | None = None
     preprocessing: Rules | None = None
     classes: Classes | None = None
 

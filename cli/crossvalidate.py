@@ -15,7 +15,7 @@ from desali.experiments.options import CrossValidationOptions
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="[RECIPE|all]", required=False)
+@click.argument("name", metavar="[RECIPE,...|all]", required=False)
 @experiment_options(CrossValidationOptions)
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Write reliability, ROC and PR curves.")
 @folder_option("crossvalidation")

@@ -15,7 +15,7 @@ from desali.experiments.options import RobustnessOptions
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="[RECIPE|all]", required=False)
+@click.argument("name", metavar="[RECIPE,...|all]", required=False)
 @experiment_options(RobustnessOptions)
 @folder_option("robustness")
 def robustness_command(name: str | None, output: Path, **options: Any) -> None:

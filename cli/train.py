@@ -50,7 +50,7 @@ def configuration(name: str | None, options: dict[str, Any], *leave_out: str) ->
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="RECIPE|all", required=False)
+@click.argument("name", metavar="RECIPE,...|all", required=False)
 @training_options()
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run, and refuse if there is none.")
 @click.option(
@@ -109,7 +109,8 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
         click.echo(f"{result.name}: {result.weights}")
     origins = sorted({"synthetic" if getattr(chosen.data, d) == SYNTHETIC else d for d in domains})
     which = "synthetic images" if origins == ["synthetic"] else f"{', '.join(origins)} images"
-    click.echo(_next_step(which, f"desali evaluate {chosen.recipe} --runs {runs}", datasets["target"]))
+    how = f"desali evaluate {' '.join(trained)} --runs {runs}"
+    click.echo(_next_step(which, how, datasets["target"]))
 
 
 def _next_step(which: str, how: str, target: ImageSet) -> str:

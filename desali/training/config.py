@@ -69,7 +69,11 @@ class TrainingConfig:
         DesaliError, UnknownNameError: an unknown option, or a value that it does not take.
     """
 
-    recipe: str = option("all", "A recipe (scratch, texture, natural, two_stage) or all.", flag="RECIPE|all")
+    recipe: str = option(
+        "all",
+        "scratch, texture, natural or two_stage, or several of them with commas between, or all.",
+        flag="RECIPE,...|all",
+    )
     runs: str = option("runs", "Folder of trained models.", metavar="DIR")
     architecture: str = option(
         "caffenet-small",
@@ -139,8 +143,8 @@ class TrainingConfig:
         Raises:
             UnknownNameError: an unknown recipe. DesaliError: options that contradict each other.
         """
-        names = list(RECIPES) if self.recipe == "all" else [self.recipe]
-        return [recipe(name).with_options(domains=self.stages, **self.stage) for name in names]
+        names = list(RECIPES) if self.recipe == "all" else [name.strip() for name in self.recipe.split(",")]
+        return [recipe(name).with_options(domains=self.stages, **self.stage) for name in dict.fromkeys(names)]
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from desali.errors import DataError, DesaliError
+from desali.errors import DataError, DesaliError, UnknownNameError
 from desali.training import recipe
 from desali.training.config import DataConfig, TrainingConfig, read_config
 from tests.training.images import stripes
@@ -162,3 +162,9 @@ def test_tensorboard_that_is_missing_is_said_before_the_work(
     code, _, err = run(capsys, "train", "scratch", "--tensorboard")
     assert (code, "pip install 'desali[tensorboard]'" in err) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_recipes_stand_with_commas_between() -> None:
+    assert [one.name for one in TrainingConfig(recipe="scratch, natural,scratch").recipes] == ["scratch", "natural"]
+    with pytest.raises(UnknownNameError, match="unknown recipe 'naturale': did you mean 'natural'"):
+        _ = TrainingConfig(recipe="scratch,naturale").recipes

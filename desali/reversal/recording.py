@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from desali import ops
 from desali.errors import DesaliError, MethodError
+from desali.ops import contents
 from desali.ops.backend import use_native
+from desali.ops.device import capturing
 from desali.reversal.applicability import check_method
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
+from desali.reversal.graph.freshness import State, Watch
 from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import MaxPool, ReLU
+from desali.reversal.graph.operations import Convolution, MaxPool, ReLU
 from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.structure import tensors
-from desali.reversal.graph.survey import Survey, version
 from desali.reversal.inverses import Bottleneck, needs_values
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
@@ -27,6 +30,9 @@ from desali.reversal.sweep import steps
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+PAID = 8
+"""Of its own values' bytes a recording reads one in so many of the parameters, to see later whether they changed."""
 
 Keep = Literal["reversal", "activations"]
 Seeds = Seed | Sequence[Seed]
@@ -41,8 +47,8 @@ class Recording:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
-        survey = Survey(model)
-        self.network: Network = capture(model, images, survey)
+        state = State(model)
+        self.network: Network = capture(model, images, state)
         self._model = model
         self._images = images.detach()
         self._backend = backend
@@ -51,14 +57,12 @@ class Recording:
         self._kept: dict[int, Tensor] = {}
         self._native: dict[tuple[int, Any], bool] = {}
         self._names = self.network.tensor_names(model)
-        self._state = self._fingerprint(survey)
-        for cache in list(self.network.weight_caches.values()):
-            cache.suspect()
+        computed = self.network.elements * images.shape[0] * images.element_size()
+        self._watch = Watch(state, self._images, computed // PAID)
+        self._used = False
         observe = self._keep if keep == "activations" else None
         with quiet(images.device):
-            self.output, self._fixed = run(
-                self.network, survey.named(self._names), self._images, self._execute, observe
-            )
+            self.output, self._fixed = run(self.network, state.named(self._names), self._images, self._execute, observe)
 
     @property
     def layers(self) -> list[str]:
@@ -164,11 +168,13 @@ class Recording:
             )
         nodes = [self.network.find(name) for name in names]
         check_method(self.network, rule, nodes)
-        self._check_unchanged()
+        path = self._path(nodes)
+        self._check_unchanged(not self._used, path)
+        self._used = True
         jobs = [Job(node, placed) for node, placed in zip(nodes, self._place(nodes, seeds), strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(
-                self.network, self._model, self._bottleneck(nodes), rule, self._images, jobs, max_bytes,
+                self.network, self._model, self._bottleneck(path), rule, self._images, jobs, max_bytes,
                 self._backend if backend == "auto" else backend, crop, cuda_graph,
             )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
@@ -212,13 +218,27 @@ class Recording:
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
 
-    def _fingerprint(self, survey: Survey) -> tuple[list[Tensor], list[int]]:
-        return survey.tensors, [self._images.data_ptr(), version(self._images), *survey.facts]
+    def _check_unchanged(self, whole: bool, path: Sequence[Node] = ()) -> None:
+        """Refuse to go on with a model or images that are no longer those of the recording.
 
-    def _check_unchanged(self) -> None:
-        held, facts = self._fingerprint(Survey(self._model))
-        if facts != self._state[1] or any(new is not old for new, old in zip(held, self._state[0], strict=True)):
+        Args:
+            whole: read completely all that the recording read completely.
+            path: nodes about to be reversed, whose weights may have been packed before.
+        """
+        state = State(self._model)
+        unchanged = self._watch.holds(state, whole)
+        if unchanged and path and not capturing():
+            held = self.network.weight_caches
+            names = {node.operation.weight for node in path if isinstance(node.operation, Convolution)}
+            caches = {name: held[name] for name in names if name in held}
+            unchanged = self._watch.packed_holds(state, self._names, caches, functools.cache(self._comes_again))
+        if not unchanged:
             raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
+
+    def _comes_again(self) -> bool:
+        """Whether a recording made now would be this one."""
+        now = Recording(self._model, self._images, "activations" if self._kept else "reversal", self._backend)
+        return _values(now) == _values(self)
 
     def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
         n = self._images.shape[0]
@@ -235,7 +255,7 @@ class Recording:
         missing = {index for index in indices if index not in self._kept and index != 0}
         found: dict[int, Tensor] = {0: self._images, **self._kept}
         if missing:
-            self._check_unchanged()
+            self._check_unchanged(True)
 
             def observe(node: Node, value: Tensor) -> None:
                 if node.index in missing:
@@ -245,9 +265,12 @@ class Recording:
                 run(self.network, tensors(self._model), self._images, None, observe, max(missing))
         return [found[index] for index in indices]
 
-    def _bottleneck(self, tops: list[Node]) -> Bottleneck:
+    def _path(self, tops: list[Node]) -> list[Node]:
+        """The nodes that a sweep from some nodes passes."""
+        return [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
+
+    def _bottleneck(self, path: list[Node]) -> Bottleneck:
         """The decisions of the forward pass; values that an adjoint needs are computed when it first asks for one."""
-        path = [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
         wanted = sorted({index for node in path if needs_values(node) for index in node.inputs})
         known: dict[int, Tensor] = {}
 
@@ -263,6 +286,14 @@ class Recording:
             return {index: known[index] for index in node.inputs}
 
         return Bottleneck(self._masks, self._switches, self._fixed, inputs)
+
+
+def _values(recording: Recording) -> list[int]:
+    """Fingerprints of all that a recording found."""
+    held = [recording.output, *recording._fixed]
+    for found in (recording._masks, recording._switches, recording._kept):
+        held += [found[index] for index in sorted(found)]
+    return [contents.fingerprint(value) for value in held if hasattr(value, "untyped_storage")]
 
 
 def record(

@@ -7,20 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
+from desali.figures.facts import control_facts, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Plain, image_facts, prepare
 from desali.figures.rows import Block, Seen, table
 from desali.figures.sources import RANDOM, controls, default_seed, in_rgb, kept_words, spread_relus
 from desali.figures.subjects import Subject
-from desali.figures.viewer import (
-    NOTE,
-    control_facts,
-    model_facts,
-    predicted,
-    prediction_words,
-    seed_words,
-    versions,
-)
+from desali.figures.viewer import NOTE
+from desali.models.checkpoint import versions
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
 from desali.reversal.seeds import Seed

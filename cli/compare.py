@@ -21,7 +21,10 @@ from desali.cli.parameters import dpi_option, image_options, models_option, reve
 def compare_command(
     roi: Path, models: tuple[str, ...], output: Path | None, dpi: int, runs: Path, **options: Any
 ) -> None:
-    """Show one image through all models: rows are layers, columns the input, the models and two controls."""
+    """Show one image through all models: rows are layers, columns the input, the models and two controls.
+
+    Prints the figure's path, and a table of how alike the models' maps are to each other and to the random control's.
+    """
     from desali.cli.showing import draw, load_models, read, settings_of
     from desali.figures.compare import comparing
     from desali.output.files import check_writable

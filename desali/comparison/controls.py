@@ -87,6 +87,21 @@ def likeness(first: Any, second: Any, *, magnitude: bool = False) -> float:
     return Likeness()(first, second, magnitude=magnitude)
 
 
+def one_size(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Two maps [h, w] of the whole image at the smaller one's size."""
+    if first.shape == second.shape:
+        return first, second
+    import torch
+    from torch.nn.functional import interpolate
+
+    size = min(first.shape[0], second.shape[0]), min(first.shape[1], second.shape[1])
+    resized = [
+        interpolate(torch.from_numpy(map)[None, None], size=size, mode="bilinear", antialias=True)[0, 0].numpy()
+        for map in (first, second)
+    ]
+    return resized[0], resized[1]
+
+
 def rank_correlation(first: Any, second: Any) -> float:
     """Spearman's rank correlation of two arrays of one shape; 0 if one of them is constant."""
     return _correlation(*(_ranks(np.asarray(array, np.float64).ravel()) for array in (first, second)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from desali.reversal.recording import Recording, Seeds, record
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
@@ -58,7 +59,7 @@ def look(
     seed: Seeds,
     method: str | Method,
     backend: str = "auto",
-    device: str | None = None,
+    device: str | torch.device | None = None,
 ) -> Look:
     """Activations and reconstructions of one image [C, H, W] at every layer, from one forward pass and one sweep.
 
@@ -140,3 +141,24 @@ def _view(
             channels.add(one.channel_index if one.kind == "channel" else None)
     fields = tuple(None if neuron is None else recording.receptive_field(layer, neuron[1:]) for neuron in neurons)
     return View(layer, activation, maps, fields, tuple(neurons), channels.pop() if len(channels) == 1 else None)
+
+
+def twins(views: Mapping[str, View]) -> dict[str, str]:
+    """For each model whose activation and maps are bitwise those of an earlier one, the first such."""
+    import torch
+
+    found: dict[str, str] = {}
+    names = list(views)
+    for index, name in enumerate(names):
+        for earlier in names[:index]:
+            one, other = views[earlier], views[name]
+            if (
+                earlier not in found
+                and one.activation.shape == other.activation.shape
+                and one.maps.shape == other.maps.shape
+                and torch.equal(one.activation, other.activation)
+                and torch.equal(one.maps, other.maps)
+            ):
+                found[name] = earlier
+                break
+    return found

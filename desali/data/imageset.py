@@ -78,7 +78,7 @@ class ImageSet:
         counted = len(set(self.patients.tolist())) if len(self) <= COUNTED else 0
         return [
             ("images", f"{len(self)} x [{summary.shape(self.images.shape[1:])}]"),
-            ("", "Hounsfield units" if self.unit == "hu" else self.unit),
+            ("pixels in", "Hounsfield units" if self.unit == "hu" else self.unit),
             ("classes", str(len(self.classes))),
             (f"{self.unit_of_split}s", str(counted or "")),
             ("held", summary.size(self.images.nbytes)),

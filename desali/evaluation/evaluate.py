@@ -69,17 +69,8 @@ def predict(
                     f"{start + len(batch) - 1}, expected finite numbers; train the model again"
                 )
             parts.append(torch.softmax(logits, 1))
-    return Predictions(
-        recipe or name,
-        torch.cat(parts).numpy(),
-        images.labels,
-        images.patients,
-        tuple(images.classes),
-        images.name,
-        images.fingerprint,
-        images.origin,
-        int(model.card.get("seed") or 0) if seed is None else seed,
-    )
+    trained = int(model.card.get("seed") or 0) if seed is None else seed
+    return Predictions.of(images, recipe or name, torch.cat(parts).numpy(), trained)
 
 
 def evaluate_recipes(

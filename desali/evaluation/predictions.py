@@ -73,6 +73,29 @@ class Predictions:
                 "to 1; give softmax outputs, not logits"
             )
 
+    @classmethod
+    def of(
+        cls,
+        images: ImageSet,
+        recipe: str,
+        probabilities: npt.NDArray[np.float32],
+        seed: int,
+        fold: npt.NDArray[np.int64] | None = None,
+    ) -> Predictions:
+        """What `recipe` says about all of `images`, in their order."""
+        return cls(
+            recipe,
+            probabilities,
+            images.labels,
+            images.patients,
+            tuple(images.classes),
+            images.name,
+            images.fingerprint,
+            images.origin,
+            seed,
+            np.zeros(len(images), np.int64) if fold is None else fold,
+        )
+
     def _facts(self) -> summary.Facts:
         return [
             ("images", str(len(self.labels))),
@@ -163,15 +186,4 @@ def pool(parts: Sequence[tuple[npt.NDArray[Any], Predictions]], images: ImageSet
         probabilities[index], fold[index] = part.probabilities, number
     if (fold < 0).any():
         raise DataError(f"{images.name}: {int((fold < 0).sum())} images are held out by no fold")
-    return Predictions(
-        first.recipe,
-        probabilities,
-        images.labels,
-        images.patients,
-        tuple(images.classes),
-        images.name,
-        images.fingerprint,
-        images.origin,
-        first.seed,
-        fold,
-    )
+    return Predictions.of(images, first.recipe, probabilities, first.seed, fold)

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
+from desali.evaluation.models import CLASS_METRICS
+from desali.evaluation.results import ALL_METRICS, LEAST_PATIENTS, Comparison, Estimate
 from desali.output.columns import columns
 
-SHOWN = (
-    "accuracy",
-    "macro recall",
-    "macro precision",
-    "macro F1",
-    "weighted precision",
-    "weighted F1",
-    "macro AUROC",
-    "macro average precision",
-    "Brier score",
-    "log loss",
-    "ECE",
-    "class-wise ECE",
-)
+SHOWN = tuple(name for name in ALL_METRICS if name != "weighted recall")
+"""Metrics of a model; weighted recall equals accuracy."""
 PAIRED = ("accuracy", "macro recall", "macro F1", "macro AUROC", "log loss")
-EACH_CLASS = ("recall", "precision", "F1", "AUROC", "average precision")
 
 CAUTION = (
     "Each interval is for its one comparison, the p-values allow for all of them: an interval may leave out 0 where",
@@ -115,12 +103,12 @@ def _trainings(comparison: Comparison) -> list[str]:
 
 def _classes(comparison: Comparison) -> list[str]:
     lines = ["Each class against the rest; an interval is over the resamples that hold the class", ""]
-    rows = [["class", "ROIs", "patients", "model", *EACH_CLASS]]
+    rows = [["class", "ROIs", "patients", "model", *CLASS_METRICS]]
     for name in comparison.classes:
         for k, one in enumerate(comparison.evaluations):
             found = one.classes[name]
             head = [name, str(found.support), str(found.patients)] if k == 0 else ["", "", ""]
-            rows.append([*head, one.recipe, *(estimate_text(found.metrics.get(metric)) for metric in EACH_CLASS)])
+            rows.append([*head, one.recipe, *(estimate_text(found.metrics.get(metric)) for metric in CLASS_METRICS)])
     return lines + columns(rows)
 
 

@@ -16,6 +16,7 @@ from desali.evaluation.models import Model, gather
 from desali.evaluation.predictions import Predictions
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
 from desali.evaluation.statistics import Floats, interval, resample_weights
+from desali.evaluation.table import estimate_text
 from desali.output.columns import columns
 
 CURVES = ("accuracy", "macro recall", "macro F1", "macro AUROC")
@@ -132,14 +133,14 @@ def format_robustness(result: Robustness, metric: str = "macro F1") -> str:
     rows = [["fraction", *names]]
     for k, fraction in enumerate(result.fractions):
         cells = [result.curve(name, metric)[k] for name in names]
-        rows.append([f"{100 * fraction:g} %", *(f"{e.value:.3f} ({e.low:.3f}-{e.high:.3f})" for e in cells)])
+        rows.append([f"{100 * fraction:g} %", *map(estimate_text, cells)])
     lines += columns(rows)
     if result.losses:
         verdict = "" if result.decided else f"; fewer than {LEAST_PATIENTS} patients: undecided whatever the interval"
         lines += ["", f"Lost in {metric} from 100 % to {100 * result.fractions[0]:g} % of the data{verdict}", ""]
         rows = [
             [f"{one.recipe} - {one.minus}" if one.minus else one.recipe,
-             f"{one.estimate.value:+.3f} ({one.estimate.low:+.3f} to {one.estimate.high:+.3f})"]
+             estimate_text(one.estimate, signed=True)]
             for one in result.losses if one.metric == metric
         ]  # fmt: skip
         lines += columns(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.figures.figure import Figure
@@ -12,6 +12,9 @@ from desali.figures.viewer import Layers, Settings, Viewer
 from desali.reversal.methods import Method
 from desali.reversal.seeds import Seed
 
+if TYPE_CHECKING:
+    import torch
+
 
 def compare(
     models: Models,
@@ -19,7 +22,7 @@ def compare(
     layers: Layers | None = None,
     seed: Seed | None = None,
     method: str | Method | None = None,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     *,
     preprocessing: Rules | None = None,
     classes: Classes | None = None,

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from desali.comparison.controls import Likeness
-from desali.comparison.views import Look, View
+from desali.comparison.controls import Likeness, one_size
+from desali.comparison.views import Look, View, twins
 from desali.figures.drawing.crop import crop_map
 from desali.figures.drawing.display import (
     display,
@@ -91,7 +91,9 @@ def table(blocks: Sequence[Block], scale: Scale, notes: Mapping[str, str] | None
         made.columns.append(Column("activation", name, note))
         labels = ["reconstruction"] if several == 1 else [f"seed {k + 1}" for k in range(several)]
         made.columns += [Column(label, name, note) for label in labels]
-    made.columns += [Column(label, "controls") for label in (*first.controls, EDGES)]
+    which = "" if several == 1 else ", seed 1"
+    made.columns += [Column(f"{label}{which}", "controls") for label in first.controls]
+    made.columns.append(Column(EDGES, "controls"))
     likeness = Likeness()
     for block in blocks:
         for index in range(len(next(iter(block.models.values())).look.views)):
@@ -139,7 +141,7 @@ class _Row:
         shape = " x ".join(map(str, view.activation.shape))
         if any(other.activation.shape != view.activation.shape for other in self.views.values()):
             shape = ""
-        head = layer if alike or last == layer else f"{last}\n{layer}"
+        head = layer if alike or last == layer or self.block.label else f"{last}\n{layer}"
         return "\n".join(part for part in (self.block.label, head, shape) if part)
 
     def panels(self) -> list[Cell]:
@@ -233,7 +235,7 @@ class _Row:
         """Of the first maps of two views; None if one is silent, or they are of different neurons."""
         if one.neurons[0] != other.neurons[0] or not one.maps[0].any() or not other.maps[0].any():
             return None
-        return self.likeness(*_one_size(self._plane(one, 0), self._plane(other, 0)))
+        return self.likeness(*one_size(self._plane(one, 0), self._plane(other, 0)))
 
     def _alike(self, input: Input, view: View, seed: int, random: View | None) -> dict[str, float]:
         """How alike a map looks to the random network's, to the input and (its magnitude) to the edges."""
@@ -285,44 +287,8 @@ class _Row:
         return {key: value for key, value in found.items() if value}
 
 
-def twins(views: Mapping[str, View]) -> dict[str, str]:
-    """For each model whose activation and maps are bitwise those of an earlier one, the first such."""
-    import torch
-
-    found: dict[str, str] = {}
-    names = list(views)
-    for index, name in enumerate(names):
-        for earlier in names[:index]:
-            one, other = views[earlier], views[name]
-            if (
-                earlier not in found
-                and one.activation.shape == other.activation.shape
-                and one.maps.shape == other.maps.shape
-                and torch.equal(one.activation, other.activation)
-                and torch.equal(one.maps, other.maps)
-            ):
-                found[name] = earlier
-                break
-    return found
-
-
 def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-
-
-def _one_size(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Two maps of the whole image at the smaller one's size."""
-    if first.shape == second.shape:
-        return first, second
-    import torch
-    from torch.nn.functional import interpolate
-
-    size = min(first.shape[0], second.shape[0]), min(first.shape[1], second.shape[1])
-    resized = [
-        interpolate(torch.from_numpy(map)[None, None], size=size, mode="bilinear", antialias=True)[0, 0].numpy()
-        for map in (first, second)
-    ]
-    return resized[0], resized[1]
 
 
 def _rho(alike: Mapping[str, float]) -> str:

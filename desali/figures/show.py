@@ -7,25 +7,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
+from desali.figures.facts import control_facts, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Plain, image_facts, prepare
 from desali.figures.rows import Block, Seen, table
 from desali.figures.sources import RANDOM, controls, default_seed, in_rgb, kept_words, spread_relus
 from desali.figures.subjects import Subject
-from desali.figures.viewer import (
-    NOTE,
-    control_facts,
-    model_facts,
-    predicted,
-    prediction_words,
-    seed_words,
-    versions,
-)
+from desali.figures.viewer import NOTE
+from desali.models.checkpoint import versions
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
+    import torch
+
     from desali.data.preprocess import Preprocessing
     from desali.reversal.recording import Recording, Seeds
 
@@ -41,7 +37,7 @@ def show(
     *,
     control: bool = True,
     random_seed: int = 1,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] = (),
     scale: str = "panel",
@@ -139,7 +135,7 @@ def show(
     return Figure(laid.grid(heading, footnote), record_)
 
 
-def _elsewhere(recording: Recording, device: str) -> Recording:
+def _elsewhere(recording: Recording, device: str | torch.device) -> Recording:
     """The same model and images recorded on another device, by a copy of the model."""
     from desali.ops.device import moved, resolve
     from desali.reversal.recording import record

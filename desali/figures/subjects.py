@@ -74,7 +74,7 @@ def subjects(
     *,
     preprocessing: Rules | None = None,
     classes: Classes | None = None,
-    device: str | None = None,
+    device: str | torch.device | None = None,
 ) -> list[Subject]:
     """The models of a figure in their order; none of them is changed.
 

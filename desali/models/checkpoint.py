@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,15 +91,18 @@ def side_file(path: Path) -> Path:
 def versions() -> dict[str, str]:
     """Versions of what decides the weights: desali, torch, python and lightning ("missing" where not installed)."""
     import platform
+
+    return {name: _version(name) for name in ("desali", "torch", "lightning")} | {"python": platform.python_version()}
+
+
+@cache
+def _version(package: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    def of(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return "missing"
-
-    return {name: of(name) for name in ("desali", "torch", "lightning")} | {"python": platform.python_version()}
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
 
 
 def save(model: nn.Module, path: Path, card: dict[str, Any]) -> Path:

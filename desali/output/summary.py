@@ -14,8 +14,8 @@ LONGEST = 80
 
 
 def line(kind: str, name: str, facts: Facts) -> str:
-    """One line: Kind(name: fact, fact, ...)."""
-    said = ", ".join(_short(f"{value} {label}".strip()) for label, value in facts if value)
+    """One line: Kind(name: fact, fact, ...); a count goes before its label, any other value behind."""
+    said = ", ".join(_short(_said(label, value)) for label, value in facts if value)
     return f"{kind}({': '.join(part for part in (_short(name), said) if part)})"
 
 
@@ -57,6 +57,11 @@ def if_known(fact: Callable[[], str]) -> str:
         return fact()
     except Exception:
         return ""
+
+
+def _said(label: str, value: str) -> str:
+    counted = value[:1].isdigit() and label != "seed"
+    return f"{value} {label}".strip() if counted or not label else f"{label} {value}"
 
 
 def _short(text: str) -> str:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from desali.errors import DesaliError, MethodError
+from desali.ops import contents
+from desali.ops.device import capturing
 from desali.output import summary
 from desali.reversal.applicability import check_method
 from desali.reversal.context import Bottleneck, rule_for
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
+from desali.reversal.graph.freshness import State, Watch
 from desali.reversal.graph.network import Network
 from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.structure import tensors
-from desali.reversal.graph.survey import Survey, version
 from desali.reversal.layers.base import Node, Recorder
+from desali.reversal.layers.call import Parameter
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
 from desali.reversal.placing import Placed, Points, join, place
@@ -27,6 +31,9 @@ from desali.reversal.sweep import steps
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+PAID = 8
+"""Of its own values' bytes a recording reads one in so many of the parameters, to see later whether they changed."""
 
 Keep = Literal["reversal", "activations"]
 Seeds = Seed | Sequence[Seed]
@@ -41,8 +48,8 @@ class Recording:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
-        survey = Survey(model)
-        self.network: Network = capture(model, images, survey)
+        state = State(model)
+        self.network: Network = capture(model, images, state)
         self._model = model
         self._images = images.detach()
         self._backend = backend
@@ -50,14 +57,12 @@ class Recording:
         self._decisions: dict[int, Tensor] = {}
         self._kept: dict[int, Tensor] = {}
         self._names = self.network.tensor_names(model)
-        self._state = self._fingerprint(survey)
-        for cache in list(self.network.weight_caches.values()):
-            cache.suspect()
+        computed = self.network.elements * images.shape[0] * images.element_size()
+        self._watch = Watch(state, self._images, computed // PAID)
+        self._used = False
         observe = self._keep if keep == "activations" else None
         with quiet(images.device):
-            self.output, self._fixed = run(
-                self.network, survey.named(self._names), self._images, self._execute, observe
-            )
+            self.output, self._fixed = run(self.network, state.named(self._names), self._images, self._execute, observe)
 
     @property
     def model(self) -> nn.Module:
@@ -211,12 +216,14 @@ class Recording:
         seeds = [] if isinstance(seed, Placed) else _listed(seed)
         nodes = [self.network.find(name) for name in names]
         check_method(self.network, rule, nodes)
-        self._check_unchanged()
+        path = self._path(nodes)
+        self._check_unchanged(not self._used, path)
+        self._used = True
         placed = [seed.signals[name] for name in names] if isinstance(seed, Placed) else self._place(nodes, seeds)
         jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(
-                self.network, self._model, self._bottleneck(nodes, rule), rule, self._images, jobs, max_bytes,
+                self.network, self._model, self._bottleneck(path, rule), rule, self._images, jobs, max_bytes,
                 self._backend if backend == "auto" else backend, crop, cuda_graph,
             )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
@@ -232,13 +239,27 @@ class Recording:
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
 
-    def _fingerprint(self, survey: Survey) -> tuple[list[Tensor], list[int]]:
-        return survey.tensors, [self._images.data_ptr(), version(self._images), *survey.facts]
+    def _check_unchanged(self, whole: bool, path: Sequence[Node] = ()) -> None:
+        """Refuse to go on with a model or images that are no longer those of the recording.
 
-    def _check_unchanged(self) -> None:
-        held, facts = self._fingerprint(Survey(self._model))
-        if facts != self._state[1] or any(new is not old for new, old in zip(held, self._state[0], strict=True)):
+        Args:
+            whole: read completely all that the recording read completely.
+            path: nodes about to be reversed, whose weights may have been packed before.
+        """
+        state = State(self._model)
+        unchanged = self._watch.holds(state, whole)
+        if unchanged and path and not capturing():
+            held = self.network.weight_caches
+            used = (item.name for node in path for item in node.args if isinstance(item, Parameter))
+            caches = {name: held[name] for name in used if name in held}
+            unchanged = self._watch.packed_holds(state, self._names, caches, functools.cache(self._comes_again))
+        if not unchanged:
             raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
+
+    def _comes_again(self) -> bool:
+        """Whether a recording made now would be this one."""
+        now = Recording(self._model, self._images, "activations" if self._kept else "reversal", self._backend)
+        return _values(now) == _values(self)
 
     def _place(
         self, nodes: list[Node], seeds: list[Seed], known: Sequence[Tensor] | None = None
@@ -257,7 +278,7 @@ class Recording:
         missing = {index for index in indices if index not in self._kept and index != 0}
         found: dict[int, Tensor] = {0: self._images, **self._kept}
         if missing:
-            self._check_unchanged()
+            self._check_unchanged(True)
 
             def observe(node: Node, value: Tensor) -> None:
                 if node.index in missing:
@@ -267,7 +288,11 @@ class Recording:
                 run(self.network, tensors(self._model), self._images, None, observe, max(missing))
         return [found[index] for index in indices]
 
-    def _bottleneck(self, tops: list[Node], rule: Method) -> Bottleneck:
+    def _path(self, tops: list[Node]) -> list[Node]:
+        """The nodes that a sweep from some nodes passes."""
+        return [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
+
+    def _bottleneck(self, path: list[Node], rule: Method) -> Bottleneck:
         """The decisions of the forward pass; values that an adjoint needs are computed when it first asks for one."""
         known: dict[int, Tensor] = {}
 
@@ -279,7 +304,6 @@ class Recording:
                     for index in node.inputs
                 }
             if not known:
-                path = [self.network.nodes[index] for index in steps(self.network, [top.index for top in tops])]
                 wanted = sorted({index for below in path if self._needs_inputs(below, rule) for index in below.inputs})
                 known.update(zip(wanted, self._activations(wanted), strict=True))
             return {index: known[index] for index in node.inputs}
@@ -295,6 +319,14 @@ def _listed(seed: Seeds) -> list[Seed]:
     if not seeds or not all(isinstance(item, Seed) for item in seeds):
         raise MethodError("reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)")
     return seeds
+
+
+def _values(recording: Recording) -> list[int]:
+    """Fingerprints of all that a recording found."""
+    held = [recording.output, *recording._fixed]
+    for found in (recording._decisions, recording._kept):
+        held += [found[index] for index in sorted(found)]
+    return [contents.fingerprint(value) for value in held if hasattr(value, "untyped_storage")]
 
 
 def record(

@@ -80,7 +80,7 @@ def texture_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predicti
                 best, options, factor = merit, chosen, _temperature(train.labels, values)
     everything = np.arange(len(train))
     values = _decision(machine(options), features, train, everything, texture_features(test))
-    return _predictions(TEXTURE_BASELINE, _softmax(factor * values), test, seed)
+    return Predictions.of(test, TEXTURE_BASELINE, _softmax(factor * values).astype(np.float32), seed)
 
 
 def threshold_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predictions:
@@ -113,7 +113,8 @@ def threshold_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predic
     np.add.at(mass, (leaves, train.labels), weight[place])
     mass[:, tree.classes_] += 1 / len(counts)
     chosen = mass[tree.apply(hu_fractions(test))]
-    return _predictions(THRESHOLD_BASELINE, chosen / chosen.sum(1, keepdims=True), test, seed)
+    probabilities = chosen / chosen.sum(1, keepdims=True)
+    return Predictions.of(test, THRESHOLD_BASELINE, probabilities.astype(np.float32), seed)
 
 
 def baselines_for(unit: Unit) -> dict[str, Baseline]:
@@ -203,17 +204,3 @@ def _temperature(labels: npt.NDArray[np.int64], values: Floats) -> float:
 def _softmax(values: Floats) -> Floats:
     powers = np.exp(values - values.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))
-
-
-def _predictions(recipe: str, probabilities: Floats, test: ImageSet, seed: int) -> Predictions:
-    return Predictions(
-        recipe,
-        probabilities.astype(np.float32),
-        test.labels,
-        test.patients,
-        tuple(test.classes),
-        test.name,
-        test.fingerprint,
-        test.origin,
-        seed,
-    )

@@ -56,6 +56,28 @@ def test_compare_shows_all_models_and_controls_on_a_dicom_box(
                 assert -1 <= rho <= 1
 
 
+def test_compare_prints_how_alike_the_models_are_and_needs_two_that_differ(
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
+) -> None:
+    out = tmp_path / "compare.png"
+    base = ["compare", "--roi", lung_patch_png, "--runs", runs, "--layers", "features.relu2", "-o", out, "--models"]
+    result = desali(*base, "scratch,natural")
+    assert result.code == 0, result.err
+    (row,) = json.loads(out.with_suffix(".json").read_text())["rows"]
+    path, head, line = result.out.splitlines()
+    assert path == str(out)
+    assert head.split("  ")[0] == "layer"
+    alike = [row["pairs"][0], *(row["models"][name]["reconstructions"][0] for name in ("scratch", "natural"))]
+    numbers = [alike[0]["rank_correlation"], *(entry["rank_correlation"]["random"] for entry in alike[1:])]
+    assert line.split() == ["features.relu2", *(f"{number:.2f}" for number in numbers)]
+    out.unlink()
+    for models, expected in (("scratch", "compare needs two models"), ("scratch,scratch", "hold the same weights")):
+        result = desali(*base, models)
+        assert result.code == 2
+        assert expected in result.err
+        assert not out.exists()
+
+
 def test_the_record_makes_the_same_figure_again(
     desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

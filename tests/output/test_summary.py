@@ -31,7 +31,7 @@ def _images() -> ImageSet:
 def _predictions(recipe: str) -> Predictions:
     images = _images()
     probabilities = np.full((6, len(CLASSES)), 1 / len(CLASSES), np.float32)
-    return Predictions(recipe, probabilities, images.labels, images.groups, CLASSES, EVIL, "f" * 64, EVIL)
+    return Predictions(recipe, probabilities, images.labels, images.patients, CLASSES, EVIL, "f" * 64, EVIL)
 
 
 def _loaded() -> LoadedModel:
@@ -63,8 +63,8 @@ def _compared() -> Any:
 
 
 SHOWN = {
-    "recording": (_recording, ["2 x [3 x 16 x 16] images", "2 layers", "held", "cpu"]),
-    "loaded": (_loaded, ["41 classes", "3 x 32 x 32 input", "kB weights", "random"]),
+    "recording": (_recording, ["2 x [3 x 16 x 16] images", "2 layers", "held", "device cpu"]),
+    "loaded": (_loaded, ["41 classes", "3 x 32 x 32 input", "kB weights", "from random", "device cpu"]),
     "broken": (_broken, []),
     "images": (_images, ["6 x [8 x 8] images", "41 classes", "4 patients", "384 bytes"]),
     "predictions": (lambda: _predictions(EVIL), ["6 images", "41 classes", "4 patients"]),

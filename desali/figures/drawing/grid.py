@@ -196,7 +196,7 @@ def _headings(axes: Axes, grid: Grid, layout: Layout) -> None:
 def _row_label(axes: Axes, label: str, top: float, layout: Layout) -> None:
     first, *rest = label.splitlines() or [""]
     bold = text.wrap(first, layout.label_width, LABEL, weight="bold", max_lines=4)
-    small = text.wrap("\n".join(rest), layout.label_width, SMALL, max_lines=2)
+    small = text.wrap("\n".join(rest), layout.label_width, SMALL, max_lines=3)
     y = top + (layout.side - _height(bold, LABEL) - _height(small, SMALL)) / 2
     y = _lines(axes, MARGIN, y, bold, LABEL, weight="bold")
     _lines(axes, MARGIN, y, small, SMALL, color=SOFT)

@@ -11,10 +11,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from desali.ops.contents import EVERYTHING
 from desali.reversal.graph.capture import LOCK, capture, clone
+from desali.reversal.graph.freshness import Key, State, Watch
 from desali.reversal.graph.network import Network
-from desali.reversal.graph.survey import Survey, structure_key
 from desali.reversal.layers.base import Node
+from desali.reversal.layers.registry import registered_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,16 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Fold:
-    """A folded copy, and what the model was like then; another tensor may come to have a dead one's address."""
+    """A folded copy, and what the model was like then."""
 
-    mark: Any
-    held: list[weakref.ref[Tensor]]
+    structure: Key
+    kinds: tuple[Any, ...]
+    watch: Watch
     copy: nn.Module
 
-    def holds(self, mark: Any, survey: Survey) -> bool:
-        return bool(self.mark == mark) and all(
-            reference() is tensor for reference, tensor in zip(self.held, survey.tensors, strict=True)
-        )
+    def holds(self, state: State) -> bool:
+        same = self.structure == state.structure and self.kinds == registered_kinds()
+        return same and self.watch.holds(state, whole=True)
 
 
 _FOLDED: weakref.WeakKeyDictionary[nn.Module, _Fold] = weakref.WeakKeyDictionary()
@@ -42,7 +44,7 @@ def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
 
     A folded normalisation passes its input on, and so is no layer of the copy. What does not directly follow a layer
     that is read by it alone stays as it is; where nothing can be folded, the model itself comes back. The copy is made
-    anew when the model's parameters change.
+    anew when the model's parameters change, also by writes that PyTorch does not count.
 
     Args:
         model: a module in evaluation mode; it is not changed.
@@ -51,16 +53,15 @@ def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
     Raises:
         CaptureError: the model cannot be captured.
     """
-    survey = Survey(model)
-    mark = (structure_key(model, survey), survey.facts)
+    state = State(model)
     with LOCK:
         known = _FOLDED.get(model)
-    if known is not None and known.holds(mark, survey):
+    if known is not None and known.holds(state):
         return known.copy
-    folded = _fold(model, capture(model, images, survey))
+    folded = _fold(model, capture(model, images, state))
     if folded is not model:  # else the entry would keep the model alive
         with LOCK:
-            _FOLDED[model] = _Fold(mark, list(map(weakref.ref, survey.tensors)), folded)
+            _FOLDED[model] = _Fold(state.structure, registered_kinds(), Watch(state, most=EVERYTHING), folded)
     return folded
 
 

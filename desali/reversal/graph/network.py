@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,11 @@ class Network:
             if reader < len(self.nodes):
                 dead[reader].append(source)
         return tuple(tuple(indices) for indices in dead)
+
+    @cached_property
+    def elements(self) -> int:
+        """How many numbers a forward pass of one image computes."""
+        return sum(math.prod(node.shape) for node in self.nodes)
 
     def tensor_names(self, model: nn.Module) -> list[str]:
         """Names of the model's parameters and buffers in the order of a walk; a network holds for one structure."""

@@ -395,6 +395,27 @@ def test_a_custom_operator_is_not_taken_for_atens_of_the_same_name() -> None:
         assert difference(maps[:, 0], expected) < 1e-12
 
 
+class Scaling(Adjoint):
+    """Batch normalisation that stays where it is."""
+
+    names = ("batch_norm",)
+    reach = pointwise
+
+    @classmethod
+    def recognise(cls, call: Call) -> Scaling:
+        return cls()
+
+
+def test_what_a_kind_claims_is_not_folded() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).to(DTYPE).eval()
+    x = some_images()
+    assert desali.record(model, x, fold_batch_norm=True).layers == ["0", "2"]
+    with registered(Scaling):
+        assert desali.record(model, x, fold_batch_norm=True).layers == ["0", "1", "2"]
+    assert desali.record(model, x, fold_batch_norm=True).layers == ["0", "2"]
+
+
 def without(*answers: str) -> type[Layer]:
     """A kind with answers left out."""
     body: dict[str, Any] = {

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from desali.errors import LayerError
-from desali.reversal.layers.affine import Convolution, Linear
 from desali.reversal.layers.arithmetic import Product, Sum
 from desali.reversal.layers.arranging import ChannelShuffle, Concatenation, Identity, Permutation, Reshape, Slice
 from desali.reversal.layers.base import Layer
 from desali.reversal.layers.call import Call
+from desali.reversal.layers.convolution import Convolution, Linear
 from desali.reversal.layers.norms import BatchNorm, LocalResponseNorm
 from desali.reversal.layers.other import Other
 from desali.reversal.layers.pooling import AveragePool, GlobalAverage, MaxPool

@@ -16,10 +16,10 @@ import desali
 from desali.ops import can_run
 from desali.reversal.graph.share import adopt
 from desali.reversal.layers import registry
-from desali.reversal.layers.affine import Convolution, Linear
 from desali.reversal.layers.arithmetic import Product, Sum
 from desali.reversal.layers.arranging import ChannelShuffle, Concatenation, Identity, Permutation, Reshape, Slice
 from desali.reversal.layers.base import Layer
+from desali.reversal.layers.convolution import Convolution, Linear
 from desali.reversal.layers.norms import BatchNorm, LocalResponseNorm
 from desali.reversal.layers.other import Other
 from desali.reversal.layers.pooling import AveragePool, GlobalAverage, MaxPool

@@ -17,6 +17,7 @@ from benchmarks.gpu_kernels import milliseconds
 from benchmarks.measuring import difference
 from benchmarks.models import Net, build
 from desali.errors import DesaliError
+from desali.ops.device import resolve
 from desali.output.files import write_json
 from desali.reversal import reconstruction
 
@@ -80,8 +81,7 @@ def measure() -> dict[str, Any]:
     Raises:
         DesaliError: without a GPU.
     """
-    if DEVICE == "cuda" and not torch.cuda.is_available():
-        raise DesaliError("device 'cuda': torch sees no GPU on this machine; run this where there is one")
+    resolve(DEVICE)
     settings = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     try:

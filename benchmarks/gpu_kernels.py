@@ -17,6 +17,7 @@ from torch import Tensor
 from desali import ops
 from desali.errors import DesaliError
 from desali.ops import cuda_convolution, native
+from desali.ops.device import resolve
 from desali.output.files import write_json
 
 # name: channels above, channels below, size above, kernel, stride, padding
@@ -181,8 +182,7 @@ def measure() -> dict[str, Any]:
     Raises:
         DesaliError: without a GPU or without the core's CUDA kernels.
     """
-    if not torch.cuda.is_available():
-        raise DesaliError("device 'cuda': torch sees no GPU on this machine; run this where there is one")
+    resolve("cuda")
     reason = ops.can_run("conv_transpose", "cuda")
     if reason is not None:
         raise DesaliError(f"the compute core: {reason}; build it with nvcc (DESALI_CUDA=ON)")

@@ -14,7 +14,8 @@ from benchmarks.cases import CASES
 from benchmarks.context import Context, Scale
 from benchmarks.machine import ROOT, facts
 from benchmarks.stored import FORMAT
-from desali.errors import DesaliError, UnknownNameError
+from desali.errors import UnknownNameError
+from desali.ops.device import resolve
 
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -40,8 +41,7 @@ def run(
     for name in chosen:
         if name not in CASES:
             raise UnknownNameError("case", name, CASES)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise DesaliError("device 'cuda': torch sees no GPU on this machine; use --device cpu")
+    resolve(device)
     machine = facts(device)
     results = []
     seconds = {}

@@ -19,6 +19,7 @@ def collect() -> dict[str, Any]:
 
     from desali import __version__
     from desali.ops import describe
+    from desali.ops.device import gpu_names
 
     packages = {}
     for name in PACKAGES:
@@ -26,14 +27,13 @@ def collect() -> dict[str, Any]:
             packages[name] = version(name)
         except PackageNotFoundError:
             packages[name] = "not installed"
-    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "desali": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": packages,
         "torch_threads": torch.get_num_threads(),
-        "cuda_devices_seen_by_torch": devices,
+        "cuda_devices_seen_by_torch": gpu_names(),
         "core": describe(),
     }
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
 from desali.ops.cuda_convolution import conv_transpose_on_cuda
+from desali.ops.device import capturing, on_gpu
 from desali.ops.library_convolution import conv_transpose_by_library
 from desali.ops.memory import large_pages
 
@@ -47,7 +48,7 @@ class WeightCache:
         if entry is not None and entry.weight() is weight and entry.state == state and self._still(slot, entry):
             return entry.packed
         packed = pack()
-        if weight.is_cuda and torch.cuda.is_current_stream_capturing():
+        if on_gpu(weight.device) and capturing():
             return packed  # it has no value yet, and its memory is the graph's
         entries = self._entries
         gone = weakref.ref(weight, lambda _: entries.pop(slot, None))
@@ -64,7 +65,7 @@ class WeightCache:
         weight = entry.weight()
         if slot not in self._suspects or weight is None:
             return True
-        if weight.is_cuda and torch.cuda.is_current_stream_capturing():
+        if on_gpu(weight.device) and capturing():
             return True  # nothing can be compared now
         same = torch.equal(_row_sums(weight), entry.sums)
         if same:
@@ -195,7 +196,7 @@ def _conv_transpose(
     size = map_size if out_size is None else out_size
     if signal.numel() == 0 or weight.numel() == 0 or 0 in size:
         return native.logical(torch.zeros((n, k, *size, i), dtype=signal.dtype, device=signal.device))
-    if native.on_cuda(signal):
+    if on_gpu(signal.device):
         return conv_transpose_on_cuda(
             signal, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size,
             mask, backward, cache,

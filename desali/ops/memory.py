@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from desali.ops.backend import core
+from desali.ops.device import on_host
 
 LARGE = 4 << 20
 """Bytes from which a result asks for large pages; NumPy draws the same line for its arrays."""
@@ -18,7 +19,7 @@ def large_pages(tensor: Tensor) -> Tensor:
     Nothing happens for tensors below 4 MiB, on other devices or systems, or without the compute core.
     """
     # The size first: this is on the way of every op.
-    if tensor.numel() * tensor.element_size() < LARGE or tensor.device.type != "cpu":
+    if tensor.numel() * tensor.element_size() < LARGE or not on_host(tensor.device):
         return tensor
     module, _ = core()
     if module is not None and not torch.compiler.is_compiling():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from desali.ops.backend import _can_run
+from desali.ops.device import on_host
 
 DTYPE_CODES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 _NAMES = {dtype: str(dtype).removeprefix("torch.") for dtype in DTYPE_CODES}
@@ -22,14 +23,9 @@ def reason_against(op: str, tensor: Tensor, dims: int) -> str | None:
 
 def place(tensor: Tensor) -> tuple[int, int]:
     """Device index (-1: CPU) and current stream, as the core takes them."""
-    if tensor.device.type == "cpu":
+    if on_host(tensor.device):
         return -1, 0
     return tensor.get_device(), torch.cuda.current_stream(tensor.device).cuda_stream
-
-
-def on_cuda(tensor: Tensor) -> bool:
-    """Whether the core's CUDA kernels work on this tensor."""
-    return tensor.device.type == "cuda"
 
 
 def channels_last(signal: Tensor) -> Tensor:

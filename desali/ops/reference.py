@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from desali.ops.checks import constant
+from desali.ops.device import on_host
 from desali.ops.packing import decode_switches, encode_switches, pack_mask, unpack_mask
 
 
@@ -112,7 +113,7 @@ def max_unpool(
     if isinstance(relu, str) and relu_mask:
         signal = torch.where(positive.unsqueeze(1), signal, 0)
     out = signal.new_zeros(*signal.shape[:3], *map_size)
-    if use_switches and overlap == "sum" and signal.device.type == "cpu":
+    if use_switches and overlap == "sum" and on_host(signal.device):
         _scatter(out, signal, offset, kernel, stride, padding, dilation)
     else:
         _place_by_offset(out, signal, offset if use_switches else None, kernel, stride, padding, dilation, overlap)

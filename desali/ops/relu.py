@@ -9,6 +9,7 @@ from torch import Tensor
 
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
+from desali.ops.device import on_gpu
 from desali.ops.memory import large_pages
 
 
@@ -51,7 +52,7 @@ def native_relu_with_mask(x: Tensor, upper: float | None, inplace: bool) -> tupl
         turned = x.movedim(1, -1)
         channels_last = turned.is_contiguous()
         x = turned if channels_last else x.contiguous()
-    here = inplace and x.data_ptr() == given.data_ptr() and not native.on_cuda(x)
+    here = inplace and x.data_ptr() == given.data_ptr() and not on_gpu(x.device)
     y = x if here else large_pages(torch.empty_like(x))
     n, c = x.shape[0], x.shape[-1 if channels_last else 1]
     size = x.shape[1:-1] if channels_last else x.shape[2:]
@@ -131,7 +132,7 @@ def _inverse_relu(
     dims = len(map_size)
     n, k, c = signal.shape[:3]
     size = tuple(signal.shape[3:])
-    scattered = not native.on_cuda(signal) and signal.stride(2) != 1 and c > 1
+    scattered = not on_gpu(signal.device) and signal.stride(2) != 1 and c > 1
     fresh = scattered or (dims == 3 and not signal.movedim(2, -1).is_contiguous())
     if fresh:
         signal = native.logical(native.channels_last(signal))

@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
+from desali.ops.device import capturing, on_gpu
 from desali.reversal.cuda_graph import CudaGraph, Graph, device_bytes
 from desali.reversal.graph.network import Network
 from desali.reversal.graph.operations import LocalResponseNorm, Other
@@ -88,18 +89,6 @@ def can_capture(
                     "host; pass crop=False"
                 )
     return None
-
-
-def on_gpu(device: torch.device) -> bool:
-    """Whether tensors on this device can take part in a CUDA graph."""
-    return device.type == "cuda"
-
-
-def capturing() -> bool:
-    """Whether the caller itself captures a CUDA graph now."""
-    import torch
-
-    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
 def _meeting(network: Network, top: int) -> int | None:

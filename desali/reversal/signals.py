@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from desali.ops.device import on_host
 from desali.reversal.seeds import Points
 
 if TYPE_CHECKING:
@@ -62,17 +63,12 @@ def whole(signal: Signal, map_size: tuple[int, ...]) -> Signal:
     return Signal(paste(signal, signal.tensor.new_zeros(*signal.tensor.shape[:3], *map_size)))
 
 
-def on_host(tensor: Tensor) -> bool:
-    """Whether reading a tensor's values costs nothing: on a GPU it would wait for the device."""
-    return tensor.device.type == "cpu"
-
-
 def paste(signal: Signal, maps: Tensor) -> Tensor:
     """Write every window of a signal into `maps` [N, K, C, *spatial] of zeros, in place."""
     from desali.ops.reference import embed
 
     assert signal.origin is not None
-    if not on_host(signal.origin):
+    if not on_host(signal.origin.device):
         return maps.copy_(embed(signal.tensor, signal.origin, tuple(maps.shape[3:])))
     for image, origins in enumerate(signal.origin.tolist()):
         shared = all(origin == origins[0] for origin in origins)

@@ -8,12 +8,12 @@ import re
 import warnings
 from collections.abc import Mapping
 
-import torch
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import DDPStrategy
 
 from desali import errors
 from desali.errors import DesaliError, UnknownNameError
+from desali.ops.device import gpu_names
 from desali.training.recipes import Stage
 
 LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
@@ -57,7 +57,7 @@ def check_devices(
     names = ("auto", "gpu", *sorted(AcceleratorRegistry))
     if accelerator not in names:
         raise UnknownNameError("accelerator", accelerator, names)
-    there = torch.cuda.device_count()
+    there = len(gpu_names())
     if accelerator in ("gpu", "cuda") and devices > there:
         raise DesaliError(f"devices must be at most the {there} GPUs of this machine, got {devices}")
     if accelerator not in ("auto", "gpu") and not AcceleratorRegistry[accelerator]["accelerator"].is_available():

@@ -18,6 +18,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from desali.errors import DesaliError
 from desali.models.registry import Architecture
+from desali.ops.device import gpu_visible
 from desali.training.augmentation import Augmentation, augmentation_of
 from desali.training.blocks import Blocks
 from desali.training.callbacks import Keeper, ProgressBar
@@ -125,7 +126,7 @@ def fit_stage(
     keeper = Keeper(state, path)
     if state.epoch < stage.epochs and not keeper.exhausted(stage.patience, held is not None):
         if accelerator == "auto":
-            accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+            accelerator = "gpu" if gpu_visible() else "cpu"
         check_devices(devices, nodes, accelerator)
         if stage.precision == "fp16" and accelerator == "cpu":
             raise DesaliError("precision fp16 needs a CUDA device; on the CPU use bf16")

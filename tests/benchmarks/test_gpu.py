@@ -16,6 +16,7 @@ from benchmarks.cases import CASES
 from benchmarks.compiled import if_installed, if_they_run
 from benchmarks.measuring import Candidate
 from desali.errors import DesaliError
+from desali.ops.device import gpu_visible
 from desali.reversal import reconstruction, replay, signals
 from desali.reversal.replay import Replays
 from tests.tape import Tape
@@ -30,7 +31,7 @@ def test_graphs_are_compared_with_launches(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(gpu_graphs, "DEVICE", "cpu")
     monkeypatch.setattr(gpu_graphs, "milliseconds", _once)
     monkeypatch.setattr(replay, "on_gpu", lambda device: True)
-    monkeypatch.setattr(signals, "on_host", lambda tensor: False)
+    monkeypatch.setattr(signals, "on_host", lambda device: False)
     monkeypatch.setattr(reconstruction, "REPLAYS", Replays(Tape, 1 << 40))
     monkeypatch.setenv("DESALI_BACKEND", "torch")
     found = gpu_graphs.case("caffenet-small", "1 neuron of the last convolution", "saliency")
@@ -42,7 +43,7 @@ def test_graphs_are_compared_with_launches(monkeypatch: pytest.MonkeyPatch) -> N
     assert "images on a GPU" in gpu_graphs.case("caffenet-small", "whole pool5", "desalinet")["reason"]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(gpu_visible(), reason="there is a GPU")
 def test_without_a_gpu_the_session_says_so(tmp_path: Path) -> None:
     command = [sys.executable, gpu_session.__file__, str(tmp_path), "--steps", "needs,tests,kernels,graphs,bench"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -52,7 +53,7 @@ def test_without_a_gpu_the_session_says_so(tmp_path: Path) -> None:
     assert "a GPU that torch can use" in steps["needs"]["missing"]
     for name in ("tests", "kernels", "graphs", "bench"):
         assert "not run, torch can use no GPU" in steps[name]["status"]
-    with pytest.raises(DesaliError, match="torch sees no GPU"):
+    with pytest.raises(DesaliError, match="no CUDA device is visible"):
         gpu_graphs.measure()
 
 

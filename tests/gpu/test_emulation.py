@@ -79,7 +79,8 @@ def emulated(emulated_core: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iter
     """CPU tensors take the way of CUDA tensors, into the emulated kernels."""
     for module in (backend, relu, pooling, unpooling, convolution, cuda_convolution):
         monkeypatch.setattr(module, "core", lambda: (emulated_core, None))
-    monkeypatch.setattr(native, "on_cuda", lambda _: True)
+    for module in (relu, convolution):
+        monkeypatch.setattr(module, "on_gpu", lambda _: True)
     monkeypatch.setattr(native, "place", lambda _: (0, 0))
     names = native._NAMES
     monkeypatch.setattr(
@@ -107,7 +108,7 @@ def test_a_sweep_of_emulated_kernels_replays_from_a_tape(
     for module in (relu, pooling, unpooling, convolution, cuda_convolution):
         monkeypatch.setattr(module, "core", lambda: (taped, None))
     monkeypatch.setattr(replay, "on_gpu", lambda device: True)
-    monkeypatch.setattr(signals, "on_host", lambda tensor: False)
+    monkeypatch.setattr(signals, "on_host", lambda device: False)
     monkeypatch.setattr(reconstruction, "_native", lambda images, backend: True)
     monkeypatch.setattr(cuda_convolution, "WALK_NONZEROS", walk)
     monkeypatch.setattr(reconstruction, "REPLAYS", Replays(Tape, 1 << 30))

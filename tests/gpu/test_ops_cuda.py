@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from desali import ops
 from desali.errors import DesaliError
+from desali.ops.device import gpu_visible
 from tests.gpu.properties import PROPERTIES, assert_same, conv_transpose
 from tests.ops.cases import SETTINGS, normal
 
 
 def reason_against_a_gpu() -> str | None:
-    if not torch.cuda.is_available():
+    if not gpu_visible():
         return "no CUDA device is visible to torch"
     return ops.can_run("conv_transpose", "cuda")
 

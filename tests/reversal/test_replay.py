@@ -42,7 +42,7 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> Tapes:
 
     monkeypatch.setattr(replay, "on_gpu", lambda device: True)
     monkeypatch.setattr(replay, "device_bytes", lambda device: 1 << 30)
-    monkeypatch.setattr(signals, "on_host", lambda tensor: False)
+    monkeypatch.setattr(signals, "on_host", lambda device: False)
     monkeypatch.setattr(reconstruction, "REPLAYS", Replays(make))
     module, _ = backend.core()
     if module is not None:
@@ -143,7 +143,7 @@ def test_networks_replay_or_say_why_not(tapes: Tapes, network: type[nn.Module], 
 def test_shapes_meet_their_own_graph(n: int, k: int, seed: int, name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay, "on_gpu", lambda device: True)
-        patch.setattr(signals, "on_host", lambda tensor: False)
+        patch.setattr(signals, "on_host", lambda device: False)
         patch.setattr(reconstruction, "REPLAYS", SHARED)
         recording = desali.record(MODEL, images(n, torch.float64, seed=seed), backend="torch")
         seeds = [desali.Seed.neuron((seed + i) % 8, i % 3, seed % 3) for i in range(k)]

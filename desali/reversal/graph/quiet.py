@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from desali.ops.device import on_gpu
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -78,6 +80,6 @@ def same_random_numbers(device: torch.device) -> Iterator[None]:
     """Leave torch's random state as it was."""
     import torch
 
-    devices = [device] if device.type == "cuda" else []
+    devices = [device] if on_gpu(device) else []
     with torch.random.fork_rng(devices=devices):
         yield

@@ -1,0 +1,90 @@
+"""Devices, in one place: what a user's word for one means, what is there, and whether tensors lie on a GPU."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from desali.errors import DesaliError, UnknownNameError
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("cpu", "cuda", "cuda:N", "auto")
+_WORD = re.compile(r"cpu|auto|cuda(?::(\d{1,4}))?")
+
+
+def resolve(device: str | torch.device) -> torch.device:
+    """The device that a word names, with its index.
+
+    Args:
+        device: "cpu"; "cuda" (the current CUDA device); "cuda:N"; "auto", the current CUDA device where one can be
+            used, else the CPU; or a `torch.device` of one of these.
+
+    Raises:
+        UnknownNameError: another word.
+        DesaliError: a CUDA device that is not there, or that cannot be used; the message says why.
+    """
+    import torch
+
+    word = str(device)
+    match = _WORD.fullmatch(word)
+    if match is None:
+        raise UnknownNameError("device", word, DEVICES)
+    if word == "cpu":
+        return torch.device("cpu")
+    index = None if match[1] is None else int(match[1])
+    reason = _reason_against_gpu(index)
+    if reason is None:
+        return torch.device("cuda", torch.cuda.current_device() if index is None else index)
+    if word == "auto":
+        return torch.device("cpu")
+    raise DesaliError(f"device {word!r}: {reason}; use --device cpu or auto")
+
+
+def on_gpu(device: torch.device) -> bool:
+    """Whether tensors on this device lie on a GPU: the core's CUDA kernels work on them, CUDA graphs can hold them."""
+    return device.type == "cuda"
+
+
+def on_host(device: torch.device) -> bool:
+    """Whether reading the values of tensors on this device costs nothing: on a GPU it would wait for the device."""
+    return device.type == "cpu"
+
+
+def gpu_visible() -> bool:
+    """Whether PyTorch sees a CUDA device."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def gpu_names() -> list[str]:
+    """Names of the CUDA devices that PyTorch sees."""
+    import torch
+
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def capturing() -> bool:
+    """Whether the caller is capturing a CUDA graph: nothing has a value then, and nothing can be compared."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+
+
+def _reason_against_gpu(index: int | None) -> str | None:
+    """None if a CUDA device (None: the current one) computes, else why not."""
+    import torch
+
+    if not gpu_visible():
+        built = torch.version.cuda is not None
+        return "no CUDA device is visible" + ("" if built else " (this PyTorch is built without CUDA)")
+    count = torch.cuda.device_count()
+    if index is not None and index >= count:
+        return "cuda:0 is the only CUDA device" if count == 1 else f"the CUDA devices are cuda:0 to cuda:{count - 1}"
+    try:
+        torch.ones(1, device="cuda" if index is None else f"cuda:{index}").add_(1).item()
+    except RuntimeError as error:  # another process has it alone, or it is too old for this PyTorch
+        return f"the CUDA device cannot be used ({str(error).splitlines()[0]})"
+    return None

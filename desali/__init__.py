@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from desali.comparison.lineage import lineage as lineage
     from desali.errors import DesaliError as DesaliError
     from desali.errors import UnsupportedLayerError as UnsupportedLayerError
     from desali.reversal.methods import METHODS as METHODS
@@ -30,6 +31,7 @@ _WHERE = {
     "Recording": "reversal.recording",
     "Seed": "reversal.seeds",
     "UnsupportedLayerError": "errors",
+    "lineage": "comparison.lineage",
     "reconstruct": "reversal.recording",
     "record": "reversal.recording",
 }

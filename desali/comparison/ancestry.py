@@ -41,6 +41,7 @@ class LayerLineage:
         correlation: of each channel with itself [C]; NaN where it is constant before or after.
         partner: the channel after that each channel before is most alike to [C]; -1 for a constant one.
         firing_before, firing_after: share of positions where the ReLU is open [C].
+        traced: whether each channel is traceable [C], whatever its firing.
         state: of each channel [C], a word of `tracing.STATES`.
         floor: the replicates' lower decile of correlations of channels with themselves; None without replicates.
         equal: whether all weights of the layer and everything below are bitwise equal.
@@ -60,6 +61,7 @@ class LayerLineage:
     partner: npt.NDArray[np.int64]
     firing_before: Floats
     firing_after: Floats
+    traced: npt.NDArray[np.bool_]
     state: npt.NDArray[np.str_]
     floor: float | None
     equal: bool
@@ -131,6 +133,7 @@ class LayerLineage:
             "each_channel": {
                 "correlation": [_number(value) for value in self.correlation],
                 "partner": self.partner.tolist(),
+                "traceable": self.traced.tolist(),
                 "firing_before": self.firing_before.tolist(),
                 "firing_after": self.firing_after.tolist(),
                 "state": self.state.tolist(),

@@ -15,9 +15,7 @@ import numpy.typing as npt
 from desali.evaluation.statistics import LEVEL
 
 
-def share_interval(
-    share: float, left_out: npt.NDArray[np.float64], level: float = LEVEL
-) -> tuple[float, float] | None:
+def share_interval(share: float, left_out: npt.NDArray[np.float64], level: float = LEVEL) -> tuple[float, float] | None:
     """Interval of a share in [0, 1], on the logit scale where the share is neither 0 nor 1.
 
     Args:

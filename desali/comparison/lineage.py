@@ -74,8 +74,9 @@ def lineage(
     from desali.ops.device import resolve as find_device
 
     where = None if device is None else find_device(device)
-    if isinstance(random_networks, bool) or not isinstance(random_networks, int) or random_networks < 0:
-        raise DataError(f"random_networks must be a whole number of at least 0, got {random_networks!r}")
+    for name, number in (("random_networks", random_networks), ("seed", seed)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise DataError(f"{name} must be a whole number of at least 0, got {number!r}")
     if layers is not None and (isinstance(layers, str) or not layers):
         raise DataError(f"layers must be a list of at least one name, got {layers!r}")
     if not isinstance(replicates, (list, tuple)):
@@ -147,10 +148,11 @@ def _layer(followed: Followed, name: str) -> LayerLineage:
         partner=tracing.partners(m),
         firing_before=before.firing,
         firing_after=after.firing,
+        traced=traceable,
         state=tracing.states(frozen, traceable, r, before.firing, after.firing, decile),
         floor=decile,
         equal=bool(frozen.all()),
-        strangers=not frozen.any() and nulls.strangers(traceable, r, null),
+        strangers=not frozen.all() and nulls.strangers(traceable, r, null),
         matched=len(pairs) / len(r),
         matched_correlation=nulls.median(pairs),
         random=null,
@@ -162,7 +164,9 @@ def _null(followed: Followed, name: str) -> nulls.Null:
     found = []
     for sums, products in followed.random:
         m = correlation(sums.moments(name), after, products.of(name))
-        found.append((float(tracing.own_nearest(m).mean()), nulls.median(np.diagonal(m)), nulls.median(tracing.matched(m))))
+        found.append(
+            (float(tracing.own_nearest(m).mean()), nulls.median(np.diagonal(m)), nulls.median(tracing.matched(m)))
+        )
     return nulls.Null(*(tuple(values) for values in zip(*found, strict=True))) if found else nulls.Null()
 
 

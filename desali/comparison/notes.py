@@ -31,7 +31,9 @@ def notes(
     found = [_patients(followed, probe)]
     count = len(followed.random)
     if not count:
-        found.append("No random networks: nothing shows what chance would give but 1/C, and strangers may go unnoticed.")
+        found.append(
+            "No random networks: nothing shows what chance would give but 1/C, and strangers may go unnoticed."
+        )
     elif count < ENOUGH_RANDOM:
         found.append(f"{count} random network{'s are' if count > 1 else ' is'} too few for a range; 5 are a start.")
     if not_drawn:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError, UnknownNameError
 from desali.reversal.graph.network import Parameter, within
+from desali.reversal.graph.operations import BatchNorm, Identity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +56,9 @@ def relu_inputs(network: Network) -> list[ReluInput]:
     return list(found.values())
 
 
-def common(before: Network, after: Network, names: tuple[str, str] = ("before", "after")) -> tuple[list[str], list[str]]:
+def common(
+    before: Network, after: Network, names: tuple[str, str] = ("before", "after")
+) -> tuple[list[str], list[str]]:
     """Names of the layers that both networks have, and of those that only the classifier of one has.
 
     A rectified classifier may have another number of classes, or be missing in one of the two; all else must agree.
@@ -81,10 +84,7 @@ def common(before: Network, after: Network, names: tuple[str, str] = ("before", 
 
 def _rectifies_classifier(network: Network, layers: Sequence[ReluInput]) -> bool:
     """Whether there is at most one layer, and no weights behind it."""
-    return not layers or (
-        len(layers) == 1
-        and not any(map(parameters_of, network.nodes[layers[0].index + 1 :]))
-    )
+    return not layers or (len(layers) == 1 and not any(map(parameters_of, network.nodes[layers[0].index + 1 :])))
 
 
 def parameters_of(node: Node) -> set[str]:
@@ -101,7 +101,9 @@ def parameters_of(node: Node) -> set[str]:
 
 
 def _difference(names: tuple[str, str], first: Sequence[ReluInput], second: Sequence[ReluInput]) -> str:
-    words = [f"{part[0].name} with {part[0].channels} channels" if part else "no further ReLU" for part in (first, second)]
+    words = [
+        f"{part[0].name} with {part[0].channels} channels" if part else "no further ReLU" for part in (first, second)
+    ]
     return (
         f"{names[0]} and {names[1]} are two architectures: where {names[0]} has {words[0]}, {names[1]} has {words[1]}; "
         "channels can be followed between networks of one architecture only"
@@ -120,17 +122,12 @@ def resolve(network: Network, name: str, known: Sequence[str]) -> str:
     if name in known:
         return name
     layers = [layer for layer in relu_inputs(network) if layer.name in known]
-    for layer in layers:  # what is computed between the layer named and the ReLU is read by nothing else
-        index = layer.source
-        while index:
-            node = network.nodes[index]
-            if name in (node.name, node.module) and name:
-                return layer.name
-            if len(node.inputs) != 1 or len(network.consumers[node.inputs[0]]) != 1:
-                break
-            if any(other.index == node.inputs[0] for other in layers):
-                break
-            index = node.inputs[0]
+    for layer in layers:
+        node = network.nodes[layer.source]
+        while isinstance(node.operation, (BatchNorm, Identity)) and name not in (node.name, node.module):
+            node = network.nodes[node.inputs[0]]
+        if name and name in (node.name, node.module):
+            return layer.name
     inside = [layer.name for layer in layers if within(network.nodes[layer.index], name)]
     if inside and name:
         return inside[-1]

@@ -106,4 +106,3 @@ def _listed(layers: Sequence[LayerLineage]) -> str:
 def _span(values: Sequence[float]) -> str:
     low, high = f"{min(values):.0%}", f"{max(values):.0%}"
     return low if low == high else f"{low} to {high}"
-

@@ -151,7 +151,9 @@ def _shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     axis.yaxis.set_major_formatter(_percent())
     axis.grid(axis="y", color="0.92")
     axis.set_axisbelow(True)
-    axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.24 if replicates else 1.16), ncols=3, frameon=False)
+    axis.legend(
+        fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.24 if replicates else 1.16), ncols=3, frameon=False
+    )
 
 
 def _band(axis: Axes, x: Any, low: Sequence[float], high: Sequence[float], label: str) -> None:

@@ -229,10 +229,8 @@ class Lineage:
             if layer.strangers:
                 words = f"strangers: {layer.matched:.0%} matched at r {_signed(layer.matched_correlation)}"
             own = _signed(layer.own_correlation)
-            rows.append(
-                [layer.name, str(layer.channels), f"{layer.traceable:.0%}", interval, _span(layer.null), floor, own]
-                + [words]
-            )
+            shares = [f"{layer.traceable:.0%}", interval, _span(layer.null), floor]
+            rows.append([layer.name, str(layer.channels), *shares, own, words])
         return rows if replicates else [row[:5] + row[6:] for row in rows]
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,12 +55,16 @@ class Sums:
         name: of the network, for messages.
         channels: C of each layer.
         blocks: B.
+        firing: whether open positions are counted.
     """
 
-    def __init__(self, name: str, channels: Mapping[str, int], blocks: int, device: torch.device) -> None:
+    def __init__(
+        self, name: str, channels: Mapping[str, int], blocks: int, device: torch.device, firing: bool = True
+    ) -> None:
         import torch
 
         self._name = name
+        self._firing = firing
         self._sums = {
             layer: [torch.zeros(blocks, width, dtype=torch.float64, device=device) for width in (1, c, c, c, 1)]
             for layer, c in channels.items()
@@ -78,18 +83,28 @@ class Sums:
         import torch
 
         z = strided(value)
+        self.add_signal(layer, z, block)
+        if self._firing:
+            images = torch.ones(len(value), 1, dtype=torch.float64, device=value.device)
+            for kept, new in zip(
+                self._sums[layer][3:], (opened(value).to(torch.float64), images * value[0, 0].numel()), strict=True
+            ):
+                kept.index_add_(0, block, new)
+        return z
+
+    def add_signal(self, layer: str, z: Tensor, block: Tensor) -> None:
+        """Add a signal [C, N, P] alone, without counting open positions; otherwise as `add`."""
+        import torch
+
         total = z.sum(2).T
         if not bool(total.isfinite().all()):
             raise DataError(
                 f"{self._name} computes NaN or infinity at {layer!r}: check its weights and how the images are scaled"
             )
-        passed = opened(value)
-        images = torch.ones(len(value), 1, dtype=torch.float64, device=value.device)
-        whole = value[0, 0].numel()
-        added = (images * z.shape[2], total, z.square().sum(2).T, passed.to(torch.float64), images * whole)
-        for kept, new in zip(self._sums[layer], added, strict=True):
+        images = torch.ones(z.shape[1], 1, dtype=torch.float64, device=z.device)
+        added = (images * z.shape[2], total, torch.linalg.vector_norm(z, dim=2).square().T)
+        for kept, new in zip(self._sums[layer], added, strict=False):
             kept.index_add_(0, block, new)
-        return z
 
     def moments(self, layer: str) -> Moments:
         """The sums of a layer."""
@@ -122,7 +137,7 @@ class Products:
         """
         sums = self._sums[layer]
         cuts = [0, len(block)] if self._blocks == 1 else [0, *(np.flatnonzero(np.diff(block)) + 1), len(block)]
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             one, other = first[:, start:stop].flatten(1), second[:, start:stop].flatten(1)
             sums[0 if self._blocks == 1 else int(block[start])].addmm_(one, other.T)
 

@@ -23,6 +23,8 @@ MOST_IMAGES = 64
 PRODUCT_BYTES = 1 << 30
 """Memory for the blocks' products of one pair of networks."""
 MOST_BLOCKS, LEAST_BLOCKS = 50, 8
+RANDOM_IMAGES = 128
+"""About how many images random networks are run on, where there are many more: what chance gives needs no more."""
 
 Signals = dict[str, "Tensor"]
 
@@ -55,7 +57,9 @@ class Followed:
         pair: products before x after, by block.
         frozen: channels [C] whose weights and everything below are bitwise equal.
         replicates: as given.
+        sampled: sums of the network after over the images that the random networks are run on.
         random: of each random network its sums, and the products random x after.
+        random_images: how many images these are.
         network: the captured network after.
     """
 
@@ -67,7 +71,9 @@ class Followed:
     pair: Products
     frozen: dict[str, Bools]
     replicates: list[Replicate]
+    sampled: Sums
     random: list[tuple[Sums, Products]]
+    random_images: int
     network: Network
 
 
@@ -112,11 +118,14 @@ def follow(
         Replicate(sums[one.name], Products(layers, 1, device), Products(layers, 1, device), {}) for one in replicates
     ]
     drawn = [
-        (tensors(twin), Sums(f"random network {k}", layers, 1, device), Products(layers, 1, device))
+        (tensors(twin), Sums(f"random network {k}", layers, 1, device, False), Products(layers, 1, device))
         for k, twin in enumerate(random, 1)
     ]
+    sampled, random_images = Sums(after.name, layers, 1, device, False), 0
     frozen: dict[str, Bools] = {}
-    for images, block in probe.batches(blocks, _batch(captured, inputs, dtype), device, dtype):
+    size = _batch(captured, inputs, dtype)
+    every = max(1, len(probe) // RANDOM_IMAGES)
+    for number, (images, block) in enumerate(probe.batches(blocks, size, device, dtype)):
         index = _on(block, device)
         start, end = before.capture(images), after.capture(images)
         first = _signals(start, before.tensors, images, layers, sums[before.name], index)
@@ -126,15 +135,20 @@ def follow(
         for layer in layers:
             pair.add(layer, first[layer], second[layer], block)
         for one, kept in zip(replicates, again, strict=True):
-            other = one.capture(images)
+            again_captured = one.capture(images)
             if not kept.frozen:
-                kept.frozen.update(_frozen(before, start, one, other, layers, images))
+                kept.frozen.update(_frozen(before, start, one, again_captured, layers, images))
 
             def both(layer: str, z: Tensor, to: Replicate = kept) -> None:
                 to.before.add(layer, first[layer], z, block)  # noqa: B023 (used in this turn alone)
                 to.after.add(layer, second[layer], z, block)  # noqa: B023
 
-            _signals(other, one.tensors, images, layers, sums[one.name], index, both)
+            _signals(again_captured, one.tensors, images, layers, sums[one.name], index, both)
+        if number % every:
+            continue
+        random_images += len(images)
+        for layer, z in second.items():
+            sampled.add_signal(layer, z, index * 0)
         for weights, own, products in drawn:
 
             def nulls(layer: str, z: Tensor, to: Products = products) -> None:
@@ -150,7 +164,9 @@ def follow(
         pair=pair,
         frozen=frozen,
         replicates=again,
+        sampled=sampled,
         random=[(own, products) for _, own, products in drawn],
+        random_images=random_images,
         network=captured,
     )
 

@@ -1,9 +1,9 @@
 """`desali.lineage`: follow every channel of a network through a stage of training.
 
 Two networks of one architecture are run once over one set of images. At the input of every ReLU each channel before is
-correlated with each channel after; a channel is traceable if it is its own mutual nearest neighbour. Beside the share of
-traceable channels stand what chance gives, what networks with random weights give, and, where there are replicates, what
-another seed of the same training gives.
+correlated with each channel after; a channel is traceable if it is its own mutual nearest neighbour. Beside the share
+of traceable channels stand what chance gives, what networks with random weights give, and, where there are replicates,
+what another seed of the same training gives.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def lineage(
         labels: the class of each image; None: those of the `ImageSet`.
         layers: names of ReLUs, of layers before them, or of containers (their last ReLU); None: all ReLUs.
         replicates: networks made by the same stage from the same parent with another seed: the noise floor.
-        random_networks: how many networks with random weights to compare the network after with; at least 5 are a range.
+        random_networks: how many networks with random weights to compare the network after with; from 5 on a range.
         seed: of the random weights.
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the networks are.
 
@@ -108,8 +108,8 @@ def _refuse_closed(followed: Followed) -> None:
     for name, sums in (("before", followed.before), ("after", followed.after)):
         if all(not sums.moments(layer).open.any() for layer in followed.layers):
             raise DataError(
-                f"{name}: no ReLU opens on any of these images, so nothing passes through the network: check its weights "
-                "and how the images are scaled"
+                f"{name}: no ReLU opens on any of these images, so nothing passes through the network: check its "
+                "weights and how the images are scaled"
             )
 
 
@@ -160,7 +160,7 @@ def _layer(followed: Followed, name: str) -> LayerLineage:
 
 
 def _null(followed: Followed, name: str) -> nulls.Null:
-    after = followed.after.moments(name)
+    after = followed.sampled.moments(name)
     found = []
     for sums, products in followed.random:
         m = correlation(sums.moments(name), after, products.of(name))
@@ -198,6 +198,6 @@ def _record(
             "preprocessing": None if probe.preprocessing is None else probe.preprocessing.to_dict(),
         },
         "interval": {"method": "delete-one jackknife by patient, Student's t", "blocks": followed.blocks},
-        "random": {"seed": seed, "seeds": list(seeds)},
+        "random": {"seed": seed, "seeds": list(seeds), "images": followed.random_images},
         "left_out": followed.left_out,
     }

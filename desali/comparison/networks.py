@@ -124,17 +124,18 @@ def check_together(subjects: Sequence[Subject]) -> Preprocessing | None:
         for what in ("dtype", "device"):
             if getattr(one, what) != getattr(first, what):
                 raise DataError(
-                    f"{first.name} is on {first.device} in {first.dtype} and {one.name} on {one.device} in {one.dtype}: "
-                    "bring them together (device=, module.to(...))"
+                    f"{first.name} is on {first.device} in {first.dtype} and {one.name} on {one.device} in {one.dtype}"
+                    ": bring them together (device=, module.to(...))"
                 )
     rules = [(one.name, one.preprocessing) for one in subjects if one.preprocessing is not None]
     for name, rule in rules[1:]:
         if rule != rules[0][1]:
-            one, other = rules[0][1].to_dict(), rule.to_dict()
-            field = next(key for key in one if one[key] != other[key])
+            fields = rules[0][1].to_dict(), rule.to_dict()
+            field = next(key for key in fields[0] if fields[0][key] != fields[1][key])
+            differing = f"{field} is {fields[0][field]} and {fields[1][field]}"
             raise DataError(
-                f"{rules[0][0]} and {name} prepare images in different ways ({field} is {one[field]} and "
-                f"{other[field]}): signals can be compared on the same input only; give the plain modules and a tensor"
+                f"{rules[0][0]} and {name} prepare images in different ways ({differing}): signals can be compared on "
+                "the same input only; give the plain modules and a tensor"
             )
     return rules[0][1] if rules else None
 

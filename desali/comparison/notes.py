@@ -36,16 +36,18 @@ def notes(
         )
     elif count < ENOUGH_RANDOM:
         found.append(f"{count} random network{'s are' if count > 1 else ' is'} too few for a range; 5 are a start.")
+    if count and followed.random_images < len(probe):
+        found.append(f"The random networks were run on {followed.random_images} of the images.")
     if not_drawn:
         found.append(
-            f"The random networks keep {len(not_drawn)} weights of the network after ({not_drawn[0]}, ...), which no layer "
-            "draws anew: they are less random than they should be."
+            f"The random networks keep {len(not_drawn)} weights of the network after ({not_drawn[0]}, ...), which no "
+            "layer draws anew: they are less random than they should be."
         )
     replicates = len(followed.replicates)
     if not replicates and not all(layer.equal for layer in layers):
         found.append(
-            "No replicates (the same stage from the same parent with another seed): what another seed would change is not "
-            "known, so kept and reshaped channels are not told apart."
+            "No replicates (the same stage from the same parent with another seed): what another seed would change is "
+            "not known, so kept and reshaped channels are not told apart."
         )
     if probe.repeated:
         found.append(f"{probe.repeated} of the {len(probe)} images occur more than once.")
@@ -62,8 +64,8 @@ def _patients(followed: Followed, probe: ProbeSet) -> str:
     patients, blocks = probe.count_of_patients, followed.blocks
     if not probe.known:
         return (
-            f"{len(probe)} images of unknown patients: each counts as its own, so the intervals are too narrow if several "
-            "are of one patient."
+            f"{len(probe)} images of unknown patients: each counts as its own, so the intervals are too narrow if "
+            "several are of one patient."
         )
     text = f"{len(probe)} images of {patients} patient{'s' if patients > 1 else ''}"
     if patients == 1:

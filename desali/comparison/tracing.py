@@ -49,7 +49,7 @@ def partners(m: Floats) -> Integers:
 
 
 def matched(m: Floats) -> Floats:
-    """Correlations of all mutual nearest neighbours, whatever their numbers; does not change with the channels' order."""
+    """Correlations of all mutual nearest neighbours; the channels' order changes nothing."""
     known = np.where(np.isnan(m), -np.inf, m)
     rows, columns = known.argmax(1), known.argmax(0)
     mutual = (columns[rows] == np.arange(len(m))) & ~np.isneginf(known.max(1))

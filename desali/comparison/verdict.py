@@ -31,15 +31,15 @@ def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool
     parts = []
     equal = [layer for layer in layers if layer.equal]
     if equal:
-        where = "follows" if len(changed) == 1 else "begins"
-        parts.append(f"{_names(equal)} {_are(equal)} equal bit by bit, and the change {where} in {changed[0].name}")
+        names = [_names(part) if _together(part, layers) else _listed(part) for part in (equal, changed)]
+        parts.append(f"{names[0]} {_are(equal)} equal bit by bit, and the change is in {names[1]}")
     related = [layer for layer in changed if not layer.strangers]
     parts += _shares(related)
     parts += _silence(changed)
     apart = [layer for layer in changed if layer.strangers]
     parts += [_apart(layer) for layer in apart[:2]]
     if len(apart) > 2:
-        parts.append(f"so do {len(apart) - 2} more layers")
+        parts.append(f"so are those of {len(apart) - 2} more layers")
     same = [layer for layer in related if layer.no_difference]
     if same:
         parts.append(f"no difference beyond that of replicates is shown at {_listed(same)}")
@@ -47,16 +47,18 @@ def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool
 
 
 def _shares(layers: Sequence[LayerLineage]) -> list[str]:
-    """The layer that kept most and the one that kept least."""
+    """Where most channels are traceable, and where fewest."""
     if not layers:
         return []
     most = max(layers, key=lambda layer: layer.traceable)
     least = min(layers, key=lambda layer: layer.traceable)
     if most.traceable - least.traceable < 0.05:
         span = _span([layer.traceable for layer in layers])
-        return [f"{_listed(layers)} kept {span} of {'its' if len(layers) == 1 else 'their'} channels"]
-    ordered = sorted((most, least), key=layers.index)
-    return [f"{layer.name} kept {layer.traceable:.0%} of its channels" for layer in ordered]
+        return [f"{span} of the channels of {_listed(layers)} are traceable"]
+    first, second = sorted((most, least), key=layers.index)
+    return [
+        f"{first.traceable:.0%} of the channels of {first.name} are traceable, {second.traceable:.0%} of {second.name}"
+    ]
 
 
 def _silence(layers: Sequence[LayerLineage]) -> list[str]:
@@ -90,6 +92,11 @@ def _count(layer: LayerLineage) -> int:
 
 def _are(layers: Sequence[LayerLineage]) -> str:
     return "is" if len(layers) == 1 else "are"
+
+
+def _together(part: Sequence[LayerLineage], layers: Sequence[LayerLineage]) -> bool:
+    start = layers.index(part[0])
+    return list(layers[start : start + len(part)]) == list(part)
 
 
 def _names(layers: Sequence[LayerLineage]) -> str:

@@ -1,4 +1,4 @@
-"""The drawing of a lineage: the share of traceable channels by depth with its nulls, above what became of each channel."""
+"""The drawing of a lineage: the share of traceable channels by depth with its nulls, above what became of them."""
 
 from __future__ import annotations
 
@@ -129,11 +129,11 @@ def _shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     axis.plot(x, [layer.chance for layer in layers], ":", color=RANDOM, linewidth=1.2, label="chance, 1 / channels")
     replicates = len(layers[0].replicate)
     for k in range(replicates):
-        style = {"color": FLOOR, "linewidth": 1.2, "marker": "d", "markersize": 3.5}
-        label = None if k else "between replicates: another seed of the same stage"
+        style: Any = {"color": FLOOR, "linewidth": 1.2, "marker": "d", "markersize": 3.5}
+        label = None if k else "after to replicate: the noise floor"
         axis.plot(x, [layer.replicate[k] for layer in layers], "--", label=label, **style)
     for k in range(replicates):
-        label = None if k else "before to replicate"
+        label = None if k else "before to replicate: another seed"
         axis.plot(x, [layer.repeated[k] for layer in layers], "-", color=PAIR, linewidth=0.8, alpha=0.6, label=label)
     values = np.array([layer.traceable for layer in layers])
     spans = [layer.interval or (layer.traceable, layer.traceable) for layer in layers]
@@ -151,9 +151,7 @@ def _shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     axis.yaxis.set_major_formatter(_percent())
     axis.grid(axis="y", color="0.92")
     axis.set_axisbelow(True)
-    axis.legend(
-        fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.24 if replicates else 1.16), ncols=3, frameon=False
-    )
+    _legend(axis, 3)
 
 
 def _band(axis: Axes, x: Any, low: Sequence[float], high: Sequence[float], label: str) -> None:
@@ -174,10 +172,10 @@ def _states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
             base += share
     if apart.any():
         axis.bar(x, np.where(apart, 1, 0), 0.82, color=STRANGERS, edgecolor="0.5", hatch="///", linewidth=0,
-                 label="strangers: no channel has a counterpart")  # fmt: skip
+                 label="strangers")  # fmt: skip
     axis.set(ylim=(0, 1), ylabel="states of the channels")
     axis.yaxis.set_major_formatter(_percent())
-    axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=6, frameon=False)
+    _legend(axis, 5)
 
 
 def _names(axis: Axes, layers: Sequence[LayerLineage]) -> None:
@@ -187,6 +185,11 @@ def _names(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     axis.set_xticks(list(shown), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     axis.set_xlim(-0.6, len(layers) - 0.4)
     axis.set_xlabel("ReLU in forward order (channels)" + (f", every {step}th named" if step > 1 else ""))
+
+
+def _legend(axis: Axes, columns: int) -> None:
+    """Above the axes, growing upwards."""
+    axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False, borderpad=0.2)
 
 
 def _percent() -> Any:

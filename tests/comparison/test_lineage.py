@@ -189,9 +189,7 @@ def test_residual_networks_that_differ_in_the_last_stage() -> None:
     assert all(set(change[name].state) == {"frozen"} for name in equal)
     assert all("frozen" not in set(change[name].state) for name in change.layers if name not in equal)
     assert all(change[name].interval == (1.0, 1.0) for name in equal)
-    assert change.verdict.startswith(
-        f"{equal[0]} to {equal[-1]} are equal bit by bit, and the change begins in layer3.0"
-    )
+    assert change.verdict.startswith(f"{equal[0]} to {equal[-1]} are equal bit by bit, and the change is in layer3.0")
     assert not change.strangers
     assert change["conv1"].name == change["bn1"].name == "relu"
     assert change["layer2"].name == "layer2.1.relu:1"  # the sum at the end of the last block

@@ -83,11 +83,8 @@ def test_every_number_of_a_layer(size: int) -> None:
         share = expected.mean()
         error = math.sqrt(3 / 4 * np.square(np.array(left_out) - np.mean(left_out)).sum())
         half = stats.t.ppf(0.975, 3) * error
-        if 0 < share < 1:
-            logit = math.log(share / (1 - share))
-            ends = [1 / (1 + math.exp(-(logit + sign * half / (share * (1 - share))))) for sign in (-1, 1)]
-        else:
-            ends = [max(0, share - half), min(1, share + half)]
+        unbiased = min(1, max(0, 4 * share - 3 * np.mean(left_out)))
+        ends = [max(0, min(share, unbiased) - half), min(1, max(share, unbiased) + half)]
         assert layer.interval == pytest.approx(tuple(ends), abs=1e-9)
         for c in range(layer.channels):
             f, g = layer.firing_before[c], layer.firing_after[c]
@@ -182,7 +179,8 @@ def test_states_in_words() -> None:
     r = np.full(16, 0.5)
     silent = ["silent throughout"] * 2
     rows = [
-        [*silent, "faint", "woken"], [*silent, "faint", "woken"], ["faint"] * 4, ["silenced", "silenced", "faint", "lost"],
+        [*silent, "faint", "woken"], [*silent, "faint", "woken"], ["faint"] * 4,
+        ["silenced", "silenced", "faint", "lost"],
     ]  # fmt: skip
     assert tracing.states(nothing, nothing, r, before, after, None).tolist() == [word for row in rows for word in row]
     rows[3][3] = "traceable"

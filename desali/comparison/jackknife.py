@@ -2,10 +2,10 @@
 
 Delete-one jackknife with Student's t of B - 1 degrees of freedom (Efron and Tibshirani 1993, chapter 11); with several
 patients a block it is the delete-a-group jackknife (Kott 2001). The share of traceable channels comes out too low with
-few patients, since noise can only break a match, so the interval reaches over the share and its value without that bias.
-In a simulation (24 and 96 channels; 5, 10 and 20 patients, alike or very unlike; docs/decisions.md) it held the share
-of all possible patients in 83-100 % of cases, a jackknife on the logit scale in 27-100 %, a percentile bootstrap in
-0-99 %.
+few patients, since noise can only break a match, so the interval reaches over the share and its value without that
+bias. In a simulation (24 and 96 channels; 5, 10 and 20 patients, alike or very unlike; docs/decisions.md) it held the
+share of all possible patients in 83-100 % of cases, a jackknife on the logit scale in 27-100 %, a percentile bootstrap
+in 0-99 %.
 """
 
 from __future__ import annotations

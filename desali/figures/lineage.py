@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from desali.comparison import tracing
 from desali.errors import OutputError
-from desali.figures.drawing.text import FAMILY, drawable, wrap
+from desali.figures.drawing.text import ELLIPSIS, FAMILY, drawable, width, wrap
 from desali.figures.sidecar import sidecar, write_sidecar
 from desali.output.files import atomic_path
 
@@ -40,6 +41,9 @@ COLOURS = {
 STRANGERS = "#FFFFFF"
 PAIR, FLOOR, RANDOM = "#0072B2", "#B8860B", "#9A9A9A"
 MOST_LABELS = 44
+LONGEST = 30
+"""Letters of a layer's name that are shown."""
+SLANT = 60
 LEAST_INCHES, MOST_INCHES = 8.0, 17.0
 
 
@@ -105,7 +109,8 @@ def _figure(change: Lineage) -> Figure:
     if change.strangers:
         foot += wrap("Between strangers no channel has a counterpart: what became of each is not drawn.", room, 8)
     top, bottom = 0.3 + 0.2 * len(head), 0.2 + 0.155 * len(foot)
-    high = top + bottom + (3.6 if change.strangers else 6.4)
+    names = max(width(_label(layer), 8) for layer in layers) * math.sin(math.radians(SLANT)) / 72
+    high = top + bottom + names + (2.6 if change.strangers else 5.2)
     figure = Figure(figsize=(wide, high))
     FigureCanvasAgg(figure)
     figure.text(0.3 / wide, 1 - 0.15 / high, "\n".join(head), size=11, weight="bold", va="top", family=FAMILY)
@@ -181,10 +186,16 @@ def _states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
 def _names(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     step = -(-len(layers) // MOST_LABELS)
     shown = range(0, len(layers), step)
-    labels = [drawable(f"{layers[k].name}  ({layers[k].channels})") for k in shown]
-    axis.set_xticks(list(shown), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    labels = [_label(layers[k]) for k in shown]
+    axis.set_xticks(list(shown), labels, rotation=SLANT, ha="right", rotation_mode="anchor", fontsize=8)
     axis.set_xlim(-0.6, len(layers) - 0.4)
-    axis.set_xlabel("ReLU in forward order (channels)" + (f", every {step}th named" if step > 1 else ""))
+    axis.set_xlabel("ReLU in forward order (channels)" + (f", one in {step} named" if step > 1 else ""))
+
+
+def _label(layer: LayerLineage) -> str:
+    """The layer's name, or its end where it is long, and its channels."""
+    name = layer.name if len(layer.name) <= LONGEST else ELLIPSIS + layer.name[1 - LONGEST :]
+    return drawable(f"{name}  ({layer.channels})")
 
 
 def _legend(axis: Axes, columns: int) -> None:

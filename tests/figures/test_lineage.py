@@ -102,7 +102,7 @@ def test_saved_with_its_record(change: Any, tmp_path: Path) -> None:
     with pytest.raises(desali.DesaliError, match="not the record of a lineage"):
         figure.save(tmp_path / "other.png")
     assert not (tmp_path / "other.png").exists()
-    with pytest.raises(desali.DesaliError, match="written as .png"):
+    with pytest.raises(desali.DesaliError, match=r"written as \.png"):
         figure.save(tmp_path / "change.bmp")
 
 

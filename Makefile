@@ -3,56 +3,106 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
-STAMP := $(VENV)/.desali-installed
 # The build's own, isolated environment is pinned as well.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.cpp csrc/*.hpp csrc/*.cu csrc/*.cuh)
 
-.PHONY: demo test lint types format sanitize bench install clean
+# What is installed: to run and train, to test and lint as well, to build the site and run the notebooks as well.
+RUNTIME := $(VENV)/.desali-runtime
+DEVELOPMENT := $(VENV)/.desali-development
+COMPLETE := $(VENV)/.desali-complete
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-install: $(STAMP)
+.PHONY: install demo test lint types format cuda sanitize docs networks notebooks wheel wheel-test bench clean
+
+install: $(COMPLETE)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "desali needs Python 3.10 or newer, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 
-$(STAMP): $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+$(RUNTIME): $(BIN)/python $(SOURCES)
+	$(PIP) torch
+	$(PIP) --editable '.[train]'
 	touch $@
 
-demo: install
+$(DEVELOPMENT): $(BIN)/python $(SOURCES)
+	$(PIP) torch
+	$(PIP) --editable '.[train,dev]'
+	touch $(RUNTIME) $@
+
+$(COMPLETE): $(BIN)/python $(SOURCES)
+	$(PIP) torch
+	$(PIP) --editable '.[train,dev,docs]'
+	touch $(RUNTIME) $(DEVELOPMENT) $@
+
+demo: $(RUNTIME)
 	$(BIN)/desali demo --output $(DEMO)
 
-test: install
+test: $(DEVELOPMENT)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
 
-lint: install
+lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/*.cuh')
 
 # The command line is installed as desali.cli; mypy sees it there too.
-types: install
+types: $(DEVELOPMENT)
 	rm -rf build/types && mkdir -p build/types/desali
 	ln -s $(CURDIR)/desali/* build/types/desali/ && rm -f build/types/desali/cli
 	ln -s $(CURDIR)/cli build/types/desali/cli
 	cd build/types && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p desali
 
-format: install
+format: $(DEVELOPMENT)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp' 'csrc/*.cu' 'csrc/*.cuh')
 
+# The CUDA kernels compile, where nvcc is; nothing is installed.
+cuda: $(DEVELOPMENT)
+	@if command -v nvcc >/dev/null; then rm -rf build/cuda-wheel && \
+		DESALI_BUILD=require $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/cuda-wheel . \
+			--config-settings=cmake.define.DESALI_CUDA=ON; \
+	else echo "no nvcc on this machine: the CUDA kernels are not compiled here"; fi
+
 # The core under AddressSanitizer and UndefinedBehaviorSanitizer, against naive loops.
-sanitize: install
+sanitize: $(DEVELOPMENT)
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDESALI_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug
 	$(BIN)/cmake --build build/sanitize
 	build/sanitize/desali_sanitize
 
+# The site in build/site; the gallery's scripts run, and a warning is an error.
+docs: $(COMPLETE)
+	rm -rf docs/gallery build/site
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html --doctree-dir build/doctrees docs build/site
+
+# Networks of others, beside the environment: torchvision's own requirements would bring another torch.
+NETWORKS := build/networks
+$(NETWORKS)/.installed: $(BIN)/python
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(NETWORKS) torchvision==0.28.0 timm==1.0.31
+	touch $@
+
+networks: $(DEVELOPMENT) $(NETWORKS)/.installed
+	PYTHONPATH="$(abspath $(NETWORKS))" PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests/test_torchvision.py tests/test_timm.py
+
+notebooks: $(COMPLETE) $(NETWORKS)/.installed
+	DESALI_NETWORKS="$(abspath $(NETWORKS))" $(BIN)/python -m pytest tests/notebooks
+
+# A wheel for other machines in dist/: it links no OpenMP runtime but takes torch's (docs/how-to/install.md).
+wheel: $(DEVELOPMENT)
+	rm -rf build/wheel dist
+	DESALI_BUILD=require $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel . \
+		--config-settings=cmake.define.DESALI_OPENMP_OF_PROCESS=ON
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
+	$(BIN)/auditwheel show dist/*.whl
+
+wheel-test: wheel
+	DESALI_WHEEL="$$(echo dist/*.whl)" $(BIN)/python -m pytest tests/packaging
+
 # Measure against the baselines; BENCH=--quick for a short run.
-bench: install
+bench: $(DEVELOPMENT)
 	$(BIN)/desali bench $(BENCH)
 
 clean:
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/gallery docs/benchmark-tables.md $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

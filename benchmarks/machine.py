@@ -65,6 +65,6 @@ def facts(device: str) -> dict[str, Any]:
         "packages": packages,
     }
     if device == "cuda":
-        found["gpu"] = torch.cuda.get_device_name(0)
+        found["gpu"] = torch.cuda.get_device_name()
         found["allow_tf32"] = torch.backends.cudnn.allow_tf32
     return found

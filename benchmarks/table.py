@@ -1,4 +1,4 @@
-"""Measurements as Markdown: `python -m benchmarks.table RESULT.json [--into docs/benchmarks.md]`."""
+"""All measurements as Markdown: `python -m benchmarks.table RESULT.json`; `benchmarks.summary` is the short form."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any
 import click
 
 from benchmarks.stored import load, ratio, reached, verdict
-from desali.errors import DataError, DesaliError
-from desali.output.files import write_text
+from desali.errors import DesaliError
 
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 Result = dict[str, Any]
 
 
@@ -202,33 +200,21 @@ def render(measured: Result) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def insert(document: str, table: str) -> str:
-    """Put a table between the document's markers.
+def document(files: Sequence[Path]) -> str:
+    """The tables of several files, each under its name.
 
     Raises:
-        DataError: the markers are not there, once each and in order.
+        DataError: a file that is missing or foreign.
     """
-    before, found, rest = document.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed or BEGIN in rest or END in after:
-        raise DataError(f"the document must hold {BEGIN} and, after it, {END}, once each")
-    return f"{before}{BEGIN}\n\n{table.strip()}\n\n{END}{after}"
+    return "\n\n".join(f"## {path.stem}\n\n{render(load(path))}" for path in files)
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--into", type=click.Path(path_type=Path), help="Document whose marked part is replaced; else print.")
-def main(files: tuple[Path, ...], into: Path | None) -> None:
-    """Make the Markdown table of one or more JSON files."""
+def main(files: tuple[Path, ...]) -> None:
+    """Print the tables of one or more JSON files."""
     try:
-        parts = [render(load(path)) for path in files]
-        table = "\n\n".join(f"## {path.stem}\n\n{part}" for path, part in zip(files, parts, strict=True))
-        if into is None:
-            click.echo(table)
-        else:
-            if not into.is_file():
-                raise DataError(f"{into}: no such document")
-            write_text(into, insert(into.read_text(encoding="utf-8"), table))
+        click.echo(document(files))
     except DesaliError as error:
         raise click.ClickException(str(error)) from None
 

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import click
 
+from desali.cli.parameters import device_option
 from desali.errors import DesaliError
 from desali.output.files import check_writable
 
@@ -36,17 +37,29 @@ def _module(name: str) -> ModuleType:
     return importlib.import_module(f"benchmarks.{name}")
 
 
+def _use(device: str) -> str:
+    """Make the device current and return its kind, "cpu" or "cuda"."""
+    import torch
+
+    from desali.ops.device import on_gpu, resolve
+
+    where = resolve(device)
+    if on_gpu(where):
+        torch.cuda.set_device(where)
+    return where.type
+
+
 @click.command()
 @click.option("--quick", is_flag=True, help="A reduced set, under two minutes.")
 @click.option("--cases", help="Names with commas between; default: all.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to run.")
+@device_option()
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="JSON file; default benchmarks/results/DEVICE[-quick][-CASES].json of the checkout.",
 )
 def bench_command(quick: bool, cases: str | None, device: str, output: Path | None) -> None:
-    """Time every case against its baselines, print the table and write the figures as JSON.
+    """Time every case against its baselines, print the table and write the timings as JSON.
 
     Before anything is timed, all candidates of a case must agree; if not, the run fails and writes nothing.
     """
@@ -54,9 +67,10 @@ def bench_command(quick: bool, cases: str | None, device: str, output: Path | No
     if importlib.util.find_spec("captum") is None:
         raise DesaliError("the benchmarks need the package 'captum': run pip install -e '.[dev]' in the checkout")
     names = None if cases is None else [name.strip() for name in cases.split(",") if name.strip()]
-    target = output or runner.default_output(names, device, quick)
+    kind = _use(device)
+    target = output or runner.default_output(names, kind, quick)
     check_writable(target)
-    measured = runner.run(names, "quick" if quick else "full", device, lambda text: click.echo(text, err=True))
+    measured = runner.run(names, "quick" if quick else "full", kind, lambda text: click.echo(text, err=True))
     _module("stored").save(target, measured)
     click.echo(_module("table").render(measured))
     click.echo(f"written to {target}", err=True)

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from desali.cli.parameters import MODEL_HELP, image_options, reversal_options, runs_option
+from desali.cli.parameters import dpi_option, image_options, models_option, reversal_options, roi_option, runs_option
 
 
 @click.command()
-@click.option("--roi", required=True, type=click.Path(path_type=Path), help="PNG, JPEG, TIFF or DICOM file.")
-@click.option(
-    "--models", "names", default="scratch,texture,natural,two_stage", show_default=True,
-    help=f"With commas between, of one architecture: {MODEL_HELP}, with @FILE or @random behind a network.",
-)  # fmt: skip
+@roi_option
+@models_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-compare.png here.")
-@click.option("--dpi", type=int, default=150, show_default=True, help="Pixels per inch.")
+@dpi_option(150)
 @runs_option
 @image_options
 @reversal_options
-def compare_command(roi: Path, names: str, output: Path | None, dpi: int, runs: Path, **options: Any) -> None:
-    """Show one image through all models: rows are layers, columns the input, the models and two controls."""
-    from desali.cli.showing import load_models, read, settings_of
-    from desali.figures.viewer import Viewer, save
+def compare_command(
+    roi: Path, models: tuple[str, ...], output: Path | None, dpi: int, runs: Path, **options: Any
+) -> None:
+    """Show one image through all models: rows are layers, columns the input, the models and two controls.
+
+    Prints the figure's path, and a table of how alike the models' maps are to each other and to the random control's.
+    """
+    from desali.cli.showing import draw, load_models, read, settings_of
+    from desali.figures.compare import comparing
     from desali.output.files import check_writable
 
     image = read(roi, options)
     target = output or Path(f"{roi.stem}-compare.png")
     check_writable(target)
-    models = load_models(names, runs)
-    figure, record = Viewer(models, settings_of(options, models)).figure(image)
-    click.echo(save(figure, record, target, ["desali", *sys.argv[1:]], dpi))
+    loaded = load_models(models, runs)
+    figure = draw(comparing(loaded, settings_of(options, loaded)), image, target, dpi)
+    click.echo(target)
+    click.echo(figure.table())

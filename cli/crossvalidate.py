@@ -7,36 +7,26 @@ from typing import Any
 
 import click
 
-from desali.cli.experiments import experiment_options
+from desali.cli.experiments import LEFT_OUT, experiment_options
+from desali.cli.options import SectionedCommand, taken
+from desali.cli.parameters import folder_option
+from desali.cli.train import configuration
+from desali.experiments.options import CrossValidationOptions
 
 
-@click.command()
-@click.argument("name", metavar="[RECIPE|all]", required=False)
-@experiment_options
+@click.command(cls=SectionedCommand)
+@click.argument("name", metavar="[RECIPE,...|all]", required=False)
+@experiment_options(CrossValidationOptions)
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Write reliability, ROC and PR curves.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default="crossvalidation", show_default=True, help="Folder."
-)
-def crossvalidate_command(
-    name: str | None,
-    config: Path | None,
-    folds: int | None,
-    seeds: tuple[int, ...] | None,
-    baselines: bool,
-    keep_weights: bool,
-    threads: int | None,
-    resamples: int,
-    plots: bool,
-    output: Path,
-    **options: Any,
-) -> None:
+@folder_option("crossvalidation")
+def crossvalidate_command(name: str | None, plots: bool, output: Path, **options: Any) -> None:
     """Train a recipe or all on every fold and seed, and compare them on the pooled predictions.
 
     No patient is ever on both sides. Without --folds each patient is left out once; a data set with parts "train" and
-    "test", like the synthetic one, is used as it is. Interrupted, the same command goes on where it stopped. Figures,
+    "test", like the synthetic one, is used as it is. Interrupted, the same command goes on where it stopped. Metrics,
     plots and predictions are written to the folder OUTPUT.
     """
-    from desali.cli.experiments import configuration, experiment, progress, say, set_threads
+    from desali.cli.experiments import experiment, progress, say, set_threads
     from desali.evaluation.comparison import compare
     from desali.evaluation.export import format_csv, format_latex
     from desali.evaluation.plots import plot
@@ -44,12 +34,13 @@ def crossvalidate_command(
     from desali.experiments.runner import run
     from desali.output.files import check_writable, write_json, write_text
 
-    chosen = configuration(name, config, options)
+    chosen = configuration(name, options, *LEFT_OUT)
+    asked = CrossValidationOptions(**taken(CrossValidationOptions, options))
     check_writable(output, folder=True)
-    set_threads(threads)
-    one = experiment(chosen, folds, seeds, baselines)
-    found = run(one, output, keep_weights=keep_weights, progress=progress, report=say)[1.0]
-    comparison = compare(found, resamples=resamples)
+    set_threads(asked.threads)
+    one = experiment(chosen, asked)
+    found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)[1.0]
+    comparison = compare(found, resamples=asked.resamples)
     table = format_table(comparison)
     write_json(output / "evaluation.json", comparison.to_dict())
     write_text(output / "evaluation.csv", format_csv(comparison))

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from desali.cli.parameters import hu_offset_option, json_option
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def data_command() -> None:
@@ -20,7 +22,7 @@ def data_command() -> None:
 @data_command.command("check")
 @click.argument("spec")
 @click.option("--split", help="Only this part: train, validation or test.")
-@click.option("--hu-offset", type=float, help="HU = pixel + offset, for unsigned 16-bit images.")
+@hu_offset_option
 @click.option("--labels", help="Classes of labels: label:class,..., a table by name (seven), or a .csv or .json file.")
 @click.option("--leave-out", help="Labels to leave out, with commas between.")
 @click.option("--classes", help="The classes that are expected, with commas between.")
@@ -29,7 +31,7 @@ def data_command() -> None:
     "--option", "-O", "options", multiple=True, metavar="NAME=VALUE",
     help="An option of the reader (see `desali data readers`); may be repeated.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def check_command(spec: str, options: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """Count images by class and patient, and find what is wrong with a data set.
 
@@ -54,7 +56,7 @@ def check_command(spec: str, options: tuple[str, ...], as_json: bool, **given: A
 
 
 @data_command.command("readers")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def readers_command(as_json: bool) -> None:
     """List the formats that are read, their layouts and options."""
     from desali.data.readers import COMMON_OPTIONS, READERS

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
+from desali.cli.parameters import device_option, folder_option, seed_option
+
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="demo", show_default=True, help="Folder.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the data and the training."
-)
+@folder_option("demo")
+@seed_option("Of the data and the training.")
+@device_option("auto")
 @click.option("--fresh", is_flag=True, help="Train anew what is already trained in the folder.")
-def demo_command(output: Path, seed: int, fresh: bool) -> None:
+def demo_command(output: Path, seed: int, device: str, fresh: bool) -> None:
     """Train four models on synthetic data, evaluate them and show one ROI through all of them.
 
     Takes a few minutes on two cores. Interrupted, the same command goes on where it stopped.
@@ -22,7 +23,9 @@ def demo_command(output: Path, seed: int, fresh: bool) -> None:
     from desali.experiments.demo import demo
 
     command = ["desali", *sys.argv[1:]]
-    result = demo(output, seed, fresh=fresh, progress=sys.stderr.isatty(), report=click.echo, command=command)
+    result = demo(
+        output, seed, device=device, fresh=fresh, progress=sys.stderr.isatty(), report=click.echo, command=command
+    )
     click.echo(f"\n{result.table}\n")
     for what, path in result.files.items():
         click.echo(f"{what}: {path}")

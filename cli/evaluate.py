@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from desali.cli.parameters import runs_option
+from desali.cli.parameters import device_option, runs_option, seed_option
 from desali.errors import DataError
 from desali.training.recipes import RECIPES, recipe
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[RECIPE...|all]")
 @runs_option
 @click.option("--resamples", type=click.IntRange(100), default=2000, show_default=True, help="Of the bootstrap.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the bootstrap.")
+@seed_option("Of the bootstrap and the baselines.")
+@device_option()
 @click.option(
     "--format",
     "form",
@@ -46,12 +47,13 @@ if TYPE_CHECKING:
     metavar="FILE...",
     help="Compare saved predictions (.npz) instead of models; several seeds of one recipe are one model.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write all figures to this file.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write all metrics to this file.")
 def evaluate_command(
     names: tuple[str, ...],
     runs: Path,
     resamples: int,
     seed: int,
+    device: str,
     form: str,
     output: Path | None,
     target: str | None,
@@ -63,7 +65,7 @@ def evaluate_command(
 ) -> None:  # fmt: skip
     """Print how well trained recipes classify images of patients they have not seen (default: all recipes).
 
-    Predictions and figures are kept under RUNS/evaluation. Recipes trained on synthetic images are evaluated on others
+    Predictions and metrics are kept under RUNS/evaluation. Recipes trained on synthetic images are evaluated on others
     of invented patients. With --predictions the data are those of the files, and nothing is kept.
     """
     from desali.evaluation.export import FORMATS
@@ -108,7 +110,9 @@ def evaluate_command(
 
             click.echo("training the baselines", err=True)
             others = baselines(training, images, seed)
-        comparison = evaluate_recipes(chosen, images, runs, resamples=resamples, seed=seed, others=others)
+        comparison = evaluate_recipes(
+            chosen, images, runs, resamples=resamples, seed=seed, others=others, device=device
+        )
         predictions = load_kept([one.recipe for one in comparison.evaluations], kept) if plots is not None else []
     text = FORMATS[form](comparison)
     if output is None:
@@ -119,7 +123,7 @@ def evaluate_command(
     if form == "text" or output is not None:
         click.echo(f"\nOrigin of the data: {comparison.origin}.")
         if "synthetic" in comparison.origin:
-            click.echo("The data are synthetic: these figures say nothing about patients.")
+            click.echo("The data are synthetic: these metrics say nothing about patients.")
         if kept is not None:
             click.echo(f"kept in {kept}")
     if json_file is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from desali.cli.parameters import image_options, reversal_options, runs_option
+from desali.cli.parameters import dpi_option, folder_option, image_options, models_option, reversal_options, runs_option
 
 if TYPE_CHECKING:
     from desali.figures.batch import Entry
@@ -20,19 +20,23 @@ if TYPE_CHECKING:
     "--rois", required=True, type=click.Path(path_type=Path),
     help="Folder of images, or a CSV table: path[,box | y,x,size][,label], paths relative to it.",
 )  # fmt: skip
-@click.option(
-    "--models", "names", default="scratch,texture,natural,two_stage", show_default=True,
-    help="Recipes under --runs or paths to weights, with commas between.",
-)  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="grid", show_default=True, help="Folder.")
+@models_option
+@folder_option("grid")
 @click.option("--per-page", type=click.IntRange(1), default=10, show_default=True, help="Images on a contact sheet.")
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
-@click.option("--dpi", type=int, default=110, show_default=True, help="Pixels per inch.")
+@dpi_option(110)
 @runs_option
 @image_options
 @reversal_options
 def grid_command(
-    rois: Path, names: str, output: Path, per_page: int, skip_unreadable: bool, dpi: int, runs: Path, **options: Any
+    rois: Path,
+    models: tuple[str, ...],
+    output: Path,
+    per_page: int,
+    skip_unreadable: bool,
+    dpi: int,
+    runs: Path,
+    **options: Any,
 ) -> None:
     """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
     from tqdm import tqdm
@@ -40,13 +44,15 @@ def grid_command(
     from desali.cli.showing import load_models, settings_of
     from desali.figures.batch import entries, make
     from desali.figures.viewer import Viewer
+    from desali.output.files import check_writable
 
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
-        return tqdm(batch, desc="figures", unit="image", file=sys.stderr)  # type: ignore[no-any-return]
+        return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
 
     batch = entries(rois, options["box"], output)
-    models = load_models(names, runs)
-    viewer = Viewer(models, settings_of(options, models))
+    check_writable(output, folder=True)
+    loaded = load_models(models, runs)
+    viewer = Viewer(loaded, settings_of(options, loaded))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],
         hu_offset=options["hu_offset"], skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from desali.cli.parameters import json_option
+
 PACKAGES = ("torch", "numpy", "scipy", "matplotlib", "pydicom", "tifffile", "safetensors", "lightning", "scikit-learn")
 
 
@@ -51,7 +53,7 @@ def _lines(facts: dict[str, Any], indent: int = 0) -> list[str]:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def info_command(as_json: bool) -> None:
     """Print versions, what was built, what is used, and why not, if not."""
     facts = collect()

@@ -5,31 +5,46 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from desali import __version__
 from desali.errors import DesaliError
 
-COMMANDS = {
-    "bench": "Measure the core against plain PyTorch and Captum.",
-    "compare": "Show one image through all models side by side.",
-    "crossvalidate": "Train and predict fold by fold, every patient held out once.",
-    "data": "Check data sets before a long run, and list the formats that are read.",
-    "demo": "Train four models on synthetic data and compare them.",
-    "evaluate": "Print how well the trained models classify.",
-    "grid": "Compare many images: a figure for each, and contact sheets.",
-    "info": "Print versions, what was built and what is used.",
-    "robustness": "Draw how figures change with the share of training data.",
-    "selectivity": "Ask whether channels answer to edges or to patterns.",
-    "train": "Train one recipe or all.",
-    "visualize": "Show what one model sees in an image, layer by layer.",
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+PROGRAM = "desali"
+COMPLETE_VARIABLE = "_DESALI_COMPLETE"
+SECTIONS = {
+    "Look into models": {
+        "visualize": "Show what one model sees in an image, layer by layer.",
+        "compare": "Show one image through all models side by side.",
+        "grid": "Compare many images: a figure for each, and contact sheets.",
+        "selectivity": "Ask whether channels answer to edges or to patterns.",
+    },
+    "Train and evaluate": {
+        "demo": "Train four models on synthetic data and compare them.",
+        "train": "Train one recipe or all.",
+        "evaluate": "Print how well the trained models classify.",
+        "crossvalidate": "Train and predict fold by fold, every patient held out once.",
+        "robustness": "Draw how metrics change with the share of training data.",
+    },
+    "Data": {
+        "data": "Check data sets before a long run, and list the formats that are read.",
+    },
+    "Program": {
+        "info": "Print versions, what was built and what is used.",
+        "bench": "Measure the core against plain PyTorch and Captum.",
+        "completion": "Print the completion script of bash, zsh or fish.",
+    },
 }
+COMMANDS = {name: text for section in SECTIONS.values() for name, text in section.items()}
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when they are called; their one-line helps stand in `COMMANDS`."""
+    """A group whose commands are imported when they are called; their one-line helps stand in `SECTIONS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
@@ -45,21 +60,30 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest command for an unknown one."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+        """Suggest the nearest command for an unknown one, unless a shell is only completing."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
             from desali.errors import UnknownNameError
 
             raise UnknownNameError("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from `COMMANDS`, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """List the commands from `SECTIONS`, without importing them, all descriptions in one column."""
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands from `COMMANDS`, without importing them, and the program's own options."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="desali")
+@click.version_option(__version__, prog_name=PROGRAM)
 def cli() -> None:
     """See what transfer learning changed inside a CNN.
 
@@ -73,7 +97,7 @@ def main(argv: list[str] | None = None) -> Any:
     Exit codes: 0 done, 1 findings (`data check`), 2 bad input or use, 130 interrupted.
     """
     try:
-        result = cli.main(args=argv, prog_name="desali", standalone_mode=False)
+        result = cli.main(args=argv, prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, standalone_mode=False)
     except DesaliError as error:
         _fail(str(error))
     except click.exceptions.NoArgsIsHelpError as error:

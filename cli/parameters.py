@@ -1,24 +1,32 @@
-"""Option types and sets of options that several commands share."""
+"""Option types, and options that several commands share: each stands here once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from desali.errors import SeedError, UnknownNameError
+from desali.errors import look_up
 from desali.reversal.methods import METHODS
-from desali.reversal.seeds import Seed
+from desali.reversal.seeds import DEFAULT_SEED, FORMS
 
 if TYPE_CHECKING:
-    _ParamType = click.ParamType[tuple[Any, ...]]
+    from click.shell_completion import CompletionItem
+
+    _ParamType = click.ParamType[Any]
 else:  # generic only in newer releases of click
     _ParamType = click.ParamType
 
 MODEL_HELP = "a recipe under --runs, a path to weights, torchvision:NAME, timm:NAME, module:factory or squeezenet1_0"
-SEEDS = ("layer", "channel", "neuron", "top", "logit")
+FROM = "layer, channel:C, neuron:C,Y,X, top:K, top:K@Y,X or logit:K, K a number or the name of a class"
+
+
+def _completions(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 class Numbers(_ParamType):
@@ -48,31 +56,84 @@ class Numbers(_ParamType):
         return numbers
 
 
-def parse_seed(text: str, value: str | None, classes: Sequence[str] = ()) -> Seed:
-    """A seed from text: layer, channel:C, neuron:C,Y,X, top:K or logit:K, where K may be the name of one of `classes`.
+class Names(_ParamType):
+    """One or several names with commas between."""
 
-    Raises:
-        UnknownNameError: another kind of seed. SeedError: numbers that do not fit it.
-    """
-    kind, _, rest = text.partition(":")
-    if kind not in SEEDS:
-        raise UnknownNameError("seed", kind, SEEDS)
-    if kind == "logit" and rest in classes:
-        rest = str(list(classes).index(rest))
-    form = {"layer": "layer", "channel": "channel:C", "neuron": "neuron:C,Y,X", "top": "top:K", "logit": "logit:K"}
-    try:
-        numbers = [int(part) for part in rest.split(",")] if rest else []
-    except ValueError:
-        names = f" or the name of a class ({', '.join(classes)})" if kind == "logit" and classes else ""
-        raise SeedError(f"seed {text!r}: expected {form[kind]} with whole numbers after the colon{names}") from None
-    wanted = {"layer": 0, "channel": 1, "top": 1, "logit": 1}.get(kind)
-    if (wanted is not None and len(numbers) != wanted) or (kind == "neuron" and not numbers):
-        raise SeedError(f"seed {text!r}: expected {form[kind]}")
-    options: dict[str, Any] = {} if value is None else {"value": value}
-    make: dict[str, Callable[..., Seed]] = {
-        "layer": Seed.layer, "channel": Seed.channel, "neuron": Seed.neuron, "top": Seed.top, "logit": Seed.logit,
-    }  # fmt: skip
-    return make[kind](*numbers, **options)
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Parse the text."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(part.strip() for part in str(value).split(",") if part.strip())
+        if not names:
+            self.fail(f"{value!r}: expected names with commas between", param, ctx)
+        return names
+
+
+class MethodName(_ParamType):
+    """A name of `METHODS`."""
+
+    name = "method"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse an unknown name before any work begins."""
+        look_up("method", str(value), METHODS)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """All methods."""
+        return _completions(METHODS, incomplete)
+
+
+class SeedText(_ParamType):
+    """What is projected, as `Seed.parse` reads it; classes are known only with the model."""
+
+    name = "seed"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The kinds of seeds."""
+        return _completions((kind if kind == "layer" else f"{kind}:" for kind in FORMS), incomplete)
+
+
+class RandomSeed(_ParamType):
+    """A whole number from 0 to 2^63 - 1 that decides what is drawn at random."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the number; whoever means what is projected is told where that goes."""
+        if str(value).partition(":")[0].strip() in FORMS:
+            self.fail(f"{value!r}: expected a whole number; what is projected is named with --from", param, ctx)
+        try:
+            number = int(value)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 2**63:
+            self.fail(f"{value!r}: expected a whole number from 0 to 2^63 - 1", param, ctx)
+        return number
+
+
+class Device(_ParamType):
+    """A device by its word; one that is not there is refused while the options are read, before any work begins."""
+
+    name = "device"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What the help shows for a value."""
+        return "cpu|cuda|cuda:N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that the device is there."""
+        if str(value) != "cpu":  # which is always there, and needs no torch to say so
+            from desali.ops.device import resolve
+
+            resolve(str(value))
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The words that need no number."""
+        return _completions(("cpu", "cuda", "auto"), incomplete)
 
 
 def _stack(options: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
@@ -84,8 +145,46 @@ def _stack(options: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     return decorate
 
 
+def seed_option(help: str, default: int = 0) -> Callable[[Any], Any]:
+    """`--seed`, a random number on every command."""
+    return click.option("--seed", type=RandomSeed(), default=default, show_default=True, help=help)
+
+
+def device_option(default: str = "cpu") -> Callable[[Any], Any]:
+    """`--device`: "cpu" where a figure or table should come out the same on every machine, else "auto"."""
+    return click.option(
+        "--device", type=Device(), default=default, show_default=True,
+        help="Where the networks run; auto: a CUDA device if there is one.",
+    )  # fmt: skip
+
+
+def dpi_option(default: int) -> Callable[[Any], Any]:
+    """`--dpi` of a command that draws."""
+    return click.option("--dpi", type=click.IntRange(1), default=default, show_default=True, help="Pixels per inch.")
+
+
+def folder_option(default: str) -> Callable[[Any], Any]:
+    """`-o` of a command that leaves several files."""
+    return click.option(
+        "-o", "--output", type=click.Path(path_type=Path), default=default, show_default=True, help="Folder."
+    )
+
+
 runs_option = click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of trained models."
+)
+
+models_option = click.option(
+    "--models", type=Names(), default="scratch,texture,natural,two_stage", show_default=True,
+    help=f"With commas between, of one architecture: {MODEL_HELP}, with @FILE or @random behind a network.",
+)  # fmt: skip
+
+layers_option = click.option(
+    "--layers", type=Names(), help="ReLU or other layers, with commas between; default: the architecture's own choice."
+)
+
+roi_option = click.option(
+    "--roi", required=True, type=click.Path(path_type=Path), help="PNG, JPEG, TIFF or DICOM file."
 )
 
 window_option = click.option(
@@ -94,31 +193,38 @@ window_option = click.option(
     help="HU window, e.g. -600,1500 (the default is the model's own).",
 )
 
+hu_offset_option = click.option("--hu-offset", type=float, help="HU = pixel + offset, for unsigned 16-bit images.")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
 image_options = _stack(
     [
         click.option("--box", type=Numbers("y,x,size", int), help="Cut a square window out of the image, in pixels."),
         window_option,
-        click.option("--hu-offset", type=float, help="HU = pixel + offset, for unsigned 16-bit images."),
+        hu_offset_option,
     ]
 )
 
 reversal_options = _stack(
     [
-        click.option("--layers", help="Layers to show, with commas between; default: the architecture's own choice."),
-        click.option("--method", default="desalinet", show_default=True, help=f"One of {', '.join(METHODS)}."),
+        layers_option,
         click.option(
-            "--seed", "seed_text", default="layer", show_default=True,
-            help="What is projected: layer, channel:C, neuron:C,Y,X, top:K, or logit:K (a class by number or name).",
+            "--method", type=MethodName(), default="desalinet", show_default=True, help=f"One of {', '.join(METHODS)}."
         ),
-        click.option("--value", type=click.Choice(["one", "activation"]), help="What the seed is set to."),
+        click.option(
+            "--from", "seed_text", type=SeedText(), metavar="WHAT", default=DEFAULT_SEED, show_default=True,
+            help=f"What is projected: {FROM}.",
+        ),
+        click.option(
+            "--value", type=click.Choice(["one", "activation"]),
+            help="What is put there: 1, or the activations. Default: activations for layer and channel, else 1.",
+        ),
         click.option(
             "--scale", type=click.Choice(["panel", "row"]), default="panel", show_default=True,
             help="Normalise every panel by itself, or all of a row together.",
         ),
-        click.option(
-            "--random-seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True,
-            help="Seed of the random control.",
-        ),
+        seed_option("Of the random control's weights.", 1),
+        device_option(),
         click.option("--backend", default="auto", show_default=True, help="auto, native or torch."),
     ]
 )  # fmt: skip

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
-from desali.cli.parameters import MODEL_HELP, runs_option
+from desali.cli.parameters import device_option, json_option, layers_option, models_option, runs_option, seed_option
 
 
 @click.command()
-@click.option(
-    "--models", "names", default="scratch,texture,natural,two_stage", show_default=True,
-    help=f"With commas between, of one architecture: {MODEL_HELP}.",
-)  # fmt: skip
-@click.option("--layers", help="ReLU layers, with commas between; default: the architecture's own choice.")
-@click.option("--random-seed", type=click.IntRange(0), default=1, show_default=True, help="Of the random control.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@models_option
+@layers_option
+@seed_option("Of the random control's weights.", 1)
+@device_option()
+@json_option
 @runs_option
-def selectivity_command(names: str, layers: str | None, random_seed: int, as_json: bool, runs: Path) -> None:
+def selectivity_command(
+    models: tuple[str, ...], layers: tuple[str, ...] | None, seed: int, device: str, as_json: bool, runs: Path
+) -> None:
     """Compare how much each layer's channels prefer single edges to patterns of the same contrast.
 
     The mean index of a layer runs from -1 (patterns alone) to +1 (edges alone). Its interval is from a bootstrap over
@@ -29,15 +29,16 @@ def selectivity_command(names: str, layers: str | None, random_seed: int, as_jso
     from desali.cli.showing import load_models
     from desali.comparison.controls import randomised
     from desali.comparison.selectivity import format_selectivity, selectivity
-    from desali.figures.sources import check_one_architecture, default_layers, provenance
+    from desali.figures.sources import default_layers, provenance
+    from desali.figures.subjects import check_one_architecture, subjects
 
-    models = load_models(names, runs)
-    check_one_architecture(models)
-    first = next(iter(models.values()))
-    chosen = default_layers(first) if layers is None else tuple(part.strip() for part in layers.split(",") if part)
-    asked = {name: (model.model, model.preprocessing) for name, model in models.items()}
-    asked["random"] = (randomised(first.model, random_seed), first.preprocessing)
-    found = selectivity(asked, chosen)
+    loaded = load_models(models, runs)
+    shown = subjects(loaded)
+    check_one_architecture(shown)
+    first = next(iter(loaded.values()))
+    asked = {name: (model.model, model.preprocessing) for name, model in loaded.items()}
+    asked["random"] = (randomised(first.model, seed), first.preprocessing)
+    found = selectivity(asked, layers or default_layers(shown[0]), device=device)
     if as_json:
         click.echo(json.dumps([one.to_dict() for one in found], indent=2))
         return
@@ -45,4 +46,4 @@ def selectivity_command(names: str, layers: str | None, random_seed: int, as_jso
         "Mean index of the channels, (E - P) / (E + P): above 0 they prefer edges, below 0 patterns; 95 % intervals"
     )
     click.echo(format_selectivity(found))
-    click.echo(provenance(models))
+    click.echo(provenance(shown))

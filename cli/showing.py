@@ -1,51 +1,44 @@
-"""What `visualize`, `compare` and `grid` share: from options to images, models and settings."""
+"""What `visualize`, `compare` and `grid` share: from options to images, models, settings and a figure on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desali.cli.parameters import parse_seed
-from desali.errors import ImageError
-
 if TYPE_CHECKING:
     from desali.data.roi import Roi
-    from desali.figures.viewer import Settings
+    from desali.figures.figure import Figure
+    from desali.figures.viewer import Settings, Viewer
     from desali.models.checkpoint import LoadedModel
 
 
 def read(path: Path, options: dict[str, Any]) -> Roi:
     """The image that the options name."""
-    from desali.data.preprocess import DEFAULT_WINDOW
-    from desali.data.roi import read_roi
+    from desali.data.roi import read_image
 
-    window = options["window"] or DEFAULT_WINDOW
-    roi = read_roi(path, box=options["box"], window=window, hu_offset=options["hu_offset"])
-    if options["window"] is not None and roi.unit == "uint8":
-        raise ImageError(f"{path}: --window does not apply, the file holds display values ({roi.origin}); leave it out")
-    return roi
+    return read_image(path, box=options["box"], window=options["window"], hu_offset=options["hu_offset"])
 
 
 def settings_of(options: dict[str, Any], models: Mapping[str, LoadedModel]) -> Settings:
     """The settings that the options name; a logit seed may name one of the models' classes."""
     from desali.figures.viewer import Settings
-    from desali.reversal.methods import method
+    from desali.reversal.seeds import Seed
 
-    method(options["method"])
-    layers = options["layers"]
     return Settings(
-        layers=None if layers is None else tuple(name.strip() for name in layers.split(",") if name.strip()) or None,
-        seed=parse_seed(options["seed_text"], options["value"], next(iter(models.values())).classes),
+        layers=options["layers"],
+        seed=Seed.parse(options["seed_text"], options["value"], next(iter(models.values())).classes),
         method=options["method"],
         window=options["window"],
         scale=options["scale"],
-        random_seed=options["random_seed"],
+        random_seed=options["seed"],
+        device=options["device"],
         backend=options["backend"],
     )
 
 
-def load_models(names: str, runs: Path, weights: Path | None = None) -> dict[str, LoadedModel]:
+def load_models(specs: Sequence[str], runs: Path, weights: Path | None = None) -> dict[str, LoadedModel]:
     """Models by the name they are shown under: the recipe, the weights file's stem, or NETWORK@STEM.
 
     Raises:
@@ -54,7 +47,6 @@ def load_models(names: str, runs: Path, weights: Path | None = None) -> dict[str
     from desali.errors import WeightsError
     from desali.models.sources import label, load
 
-    specs = [part.strip() for part in names.split(",") if part.strip()]
     if weights is not None and len(specs) != 1:
         raise WeightsError(f"--weights {weights}: is for one model, got {len(specs)}; use NETWORK@FILE for each")
     models: dict[str, LoadedModel] = {}
@@ -65,3 +57,10 @@ def load_models(names: str, runs: Path, weights: Path | None = None) -> dict[str
             name += "'"
         models[name] = loaded
     return models
+
+
+def draw(viewer: Viewer, image: Roi, output: Path, dpi: int) -> Figure:
+    """Draw the figure of one image and write it with its record."""
+    figure = viewer.figure(image)
+    figure.save(output, dpi=dpi, command=["desali", *sys.argv[1:]])
+    return figure

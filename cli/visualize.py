@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from desali.cli.parameters import MODEL_HELP, image_options, reversal_options, runs_option
+from desali.cli.parameters import (
+    MODEL_HELP,
+    Names,
+    dpi_option,
+    image_options,
+    reversal_options,
+    roi_option,
+    runs_option,
+)
 
 
 @click.command()
-@click.option("--model", "model_name", required=True, help=f"{MODEL_HELP}.")
+@click.option("--model", type=Names(), required=True, metavar="NAME", help=f"{MODEL_HELP}.")
 @click.option(
     "--weights", type=click.Path(path_type=Path),
     help='Weights of a network by name (.safetensors or a state dict), or "random"; trained recipes bring their own.',
 )  # fmt: skip
-@click.option("--roi", required=True, type=click.Path(path_type=Path), help="PNG, JPEG, TIFF or DICOM file.")
+@roi_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-MODEL.png here.")
-@click.option("--dpi", type=int, default=150, show_default=True, help="Pixels per inch.")
+@dpi_option(150)
 @runs_option
 @image_options
 @reversal_options
 def visualize_command(
-    model_name: str, weights: Path | None, roi: Path, output: Path | None, dpi: int, runs: Path, **options: Any
+    model: tuple[str, ...],
+    weights: Path | None,
+    roi: Path,
+    output: Path | None,
+    dpi: int,
+    runs: Path,
+    **options: Any,
 ) -> None:
     """Show what one model sees in an image: activations and reconstructions, layer by layer, beside their controls."""
-    from desali.cli.showing import load_models, read, settings_of
-    from desali.figures.viewer import Viewer, save
+    from desali.cli.showing import draw, load_models, read, settings_of
+    from desali.figures.viewer import Viewer
     from desali.output.files import check_writable
 
     image = read(roi, options)
-    models = load_models(model_name, runs, weights)
+    models = load_models(model, runs, weights)
     target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
     check_writable(target)
-    figure, record = Viewer(models, settings_of(options, models)).figure(image)
-    click.echo(save(figure, record, target, ["desali", *sys.argv[1:]], dpi))
+    draw(Viewer(models, settings_of(options, models)), image, target, dpi)
+    click.echo(target)

@@ -11,6 +11,7 @@
 #include "conv_transpose.hpp"
 #include "cpu.hpp"
 #include "device.hpp"
+#include "fingerprint.hpp"
 #include "inverse_relu.hpp"
 #include "max_pool.hpp"
 #include "max_unpool.hpp"
@@ -209,6 +210,18 @@ void bind_conv_transpose_cuda(int device, Address stream, int dtype, int way, bo
     launch<ConvArguments>(device, stream, a, nullptr, cuda::conv_transpose);
 }
 
+std::vector<uint64_t> bind_fingerprints(const std::vector<Address>& addresses, const std::vector<int64_t>& bytes,
+                                        int64_t whole, int64_t lines) {
+    if (addresses.size() != bytes.size() || lines < 1)
+        throw std::invalid_argument("an address for each size, and lines");
+    py::gil_scoped_release free;
+    std::vector<const void*> data(addresses.size());
+    for (size_t i = 0; i < data.size(); ++i) data[i] = at<void>(addresses[i]);
+    std::vector<uint64_t> results(data.size());
+    fingerprint({data.data(), bytes.data(), static_cast<int64_t>(data.size()), whole, lines, results.data()});
+    return results;
+}
+
 py::dict describe() {
     using namespace py::literals;
     std::map<std::string, std::vector<std::string>> ops, dtypes;
@@ -244,6 +257,8 @@ PYBIND11_MODULE(_core, m) {
     m.def("pack_weight", &bind_pack, Free());
     m.def("conv_transpose", &bind_conv_transpose, Free());
     m.def("conv_transpose_cuda", &bind_conv_transpose_cuda, Free());
+    m.def("fingerprints", &bind_fingerprints, py::arg("addresses"), py::arg("bytes"), py::arg("whole"),
+          py::arg("lines"));
     m.def("sparse_scratch_bytes", [](int dtype, int64_t pixels, int64_t channels, int64_t groups) {
         return sparse_scratch_bytes(static_cast<DType>(dtype), pixels, channels, groups);
     });

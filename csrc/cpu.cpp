@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "conv_transpose.hpp"
+#include "fingerprint.hpp"
 #include "inverse_relu.hpp"
 #include "max_pool.hpp"
 #include "max_unpool.hpp"
@@ -127,5 +128,6 @@ DESALI_FORWARD(void, max_unpool, MaxUnpoolArguments)
 DESALI_FORWARD(int64_t, count_nonzeros, CountArguments)
 DESALI_FORWARD(void, conv_transpose_sparse, ConvArguments)
 DESALI_FORWARD(void, conv_transpose_dense, ConvArguments)
+DESALI_FORWARD(void, fingerprint, FingerprintArguments)
 
 }  // namespace desali

@@ -15,8 +15,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from desali.comparison.lineage import lineage as lineage
+    from desali.data.roi import read_image as read_image
     from desali.errors import DesaliError as DesaliError
     from desali.errors import UnsupportedLayerError as UnsupportedLayerError
+    from desali.figures.compare import compare as compare
+    from desali.figures.show import show as show
+    from desali.models.sources import load as load
+    from desali.reversal.layers.registry import register_layer as register_layer
     from desali.reversal.methods import METHODS as METHODS
     from desali.reversal.methods import Method as Method
     from desali.reversal.recording import Recording as Recording
@@ -31,9 +36,14 @@ _WHERE = {
     "Recording": "reversal.recording",
     "Seed": "reversal.seeds",
     "UnsupportedLayerError": "errors",
+    "compare": "figures.compare",
     "lineage": "comparison.lineage",
+    "load": "models.sources",
+    "read_image": "data.roi",
     "reconstruct": "reversal.recording",
     "record": "reversal.recording",
+    "show": "figures.show",
+    "register_layer": "reversal.layers.registry",
 }
 
 __all__ = [*sorted(_WHERE), "__version__"]

@@ -14,13 +14,20 @@ class DesaliError(Exception):
 
 
 class UnknownNameError(DesaliError, ValueError):
-    """A name that is not among the known ones; the message suggests the nearest."""
+    """A name that is not among the known ones; the message suggests `meant`, or the nearest by its letters."""
 
-    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, choices: Iterable[str], meant: str | None = None) -> None:
         known = list(choices)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = meant or nearest(name, known)
+        hint = "" if near is None else f"did you mean {near!r}? "
         super().__init__(f"unknown {kind} {name!r}: {hint}choose from {', '.join(known)}")
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that `name` was probably meant to be, whatever its case; None if it is like none of them."""
+    known = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    return known[near[0]] if near else None
 
 
 def look_up(kind: str, name: str, known: Mapping[str, Entry]) -> Entry:
@@ -36,6 +43,10 @@ def look_up(kind: str, name: str, known: Mapping[str, Entry]) -> Entry:
 
 class UnsupportedLayerError(DesaliError):
     """The network holds an operation that cannot be reversed; the message names the module and the way out."""
+
+
+class LayerError(DesaliError, ValueError):
+    """A kind of layer that cannot be registered; the message names the kind, what it lacks and what to write."""
 
 
 class MethodError(DesaliError, ValueError):

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "conv_transpose.hpp"
+#include "fingerprint.hpp"
 #include "max_pool.hpp"
 #include "max_unpool.hpp"
 
@@ -24,6 +26,29 @@ T close(T v, const InverseRelu& relu, int64_t n, int64_t y, int64_t x, int64_t m
     if (y < 0 || y >= map_h || x < 0 || x >= map_w) return 0;
     if (relu.backward && v <= 0) return 0;
     return relu.mask && !bit(relu.mask, (n * map_h + y) * map_w + x, channels, c) ? T(0) : v;
+}
+
+// Word by word. The lines of a tensor read in part are marked first.
+inline uint64_t fingerprint(const std::vector<uint8_t>& tensor, int64_t whole, int64_t lines) {
+    const int64_t bytes = static_cast<int64_t>(tensor.size()), total = bytes / 64;
+    std::vector<bool> read(static_cast<size_t>(total), bytes <= whole || total < lines);
+    for (int64_t part = 0; part < lines && total >= lines; ++part) {
+        int64_t chosen = fingerprints::chosen_line(part, lines, total);
+        if (chosen / (total / lines) != part && part + 1 < lines) return 0;  // outside its part
+        read[static_cast<size_t>(chosen)] = true;
+    }
+    uint64_t sum = static_cast<uint64_t>(bytes) * 0x9E3779B97F4A7C15u;
+    for (int64_t at = 0; at < bytes; at += 8) {
+        if (at / 64 < total && !read[static_cast<size_t>(at / 64)]) continue;
+        uint64_t word = 0;
+        for (int64_t k = 0; k < 8 && at + k < bytes; ++k)
+            word |= static_cast<uint64_t>(tensor[static_cast<size_t>(at + k)]) << 8 * k;
+        uint64_t x = word ^ static_cast<uint64_t>(at / 8 + 1) * 0x9E3779B97F4A7C15u;
+        x = (x ^ x >> 32) * 0x9E3779B1u;
+        x = (x ^ x >> 29) * 0x85EBCA77u;
+        sum += x ^ x >> 32;
+    }
+    return sum;
 }
 
 // Pooled value and window offset of one window.

@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "fingerprint.hpp"
 #include "inverse_relu.hpp"
 #include "naive.hpp"
 #include "relu_with_mask.hpp"
@@ -243,6 +244,22 @@ void try_conv() {
     }
 }
 
+void try_fingerprint() {
+    const int64_t count = draw(0, 4), whole = draw(0, 1) ? draw(0, 70000) : int64_t(1) << 62, lines = draw(1, 200);
+    std::vector<std::vector<uint8_t>> tensors;
+    std::vector<const void*> data;
+    std::vector<int64_t> sizes;
+    for (int64_t i = 0; i < count; ++i) {
+        tensors.push_back(bytes(coin() ? draw(0, 300) : draw(0, coin() ? 600000 : 30000)));
+        data.push_back(tensors.back().data());
+        sizes.push_back(static_cast<int64_t>(tensors.back().size()));
+    }
+    std::vector<uint64_t> results(static_cast<size_t>(count));
+    fingerprint({data.data(), sizes.data(), count, whole, lines, results.data()});
+    for (size_t i = 0; i < results.size(); ++i)
+        expect(results[i] == naive::fingerprint(tensors[i], whole, lines), 1, "fingerprint");
+}
+
 template <class T>
 void try_all() {
     try_relu<T>();
@@ -263,6 +280,7 @@ int main(int argc, char** argv) {
             place = std::string(name) + ", round " + std::to_string(round);
             try_all<float>();
             try_all<double>();
+            try_fingerprint();
         }
     }
     std::printf("%lld rounds for each instruction set up to %s: %lld mismatches\n", static_cast<long long>(rounds),

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.errors import DesaliError
+from desali.models.modules import one_device
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -18,46 +21,94 @@ if TYPE_CHECKING:
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy of the model whose weights are drawn anew by each layer's own initialisation; torch's random state stays.
 
+    The weights are drawn on the CPU, so that a seed gives the same ones on every device.
+
     Args:
         model: in evaluation mode; not changed.
         seed: of the drawing.
+
+    Raises:
+        DesaliError: the model cannot be copied, or none of its modules can draw its weights anew.
     """
     import torch
 
-    twin = copy.deepcopy(model)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
-        for module in twin.modules():
-            reset: Any = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-        initialise: Any = getattr(twin, "initialise", None)
-        if callable(initialise):
-            initialise()
-    return twin
+    device = one_device(model)
+    try:
+        twin = copy.deepcopy(model).to("cpu")
+    except RuntimeError as error:  # a tensor that was computed from others stands in an attribute
+        raise DesaliError(f"the model cannot be copied ({str(error).splitlines()[0]})") from error
+    resets = [getattr(module, "reset_parameters", None) for module in twin.modules()]
+    resets.append(getattr(twin, "initialise", None))
+    if not any(map(callable, resets)):
+        raise DesaliError("none of its modules has a reset_parameters() to draw weights anew")
+    state = torch.default_generator.get_state()
+    try:
+        torch.default_generator.manual_seed(seed)
+        with torch.no_grad():
+            for reset in resets:
+                if callable(reset):
+                    reset()
+    finally:
+        torch.default_generator.set_state(state)
+    return twin.to(device)
+
+
+class Likeness:
+    """How alike pictures look: Spearman's rank correlation after a blur of 1/32 of their width.
+
+    Without the blur, the raster that strides and pooling leave decides the result, not what a reader sees. Each picture
+    is blurred and ranked once, however often it is compared; the object holds the pictures that it was asked about.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, bool], tuple[Any, npt.NDArray[np.float64]]] = {}
+
+    def __call__(self, first: Any, second: Any, *, magnitude: bool = False) -> float:
+        """Of two pictures [h, w].
+
+        Args:
+            magnitude: compare |first| and |second|, as for edges, instead of the signed maps.
+        """
+        return _correlation(self._ranked(first, magnitude), self._ranked(second, magnitude))
+
+    def _ranked(self, picture: Any, magnitude: bool) -> npt.NDArray[np.float64]:
+        from scipy.ndimage import gaussian_filter
+
+        key = (id(picture), magnitude)
+        if key not in self._known:
+            values = np.asarray(picture, np.float64)
+            values = np.abs(values) if magnitude else values
+            self._known[key] = (picture, _ranks(gaussian_filter(values, values.shape[-1] / 32).ravel()))
+        return self._known[key][1]
 
 
 def likeness(first: Any, second: Any, *, magnitude: bool = False) -> float:
-    """How alike two pictures look: Spearman's rank correlation after a blur of 1/32 of their width.
+    """`Likeness` of one pair of pictures [h, w]."""
+    return Likeness()(first, second, magnitude=magnitude)
 
-    Without the blur, the raster that strides and pooling leave decides the result, not what a reader sees.
 
-    Args:
-        first, second: [h, w].
-        magnitude: compare |first| and |second|, as for edges, instead of the signed maps.
-    """
-    from scipy.ndimage import gaussian_filter
+def one_size(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Two maps [h, w] of the whole image at the smaller one's size."""
+    if first.shape == second.shape:
+        return first, second
+    import torch
+    from torch.nn.functional import interpolate
 
-    pictures = [np.asarray(array, np.float64) for array in (first, second)]
-    if magnitude:
-        pictures = [np.abs(picture) for picture in pictures]
-    return rank_correlation(*(gaussian_filter(picture, picture.shape[-1] / 32) for picture in pictures))
+    size = min(first.shape[0], second.shape[0]), min(first.shape[1], second.shape[1])
+    resized = [
+        interpolate(torch.from_numpy(map)[None, None], size=size, mode="bilinear", antialias=True)[0, 0].numpy()
+        for map in (first, second)
+    ]
+    return resized[0], resized[1]
 
 
 def rank_correlation(first: Any, second: Any) -> float:
     """Spearman's rank correlation of two arrays of one shape; 0 if one of them is constant."""
-    a, b = (_ranks(np.asarray(array, np.float64).ravel()) for array in (first, second))
-    a, b = a - a.mean(), b - b.mean()
+    return _correlation(*(_ranks(np.asarray(array, np.float64).ravel()) for array in (first, second)))
+
+
+def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    a, b = first - first.mean(), second - second.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / norm if norm > 0 else 0.0
 

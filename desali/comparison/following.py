@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from desali.reversal.graph.network import Network, Node
+    from desali.reversal.graph.network import Network
+    from desali.reversal.layers.base import Node
 
 BATCH_BYTES = 128 << 20
 MOST_IMAGES = 64

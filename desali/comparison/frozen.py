@@ -19,7 +19,8 @@ from desali.comparison.relu_inputs import ReluInput, parameters_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from desali.reversal.graph.network import Network, Node
+    from desali.reversal.graph.network import Network
+    from desali.reversal.layers.base import Node
 
 Bools = npt.NDArray[np.bool_]
 

@@ -194,6 +194,7 @@ def _record(
             "sha256": probe.fingerprint,
             "repeated": probe.repeated,
             "patients": probe.count_of_patients if probe.known else None,
+            "unit": probe.unit if probe.known else "image",
             "classes": probe.class_counts,
             "preprocessing": None if probe.preprocessing is None else probe.preprocessing.to_dict(),
         },

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError, DesaliError
 from desali.models.checkpoint import LoadedModel
+from desali.models.modules import fingerprint, input_channels, one_device, training_part
+from desali.ops.device import moved
 
 if TYPE_CHECKING:
     import torch
@@ -38,9 +38,7 @@ class Subject:
     @property
     def device(self) -> torch.device:
         """Where its parameters lie."""
-        import torch
-
-        return next((tensor.device for tensor in self.model.parameters()), torch.device("cpu"))
+        return one_device(self.model, self.name)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -58,13 +56,8 @@ class Subject:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the names and values of all parameters and buffers."""
-        digest = hashlib.sha256()
-        for name, tensor in self.tensors.items():
-            values = tensor.detach().cpu().contiguous().numpy()
-            digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-            digest.update(values.tobytes())
-        return digest.hexdigest()
+        """SHA-256 over names and values of all parameters and buffers."""
+        return fingerprint(self.model)
 
     def capture(self, images: Tensor) -> Network:
         """The captured network for images of this shape.
@@ -77,7 +70,7 @@ class Subject:
         try:
             return capture(self.model, images)
         except CaptureError as error:
-            takes = _input_channels(self.model)
+            takes = input_channels(self.model)
             if takes is not None and images.dim() == 4 and takes != images.shape[1]:
                 raise DataError(
                     f"{self.name} takes images of {takes} channels, and these have {images.shape[1]}: give images that "
@@ -98,14 +91,13 @@ def subject(name: str, given: Any, device: torch.device | None = None) -> Subjec
     model = given.model if isinstance(given, LoadedModel) else given
     if not isinstance(model, torch.nn.Module):
         raise DataError(f"{name} must be a torch.nn.Module or what desali.load returns, got {type(given).__name__}")
-    part = next((where for where, module in model.named_modules() if module.training), None)
+    part = training_part(model)
     if part is not None:
         raise DesaliError(
             f"{name}{f', module {part!r},' if part else ''} is in training mode: call model.eval() first; desali does "
             "not switch it silently"
         )
-    if device is not None and any(tensor.device != device for tensor in model.parameters()):
-        model = copy.deepcopy(model).to(device)
+    model = moved(model, device)
     card = given.card if loaded else {}
     return Subject(name, model, card, given.preprocessing if loaded else None)
 
@@ -138,10 +130,3 @@ def check_together(subjects: Sequence[Subject]) -> Preprocessing | None:
                 "the same input only; give the plain modules and a tensor"
             )
     return rules[0][1] if rules else None
-
-
-def _input_channels(model: nn.Module) -> int | None:
-    """Channels that the first convolution takes, in the order of registration; None where there is none."""
-    from torch import nn
-
-    return next((part.in_channels for part in model.modules() if isinstance(part, nn.Conv2d)), None)

@@ -67,12 +67,13 @@ def _patients(followed: Followed, probe: ProbeSet) -> str:
             f"{len(probe)} images of unknown patients: each counts as its own, so the intervals are too narrow if "
             "several are of one patient."
         )
-    text = f"{len(probe)} images of {patients} patient{'s' if patients > 1 else ''}"
+    unit = probe.unit
+    text = f"{len(probe)} images of {patients} {unit}{'s' if patients > 1 else ''}"
     if patients == 1:
-        return f"{text}: one patient has no interval."
+        return f"{text}: one {unit} has no interval."
     text += "; intervals: 95 %, leaving out "
-    text += "one patient at a time" if blocks == patients else f"one of {blocks} groups of patients at a time"
-    few = ", with fewer than ten patients wide and rough" if patients < FEW_PATIENTS else ""
+    text += f"one {unit} at a time" if blocks == patients else f"one of {blocks} groups of {unit}s at a time"
+    few = f", with fewer than ten {unit}s wide and rough" if patients < FEW_PATIENTS else ""
     return f"{text}{few}."
 
 
@@ -80,12 +81,12 @@ def _seen(probe: ProbeSet, subjects: Sequence[Subject]) -> list[str]:
     """Who was trained on these images or patients, as far as cards tell."""
     if not isinstance(probe.images, ImageSet):
         return []
-    patients = set(probe.images.groups.tolist())
+    patients = set(probe.images.patients.tolist())
     found = []
     for one in subjects:
         data = one.card.get("data") or {}
         if data.get("fingerprint") == probe.images.fingerprint:
             found.append(f"{one.name} was trained on these very images: what it shows may not hold for others.")
-        elif data.get("name") == probe.images.name and patients & set(data.get("group_names") or ()):
+        elif data.get("name") == probe.images.name and patients & set(data.get("patient_names") or ()):
             found.append(f"{one.name} was trained on some of these patients.")
     return found

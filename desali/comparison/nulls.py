@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from desali.errors import DataError
+from desali.errors import DataError, DesaliError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +19,7 @@ Bools = npt.NDArray[np.bool_]
 
 _STREAM = 0x11EA6E
 """Sets these seeds apart from the small numbers that trainings start from: one of them could be the very ancestor."""
+WITHOUT = "give its layers that method, or ask for random_networks=0"
 FEW = 0.25
 """Share of traceable channels at or below which networks can be strangers where 3 channels are no small share."""
 
@@ -36,15 +37,15 @@ def random_network(model: nn.Module, seed: int) -> tuple[nn.Module, list[str]]:
     """
     from desali.comparison.controls import randomised
 
-    twin = randomised(model, seed)
+    try:
+        twin = randomised(model, seed)
+    except DesaliError as error:
+        raise DataError(f"{error}: no network with random weights to compare with; {WITHOUT}") from error
     own = {name: tensor for name, tensor in model.named_parameters() if tensor.dim() > 1}
     drawn = dict(twin.named_parameters())
     kept = [name for name, tensor in own.items() if bool((tensor == drawn[name]).all())]
     if own and len(kept) == len(own):
-        raise DataError(
-            "no layer of the network draws its weights anew (reset_parameters), so there is no network with random "
-            "weights to compare with: give its layers that method, or ask for random_networks=0"
-        )
+        raise DataError(f"no layer of the network draws its weights anew (reset_parameters); {WITHOUT}")
     return twin, kept
 
 

@@ -40,6 +40,7 @@ class ProbeSet:
         hashes: SHA-256 of each image's pixels [N].
         patients: of each image [N]; its own hash where no patients are known.
         known: whether patients are known.
+        unit: what `patients` are: "patient", or "view" or "sample" of a set without patients.
         labels: class of each image [N] in words, or None.
     """
 
@@ -48,6 +49,7 @@ class ProbeSet:
     hashes: tuple[str, ...]
     patients: npt.NDArray[np.str_]
     known: bool
+    unit: str
     labels: tuple[str, ...] | None
 
     def __len__(self) -> int:
@@ -134,13 +136,15 @@ def probe_set(
     """
     import torch
 
+    unit = "patient"
     if isinstance(images, ImageSet):
         if preprocessing is None:
             raise DataError(
                 "an ImageSet needs a model's preprocessing, and a plain module has none: give what desali.load "
                 "returns, or the images as a tensor"
             )
-        groups = images.groups.tolist() if groups is None else groups
+        if groups is None and images.unit_of_split != "image":
+            groups, unit = images.patients.tolist(), images.unit_of_split
         labels = [images.classes[label] for label in images.labels] if labels is None else labels
         pixels: Any = images.images
     elif isinstance(images, torch.Tensor) and images.dim() >= 3 and images.is_floating_point():
@@ -157,7 +161,7 @@ def probe_set(
     hashes = tuple(_hash(pixels[k]) for k in range(n))
     patients = np.array(hashes if groups is None else [_plain(item) for item in groups], np.str_)
     words = None if labels is None else tuple(_plain(item) for item in labels)
-    return ProbeSet(images, preprocessing, hashes, patients, groups is not None, words)
+    return ProbeSet(images, preprocessing, hashes, patients, groups is not None, unit, words)
 
 
 def _hash(pixels: Any) -> str:
@@ -182,7 +186,7 @@ def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0) -> ImageSe
         turn: dict[str, int] = {}
         rank = []
         for k in own:
-            patient = str(images.groups[k])
+            patient = str(images.patients[k])
             rank.append(turn.get(patient, 0))
             turn[patient] = rank[-1] + 1
         chosen += [int(k) for k in own[np.argsort(rank, kind="stable")][:per_class]]

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError, UnknownNameError
-from desali.reversal.graph.network import Parameter, within
-from desali.reversal.graph.operations import BatchNorm, Identity
+from desali.reversal.graph.network import within
+from desali.reversal.layers.arranging import Identity
+from desali.reversal.layers.call import Parameter
+from desali.reversal.layers.norms import BatchNorm
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from desali.reversal.graph.network import Network, Node
+    from desali.reversal.graph.network import Network
+    from desali.reversal.layers.base import Node
 
 POSITIONS = 256
 """Positions of a map, at most, at which a channel's signal is read."""

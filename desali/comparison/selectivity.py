@@ -18,6 +18,7 @@ from desali.errors import DataError
 from desali.output.columns import columns
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from desali.data.preprocess import Preprocessing
@@ -64,9 +65,10 @@ def responses(
     Raises:
         UnknownNameError: no such layer.
     """
+    from desali.ops.device import device_of
     from desali.reversal.recording import record
 
-    images = preprocessing.apply_batch(pictures, "uint8")
+    images = preprocessing.apply_batch(pictures, "uint8").to(device_of(model))
     found: dict[str, list[Floats]] = {layer: [] for layer in layers}
     for start in range(0, len(images), 16):
         recording = record(model, images[start : start + 16], keep="activations")
@@ -90,6 +92,7 @@ def selectivity(
     *,
     resamples: int = 500,
     seed: int = 0,
+    device: str | torch.device | None = None,
 ) -> list[LayerSelectivity]:
     """The preference of each layer of each model; the stimuli are drawn at each model's input size.
 
@@ -98,14 +101,18 @@ def selectivity(
         layers: ReLU layers by name.
         resamples: of the stimuli, edges and patterns apart; at least 1.
         seed: of the resamples.
+        device: where the networks run, as `desali.ops.device.resolve` takes it; None: where each of them is.
 
     Raises:
-        DataError: no models or layers. UnknownNameError: no such layer.
+        DataError: no models or layers. UnknownNameError: no such layer. DesaliError: a device that is not there.
     """
+    from desali.ops.device import moved
+
     if not models or not layers:
         raise DataError("nothing to ask: give at least one model and one layer")
     result = []
-    for name, (model, preprocessing) in models.items():
+    for name, (module, preprocessing) in models.items():
+        model = moved(module, device)
         edge = responses(model, preprocessing, layers, edges(preprocessing.size))
         pattern = responses(model, preprocessing, layers, patterns(preprocessing.size))
         for layer in layers:

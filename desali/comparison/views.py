@@ -1,22 +1,25 @@
-"""What one model makes of one image, layer by layer: activations and reconstructions."""
+"""What one model makes of images, layer by layer: activations and reconstructions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from desali.errors import DataError
 from desali.reversal.methods import Method
-from desali.reversal.recording import Recording, record
-from desali.reversal.seeds import Points, Seed, place
+from desali.reversal.placing import Placed, Points
+from desali.reversal.recording import Recording, Seeds, record
+from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One layer of one model on one image.
+    """One layer of one model on one image, on the CPU wherever the network ran.
 
     Attributes:
         layer: the layer's name.
@@ -41,7 +44,8 @@ class Look:
 
     Attributes:
         views: in the order of the layers asked for.
-        probabilities: softmax of the output, [classes]; None if the output is not [N, classes].
+        probabilities: of the classes, the softmax of the output unless the model's own output is one; None if the
+            output is not [N, classes] with two classes at least.
     """
 
     views: list[View]
@@ -49,30 +53,112 @@ class Look:
 
 
 def look(
-    model: nn.Module, image: Tensor, layers: Sequence[str], seed: Seed, method: str | Method, backend: str = "auto"
+    model: nn.Module,
+    image: Tensor,
+    layers: Sequence[str],
+    seed: Seeds,
+    method: str | Method,
+    backend: str = "auto",
+    device: str | torch.device | None = None,
 ) -> Look:
     """Activations and reconstructions of one image [C, H, W] at every layer, from one forward pass and one sweep.
 
+    Args:
+        device: "cpu", "cuda", "cuda:N" or "auto": where a copy of the model and of the image works; None: where the
+            model is.
+
     Raises:
         UnknownNameError: an unknown layer or method. SeedError: a seed that does not fit a layer.
+        DesaliError: a device that is not there.
     """
-    recording = record(model, image.unsqueeze(0), keep="activations", backend=backend)
-    maps = recording.reconstruct(list(layers), seed, method)
-    views = []
-    for layer in layers:
-        activation = recording.activation(layer)
-        views.append(_view(recording, layer, seed, activation, maps[layer][0]))
-    output = recording.output
-    return Look(views, output[0].softmax(0) if output.dim() == 2 else None)
+    if device is not None:
+        from desali.ops.device import moved, resolve
+
+        model, image = moved(model, device), image.to(resolve(device))
+    return looks(record(model, image.unsqueeze(0), keep="activations", backend=backend), layers, seed, method)[0]
 
 
-def _view(recording: Recording, layer: str, seed: Seed, activation: Tensor, maps: Tensor) -> View:
-    placed = place(seed, layer, recording.shape(layer), 1, activation, activation)
-    if not isinstance(placed, Points):
-        none = (None,) * placed.shape[1]
-        return View(layer, activation[0], maps, none, none, seed.channel_index if seed.kind == "channel" else None)
-    places = [tuple(position) for position in placed.position[0].tolist()]
-    channels = placed.channel[0].tolist()
-    fields = tuple(recording.receptive_field(layer, place) for place in places)
-    neurons = tuple((channel, *place) for channel, place in zip(channels, places, strict=True))
-    return View(layer, activation[0], maps, fields, neurons, channels[0] if len(set(channels)) == 1 else None)
+def looks(
+    recording: Recording,
+    layers: Sequence[str],
+    seed: Seeds,
+    method: str | Method,
+    sweeps: Sequence[Sequence[str]] | None = None,
+) -> list[Look]:
+    """What the recorded model makes of every recorded image; the seed is placed once.
+
+    Args:
+        sweeps: the layers that are swept together. None: all. The last bits of a map depend on what is swept with it.
+
+    Raises:
+        DataError: images that are not two-dimensional. UnknownNameError: an unknown layer or method.
+        SeedError: a seed that does not fit a layer.
+    """
+    size = recording.images.shape[2:]
+    if len(size) != 2:
+        raise DataError(f"figures show two-dimensional images [N, C, H, W]; these have {len(size)} spatial dimensions")
+    activations = recording.activations(layers)
+    placed = recording.place(layers, seed, activations)
+    maps: dict[str, Tensor] = {}
+    for together in [layers] if sweeps is None else sweeps:
+        maps |= recording.reconstruct(list(together), placed, method)
+    activations, maps = ({layer: value.cpu() for layer, value in found.items()} for found in (activations, maps))
+    output = _probabilities(recording.output.cpu())
+    found = []
+    for image in range(len(recording.images)):
+        views = [
+            _view(recording, layer, seed, placed, activations[layer][image], maps[layer][image], image)
+            for layer in layers
+        ]
+        found.append(Look(views, None if output is None else output[image]))
+    return found
+
+
+def _probabilities(output: Tensor) -> Tensor | None:
+    if output.dim() != 2 or output.shape[1] < 2:
+        return None
+    sums = output.sum(1)
+    if bool((output >= 0).all()) and bool(((sums - 1).abs() < 1e-4).all()):
+        return output
+    return output.softmax(1)
+
+
+def _view(
+    recording: Recording, layer: str, seed: Seeds, placed: Placed, activation: Tensor, maps: Tensor, image: int
+) -> View:
+    neurons: list[tuple[int, ...] | None] = []
+    channels: set[int | None] = set()
+    for signal in placed.signals[layer]:
+        if isinstance(signal, Points):
+            places = signal.position[image].tolist()
+            own = signal.channel[image].tolist()
+            neurons += [(channel, *position) for channel, position in zip(own, places, strict=True)]
+            channels |= set(own)
+        else:
+            neurons += [None] * signal.shape[1]
+    for one in [seed] if isinstance(seed, Seed) else seed:
+        if one.kind in ("channel", "layer", "tensor"):
+            channels.add(one.channel_index if one.kind == "channel" else None)
+    fields = tuple(None if neuron is None else recording.receptive_field(layer, neuron[1:]) for neuron in neurons)
+    return View(layer, activation, maps, fields, tuple(neurons), channels.pop() if len(channels) == 1 else None)
+
+
+def twins(views: Mapping[str, View]) -> dict[str, str]:
+    """For each model whose activation and maps are bitwise those of an earlier one, the first such."""
+    import torch
+
+    found: dict[str, str] = {}
+    names = list(views)
+    for index, name in enumerate(names):
+        for earlier in names[:index]:
+            one, other = views[earlier], views[name]
+            if (
+                earlier not in found
+                and one.activation.shape == other.activation.shape
+                and one.maps.shape == other.maps.shape
+                and torch.equal(one.activation, other.activation)
+                and torch.equal(one.maps, other.maps)
+            ):
+                found[name] = earlier
+                break
+    return found

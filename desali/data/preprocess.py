@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from desali.errors import DataError, ImageError, UnknownNameError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+PixelUnit = Unit | Literal["unit"]
 
 DEFAULT_WINDOW = (-600.0, 1500.0)  # lung: level and width in HU
 RESIZES = ("bicubic", "bilinear")
@@ -47,6 +49,38 @@ def apply_window(hu: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArr
     level, width = check_window(window)
     values = (np.asarray(hu, np.float32) - np.float32(level - width / 2)) / np.float32(width)
     return np.asarray(np.clip(values, 0, 1), np.float32)
+
+
+def unit_range(
+    images: npt.NDArray[Any], unit: PixelUnit, window: tuple[float, float] = DEFAULT_WINDOW
+) -> npt.NDArray[np.float32]:
+    """Checked images as display values in [0, 1]: [n, h, w] or [n, h, w, 3] as given.
+
+    Args:
+        window: (level, width) for images in HU.
+
+    Raises:
+        ImageError: wrong shape or type for the unit, empty, NaN, or values outside [0, 1] in unit "unit".
+    """
+    shape = list(images.shape)
+    colour = images.ndim == 4 and shape[-1] == 3
+    if not (images.ndim == 3 or colour) or 0 in shape[1:]:
+        raise ImageError(f"images must have shape [n, h, w] or [n, h, w, 3] with h, w >= 1, got {shape}")
+    if unit == "hu":
+        if colour:
+            raise ImageError(f"images in HU must be grey [n, h, w], got {shape}")
+        if images.dtype.kind not in "iuf" or not np.isfinite(images).all():
+            raise ImageError(f"images in HU must be finite real numbers, got {images.dtype} with NaN, Inf or no number")
+        return apply_window(images, window)
+    if unit == "unit":
+        if images.dtype.kind != "f" or not (images.size == 0 or (images.min() >= 0 and images.max() <= 1)):
+            raise ImageError(f"display values that are not bytes must be floating-point in [0, 1], got {images.dtype}")
+        return np.asarray(images, np.float32)
+    if unit != "uint8":
+        raise UnknownNameError("unit", str(unit), ("hu", "uint8", "unit"))
+    if images.dtype != np.uint8:
+        raise ImageError(f"display values must be uint8, got {images.dtype}; HU images need unit 'hu'")
+    return np.asarray(images.astype(np.float32) / np.float32(255), np.float32)
 
 
 @dataclass(frozen=True)
@@ -104,7 +138,7 @@ class Preprocessing:
         if self.channel_order not in CHANNEL_ORDERS:
             raise UnknownNameError("channel order", self.channel_order, CHANNEL_ORDERS)
 
-    def apply(self, pixels: npt.NDArray[Any], unit: Unit) -> Tensor:
+    def apply(self, pixels: npt.NDArray[Any], unit: PixelUnit) -> Tensor:
         """One image [h, w] or [h, w, 3] as float32 [channels, size, size]; bitwise what `apply_batch` gives.
 
         Raises:
@@ -112,19 +146,24 @@ class Preprocessing:
         """
         return self.apply_batch(np.asarray(pixels)[None], unit)[0]
 
-    def apply_batch(self, images: npt.NDArray[Any], unit: Unit) -> Tensor:
+    def apply_batch(self, images: npt.NDArray[Any], unit: PixelUnit) -> Tensor:
         """Images [n, h, w] or [n, h, w, 3] as float32 [n, channels, size, size].
 
         Args:
-            images: Hounsfield units (any real type, without the last axis) or uint8 display values.
-            unit: "hu" or "uint8".
+            images: Hounsfield units (any real type, without the last axis), uint8 display values, or display values
+                in [0, 1] as floating-point numbers.
+            unit: "hu", "uint8" or "unit" (for [0, 1]).
 
         Raises:
             ImageError: wrong shape or type for the unit, empty, NaN, or colour for a network that is not of 3 channels.
         """
         import torch
 
-        values = self._unit_range(np.asarray(images), unit)
+        values = unit_range(np.asarray(images), unit, self.window)
+        if values.ndim == 4 and self.channels != 3:
+            raise ImageError(
+                f"a colour image does not fit a network of {self.channels} input channels; convert it to grey"
+            )
         grey = values.ndim == 3
         nchw = torch.from_numpy(np.ascontiguousarray(values[:, None] if grey else np.moveaxis(values, -1, 1)))
         nchw = self._resized(nchw)
@@ -138,30 +177,6 @@ class Preprocessing:
         if self.std is not None:
             nchw = nchw / torch.tensor(self.std, dtype=torch.float32).view(1, -1, 1, 1)
         return nchw.contiguous()
-
-    def _unit_range(self, images: npt.NDArray[Any], unit: Unit) -> npt.NDArray[np.float32]:
-        """Checked images in [0, 1], [n, h, w] or [n, h, w, 3]."""
-        shape = list(images.shape)
-        colour = images.ndim == 4 and shape[-1] == 3
-        if not (images.ndim == 3 or colour) or 0 in shape[1:]:
-            raise ImageError(f"images must have shape [n, h, w] or [n, h, w, 3] with h, w >= 1, got {shape}")
-        if unit == "hu":
-            if colour:
-                raise ImageError(f"images in HU must be grey [n, h, w], got {shape}")
-            if images.dtype.kind not in "iuf" or not np.isfinite(images).all():
-                raise ImageError(
-                    f"images in HU must be finite real numbers, got {images.dtype} with NaN, Inf or no number"
-                )
-            return apply_window(images, self.window)
-        if unit != "uint8":
-            raise UnknownNameError("unit", str(unit), ("hu", "uint8"))
-        if images.dtype != np.uint8:
-            raise ImageError(f"display values must be uint8, got {images.dtype}; HU images need unit 'hu'")
-        if colour and self.channels != 3:
-            raise ImageError(
-                f"a colour image does not fit a network of {self.channels} input channels; convert it to grey"
-            )
-        return np.asarray(images.astype(np.float32) / np.float32(255), np.float32)
 
     def _resized(self, nchw: Tensor) -> Tensor:
         from torch.nn.functional import interpolate

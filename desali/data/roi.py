@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.formats.decoded import Decoded
-from desali.data.preprocess import DEFAULT_WINDOW, check_window
+from desali.data.preprocess import DEFAULT_WINDOW, PixelUnit, check_window
 from desali.errors import ImageError
 
 
@@ -22,31 +22,44 @@ class Roi:
     """A region of interest and where it comes from. Patient and series identities are not kept.
 
     Attributes:
-        pixels: float32 [h, w] in Hounsfield units, or uint8 [h, w] or [h, w, 3] display values.
-        unit: "hu" or "uint8".
-        path: the file as it was named by the caller.
+        pixels: float32 [h, w] in Hounsfield units, uint8 [h, w] or [h, w, 3] display values, or float32 display values
+            in [0, 1] of the same shapes.
+        unit: "hu", "uint8" or "unit".
+        path: the file as it was named by the caller; None for an array.
         box: (y, x, size) of the square that was cut, in pixels from the top left corner; None for the whole image.
         window: (level, width) in HU to display the pixels with; None for display values.
+        window_chosen: whether the caller named the window; it then goes before the window of a model.
         hu_offset: the offset that was added to the stored pixels; None if none was needed.
-        sha256: of the file's bytes, in hexadecimal.
+        sha256: of the file's (or the array's) bytes, in hexadecimal.
         origin: format and conversion in words, e.g. "DICOM CT, RescaleSlope 1, RescaleIntercept -1024".
     """
 
     pixels: npt.NDArray[Any]
-    unit: Literal["hu", "uint8"]
-    path: Path
+    unit: PixelUnit
+    path: Path | None
     box: tuple[int, int, int] | None
     window: tuple[float, float] | None
     hu_offset: float | None
     sha256: str
     origin: str
+    window_chosen: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's name, or "array"."""
+        return "array" if self.path is None else self.path.name
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.pixels.shape))
+        box = "" if self.box is None else f", box {','.join(map(str, self.box))}"
+        return f"Roi({self.name}: {size}, {self.unit}{box}, {self.origin})"
 
 
-def read_roi(
+def read_image(
     path: str | os.PathLike[str],
     *,
     box: tuple[int, int, int] | None = None,
-    window: tuple[float, float] = DEFAULT_WINDOW,
+    window: tuple[float, float] | None = None,
     hu_offset: float | None = None,
 ) -> Roi:
     """Read an image file, by its content and not by its suffix, and cut a square out of it.
@@ -57,13 +70,15 @@ def read_roi(
     Args:
         path: a PNG, JPEG, BMP, TIFF or DICOM file.
         box: (y, x, size) in pixels, the square [y, y + size) x [x, x + size).
-        window: (level, width) in HU; recorded in the result, not applied to the pixels.
+        window: (level, width) in HU; recorded in the result, not applied to the pixels. None: the lung window, which
+            gives way to a model's own.
         hu_offset: HU = pixel + offset, for unsigned 16-bit images only (often -1024).
 
     Raises:
-        ImageError: missing, unreadable, damaged or unsupported file, a box outside the image, a bad window or offset.
+        ImageError: missing, unreadable, damaged or unsupported file, a box outside the image, a bad window or offset,
+            or a window for display values.
     """
-    window = check_window(window)
+    shown = check_window(DEFAULT_WINDOW if window is None else window)
     if hu_offset is not None and not math.isfinite(hu_offset):
         raise ImageError(f"--hu-offset {hu_offset}: expected a finite number, for instance -1024")
     name = str(path) if str(path).isprintable() else ascii(str(path))  # a message stays on one line
@@ -72,6 +87,9 @@ def read_roi(
     pixels, unit, offset = _in_unit(decoded, name, hu_offset)
     if 0 in pixels.shape:
         raise ImageError(f"{name}: an image of {pixels.shape[0]} x {pixels.shape[1]} pixels; expected at least 1 x 1")
+    if window is not None and unit != "hu":
+        held = f"the file holds display values ({decoded.origin})"
+        raise ImageError(f"{name}: --window does not apply, {held}; leave it out")
     if box is not None:
         box, pixels = cut_box(pixels, box, name)
     return Roi(
@@ -79,10 +97,11 @@ def read_roi(
         unit=unit,
         path=Path(path),
         box=box,
-        window=window if unit == "hu" else None,
+        window=shown if unit == "hu" else None,
         hu_offset=offset,
         sha256=hashlib.sha256(data).hexdigest(),
         origin=decoded.origin,
+        window_chosen=window is not None,
     )
 
 

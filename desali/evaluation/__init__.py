@@ -1,4 +1,12 @@
-"""Figures of trained models with intervals by patient, paired comparisons, tables and plots (PEP 562: lazy)."""
+"""What trained models are worth: predictions, metrics with intervals by patient, paired comparisons, tables and plots.
+
+`predictions` is what a model said and `evaluate` makes it say it; `models` gathers the trainings of one recipe;
+`statistics`, `calibration` and `curves` are the metrics as weighted sums by patient; `paired` tests two models;
+`comparison` puts all into `results`, which `table`, `export` and `plots` print and draw.
+
+Touch from outside: the names below, `export.FORMATS` and `plots.plot`. Nothing here knows training. A metric is a
+number; a figure is a drawing. Names are imported when first used (PEP 562).
+"""
 
 from __future__ import annotations
 

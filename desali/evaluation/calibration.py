@@ -1,6 +1,6 @@
 """Whether probabilities mean what they say: calibration error, Brier score and log loss, by patient.
 
-All figures are sums over ROIs divided by a number of ROIs, so each patient's sums are enough: a resample of the
+All metrics are sums over ROIs divided by a number of ROIs, so each patient's sums are enough: a resample of the
 patients is a weighted sum of them.
 """
 

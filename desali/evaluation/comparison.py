@@ -1,4 +1,4 @@
-"""Evaluation of several models on the same ROIs: figures with intervals, and every two models compared in pairs."""
+"""Evaluation of several models on the same ROIs: metrics with intervals, and every two models compared in pairs."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from math import lcm
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from desali.evaluation.calibration import reliability
-from desali.evaluation.models import CLASS_FIGURES, Model, gather
+from desali.evaluation.models import CLASS_METRICS, Model, gather
 from desali.evaluation.notes import notes_on
 from desali.evaluation.paired import Clustered, clustered_mcnemar, holm, mcnemar, sign_flip, sign_flip_of_sums
 from desali.evaluation.results import (
-    ALL_FIGURES,
+    ALL_METRICS,
     LEAST_PATIENTS,
     TESTED,
-    ClassFigures,
+    ClassMetrics,
     ClusteredTest,
     Comparison,
     Estimate,
@@ -28,8 +27,8 @@ from desali.evaluation.results import (
     UnclusteredTest,
 )
 from desali.evaluation.statistics import (
-    FIGURES,
     LEVEL,
+    METRICS,
     Counts,
     Floats,
     basic_interval,
@@ -45,25 +44,12 @@ SHIFTED = ("ECE", "class-wise ECE")
 """Resampling moves these up, so their own interval is the basic one, kept at 0 or above."""
 
 
-def point_figures(truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> dict[str, float]:
-    """The `FIGURES` by scikit-learn; averages run over the classes that occur in `truth`."""
-    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
-
-    result = {"accuracy": float(accuracy_score(truth, predicted))}
-    for average in ("macro", "weighted"):
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            truth, predicted, labels=np.unique(truth), average=average, zero_division=0
-        )
-        result |= {f"{average} recall": recall, f"{average} precision": precision, f"{average} F1": f1}
-    return {name: float(result[name]) for name in FIGURES}
-
-
 def compare(
     predictions: Sequence[Predictions], *, resamples: int = 2000, curve_resamples: int = 500, seed: int = 0
 ) -> Comparison:
     """Evaluate each recipe of `predictions` and compare every two.
 
-    Several predictions of one recipe with different seeds are one model: every figure is the mean over them. Patients
+    Several predictions of one recipe with different seeds are one model: every metric is the mean over them. Patients
     are the independent units: intervals are from a bootstrap that draws patients with replacement, the same draws for
     all models and seeds, with the mean over the seeds taken inside each resample; p-values come from patient-level sign
     flips and a clustered McNemar test.
@@ -83,10 +69,10 @@ def compare(
     weights = resample_weights(patients, resamples, seed)
     curve_weights = weights[:curve_resamples]
     once = np.ones((1, patients), np.int64)
-    points, samples, evaluations = [], [], []  # the first two: figure -> means over the trainings, [1] and [b]
+    points, samples, evaluations = [], [], []  # the first two: metric -> means over the trainings, [1] and [b]
     for model in models:
-        point, class_point = model.figures(once, once)
-        sample, class_sample = model.figures(weights, curve_weights)
+        point, class_point = model.metrics(once, once)
+        sample, class_sample = model.metrics(weights, curve_weights)
         points.append(_means(point))
         samples.append(_means(sample))
         classes = _classes(model, class_point, class_sample, weights)
@@ -107,33 +93,33 @@ def compare(
     )
 
 
-def _means(figures: Mapping[str, Floats]) -> dict[str, Floats]:
+def _means(metrics: Mapping[str, Floats]) -> dict[str, Floats]:
     """Means over the trainings [b]."""
-    return {name: np.asarray(values.mean(0)) for name, values in figures.items()}
+    return {name: np.asarray(values.mean(0)) for name, values in metrics.items()}
 
 
 def _evaluation(
     model: Model,
     points: Mapping[str, Floats],  # [seeds, 1]
     samples: Mapping[str, Floats],  # [b]
-    classes: dict[str, ClassFigures],
+    classes: dict[str, ClassMetrics],
     weights: Counts,
 ) -> Evaluation:
-    figures, spread = {}, {}
-    for name in ALL_FIGURES:
+    metrics, spread = {}, {}
+    for name in ALL_METRICS:
         each = points[name][:, 0]
         if np.isnan(each).any():
             continue
         value = float(each.mean())
         low, high = basic_interval(value, samples[name]) if name in SHIFTED else interval(samples[name])
-        figures[name] = Estimate(value, max(0.0, float(low)), float(high))
+        metrics[name] = Estimate(value, max(0.0, float(low)), float(high))
         sd = float(each.std(ddof=1)) if len(each) > 1 else 0.0
         spread[name] = Spread(float(each.min()), float(each.max()), sd)
     rois = len(model.labels)
     return Evaluation(
         model.recipe,
         tuple(one.seed for one in model.trainings),
-        figures,
+        metrics,
         spread,
         wilson(float(model.correct.sum()), rois),
         model.matrices.sum(1).mean(0).tolist(),
@@ -149,20 +135,20 @@ def _evaluation(
 
 def _classes(
     model: Model, points: Mapping[str, Floats], samples: Mapping[str, Floats], weights: Counts
-) -> dict[str, ClassFigures]:
-    support = model.matrices[0].sum(2)  # [g, classes]
+) -> dict[str, ClassMetrics]:
+    support = model.matrices[0].sum(2)  # [patients, classes]
     result = {}
     for c, name in enumerate(model.classes):
-        figures = {}
-        for figure in CLASS_FIGURES:
-            value = float(points[figure][c, 0])
+        metrics = {}
+        for metric in CLASS_METRICS:
+            value = float(points[metric][c, 0])
             if not np.isnan(value):
-                low, high = interval(samples[figure][c])
-                figures[figure] = Estimate(value, float(low), float(high))
+                low, high = interval(samples[metric][c])
+                metrics[metric] = Estimate(value, float(low), float(high))
         occurs = weights @ support[:, c] > 0
         mine = support[:, c]
         share = float(occurs.mean())
-        result[name] = ClassFigures(int(mine.sum()), int((mine > 0).sum()), int(mine.max()), share, figures)
+        result[name] = ClassMetrics(int(mine.sum()), int((mine > 0).sum()), int(mine.max()), share, metrics)
     return result
 
 
@@ -181,7 +167,7 @@ def _pairs(
     adjusted = np.stack([holm(column) for column in p.T], axis=1)
     clustered_adjusted = holm([test.p for test in clustered])
     left_out = np.ones((1, 1), np.int64) - np.eye(len(models[0].patients), dtype=np.int64)
-    without = [_means(model.figures(left_out, left_out)[0]) for model in models] if len(left_out) > 1 else []
+    without = [_means(model.metrics(left_out, left_out)[0]) for model in models] if len(left_out) > 1 else []
     judge = {True: "differs", False: "no difference shown"}
     result = []
     for k, (a, b) in enumerate(couples):
@@ -205,9 +191,9 @@ def _pairs(
 
 
 def _tests(one: Model, other: Model, seed: int) -> list[float]:
-    """p-values of the `TESTED` figures."""
+    """p-values of the `TESTED` metrics."""
     p = sign_flip(one.matrices, other.matrices, seed=seed).tolist()
-    for name in TESTED[len(FIGURES) :]:
+    for name in TESTED[len(METRICS) :]:
         p.append(sign_flip_of_sums(one.scores[name].mean(0) - other.scores[name].mean(0), seed=seed))
     return [float(value) for value in p]
 
@@ -216,7 +202,7 @@ def _differences(
     one: Mapping[str, Floats], other: Mapping[str, Floats], first: Mapping[str, Floats], second: Mapping[str, Floats]
 ) -> dict[str, Estimate]:
     result = {}
-    for name in ALL_FIGURES:
+    for name in ALL_METRICS:
         value = float(one[name][0] - other[name][0])
         if not np.isnan(value):
             low, high = interval(first[name] - second[name])
@@ -225,9 +211,9 @@ def _differences(
 
 
 def _range(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[str, tuple[float, float]]:
-    """Least and greatest difference over the patients left out; without figures that none of these defines."""
+    """Least and greatest difference over the patients left out; without metrics that none of these defines."""
     result = {}
-    for name in ALL_FIGURES:
+    for name in ALL_METRICS:
         values = one[name] - other[name]
         values = values[~np.isnan(values)]
         if len(values):

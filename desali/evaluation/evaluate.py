@@ -1,7 +1,8 @@
-"""Trained recipes evaluated on images that no stage has seen; predictions and figures are kept beside the models."""
+"""Trained recipes evaluated on images that no stage has seen; predictions and metrics are kept beside the models."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,15 @@ EVALUATION = "evaluation"
 
 
 def predict(
-    model: LoadedModel, images: ImageSet, recipe: str | None = None, batch_size: int = 128, *, seed: int | None = None
+    model: LoadedModel,
+    images: ImageSet,
+    recipe: str | None = None,
+    batch_size: int = 128,
+    *,
+    seed: int | None = None,
+    device: str = "auto",
 ) -> Predictions:
-    """The model's predictions on `images`, in their order, on the CPU.
+    """The model's predictions on `images`, in their order; the model stays where it is.
 
     Args:
         model: a trained model with its card.
@@ -29,11 +36,15 @@ def predict(
         recipe: its name in tables; by default the card's.
         batch_size: images a forward pass.
         seed: of the training; by default the card's, 0 if it names none.
+        device: "cpu", "cuda", "cuda:N" or "auto" (a CUDA device if there is one, else the CPU).
 
     Raises:
-        DataError: no images, other classes than the model's, or an output that is not finite.
+        DataError: no images, other classes than the model's, or an output that is not finite. DesaliError: no such
+            device.
     """
     import torch
+
+    from desali.ops.device import resolve
 
     name = str(model.card.get("recipe") or (model.path.stem if model.path else "model"))
     if not len(images):
@@ -44,27 +55,22 @@ def predict(
             f"{', '.join(model.classes)}; evaluate on the domain that the model was trained for"
         )
     parts = []
+    place = resolve(device)
+    network = model.model
+    if any(tensor.device != place for tensor in network.state_dict().values()):
+        network = copy.deepcopy(network).to(place)
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             batch = model.preprocessing.apply_batch(images.images[start : start + batch_size], images.unit)
-            logits = model.model(batch)
+            logits = network(batch.to(place)).cpu()
             if not bool(logits.isfinite().all()):
                 raise DataError(
                     f"{images.name}: the output of {model.path or name} is NaN or Inf for some of images {start} to "
                     f"{start + len(batch) - 1}, expected finite numbers; train the model again"
                 )
             parts.append(torch.softmax(logits, 1))
-    return Predictions(
-        recipe or name,
-        torch.cat(parts).numpy(),
-        images.labels,
-        images.groups,
-        tuple(images.classes),
-        images.name,
-        images.fingerprint,
-        images.origin,
-        int(model.card.get("seed") or 0) if seed is None else seed,
-    )
+    trained = int(model.card.get("seed") or 0) if seed is None else seed
+    return Predictions.of(images, recipe or name, torch.cat(parts).numpy(), trained)
 
 
 def evaluate_recipes(
@@ -75,6 +81,7 @@ def evaluate_recipes(
     resamples: int = 2000,
     seed: int = 0,
     others: Sequence[Predictions] = (),
+    device: str = "auto",
 ) -> Comparison:
     """Evaluate trained recipes on the same images and compare every two of them.
 
@@ -87,6 +94,7 @@ def evaluate_recipes(
         resamples: bootstrap resamples of the patients.
         seed: of the bootstrap.
         others: predictions of other models on the same images, e.g. of baselines; compared and kept with the rest.
+        device: see `predict`.
 
     Raises:
         WeightsError: a recipe is not trained, or its files are broken.
@@ -100,7 +108,7 @@ def evaluate_recipes(
     for name in recipes:
         model = load(find(name, runs))
         _check_patients(model, images)
-        predictions.append(predict(model, images, name))
+        predictions.append(predict(model, images, name, device=device))
     predictions += others
     comparison = compare(predictions, resamples=resamples, seed=seed)
     folder = Path(runs) / EVALUATION
@@ -121,7 +129,7 @@ def load_kept(recipes: Sequence[str], folder: Path) -> list[Predictions]:
 
 
 def _check_patients(model: LoadedModel, images: ImageSet) -> None:
-    seen = set(model.card.get("data", {}).get("group_names", [])) & set(images.groups.tolist())
+    seen = set(model.card.get("data", {}).get("patient_names", [])) & set(images.patients.tolist())
     if seen:
         raise DataError(
             f"{images.name}: {len(seen)} patients (the first is {min(seen)}) are also among those that {model.path} "

@@ -1,4 +1,4 @@
-"""A comparison as CSV, LaTeX and JSON: the same figures as the text, for other programs and for papers."""
+"""A comparison as CSV, LaTeX and JSON: the same metrics as the text, for other programs and for papers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from desali.evaluation.results import Comparison, Estimate
 from desali.evaluation.table import PAIRED, SHOWN, few, format_table, p_text, trainings_note
 
 COLUMNS = (
-    "data", "origin", "recipe", "minus", "class", "figure", "value", "low", "high", "trainings", "least", "greatest",
+    "data", "origin", "recipe", "minus", "class", "metric", "value", "low", "high", "trainings", "least", "greatest",
     "sd", "rois", "patients", "p", "p_holm", "verdict", "left_out_least", "left_out_greatest",
 )  # fmt: skip
 
 
 def format_csv(comparison: Comparison) -> str:
-    """One row a model and figure, one a model, class and figure, one a pair and figure, one a pair and McNemar test.
+    """One row a model and metric, one a model, class and metric, one a pair and metric, one a pair and McNemar test.
 
     `value` with `low` and `high` (95 %); `least`, `greatest` and `sd` are over the trainings. A row of a pair has the
     second model in `minus`. McNemar's rows have their statistic in `value`: chi-squared, or for the plain test, which
@@ -31,13 +31,13 @@ def format_csv(comparison: Comparison) -> str:
     size = {"rois": comparison.rois, "patients": comparison.patients}
     for one in comparison.evaluations:
         base = {**common, "recipe": one.recipe, "trainings": len(one.seeds)}
-        for name, estimate in one.figures.items():
+        for name, estimate in one.metrics.items():
             spread = vars(one.spread[name])
-            writer.writerow({**base, **size, "figure": name, **vars(estimate), **spread})
+            writer.writerow({**base, **size, "metric": name, **vars(estimate), **spread})
         for label, found in one.classes.items():
             own = {"rois": found.support, "patients": found.patients, "class": label}
-            for name, estimate in found.figures.items():
-                writer.writerow({**base, **own, "figure": name, **vars(estimate)})
+            for name, estimate in found.metrics.items():
+                writer.writerow({**base, **own, "metric": name, **vars(estimate)})
     for pair in comparison.pairs:
         base = {**common, "recipe": pair.first, "minus": pair.second, **size}
         for name, estimate in pair.differences.items():
@@ -47,13 +47,13 @@ def format_csv(comparison: Comparison) -> str:
                 "verdict": pair.verdict.get(name, ""),
             }
             left = dict(zip(("left_out_least", "left_out_greatest"), pair.leave_one_out.get(name, ()), strict=False))
-            writer.writerow({**base, "figure": name, **vars(estimate), **tests, **left})
+            writer.writerow({**base, "metric": name, **vars(estimate), **tests, **left})
         if pair.clustered_mcnemar is not None:
             test = pair.clustered_mcnemar
-            row = {"figure": "clustered McNemar", "value": test.statistic, "p": test.p, "p_holm": test.p_holm}
+            row = {"metric": "clustered McNemar", "value": test.statistic, "p": test.p, "p_holm": test.p_holm}
             writer.writerow({**base, **row})
         for plain in pair.mcnemar_ignoring_patients:
-            row = {"figure": "plain McNemar (ignores patients)", "value": plain.only_first - plain.only_second}
+            row = {"metric": "plain McNemar (ignores patients)", "value": plain.only_first - plain.only_second}
             writer.writerow({**base, **row, "p": plain.p})
     return text.getvalue()
 
@@ -73,7 +73,7 @@ def latex_escape(text: str) -> str:
 
 
 def format_latex(comparison: Comparison) -> str:
-    r"""Two `table` floats for `\input`: figures of each model, and differences of every two; needs booktabs alone.
+    r"""Two `table` floats for `\input`: metrics of each model, and differences of every two; needs booktabs alone.
 
     Each caption names the data, their origin, ROIs, patients and how intervals and p-values were made.
     """
@@ -85,18 +85,18 @@ def format_latex(comparison: Comparison) -> str:
     notes = "".join(f"Note: {note}. " for note in comparison.notes)
     rows = []
     for name in SHOWN:
-        rows.append([latex_escape(name), *(_math(one.figures.get(name)) for one in comparison.evaluations)])
+        rows.append([latex_escape(name), *(_math(one.metrics.get(name)) for one in comparison.evaluations)])
     head = ["", *(latex_escape(one.recipe) for one in comparison.evaluations)]
-    shown = _float(head, rows, latex_escape(f"Figures on {what}{notes}"), "tab:desali-figures")
+    shown = _float(head, rows, latex_escape(f"Metrics on {what}{notes}"), "tab:desali-metrics")
     text = f"% \\usepackage{{booktabs}} in the preamble\n{shown}"
     if comparison.pairs:
         is_few = few(comparison)
         how = (
             "Fewer than ten patients: no test can decide; the range is that when one patient is left out."
             if is_few
-            else "p-values from sign flips at patient level, Holm-adjusted over the pairs of each figure."
+            else "p-values from sign flips at patient level, Holm-adjusted over the pairs of each metric."
         )
-        head = ["", "figure", "difference (95 \\% interval)", "left-out range" if is_few else "$p$ (Holm)", "verdict"]
+        head = ["", "metric", "difference (95 \\% interval)", "left-out range" if is_few else "$p$ (Holm)", "verdict"]
         rows = []
         for pair in comparison.pairs:
             for name in PAIRED:

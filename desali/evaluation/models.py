@@ -1,4 +1,4 @@
-"""The trainings of one recipe as one model: figures of each, and of each resample of the patients, meaned over them."""
+"""The trainings of one recipe as one model: metrics of each, and of each resample of the patients, meaned over them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 from desali.errors import DataError
 from desali.evaluation import calibration
 from desali.evaluation.curves import OneClass, auroc, average_precision
-from desali.evaluation.statistics import FIGURES, Counts, Floats, class_figures_of, combine, figures_of
+from desali.evaluation.statistics import METRICS, Counts, Floats, class_metrics_of, combine, metrics_of
 
 if TYPE_CHECKING:
     from desali.evaluation.predictions import Predictions
 
-CLASS_FIGURES = ("recall", "precision", "F1", "AUROC", "average precision")
+CLASS_METRICS = ("recall", "precision", "F1", "AUROC", "average precision")
 
 
 class Model:
@@ -26,8 +26,8 @@ class Model:
     Attributes:
         recipe: its name.
         trainings: its predictions, in the order given, one a seed.
-        patients: names of the groups, sorted [g]; `patient` [n] is each ROI's index into them.
-        matrices: confusion matrices [seeds, g, classes, classes].
+        patients: names, sorted [patients]; `patient` [n] is each ROI's index into them.
+        matrices: confusion matrices [seeds, patients, classes, classes].
     """
 
     def __init__(self, trainings: Sequence[Predictions]) -> None:
@@ -36,7 +36,7 @@ class Model:
         self.trainings = tuple(trainings)
         self.classes = first.classes
         self.labels = first.labels
-        names, index = np.unique(first.groups, return_inverse=True)
+        names, index = np.unique(first.patients, return_inverse=True)
         self.patients: npt.NDArray[np.str_] = names
         self.patient: npt.NDArray[np.int64] = index.astype(np.int64)
         self.matrices: Counts = np.zeros((len(trainings), len(names), len(self.classes), len(self.classes)), np.int64)
@@ -45,18 +45,18 @@ class Model:
 
     @cached_property
     def top_label(self) -> Floats:
-        """Bin sums of the predicted class [seeds, g, bins, 3]."""
+        """Bin sums of the predicted class [seeds, patients, bins, 3]."""
         each = [calibration.top_label_sums(*self._of(one)) for one in self.trainings]
         return np.stack(each)
 
     @cached_property
     def class_wise(self) -> Floats:
-        """Bin sums of each class [seeds, classes, g, bins, 3]."""
+        """Bin sums of each class [seeds, classes, patients, bins, 3]."""
         return np.stack([calibration.class_wise_sums(*self._of(one)) for one in self.trainings])
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
-        """Sums of "Brier score" and "log loss" over each patient's ROIs [seeds, g]."""
+        """Sums of "Brier score" and "log loss" over each patient's ROIs [seeds, patients]."""
         functions = {"Brier score": calibration.brier, "log loss": calibration.log_loss}
         return {
             name: np.stack([self._by_patient(f(one.probabilities, one.labels)) for one in self.trainings])
@@ -65,40 +65,40 @@ class Model:
 
     @cached_property
     def rois(self) -> Counts:
-        """ROIs of each patient [g]."""
+        """ROIs of each patient [patients]."""
         return np.bincount(self.patient, minlength=len(self.patients)).astype(np.int64)
 
     @cached_property
     def correct(self) -> Floats:
-        """Correct ROIs of each patient, mean over the trainings [g]."""
+        """Correct ROIs of each patient, mean over the trainings [patients]."""
         return np.asarray(self.matrices.diagonal(axis1=2, axis2=3).sum(2).mean(0), np.float64)
 
-    def figures(self, weights: Counts, curve_weights: Counts) -> tuple[dict[str, Floats], dict[str, Floats]]:
-        """All figures of resamples that hold each patient `weights` [b, g] times.
+    def metrics(self, weights: Counts, curve_weights: Counts) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """All metrics of resamples that hold each patient `weights` [b, patients] times.
 
         Average precisions are of the resamples of `curve_weights` instead.
 
         Returns:
-            `ALL_FIGURES` -> [seeds, b], and `CLASS_FIGURES` -> [classes, b], means over the trainings. NaN where a
-            figure is not defined: of a class that does not occur, or the AUROC of the only one.
+            `ALL_METRICS` -> [seeds, b], and `CLASS_METRICS` -> [classes, b], means over the trainings. NaN where a
+            metric is not defined: of a class that does not occur, or the AUROC of the only one.
         """
         ranking = self._ranking(weights, curve_weights)
         confusions = [combine(weights, matrix) for matrix in self.matrices]  # [b, classes, classes] a seed
-        matrix_figures = np.stack([figures_of(matrix) for matrix in confusions])  # [seeds, b, 7]
-        figures = {name: matrix_figures[..., k] for k, name in enumerate(FIGURES)}
-        figures["macro AUROC"] = _mean_of_defined(ranking["AUROC"])
-        figures["macro average precision"] = _mean_of_defined(ranking["average precision"])
+        matrix_metrics = np.stack([metrics_of(matrix) for matrix in confusions])  # [seeds, b, 7]
+        metrics = {name: matrix_metrics[..., k] for k, name in enumerate(METRICS)}
+        metrics["macro AUROC"] = _mean_of_defined(ranking["AUROC"])
+        metrics["macro average precision"] = _mean_of_defined(ranking["average precision"])
         total = np.asarray(weights, np.float64) @ self.rois
         for name, sums in self.scores.items():
-            figures[name] = np.stack([np.asarray(weights, np.float64) @ one / total for one in sums])
+            metrics[name] = np.stack([np.asarray(weights, np.float64) @ one / total for one in sums])
         weighted = calibration.weighted
         top_label = [weighted(weights, one) for one in self.top_label]
-        figures["ECE"] = np.stack([calibration.calibration_error(one) for one in top_label])
+        metrics["ECE"] = np.stack([calibration.calibration_error(one) for one in top_label])
         class_wise = [np.stack([weighted(weights, each) for each in one]) for one in self.class_wise]
-        figures["class-wise ECE"] = np.stack([calibration.class_wise_error(one) for one in class_wise])
-        three = np.mean([class_figures_of(matrix) for matrix in confusions], axis=0)  # [b, 3, classes]
-        classes = {name: three[:, k].T for k, name in enumerate(CLASS_FIGURES[:3])}
-        return figures, classes | {name: values.mean(1) for name, values in ranking.items()}
+        metrics["class-wise ECE"] = np.stack([calibration.class_wise_error(one) for one in class_wise])
+        three = np.mean([class_metrics_of(matrix) for matrix in confusions], axis=0)  # [b, 3, classes]
+        classes = {name: three[:, k].T for k, name in enumerate(CLASS_METRICS[:3])}
+        return metrics, classes | {name: values.mean(1) for name, values in ranking.items()}
 
     def _ranking(self, weights: Counts, curve_weights: Counts) -> dict[str, Floats]:
         """AUROC and average precision of each class [classes, seeds, b]."""
@@ -137,7 +137,7 @@ def gather(predictions: Sequence[Predictions]) -> list[Model]:
     trainings: dict[str, dict[int, Predictions]] = {}
     for one in predictions:
         same = one.fingerprint == first.fingerprint and one.classes == first.classes
-        if not same or not np.array_equal(one.labels, first.labels) or not np.array_equal(one.groups, first.groups):
+        if not same or not np.array_equal(one.labels, first.labels) or not np.array_equal(one.patients, first.patients):
             raise DataError(f"{one.recipe} was evaluated on other images than {first.recipe}; evaluate both again")
         seeds = trainings.setdefault(one.recipe, {})
         if one.seed in seeds:

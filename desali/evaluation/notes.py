@@ -25,13 +25,13 @@ def notes_on(models: Sequence[Model]) -> tuple[str, ...]:
             notes.append(f"{name}: no ROI here; it takes no part in the averages")
         elif owners <= FEW_PATIENTS:
             notes.append(
-                f"{name}: all of its {total} ROIs are of {owners} patient{'s' if owners > 1 else ''}; its figures are "
+                f"{name}: all of its {total} ROIs are of {owners} patient{'s' if owners > 1 else ''}; its metrics are "
                 "those of single patients, and its intervals are too narrow"
             )
         elif most >= DOMINATES * total:
             notes.append(
                 f"{name}: {most} of its {total} ROIs are of one patient ({one.patients[support[:, c].argmax()]}); its "
-                "figures are nearly those of one patient"
+                "metrics are nearly those of one patient"
             )
     notes += _folds(models)
     notes += _degenerate(models)

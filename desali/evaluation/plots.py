@@ -30,7 +30,7 @@ DASHES = ("-", "--", "-.", ":")
 BAND_RESAMPLES = 300
 FOREST = ("accuracy", "macro recall", "macro precision", "macro F1", "macro AUROC", "macro average precision")
 AREAS = {"ROC": "AUROC", "precision-recall": "average precision"}
-"""The figure that is the area under each curve."""
+"""The metric that is the area under each curve."""
 INCHES = (11.0, 10.0)
 OVERVIEW = "models.png"
 
@@ -46,7 +46,7 @@ def plot(
 
     Args:
         predictions: those that `comparison` was made of.
-        comparison: their figures.
+        comparison: their metrics.
         folder: is made if missing.
         resamples: of the patients, for the bands of the curves.
 
@@ -74,7 +74,7 @@ def _overview(comparison: Comparison, models: Sequence[Model], curves: Sequence[
     for axis, (kind, area) in zip(axes[1], AREAS.items(), strict=True):
         for k, (one, of_model) in enumerate(zip(comparison.evaluations, curves, strict=True)):
             if MACRO in of_model[kind]:
-                value = _short(one.figures.get(f"macro {area}"))
+                value = _short(one.metrics.get(f"macro {area}"))
                 _curve(axis, of_model[kind][MACRO], k, f"{one.recipe}: {value}")
         _curve_labels(axis, kind, f"Macro {kind}, {area}")
     return figure
@@ -84,17 +84,17 @@ def _model(comparison: Comparison, one: Evaluation, curves: Curves, resamples: i
     figure, axes = _sheet(comparison, one.recipe, 2, 2, resamples)
     _confusion(axes[0][0], one, comparison.classes)
     _diagonal(axes[0][1])
-    _reliability(axes[0][1], one, 0, f"ECE {_short(one.figures.get('ECE'))}")
+    _reliability(axes[0][1], one, 0, f"ECE {_short(one.metrics.get('ECE'))}")
     _counts(axes[0][1], one)
     _reliability_labels(axes[0][1])
     for axis, (kind, name) in zip(axes[1], AREAS.items(), strict=True):
         for k, label in enumerate(comparison.classes):
             if label in curves[kind]:
                 style = {"color": _colour(k), "linestyle": _dash(k), "linewidth": 1.0}
-                text = f"{label}: {_short(one.classes[label].figures.get(name))}"
+                text = f"{label}: {_short(one.classes[label].metrics.get(name))}"
                 axis.plot(GRID, curves[kind][label].value, label=drawable(text), **style)
         if MACRO in curves[kind]:
-            _curve(axis, curves[kind][MACRO], None, f"macro: {_short(one.figures.get(f'macro {name}'))}")
+            _curve(axis, curves[kind][MACRO], None, f"macro: {_short(one.metrics.get(f'macro {name}'))}")
         _curve_labels(axis, kind, f"Each class against the rest: {kind}, {name}")
     return figure
 
@@ -109,7 +109,7 @@ def _each_class(comparison: Comparison, one: Evaluation, curves: Curves, resampl
         for row, (kind, name) in enumerate(AREAS.items()):
             axis = axes[row][k]
             if label in curves[kind]:
-                _curve(axis, curves[kind][label], k, f"{name}\n{_short(found.figures.get(name))}")
+                _curve(axis, curves[kind][label], k, f"{name}\n{_short(found.metrics.get(name))}")
             if kind != "ROC":
                 share = found.support / comparison.rois
                 axis.axhline(share, color="0.6", linestyle=":", linewidth=1, label=f"chance {share:.3f}")
@@ -147,9 +147,9 @@ def _forest(axis: Axes, comparison: Comparison, models: Sequence[Model]) -> None
     step = 0.8 / count
     once = np.ones((1, comparison.patients), np.int64)
     for k, (one, model) in enumerate(zip(comparison.evaluations, models, strict=True)):
-        each = model.figures(once, once)[0] if len(one.seeds) > 1 else {}
+        each = model.metrics(once, once)[0] if len(one.seeds) > 1 else {}
         for row, name in enumerate(FOREST):
-            estimate = one.figures.get(name)
+            estimate = one.metrics.get(name)
             if estimate is None:
                 continue
             y = row + (k - (count - 1) / 2) * step
@@ -162,9 +162,9 @@ def _forest(axis: Axes, comparison: Comparison, models: Sequence[Model]) -> None
     axis.set_yticks(range(len(FOREST)), FOREST)
     axis.invert_yaxis()
     several = any(len(one.seeds) > 1 for one in comparison.evaluations)
-    axis.set_xlabel("dot: figure; bar: 95 % interval" + ("; ticks: each training" if several else ""))
+    axis.set_xlabel("dot: metric; bar: 95 % interval" + ("; ticks: each training" if several else ""))
     axis.grid(axis="x", color="0.9")
-    axis.set_title("Figures with intervals", fontsize=10)
+    axis.set_title("Metrics with intervals", fontsize=10)
     axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
 
 
@@ -191,7 +191,7 @@ def _confusion(axis: Axes, one: Evaluation, classes: Sequence[str]) -> None:
 
 def _reliability(axis: Axes, one: Evaluation, k: int, label: str | None = None) -> None:
     points = one.reliability
-    text = label or f"{one.recipe}: ECE {_short(one.figures.get('ECE'))}"
+    text = label or f"{one.recipe}: ECE {_short(one.metrics.get('ECE'))}"
     axis.fill_between(points.confidence, points.low, points.high, color=_colour(k), alpha=0.13, linewidth=0)
     axis.plot(points.confidence, points.accuracy, linewidth=1.0, alpha=0.6, color=_colour(k), linestyle=_dash(k))
     axis.plot([], [], "o", markersize=4, color=_colour(k), label=drawable(text))

@@ -12,17 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.errors import DataError
+from desali.output import summary
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
 
 TEXTS = ("recipe", "data", "fingerprint", "origin")
-LATER = {"seed", "fold"}
-"""Fields that files of the first version lack; they take their defaults."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
     """What one model, or the models of one cross-validation, say about a set of images.
 
@@ -33,7 +32,7 @@ class Predictions:
         recipe: the model's name.
         probabilities: float32 [n, classes], each row sums to 1.
         labels: int64 [n], the true classes.
-        groups: str [n], the patients.
+        patients: str [n]; whom each ROI is of.
         classes: class names.
         data: name of the image set.
         fingerprint: SHA-256 of the image set.
@@ -49,7 +48,7 @@ class Predictions:
     recipe: str
     probabilities: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
-    groups: npt.NDArray[np.str_]
+    patients: npt.NDArray[np.str_]
     classes: tuple[str, ...]
     data: str
     fingerprint: str
@@ -61,7 +60,7 @@ class Predictions:
         n, classes = len(self.labels), len(self.classes)
         if len(self.fold) == 0:
             object.__setattr__(self, "fold", np.zeros(n, np.int64))
-        for name, shape in (("probabilities", (n, classes)), ("labels", (n,)), ("groups", (n,)), ("fold", (n,))):
+        for name, shape in (("probabilities", (n, classes)), ("labels", (n,)), ("patients", (n,)), ("fold", (n,))):
             if np.shape(getattr(self, name)) != shape:
                 got = list(np.shape(getattr(self, name)))
                 raise DataError(f"predictions of {self.recipe}: {name} must have shape {list(shape)}, got {got}")
@@ -73,6 +72,45 @@ class Predictions:
                 f"predictions of {self.recipe}: every row of the probabilities must hold numbers in [0, 1] that sum "
                 "to 1; give softmax outputs, not logits"
             )
+
+    @classmethod
+    def of(
+        cls,
+        images: ImageSet,
+        recipe: str,
+        probabilities: npt.NDArray[np.float32],
+        seed: int,
+        fold: npt.NDArray[np.int64] | None = None,
+    ) -> Predictions:
+        """What `recipe` says about all of `images`, in their order."""
+        return cls(
+            recipe,
+            probabilities,
+            images.labels,
+            images.patients,
+            tuple(images.classes),
+            images.name,
+            images.fingerprint,
+            images.origin,
+            seed,
+            np.zeros(len(images), np.int64) if fold is None else fold,
+        )
+
+    def _facts(self) -> summary.Facts:
+        return [
+            ("images", str(len(self.labels))),
+            ("classes", str(len(self.classes))),
+            ("patients", str(len(set(self.patients.tolist())))),
+            ("folds", str(len(set(self.fold.tolist())))),
+            ("seed", f"{self.seed}"),
+        ]
+
+    def __repr__(self) -> str:
+        return summary.line("Predictions", f"{self.recipe} on {self.data}", self._facts())
+
+    def _repr_html_(self) -> str:
+        more = [("names", summary.names(self.classes)), ("origin", self.origin)]
+        return summary.table("Predictions", f"{self.recipe} on {self.data}", [*self._facts(), *more])
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
@@ -92,23 +130,25 @@ class Predictions:
 
 
 def load_predictions(path: Path) -> Predictions:
-    """Read what `Predictions.save` wrote; files without seed and fold (the first version) have seed 0 and one fold.
+    """Read what `Predictions.save` wrote.
 
     Raises:
         DataError: missing, damaged, or not such a file.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            names = [n for n in Predictions.__dataclass_fields__ if n in stored or n not in LATER]
-            values: dict[str, Any] = {name: stored[name] for name in names}
-        values |= {name: str(values[name]) for name in TEXTS}
-        values["classes"] = tuple(map(str, values["classes"]))
-        if "seed" in values:
-            values["seed"] = int(values["seed"])
-        return Predictions(**values)
+            earlier = "groups" in stored
+            values: dict[str, Any] = {} if earlier else {n: stored[n] for n in Predictions.__dataclass_fields__}
+        if not earlier:
+            values |= {name: str(values[name]) for name in TEXTS}
+            return Predictions(**{**values, "classes": tuple(map(str, values["classes"])), "seed": int(values["seed"])})
     except Exception as error:  # damaged: BadZipFile, zlib.error, ValueError, SyntaxError, TokenError, KeyError, ...
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a file of predictions ({reason}); `desali evaluate` writes one") from error
+    raise DataError(
+        f"{path}: predictions of an earlier version of desali, which called the patients 'groups'; run the command "
+        "that made the file again"
+    )
 
 
 def file_name(recipe: str) -> str:
@@ -146,15 +186,4 @@ def pool(parts: Sequence[tuple[npt.NDArray[Any], Predictions]], images: ImageSet
         probabilities[index], fold[index] = part.probabilities, number
     if (fold < 0).any():
         raise DataError(f"{images.name}: {int((fold < 0).sum())} images are held out by no fold")
-    return Predictions(
-        first.recipe,
-        probabilities,
-        images.labels,
-        images.groups,
-        tuple(images.classes),
-        images.name,
-        images.fingerprint,
-        images.origin,
-        first.seed,
-        fold,
-    )
+    return Predictions.of(images, first.recipe, probabilities, first.seed, fold)

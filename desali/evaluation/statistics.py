@@ -1,4 +1,4 @@
-"""Figures of classification from confusion matrices, and their uncertainty when patients are the independent units.
+"""Metrics of classification from confusion matrices, and their uncertainty when patients are the independent units.
 
 A confusion matrix [..., classes, classes] counts true class (row) against predicted class (column). A class *occurs*
 in it if its row is not empty. Macro averages are means over the classes that occur; weighted ones weigh them by their
@@ -18,7 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-FIGURES = (
+METRICS = (
     "accuracy",
     "macro recall",
     "macro precision",
@@ -30,18 +30,8 @@ FIGURES = (
 """Macro recall is also called balanced accuracy; weighted recall equals accuracy."""
 
 
-def confusion_by_group(
-    truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], classes: int
-) -> tuple[npt.NDArray[np.str_], Counts]:
-    """Group names [g] in order, and one confusion matrix a group [g, classes, classes]."""
-    names, index = np.unique(groups, return_inverse=True)
-    matrices = np.zeros((len(names), classes, classes), np.int64)
-    np.add.at(matrices, (index, truth, predicted), 1)
-    return names, matrices
-
-
-def figures_of(confusion: npt.NDArray[Any]) -> Floats:
-    """The `FIGURES` [..., 7] of confusion matrices [..., classes, classes], each of which holds at least one ROI."""
+def metrics_of(confusion: npt.NDArray[Any]) -> Floats:
+    """The `METRICS` [..., 7] of confusion matrices [..., classes, classes], each of which holds at least one ROI."""
     matrix = np.asarray(confusion, np.float64)
     hits = np.diagonal(matrix, axis1=-2, axis2=-1)
     support, predicted = matrix.sum(-1), matrix.sum(-2)
@@ -55,7 +45,7 @@ def figures_of(confusion: npt.NDArray[Any]) -> Floats:
     return np.stack([hits.sum(-1) / total, *macro, *weighted], axis=-1)
 
 
-def class_figures_of(confusion: npt.NDArray[Any]) -> Floats:
+def class_metrics_of(confusion: npt.NDArray[Any]) -> Floats:
     """Recall, precision and F1 of each class [..., 3, classes]; NaN for a class that does not occur (empty row)."""
     matrix = np.asarray(confusion, np.float64)
     hits = np.diagonal(matrix, axis1=-2, axis2=-1)
@@ -64,22 +54,21 @@ def class_figures_of(confusion: npt.NDArray[Any]) -> Floats:
     return np.stack([np.where(support > 0, one, np.nan) for one in three], axis=-2)
 
 
-def resample_weights(groups: int, resamples: int, seed: int) -> Counts:
-    """How often each group is drawn [resamples, groups] when `groups` groups are drawn with replacement."""
-    drawn = np.random.default_rng(seed).integers(0, groups, (resamples, groups))
-    weights = np.zeros((resamples, groups), np.int64)
+def resample_weights(patients: int, resamples: int, seed: int) -> Counts:
+    """How often each patient is drawn [resamples, patients] when so many patients are drawn with replacement."""
+    drawn = np.random.default_rng(seed).integers(0, patients, (resamples, patients))
+    weights = np.zeros((resamples, patients), np.int64)
     np.add.at(weights, (np.arange(resamples)[:, None], drawn), 1)
     return weights
 
 
 def combine(weights: npt.NDArray[Any], matrices: Counts) -> Floats:
-    """Weighted sums [b, classes, classes] of group matrices [g, classes, classes] by weights [b, g]."""
+    """Weighted sums [b, classes, classes] of patients' matrices [patients, classes, classes] by weights [b, patients].
+
+    The metrics of such a sum are those of a resample of whole patients (Efron and Tibshirani 1993, chapter 8: the
+    cluster is the unit drawn).
+    """
     return np.tensordot(np.asarray(weights, np.float64), matrices.astype(np.float64), axes=1)
-
-
-def bootstrap(matrices: Counts, weights: Counts) -> Floats:
-    """The `FIGURES` [b, 7] of every resample (Efron and Tibshirani 1993, chapter 8: the cluster is the unit drawn)."""
-    return figures_of(combine(weights, matrices))
 
 
 LEVEL = 0.95
@@ -88,7 +77,7 @@ LEVEL = 0.95
 def interval(samples: Floats, level: float = LEVEL) -> Floats:
     """Percentile interval [2, ...] over the first axis of `samples`.
 
-    A resample in which the figure is not defined is NaN and left out; NaN where it is defined in none.
+    A resample in which the metric is not defined is NaN and left out; NaN where it is defined in none.
     """
     tail = (1 - level) / 2
     with warnings.catch_warnings():
@@ -99,7 +88,7 @@ def interval(samples: Floats, level: float = LEVEL) -> Floats:
 def basic_interval(value: npt.ArrayLike, samples: Floats, level: float = LEVEL) -> Floats:
     """Basic interval [2, ...]: 2 x value minus the percentile interval, upside down.
 
-    For a figure that resampling shifts away from its value, as the calibration error, it takes the shift out again
+    For a metric that resampling shifts away from its value, as the calibration error, it takes the shift out again
     (Davison and Hinkley 1997, section 5.2).
     """
     low, high = interval(samples, level)

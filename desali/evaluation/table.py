@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
+from desali.evaluation.models import CLASS_METRICS
+from desali.evaluation.results import ALL_METRICS, LEAST_PATIENTS, Comparison, Estimate
 from desali.output.columns import columns
 
-SHOWN = (
-    "accuracy",
-    "macro recall",
-    "macro precision",
-    "macro F1",
-    "weighted precision",
-    "weighted F1",
-    "macro AUROC",
-    "macro average precision",
-    "Brier score",
-    "log loss",
-    "ECE",
-    "class-wise ECE",
-)
+SHOWN = tuple(name for name in ALL_METRICS if name != "weighted recall")
+"""Metrics of a model; weighted recall equals accuracy."""
 PAIRED = ("accuracy", "macro recall", "macro F1", "macro AUROC", "log loss")
-EACH_CLASS = ("recall", "precision", "F1", "AUROC", "average precision")
 
 CAUTION = (
     "Each interval is for its one comparison, the p-values allow for all of them: an interval may leave out 0 where",
@@ -32,8 +20,8 @@ FEW = (
 
 
 def format_table(comparison: Comparison) -> str:
-    """The comparison as text: where the data come from, figures with intervals, differences of every two models."""
-    blocks = [_head(comparison), _figures(comparison), _trainings(comparison), _classes(comparison)]
+    """The comparison as text: where the data come from, metrics with intervals, differences of every two models."""
+    blocks = [_head(comparison), _metrics(comparison), _trainings(comparison), _classes(comparison)]
     blocks += [_pairs(comparison), _mcnemar(comparison), _patients(comparison)]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -51,7 +39,7 @@ def trainings_note(comparison: Comparison) -> str:
     once = [name for name, count in counts.items() if count == 1]
     several = sorted({count for count in counts.values() if count > 1})
     most = " or ".join(map(str, several))
-    text = f"Figures are means over {most} trainings (seeds) of each recipe; intervals are over patients."
+    text = f"Metrics are means over {most} trainings (seeds) of each recipe; intervals are over patients."
     return text + (f" Trained once: {', '.join(once)}." if once else "")
 
 
@@ -77,9 +65,9 @@ def _head(comparison: Comparison) -> list[str]:
     return [*lines, *(f"Note: {note}." for note in comparison.notes)]
 
 
-def _figures(comparison: Comparison) -> list[str]:
+def _metrics(comparison: Comparison) -> list[str]:
     lines = [
-        f"Figures with 95 % intervals (bootstrap over patients, {comparison.resamples} resamples, average precision "
+        f"Metrics with 95 % intervals (bootstrap over patients, {comparison.resamples} resamples, average precision "
         f"{comparison.curve_resamples}; a",
         "class absent from a resample takes no part in its averages). Macro recall is also called balanced accuracy;",
         "weighted recall equals accuracy. Of the last four rows before Wilson, less is better.",
@@ -88,7 +76,7 @@ def _figures(comparison: Comparison) -> list[str]:
     ]
     rows = [["", *(one.recipe for one in comparison.evaluations)]]
     for name in SHOWN:
-        rows.append([name, *(estimate_text(one.figures.get(name)) for one in comparison.evaluations)])
+        rows.append([name, *(estimate_text(one.metrics.get(name)) for one in comparison.evaluations)])
     rows.append(
         [
             "accuracy, Wilson (ignores patients)",
@@ -115,12 +103,12 @@ def _trainings(comparison: Comparison) -> list[str]:
 
 def _classes(comparison: Comparison) -> list[str]:
     lines = ["Each class against the rest; an interval is over the resamples that hold the class", ""]
-    rows = [["class", "ROIs", "patients", "model", *EACH_CLASS]]
+    rows = [["class", "ROIs", "patients", "model", *CLASS_METRICS]]
     for name in comparison.classes:
         for k, one in enumerate(comparison.evaluations):
             found = one.classes[name]
             head = [name, str(found.support), str(found.patients)] if k == 0 else ["", "", ""]
-            rows.append([*head, one.recipe, *(estimate_text(found.figures.get(figure)) for figure in EACH_CLASS)])
+            rows.append([*head, one.recipe, *(estimate_text(found.metrics.get(metric)) for metric in CLASS_METRICS)])
     return lines + columns(rows)
 
 
@@ -131,10 +119,10 @@ def _pairs(comparison: Comparison) -> list[str]:
     how = (
         f"fewer than {LEAST_PATIENTS} patients: no test can decide; range when one patient is left out"
         if is_few
-        else f"p from patient-level sign flips, Holm over the {len(comparison.pairs)} pairs of each figure"
+        else f"p from patient-level sign flips, Holm over the {len(comparison.pairs)} pairs of each metric"
     )
     lines = [f"Paired differences, same ROIs ({how})", *(() if is_few else CAUTION), trainings_note(comparison), ""]
-    rows = [["", "figure", "difference, 95 % interval", "left-out range" if is_few else "p (Holm)", ""]]
+    rows = [["", "metric", "difference, 95 % interval", "left-out range" if is_few else "p (Holm)", ""]]
     for pair in comparison.pairs:
         for name in PAIRED:
             if name not in pair.differences:

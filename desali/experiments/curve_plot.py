@@ -1,4 +1,4 @@
-"""Robustness curves as a picture: a panel a figure, a line a recipe, bands from the patient bootstrap."""
+"""Robustness curves as a picture: a panel a metric, a line a recipe, bands from the patient bootstrap."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CHANCE: dict[str, Callable[[int], float]] = {"macro recall": lambda classes: 1 /
 """What a classifier that knows nothing reaches, from the number of classes."""
 
 
-def plot_robustness(result: Robustness, path: Path, figures: Sequence[str] = CURVES, dpi: int = 150) -> Path:
-    """Write the curves of `figures` to `path` (PNG, PDF, SVG); dots are the single trainings' least and greatest.
+def plot_robustness(result: Robustness, path: Path, metrics: Sequence[str] = CURVES, dpi: int = 150) -> Path:
+    """Write the curves of `metrics` to `path` (PNG, PDF, SVG); dots are the single trainings' least and greatest.
 
     Raises:
         OutputError: it cannot be written.
@@ -25,16 +25,16 @@ def plot_robustness(result: Robustness, path: Path, figures: Sequence[str] = CUR
 
     first = result.comparisons[0]
     names = [one.recipe for one in first.evaluations]
-    figures = [
-        name for name in figures if all(name in one.figures for c in result.comparisons for one in c.evaluations)
+    metrics = [
+        name for name in metrics if all(name in one.metrics for c in result.comparisons for one in c.evaluations)
     ]
-    figure = Figure(figsize=(3.6 * len(figures) + 0.6, 4.2), dpi=dpi, layout="constrained")
+    figure = Figure(figsize=(3.6 * len(metrics) + 0.6, 4.2), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(figures), squeeze=False, sharey=True)[0]
+    axes = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     x = [100 * fraction for fraction in result.fractions]
     gap = min((b - a for a, b in itertools.pairwise(x)), default=10.0)
     step = min(1.5, 0.3 * gap / max(len(names), 1))  # recipes stand beside each other
-    for ax, what in zip(axes, figures, strict=True):
+    for ax, what in zip(axes, metrics, strict=True):
         for k, name in enumerate(names):
             curve = result.curve(name, what)
             spread = [one.spread[what] for c in result.comparisons for one in c.evaluations if one.recipe == name]
@@ -63,7 +63,7 @@ def plot_robustness(result: Robustness, path: Path, figures: Sequence[str] = CUR
         f"{first.data}: {first.origin}. {first.rois} ROIs, {first.patients} patients. Bands: 95 % intervals, bootstrap "
         f"over patients.{trainings}{verdict} Not a medical device."
     )
-    figure.supxlabel("\n".join(textwrap.wrap(said, int(46 * len(figures)))), fontsize=7, x=0.01, ha="left")
+    figure.supxlabel("\n".join(textwrap.wrap(said, int(46 * len(metrics)))), fontsize=7, x=0.01, ha="left")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
     return path

@@ -32,6 +32,7 @@ def demo(
     folder: Path,
     seed: int = 0,
     *,
+    device: str = "auto",
     fresh: bool = False,
     progress: bool = False,
     report: Callable[[str], None] = lambda line: None,
@@ -44,17 +45,21 @@ def demo(
     Args:
         folder: for everything that is written; what is already trained there is reused.
         seed: of the data and the training.
+        device: where the networks run, as `desali.ops.device.resolve` takes it.
         fresh: train every stage anew.
         progress: show progress bars on stderr.
         report: called with a line of text for each step.
 
     Raises:
-        OutputError: the folder cannot be written. DesaliError: Lightning is not installed.
+        OutputError: the folder cannot be written. DesaliError: Lightning is not installed, or the device is not there.
     """
-    from desali.training import RECIPES, evaluate_recipes, format_table, train
+    from desali.evaluation import evaluate_recipes, format_table
+    from desali.ops.device import resolve
+    from desali.training import RECIPES, train
     from desali.training.checks import require_packages
 
     require_packages()
+    resolve(device)
     check_writable(folder, folder=True)
     result = DemoResult()
     runs = folder / "runs"
@@ -66,13 +71,13 @@ def demo(
         target, held_out = synthetic.target(seed)
     with _timed(result, "training", report, "training seven stages for four recipes"):
         datasets = {"natural": natural, "texture": texture, "target": target}
-        train(list(RECIPES), datasets, runs, seed=seed, fresh=fresh, progress=progress, report=report)
+        train(list(RECIPES), datasets, runs, seed=seed, device=device, fresh=fresh, progress=progress, report=report)
     with _timed(result, "evaluation", report, f"evaluating on {len(held_out)} ROIs of other synthetic patients"):
-        result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, seed=seed))
+        result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, seed=seed, device=device))
         write_text(folder / "evaluation.txt", result.table)
     with _timed(result, "figure", report, "comparing the four models on one ROI"):
-        from desali.data.roi import read_roi
-        from desali.figures.viewer import Settings, Viewer, save
+        from desali.data.roi import read_image
+        from desali.figures.viewer import Settings, Viewer
         from desali.models.checkpoint import WEIGHTS_NAME, load
 
         shown = int((held_out.labels == held_out.classes.index(SHOWN_CLASS)).argmax())
@@ -82,10 +87,10 @@ def demo(
 
             tifffile.imwrite(temporary, held_out.images[shown])
         models = {name: load(runs / name / WEIGHTS_NAME) for name in RECIPES}
-        figure, record = Viewer(models, Settings()).figure(
-            read_roi(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: DeSaliNet from whole layers"
+        figure = Viewer(models, Settings(device=device)).figure(
+            read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: DeSaliNet from whole layers"
         )
-        compared = save(figure, record, folder / "compare.png", command)
+        compared = figure.save(folder / "compare.png", command=command)
     with _timed(result, "sheets", report, "drawing a sheet of each domain"):
         from desali.data.synthetic.sheet import sheet
 

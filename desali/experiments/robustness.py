@@ -1,4 +1,4 @@
-"""How figures change with the share of training data: curves with intervals, and what each recipe loses."""
+"""How metrics change with the share of training data: curves with intervals, and what each recipe loses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from desali.evaluation.models import Model, gather
 from desali.evaluation.predictions import Predictions
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
 from desali.evaluation.statistics import Floats, interval, resample_weights
+from desali.evaluation.table import estimate_text
 from desali.output.columns import columns
 
 CURVES = ("accuracy", "macro recall", "macro F1", "macro AUROC")
-"""Figures that are followed; macro recall is also called balanced accuracy."""
+"""Metrics that are followed; macro recall is also called balanced accuracy."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Loss:
 
     Attributes:
         recipe: its name; `minus` is the recipe whose loss is subtracted, or "" for the loss itself.
-        figure: one of `CURVES`.
-        estimate: figure at 1 minus figure at the smallest fraction (for a pair: the difference of two such losses),
+        metric: one of `CURVES`.
+        estimate: metric at 1 minus metric at the smallest fraction (for a pair: the difference of two such losses),
             with its 95 % interval from the patient bootstrap, both fractions and recipes resampled together.
     """
 
     recipe: str
     minus: str
-    figure: str
+    metric: str
     estimate: Estimate
 
 
@@ -61,16 +62,16 @@ class Robustness:
         """JSON-serialisable."""
         return asdict(self)
 
-    def curve(self, recipe: str, figure: str) -> list[Estimate]:
-        """The figure of one recipe at each fraction.
+    def curve(self, recipe: str, metric: str) -> list[Estimate]:
+        """The metric of one recipe at each fraction.
 
         Raises:
-            DataError: no such recipe, or a figure that the data do not define.
+            DataError: no such recipe, or a metric that the data do not define.
         """
-        found = [one.figures[figure] for c in self.comparisons for one in c.evaluations if one.recipe == recipe
-                 and figure in one.figures]  # fmt: skip
+        found = [one.metrics[metric] for c in self.comparisons for one in c.evaluations if one.recipe == recipe
+                 and metric in one.metrics]  # fmt: skip
         if len(found) != len(self.fractions):
-            raise DataError(f"{recipe}: has no {figure} at every fraction")
+            raise DataError(f"{recipe}: has no {metric} at every fraction")
         return found
 
 
@@ -103,21 +104,21 @@ def _losses(least: Sequence[Model], full: Sequence[Model], resamples: int, seed:
     result = []
     for minus, name in pairs:
         values = lost[name] - (lost[minus] if minus else 0)
-        for k, figure in enumerate(CURVES):
+        for k, metric in enumerate(CURVES):
             if not np.isnan(values[k, 0]):
                 low, high = interval(values[k, 1:])
-                result.append(Loss(name, minus, figure, Estimate(float(values[k, 0]), float(low), float(high))))
+                result.append(Loss(name, minus, metric, Estimate(float(values[k, 0]), float(low), float(high))))
     return tuple(result)
 
 
 def _curves(model: Model, weights: Any) -> Floats:
-    """`CURVES` [4, b] of the resamples `weights` [b, g], means over the trainings."""
-    figures, _ = model.figures(weights, weights[:1])
-    return np.stack([figures[name].mean(0) for name in CURVES])
+    """`CURVES` [4, b] of the resamples `weights` [b, patients], means over the trainings."""
+    metrics, _ = model.metrics(weights, weights[:1])
+    return np.stack([metrics[name].mean(0) for name in CURVES])
 
 
-def format_robustness(result: Robustness, figure: str = "macro F1") -> str:
-    """The curves of one figure and the losses as text."""
+def format_robustness(result: Robustness, metric: str = "macro F1") -> str:
+    """The curves of one metric and the losses as text."""
     first = result.comparisons[0]
     names = [one.recipe for one in first.evaluations]
     seeds = {one.recipe: one.seeds for one in first.evaluations}
@@ -126,34 +127,34 @@ def format_robustness(result: Robustness, figure: str = "macro F1") -> str:
         f"{first.rois} ROIs of {first.patients} patients; fractions of the training {result.by}; "
         f"seeds: {', '.join(sorted({str(len(s)) for s in seeds.values()}))} a recipe",
         "",
-        f"{figure} with 95 % intervals (bootstrap over patients)",
+        f"{metric} with 95 % intervals (bootstrap over patients)",
         "",
     ]
     rows = [["fraction", *names]]
     for k, fraction in enumerate(result.fractions):
-        cells = [result.curve(name, figure)[k] for name in names]
-        rows.append([f"{100 * fraction:g} %", *(f"{e.value:.3f} ({e.low:.3f}-{e.high:.3f})" for e in cells)])
+        cells = [result.curve(name, metric)[k] for name in names]
+        rows.append([f"{100 * fraction:g} %", *map(estimate_text, cells)])
     lines += columns(rows)
     if result.losses:
         verdict = "" if result.decided else f"; fewer than {LEAST_PATIENTS} patients: undecided whatever the interval"
-        lines += ["", f"Lost in {figure} from 100 % to {100 * result.fractions[0]:g} % of the data{verdict}", ""]
+        lines += ["", f"Lost in {metric} from 100 % to {100 * result.fractions[0]:g} % of the data{verdict}", ""]
         rows = [
             [f"{one.recipe} - {one.minus}" if one.minus else one.recipe,
-             f"{one.estimate.value:+.3f} ({one.estimate.low:+.3f} to {one.estimate.high:+.3f})"]
-            for one in result.losses if one.figure == figure
+             estimate_text(one.estimate, signed=True)]
+            for one in result.losses if one.metric == metric
         ]  # fmt: skip
         lines += columns(rows)
     return "\n".join(lines)
 
 
 def robustness_csv(result: Robustness) -> str:
-    """One row a fraction, recipe and figure, with interval and spread over the trainings."""
+    """One row a fraction, recipe and metric, with interval and spread over the trainings."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["fraction", "by", "recipe", "figure", "value", "low", "high", "least", "greatest", "seeds"])
+    writer.writerow(["fraction", "by", "recipe", "metric", "value", "low", "high", "least", "greatest", "seeds"])
     for fraction, comparison in zip(result.fractions, result.comparisons, strict=True):
         for one in comparison.evaluations:
-            for name, e in one.figures.items():
+            for name, e in one.metrics.items():
                 spread = one.spread[name]
                 row = [e.value, e.low, e.high, spread.least, spread.greatest, len(one.seeds)]
                 writer.writerow([fraction, result.by, one.recipe, name, *row])

@@ -13,22 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions, load_predictions, pool
-from desali.experiments.fractions import By, take
-from desali.experiments.splits import Design, Split
 from desali.models.checkpoint import load, versions
 from desali.output.files import write_json
-from desali.training.recipes import KEY_FORMAT, Recipe, Stage
+from desali.training.keys import KEY_FORMAT
+from desali.training.recipes import Recipe
+from desali.training.splits import By, Design, Split, take
+from desali.training.stage import Stage
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
     from desali.data.preprocess import Preprocessing
+    from desali.training.baseline import Baseline
 
 PREDICTIONS = "predictions"
 MODELS = "models"
 STAGES = "stages"
-
-Baseline = Callable[["ImageSet", "ImageSet", int], Predictions]
-"""(training images, images to predict, seed) -> predictions under the baseline's own name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ class Experiment:
         by: what a fraction is taken of, "rois" or "patients".
         equal_steps: give a smaller part more epochs (and later milestones and unfreezing), so that every fraction draws
             as many images as all of the data; else as many epochs, and a small part is also trained for fewer steps.
-        architecture, preprocessing, accelerator: see `desali.training.train`.
+        architecture, preprocessing, device: see `desali.training.train`.
         baselines: name -> a conventional classifier, shown beside the recipes; fitted on every split and fraction, with
             the first seed alone.
     """
@@ -58,7 +57,7 @@ class Experiment:
     equal_steps: bool = True
     architecture: str = "caffenet-small"
     preprocessing: Preprocessing | None = None
-    accelerator: str = "auto"
+    device: str = "auto"
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,7 +89,7 @@ class Experiment:
             "by": self.by,
             "equal_steps": self.equal_steps,
             "architecture": self.architecture,
-            "accelerator": self.accelerator,
+            "device": self.device,
             "preprocessing": self.preprocessing.to_dict() if self.preprocessing else None,
             "baselines": list(self.baselines),
             "versions": versions(),
@@ -211,11 +210,11 @@ class _Part:
             one.architecture,
             self.seed,
             preprocessing=one.preprocessing,
-            accelerator=one.accelerator,
+            device=one.device,
             report=lambda line: report(f"{self.stem}: {line}"),
             stages=self.folder / STAGES,
         )[recipe.name]
-        found = predict(load(trained.weights), held, recipe.name)
+        found = predict(load(trained.weights), held, recipe.name, device=one.device)
         shutil.rmtree(trained.stages[-1].weights.parent)  # the copy under `models` has the same weights
         if not keep_weights:
             shutil.rmtree(models)
@@ -260,11 +259,11 @@ def _stage(stage: Stage) -> dict[str, Any]:
 def _refuse_leak(domain: str, images: ImageSet, evaluated: ImageSet) -> None:
     """Raise a DataError if pretraining would see patients of the same data set that are predicted later."""
     path = images.parameters.get("path")
-    shared = set(images.groups.tolist()) & set(evaluated.groups.tolist())
+    shared = set(images.patients.tolist()) & set(evaluated.patients.tolist())
     if path is not None and path == evaluated.parameters.get("path") and shared:
         raise DataError(
-            f"{domain}: {len(shared)} groups of {path} (the first is {min(shared)}) are also predicted as target, so "
-            "the figures would be of patients that were trained on; pretrain on other data"
+            f"{domain}: {len(shared)} {evaluated.unit_of_split}s of {path} (the first is {min(shared)}) are also "
+            "predicted as target, so the metrics would be of patients that were trained on; pretrain on other data"
         )
 
 
@@ -273,7 +272,8 @@ def _data(images: ImageSet) -> dict[str, Any]:
         "name": images.name,
         "fingerprint": images.fingerprint,
         "images": len(images),
-        "groups": len(set(images.groups.tolist())),
+        "unit_of_split": images.unit_of_split,
+        "patients": len(set(images.patients.tolist())),
         "classes": list(images.classes),
         "origin": images.origin,
         "parameters": images.parameters,

@@ -1,5 +1,6 @@
-"""From models and images to pictures: `viewer` for one image, `batch` for many, `sidecar` for the record beside each.
+"""From models and images to pictures: `show` for one recording, `compare` for several models, `batch` for many images.
 
-Here it is decided what stands beside what; `drawing` puts it on paper. No number is computed here that `comparison` could
-give.
+`subjects` checks the models and `inputs` the image, `viewer` looks, `rows` decides what stands beside what and `facts`
+what is said of it; `figure` is what comes out and `sidecar` its record on disk; `drawing` puts it on paper. No number
+is computed here that `comparison` could give. What is shown by default stands in `sources`.
 """

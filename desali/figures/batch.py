@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desali.data.preprocess import DEFAULT_WINDOW
-from desali.data.roi import Roi, read_roi
+from desali.data.roi import Roi, read_image
 from desali.errors import DataError, ImageError, OutputError
-from desali.figures.drawing.panel import Column, Grid, Panel
-from desali.figures.viewer import Viewer, save
+from desali.figures.drawing.panel import Cell, Column, Grid, Panel
+from desali.figures.viewer import Viewer
 
 if TYPE_CHECKING:
-    from desali.comparison.views import Look
+    from desali.figures.rows import Block
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
 SHEET_NOTE = "Each picture has a scale of its own. No picture here explains a decision. Not a medical device."
@@ -100,11 +99,10 @@ def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
     from desali import __version__
 
     settings = viewer.settings
-    models = viewer.models.items()
     facts = [
-        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers, settings.seed.describe(),
-        repr(settings.method), settings.window, settings.scale, settings.random_seed,
-        [(name, model.card.get("weights_sha256"), model.card["preprocessing"]) for name, model in models],
+        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers(roi), viewer.seed.to_dict(),
+        repr(settings.method), settings.window, settings.scale, settings.random_seed, str(viewer.subjects[0].device),
+        [(one.name, one.card.get("weights_sha256"), one.rule.to_dict()) for one in viewer.subjects],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
 
@@ -150,12 +148,11 @@ def make(
     if clash:
         raise OutputError(f"{min(clash)}: a figure would replace the image itself; choose another output folder")
     outcome = Outcome([], [], [], [])
-    rows: list[tuple[Entry, list[Panel | None]]] = []
-    last = viewer.layers[-1]
+    rows: list[tuple[Entry, list[Cell]]] = []
+    block: Block | None = None
     for entry in progress(batch):
         try:
-            window = viewer.settings.window or DEFAULT_WINDOW
-            roi = read_roi(entry.path, box=entry.box, window=window, hu_offset=hu_offset)
+            roi = read_image(entry.path, box=entry.box, hu_offset=hu_offset)
         except ImageError as error:
             if not skip_unreadable:
                 raise ImageError(f"{error}; --skip-unreadable leaves such files out") from error
@@ -165,51 +162,49 @@ def make(
         key = _key(viewer, roi, entry, dpi)
         if _done(target, key):
             outcome.kept.append(target)
-            looks = viewer.looks(roi, [last])
+            block = viewer.look(roi, last=True)
         else:
-            looks = viewer.looks(roi)
-            figure, record = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}", looks)
-            save(figure, {"key": key, **record}, target, command, dpi)
+            block = viewer.look(roi)
+            figure = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}", block)
+            figure.save(target, dpi=dpi, command=command, key=key)
             outcome.made.append(target)
-        rows.append((entry, sheet_row(viewer, roi, looks)))
-    if rows:
-        outcome.sheets = _sheets(viewer, rows, folder, per_page, dpi)
+        rows.append((entry, sheet_row(block)))
+    if block is not None:
+        outcome.sheets = _sheets(viewer, block, rows, folder, per_page, dpi)
     return outcome
 
 
-def sheet_row(viewer: Viewer, roi: Roi, looks: tuple[dict[str, Look], Look]) -> list[Panel | None]:
+def sheet_row(block: Block) -> list[Cell]:
     """One image's row of a contact sheet: the input, each model's reconstruction from the last layer, the controls."""
     from desali.figures.drawing.display import display_map, display_positive, scale_text
-    from desali.figures.drawing.edges import edge_map
 
-    found, control = looks
-    colour = roi.pixels.ndim == 3
-    picture = viewer.picture(roi)
-    panels: list[Panel | None] = [Panel(picture, "", "input")]
-    for look in [*found.values(), control]:
-        pixels, a = display_map(look.views[-1].maps[0], colour=colour)
+    first = next(iter(block.models.values())).input
+    panels: list[Cell] = [Panel(first.picture, "", "input")]
+    for seen in [*block.models.values(), *block.controls.values()]:
+        pixels, a = display_map(seen.look.views[-1].maps[0], colour=seen.input.colour)
         panels.append(Panel(pixels, scale_text("a", a), "reconstruction"))
-    edges, top = display_positive(edge_map(picture))
+    edges, top = display_positive(first.edges)
     panels.append(Panel(edges, scale_text("max", top), "control"))
     return panels
 
 
 def _sheets(
-    viewer: Viewer, rows: Sequence[tuple[Entry, list[Panel | None]]], folder: Path, per_page: int, dpi: int
+    viewer: Viewer, block: Block, rows: Sequence[tuple[Entry, list[Cell]]], folder: Path, per_page: int, dpi: int
 ) -> list[Path]:
     from desali.figures.drawing.grid import save as save_grid
 
+    last = next(iter(block.models.values())).look.views[-1].layer
     columns = [
         Column("input"),
-        *(Column(name, "reconstructions") for name in viewer.models),
-        Column("random weights", "controls"),
+        *(Column(name, "reconstructions") for name in block.models),
+        *(Column(label, "controls") for label in block.controls),
         Column("edge detector", "controls"),
     ]
     pages = [rows[start : start + per_page] for start in range(0, len(rows), per_page)]
     written = []
     footnote = f"{viewer.origins} {SHEET_NOTE}"
     for number, page in enumerate(pages, start=1):
-        title = f"{viewer.layers[-1]}: page {number} of {len(pages)}"
+        title = f"{last}: page {number} of {len(pages)}"
         labels = [f"{entry.name}\n{entry.label}" if entry.label else entry.name for entry, _ in page]
         grid = Grid(labels, columns, [panels for _, panels in page], title, footnote)
         written.append(save_grid(grid, folder / f"contact-sheet-{number:03d}.png", dpi))

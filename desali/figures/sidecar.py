@@ -35,11 +35,19 @@ def write_sidecar(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Pa
         OutputError: a value that JSON cannot hold, or a path that cannot be written.
     """
     target = sidecar(path)
-    write_json(target, _plain(record, target))
+    write_json(target, plain(record, str(target)))
     return target
 
 
-def _plain(value: Any, target: Path) -> Any:
+def plain(value: Any, name: str) -> Any:
+    """A value as JSON can hold it: paths as text, arrays as lists, NaN and infinity as None.
+
+    Args:
+        name: what to call its holder in a message.
+
+    Raises:
+        OutputError: a value that JSON cannot hold.
+    """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, str | bool | int):
@@ -49,7 +57,7 @@ def _plain(value: Any, target: Path) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, target) for key, item in value.items()}
+        return {str(key): plain(item, name) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, target) for item in value]
-    raise OutputError(f"{target}: the record holds a {type(value).__name__}, which JSON cannot; convert it first")
+        return [plain(item, name) for item in value]
+    raise OutputError(f"{name}: the record holds a {type(value).__name__}, which JSON cannot; convert it first")

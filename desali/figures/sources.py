@@ -1,71 +1,79 @@
-"""What figures need to know about models that desali did not train: layers to show, colour order, provenance."""
+"""What figures decide about models: layers and seed shown by default, colour order, controls, provenance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from desali.errors import DataError, MethodError
-from desali.models.checkpoint import LoadedModel
+from desali.data.preprocess import Preprocessing
+from desali.errors import DesaliError, MethodError
+from desali.figures.inputs import Rule
+from desali.figures.subjects import Subject
+from desali.models.modules import kind_of, shapes_of
 from desali.models.registry import ARCHITECTURES
+from desali.reversal.seeds import DEFAULT_SEED, Seed
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from desali.comparison.views import Look
     from desali.reversal.graph.network import Network
-    from desali.reversal.seeds import Seed
+    from desali.reversal.recording import Seeds
 
 SHOWN = 5
+RANDOM = "random weights"
+"""The label of a random control."""
 
 
-def check_one_architecture(models: Mapping[str, LoadedModel]) -> str:
-    """The architecture that all of the models have.
-
-    Raises:
-        DataError: they differ.
-    """
-    first, *others = models
-    architecture = str(models[first].card["architecture"])
-    for name in others:
-        other = str(models[name].card["architecture"])
-        if other != architecture:
-            raise DataError(
-                f"{name} is {other}, but {first} is {architecture}: layers and the random control are comparable "
-                "within one architecture only; show them in separate figures"
-            )
-    return architecture
+def default_seed() -> Seed:
+    """What figures project unless another seed is named."""
+    return Seed.parse(DEFAULT_SEED)
 
 
-def default_layers(model: LoadedModel, seed: Seed | None = None) -> tuple[str, ...]:
+def default_layers(subject: Subject, seed: Seeds | None = None, image: Tensor | None = None) -> tuple[str, ...]:
     """The architecture's own choice of layers; where there is none, five ReLUs spread evenly over the depth.
 
-    For a logit seed it is the network's output alone, the only layer where classes are.
+    The first and the last ReLU with positions are among the five. For a logit seed it is the network's output alone,
+    the only layer where classes are.
+
+    Args:
+        image: [C, H, W], the network's input; not needed for models with a preprocessing of their own.
 
     Raises:
         MethodError: the network holds no ReLU.
     """
-    architecture = str(model.card["architecture"])
-    if seed is not None and seed.kind == "logit":
-        return (_network(model).layers[-1],)
-    if architecture in ARCHITECTURES:  # others' networks say in their card what to show, or nothing
-        return ARCHITECTURES[architecture].show
-    if model.card.get("show"):
-        return tuple(model.card["show"])
-    spatial = [node.name for node in _network(model).relus() if len(node.shape) == 3]
+    if isinstance(seed, Seed) and seed.kind == "logit":
+        return (_network(subject, image).layers[-1],)
+    if subject.architecture in ARCHITECTURES:  # others' networks say in their card what to show, or nothing
+        return ARCHITECTURES[subject.architecture].show
+    if subject.card.get("show"):
+        return tuple(subject.card["show"])
+    return spread_relus(_network(subject, image), subject.architecture)
+
+
+def spread_relus(network: Network, architecture: str) -> tuple[str, ...]:
+    """Five ReLUs with positions, spread evenly over the depth.
+
+    Raises:
+        MethodError: there are none.
+    """
+    spatial = [node.name for node in network.relus() if len(node.shape) == 3]
     if not spatial:
         raise MethodError(f"{architecture}: holds no ReLU with positions to show by default; name layers with --layers")
     return spread(spatial, SHOWN)
 
 
-def _network(model: LoadedModel) -> Network:
+def _network(subject: Subject, image: Tensor | None) -> Network:
     import torch
 
     from desali.reversal.graph.capture import capture
 
-    own = model.preprocessing
-    return capture(model.model, torch.zeros(1, own.channels, own.size, own.size))
+    if image is None:
+        own = subject.rule
+        assert isinstance(own, Preprocessing)  # a plain module takes images of any size: one must be given
+        image = torch.zeros(own.channels, own.size, own.size)
+    return capture(subject.model, image.unsqueeze(0).to(subject.device))
 
 
 def spread(names: Sequence[str], count: int) -> tuple[str, ...]:
@@ -75,11 +83,47 @@ def spread(names: Sequence[str], count: int) -> tuple[str, ...]:
     return tuple(names[round(index * (len(names) - 1) / (count - 1))] for index in range(count))
 
 
-def in_rgb(look: Look, model: LoadedModel) -> Look:
+def in_rgb(look: Look, rule: Rule) -> Look:
     """The views with their maps' channels in the order red, green, blue, whatever the network's order is."""
-    if model.preprocessing.channel_order != "bgr":
+    if getattr(rule, "channel_order", "rgb") != "bgr":
         return look
     return replace(look, views=[replace(view, maps=view.maps.flip(1)) for view in look.views])
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """A network with random weights.
+
+    Attributes:
+        model: the random twin.
+        of: the model whose architecture it has.
+    """
+
+    model: nn.Module
+    of: Subject
+
+
+def controls(found: Sequence[Subject], seed: int) -> tuple[dict[str, Control], str]:
+    """A random twin of each architecture.
+
+    Returns:
+        by model the control that has its architecture; and in words which are missing and why.
+    """
+    from desali.comparison.controls import randomised
+
+    made: dict[object, Control] = {}
+    own: dict[str, Control] = {}
+    missing: list[str] = []
+    for subject in found:
+        kind = (kind_of(subject.model), shapes_of(subject.model))
+        if kind not in made:
+            try:
+                made[kind] = Control(randomised(subject.model, seed), subject)
+            except DesaliError as error:
+                missing.append(f"No random control for {subject.name}: {error}.")
+                continue
+        own[subject.name] = made[kind]
+    return own, " ".join(missing)
 
 
 def not_redrawn(model: nn.Module) -> list[str]:
@@ -94,15 +138,24 @@ def not_redrawn(model: nn.Module) -> list[str]:
     ]
 
 
-def provenance(models: Mapping[str, LoadedModel]) -> str:
+def provenance(found: Sequence[Subject]) -> str:
     """What the models were trained on, in a sentence or two; random weights are called so, and incomplete controls."""
-    random = [name for name, model in models.items() if model.path is None]
-    trained = [model for model in models.values() if model.path is not None]
-    origins = sorted({str(model.card.get("origin", "unknown")) for model in trained})
+    random = [one.name for one in found if one.weights == "random"]
+    trained = [one for one in found if one.weights == "file"]
+    origins = sorted({str(one.card.get("origin", "unknown")) for one in trained})
     said = [f"Models trained on: {', '.join(origins)} data."] if trained else []
+    modules = [one.name for one in found if one.weights == "module"]
+    if modules:
+        said.append(f"Given as modules, which do not say what they were trained on: {', '.join(modules)}.")
     if random:
         said.append(f"RANDOM WEIGHTS, nothing was learned: {', '.join(random)}.")
-    kept = not_redrawn(next(iter(models.values())).model)
-    if kept:
-        said.append(f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}.")
-    return " ".join(said)
+    said += dict.fromkeys(kept_words(one.model) for one in found)
+    return " ".join(part for part in said if part)
+
+
+def kept_words(model: nn.Module) -> str:
+    """A sentence on what the random control of the model keeps; "" where it keeps nothing."""
+    kept = not_redrawn(model)
+    return (
+        f"The random control keeps {len(kept)} parameters that it cannot draw anew, such as {kept[0]}." if kept else ""
+    )

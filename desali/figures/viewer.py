@@ -1,35 +1,42 @@
-"""From one region of interest and some trained models to the figure and its record."""
+"""Some models ready to look at one image after the other: what `compare`, `grid`, `visualize` and the demo share."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from desali.data.preprocess import Preprocessing
 from desali.data.roi import Roi
-from desali.errors import DataError, OutputError, SeedError
-from desali.figures.drawing.panel import Grid
-from desali.figures.sources import check_one_architecture, default_layers, in_rgb, provenance
-from desali.models.checkpoint import LoadedModel
+from desali.errors import DataError, DesaliError, ImageError, SeedError
+from desali.figures.facts import control_facts, model_facts, predicted, prediction_words, seed_words
+from desali.figures.figure import KIND, Figure
+from desali.figures.inputs import Input, image_facts, image_name, prepare, to_image
+from desali.figures.rows import Block, Seen, table
+from desali.figures.sources import RANDOM, Control, controls, default_layers, default_seed, in_rgb, provenance
+from desali.figures.subjects import Classes, Models, Rules, Subject, check_one_architecture, subjects
+from desali.models.checkpoint import versions
+from desali.models.modules import input_channels
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
-    from desali.comparison.views import Look
+    from desali.reversal.recording import Recording
 
-KIND = "desali figure"
+Layers = Sequence[str] | Mapping[str, Sequence[str]]
+
 NOTE = (
     "Activations: mean of |activation| over all channels, or the one channel that the caption names. rho: rank "
-    "correlation, after a slight blur, with the map of the same network with random weights, with the input, and "
-    "(magnitudes) with the edge detector. A map that is like the input and like the random network's shows the image, "
-    "not what was learned; a low rho alone shows nothing. No picture here explains a decision. Not a medical device."
+    "correlation, after a slight blur, with the map of the network that is named, of the same network with random "
+    "weights, with the input, and (magnitudes) with the edge detector. A map that is like the input and like the "
+    "random network's shows the image, not what was learned; two models' maps say little of what they share unless "
+    "they are more alike than each is to its random control; a low rho alone shows nothing. No picture here explains "
+    "a decision. Not a medical device."
 )
 
 
@@ -38,185 +45,286 @@ class Settings:
     """What is shown and how.
 
     Attributes:
-        layers: names; None: the architecture's own choice.
+        layers: names, for all models or for each by its name; None: the architecture's own choice.
+        seed: what is projected.
         method: a name of `METHODS` or a `Method`.
         window: (level, width) in HU instead of the model's own; None keeps it.
         scale: "panel" or "row".
         random_seed: of the control's weights.
+        device: "cpu", "cuda", "cuda:N" or "auto"; None: where the models are.
+        preprocessing: of plain modules, one for all or by name.
+        classes: names of the classes of plain modules, one list for all or by name.
     """
 
-    layers: tuple[str, ...] | None = None
-    seed: Seed = field(default_factory=Seed.layer)
+    layers: Layers | None = None
+    seed: Seed = field(default_factory=default_seed)
     method: str | Method = "desalinet"
     window: tuple[float, float] | None = None
     scale: str = "panel"
     random_seed: int = 1
     backend: str = "auto"
+    device: str | torch.device | None = None
+    preprocessing: Rules | None = None
+    classes: Classes | None = None
 
 
 class Viewer:
-    """Trained models and their random twin, ready to look at one image after the other.
+    """Models and their random twins, ready to look at one image after the other.
+
+    Args:
+        models: name -> a `torch.nn.Module` in evaluation mode, or what `desali.load` returns; none is changed.
 
     Raises:
-        UnknownNameError: a layer or method that does not exist. DataError: no models.
+        UnknownNameError: a method or device that does not exist. DataError: no models, or layers that do not fit them.
+        DesaliError: training mode, or models on different devices.
     """
 
-    def __init__(self, models: Mapping[str, LoadedModel], settings: Settings) -> None:
-        from desali.comparison.controls import randomised
-
-        if not models:
-            raise DataError("nothing to show: give at least one model")
+    def __init__(self, models: Models, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
         find_method(settings.method)
-        self.models = dict(models)
+        if settings.scale not in ("panel", "row"):
+            raise DataError(f"scale must be 'panel' or 'row', got {settings.scale!r}")
         self.settings = settings
-        first = next(iter(self.models.values()))
-        self.architecture = check_one_architecture(self.models)
-        self.layers = settings.layers or default_layers(first, settings.seed)
-        self.control = randomised(first.model, settings.random_seed)
+        self.seed = settings.seed
+        if not isinstance(self.seed, Seed):
+            raise SeedError(f"seed must be a desali.Seed (Seed.layer(), Seed.top(1), ...), got {self.seed!r}")
+        self.subjects = subjects(
+            models, preprocessing=settings.preprocessing, classes=settings.classes, device=settings.device
+        )
+        self.architecture = check_one_architecture(self.subjects, isinstance(settings.layers, Mapping))
+        self._layers = _layers_by_model(settings.layers, self.subjects)
+        self.controls, self._missing = controls(self.subjects, settings.random_seed)
 
     @property
     def origins(self) -> str:
         """What the models were trained on, in sentences."""
-        return provenance(self.models)
+        return provenance(self.subjects)
 
-    def preprocessing(self, model: LoadedModel) -> Preprocessing:
-        """The model's own, with the window that was asked for."""
-        window = self.settings.window
-        return model.preprocessing if window is None else replace(model.preprocessing, window=window)
+    @property
+    def names(self) -> list[str]:
+        """Of the models."""
+        return [subject.name for subject in self.subjects]
 
-    def looks(self, roi: Roi, layers: Sequence[str] | None = None) -> tuple[dict[str, Look], Look]:
-        """Views by every model, and by the network with random weights."""
-        from desali.comparison.views import look
+    def layers(self, image: Roi | Tensor) -> dict[str, tuple[str, ...]]:
+        """The layers of each model, as named or by default, for an image."""
+        if self._layers is not None:
+            return self._layers
+        first = self.subjects[0]
+        tensor = self._input(first, image).tensor
+        with _explained(first, tensor):
+            chosen = default_layers(first, self.seed, tensor)
+        return {subject.name: chosen for subject in self.subjects}
+
+    def look(self, image: Roi | Tensor, last: bool = False) -> Block:
+        """Views of one image by every model and every network with random weights.
+
+        Layers whose activations are the same in the same models are swept together, so that equal weights below give
+        equal maps bit by bit: what else takes part in a sweep decides the last bits.
+
+        Args:
+            last: of the last layer alone.
+
+        Raises:
+            ImageError: the image does not fit a model. UnknownNameError: an unknown layer.
+            SeedError: a seed that does not fit a layer.
+        """
+        from desali.comparison.views import looks
         from desali.reversal.graph.share import adopt
 
-        settings = self.settings
-        found: dict[str, Look] = {}
-        first = next(iter(self.models.values()))
-        for name, model in self.models.items():
-            adopt(model.model, first.model)
-            image = self.preprocessing(model).apply(roi.pixels, roi.unit)
-            found[name] = in_rgb(
-                look(model.model, image, layers or self.layers, settings.seed, settings.method, settings.backend), model
-            )
-        adopt(self.control, first.model)
-        image = self.preprocessing(first).apply(roi.pixels, roi.unit)
-        control = look(self.control, image, layers or self.layers, settings.seed, settings.method, settings.backend)
-        return found, in_rgb(control, first)
+        layers = {name: chosen[-1:] if last else chosen for name, chosen in self.layers(image).items()}
+        inputs = {subject.name: self._input(subject, image) for subject in self.subjects}
+        first = self.subjects[0]
+        recordings = {}
+        for subject in self.subjects:
+            adopt(subject.model, first.model)
+            recordings[subject.name] = self._record(subject, subject.model, inputs[subject.name])
+        rows = _swept_together([recordings[name].activations(layers[name]) for name in self.names], layers, self.names)
+        seen: dict[str, Seen] = {}
+        for subject in self.subjects:
+            name = subject.name
+            sweeps = [[layers[name][row] for row in together] for together in rows]
+            (found,) = looks(recordings.pop(name), layers[name], self.seed, self.settings.method, sweeps)
+            seen[name] = Seen(in_rgb(found, subject.rule), inputs[name])
+        return Block(seen, *self._random(inputs, layers))
 
-    def picture(self, roi: Roi) -> Any:
-        """The network's input as a picture: [h, w] or [h, w, 3] in [0, 1]."""
-        first = next(iter(self.models.values()))
-        own = self.preprocessing(first)
-        plain = Preprocessing(own.size, channels=3, window=own.window, resize=own.resize)
-        image: Tensor = plain.apply(roi.pixels, roi.unit)
-        return image.permute(1, 2, 0).numpy() if roi.pixels.ndim == 3 else image[0].numpy()
+    def _random(
+        self, inputs: Mapping[str, Input], layers: Mapping[str, Sequence[str]]
+    ) -> tuple[dict[str, Seen], dict[str, str]]:
+        """What networks with random weights make of the inputs, by label; and for each model the label of its own.
 
-    def figure(
-        self, roi: Roi, title: str = "", looks: tuple[dict[str, Look], Look] | None = None
-    ) -> tuple[Grid, dict[str, Any]]:
-        """The figure of one image, and the record that goes beside it; `looks` spares looking again."""
-        from desali.figures.comparison import Comparison, grid
+        Models of one architecture share one, unless they take the image in different ways.
+        """
+        from desali.comparison.views import looks
+        from desali.reversal.graph.share import adopt
 
+        shown: list[tuple[Control, Subject]] = []
+        place: dict[str, int] = {}
+        for subject in self.subjects:
+            control = self.controls.get(subject.name)
+            if control is None:
+                continue
+            for index, (other, of) in enumerate(shown):
+                if other is control and _same(inputs[of.name], inputs[subject.name], layers, of.name, subject.name):
+                    place[subject.name] = index
+                    break
+            else:
+                place[subject.name] = len(shown)
+                shown.append((control, subject))
+        labels = [RANDOM if len(shown) == 1 else f"{RANDOM}, as {subject.name}" for _, subject in shown]
+        seen = {}
+        for label, (control, subject) in zip(labels, shown, strict=True):
+            adopt(control.model, control.of.model)
+            recording = self._record(subject, control.model, inputs[subject.name])
+            (found,) = looks(recording, layers[subject.name], self.seed, self.settings.method)
+            seen[label] = Seen(in_rgb(found, subject.rule), inputs[subject.name])
+        return seen, {name: labels[index] for name, index in place.items()}
+
+    def figure(self, image: Any, title: str = "", block: Block | None = None) -> Figure:
+        """The figure of one image, with its record; `block` spares looking again.
+
+        Raises:
+            ImageError: the image does not fit a model. SeedError: several seeds for several models.
+        """
         start = time.perf_counter()
-        found, control = looks or self.looks(roi)
-        settings = self.settings
-        seeds = next(iter(found.values())).views[0].maps.shape[0]
-        if seeds > 1 and len(self.models) > 1:
+        image = to_image(image)
+        block = block or self.look(image)
+        seeds = next(iter(block.models.values())).look.views[0].maps.shape[0]
+        if seeds > 1 and len(self.subjects) > 1:
             raise SeedError(
-                f"seed '{settings.seed.describe()}' gives {seeds} maps per layer, but compare shows one: "
-                "use visualize, or top:1"
+                f"seed '{self.seed.describe()}' gives {seeds} maps per layer, but compare shows one: "
+                "use visualize (desali.show), or top:1"
             )
-        comparison = Comparison(self.picture(roi), found, control, roi.pixels.ndim == 3)
-        rule = find_method(settings.method)
-        name = settings.method if isinstance(settings.method, str) else rule.corner
-        heading = title or f"{roi.path.name}: {name} from {self._seed()}"
-        shared = "The models' reconstructions of a row share one scale, and so do their activations. "
-        footnote = f"{self._shrunk(roi)}{shared if settings.scale == 'row' else ''}{self.origins} {NOTE}"
-        figure = grid(comparison, settings.scale, heading, footnote)  # type: ignore[arg-type]
+        predictions = {one.name: predicted(one, block.models[one.name]) for one in self.subjects}
+        notes = {name: prediction_words(found) for name, found in predictions.items()}
+        made = table([block], self.settings.scale, notes)  # type: ignore[arg-type]
+        rule = find_method(self.settings.method)
+        name = self.settings.method if isinstance(self.settings.method, str) else rule.corner
+        layers = self.layers(image)
+        words = seed_words(self.seed, self.subjects[0].classes)
+        heading = title or f"{image_name(image)}: {name} from {words}"
+        footnote = self._footnote(image, block)
         record = {
             "kind": KIND,
-            "image": self._image_record(roi),
-            "models": {name: self._model_record(model, found[name]) for name, model in self.models.items()},
-            "control": {"random_seed": settings.random_seed, "architecture": self.architecture},
-            "layers": list(self.layers),
-            "seed": self._seed(),
-            "method": {"name": name, "corner": rule.corner, "lrn": rule.lrn, "overlap": rule.overlap},
-            "scale": settings.scale,
-            "rows": comparison.numbers,
+            "title": heading,
+            "image": image_facts(image, self.subjects[0].rule, self.settings.window),
+            "models": {
+                one.name: {**model_facts(one, block.models[one.name]), "prediction": predictions[one.name]}
+                for one in self.subjects
+            },
+            "control": control_facts(self.settings.random_seed, self.architecture, block.control_of),
+            "layers": list(layers[self.names[0]]) if len(set(layers.values())) == 1 else layers,
+            "seed": self.seed.to_dict(),
+            "seed_in_words": words,
+            "method": rule.to_dict(),
+            "method_in_words": name,
+            "window": self.settings.window,
+            "scale": self.settings.scale,
+            "device": str(self.subjects[0].device),
+            "backend": self.settings.backend,
+            "rows": made.numbers,
             "note": footnote,
+            "versions": versions(),
             "seconds": round(time.perf_counter() - start, 3),
         }
-        return figure, record
+        return Figure(made.grid(heading, footnote), record)
 
-    def _seed(self) -> str:
-        """The seed in words; a class by its name."""
-        seed = self.settings.seed
-        classes = next(iter(self.models.values())).classes
-        if seed.kind == "logit" and seed.channel_index < len(classes):
-            return f"{seed.describe()} ({classes[seed.channel_index]})"
-        return seed.describe()
+    def _input(self, subject: Subject, image: Roi | Tensor) -> Input:
+        try:
+            return prepare(image, subject.rule, self.settings.window)
+        except ImageError as error:
+            raise ImageError(f"{subject.name}: {error}") from error
 
-    def _shrunk(self, roi: Roi) -> str:
-        """A sentence for an image that loses pixels on its way into the network, else nothing."""
-        size = next(iter(self.models.values())).preprocessing.size
-        height, width = roi.pixels.shape[:2]
-        if max(height, width) <= size:
-            return ""
-        return f"The image of {height} x {width} pixels was shrunk to {size} x {size}; a box would keep its detail. "
+    def _record(self, subject: Subject, model: nn.Module, input: Input) -> Recording:
+        from desali.reversal.recording import record
 
-    def _image_record(self, roi: Roi) -> dict[str, Any]:
-        first = next(iter(self.models.values()))
-        return {
-            "path": str(roi.path),
-            "sha256": roi.sha256,
-            "box": roi.box,
-            "hu_offset": roi.hu_offset,
-            "window": self.preprocessing(first).window if roi.unit == "hu" else None,
-            "unit": roi.unit,
-            "origin": roi.origin,
-        }
+        with _explained(subject, input.tensor):
+            images = input.tensor.to(subject.device).unsqueeze(0)
+            return record(model, images, keep="activations", backend=self.settings.backend)
 
-    def _model_record(self, model: LoadedModel, look: Look) -> dict[str, Any]:
-        probabilities = None
-        if look.probabilities is not None and len(model.classes) == len(look.probabilities):
-            probabilities = dict(zip(model.classes, look.probabilities.tolist(), strict=True))
-        return {
-            "path": None if model.path is None else str(model.path),
-            "weights": "random" if model.path is None else "file",
-            "weights_sha256": model.card.get("weights_sha256"),
-            "architecture": model.card["architecture"],
-            "recipe": model.card.get("recipe"),
-            "preprocessing": self.preprocessing(model).to_dict(),
-            "preprocessing_origin": model.card.get("preprocessing_origin", "the model's card"),
-            "softmax": probabilities,
-        }
+    def _footnote(self, image: Roi | Tensor, block: Block) -> str:
+        said = [_shrunk(image, self.subjects[0])]
+        if self.settings.scale == "row":
+            said.append("The models' reconstructions of a row share one scale, and so do their activations.")
+        plain = [one for one in self.subjects if one.plain]
+        if isinstance(image, Roi) and plain and plain[0].rule_origin != "given":
+            said.append(f"Input of {', '.join(one.name for one in plain)}: {plain[0].rule_origin}.")
+        said += list(dict.fromkeys(seen.input.words for seen in block.models.values()))
+        return " ".join(part for part in [*said, self.origins, self._missing, NOTE] if part)
 
 
-def save(figure: Grid, record: dict[str, Any], path: Path, command: Sequence[str], dpi: int = 150) -> Path:
-    """Write the figure and the record beside it, both or neither; `command` would make both again.
+def _swept_together(
+    activations: Sequence[Mapping[str, Tensor]], layers: Mapping[str, Sequence[str]], names: Sequence[str]
+) -> list[list[int]]:
+    """Rows in groups: in each the activations are the same, bit by bit, in the same models."""
+    import torch
 
-    Raises:
-        OutputError: the path cannot be written, is the image itself, or has another file's record beside it.
-    """
-    from desali.figures.drawing.grid import save as save_grid
-    from desali.figures.sidecar import sidecar, write_sidecar
-    from desali.models.checkpoint import versions
-    from desali.output.files import atomic_path
-
-    side = sidecar(path)
-    if path.exists() and path.resolve() == Path(record["image"]["path"]).resolve():
-        raise OutputError(f"{path}: is the image itself; choose another output path")
-    if side.exists() and not _is_record(side):
-        raise OutputError(f"{side}: exists and is not the record of a figure; choose another output path")
-    with atomic_path(path) as temporary:
-        save_grid(figure, temporary, dpi)
-        write_sidecar(path, {"command": list(command), "dpi": dpi, "versions": versions(), **record})
-    return path
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for row in range(len(layers[names[0]])):
+        values = [found[layers[name][row]] for name, found in zip(names, activations, strict=True)]
+        pattern = tuple(
+            next(index for index, other in enumerate(values) if other is value or torch.equal(other, value))
+            for value in values
+        )
+        groups.setdefault(pattern, []).append(row)
+    return list(groups.values())
 
 
-def _is_record(path: Path) -> bool:
+def _same(one: Input, other: Input, layers: Mapping[str, Sequence[str]], name: str, other_name: str) -> bool:
+    import torch
+
+    alike = one.tensor.shape == other.tensor.shape and one.picture.shape == other.picture.shape
+    return alike and torch.equal(one.tensor, other.tensor) and layers[name] == layers[other_name]
+
+
+def _layers_by_model(layers: Layers | None, found: Sequence[Subject]) -> dict[str, tuple[str, ...]] | None:
+    if layers is None:
+        return None
+    names = [subject.name for subject in found]
+    if isinstance(layers, str):
+        raise DataError(f"layers must be a list of names, got the string {layers!r}: write [{layers!r}]")
+    if not isinstance(layers, Mapping):
+        layers = dict.fromkeys(names, layers)
+    missing = [name for name in names if name not in layers]
+    unknown = [name for name in layers if name not in names]
+    if missing or unknown:
+        what = f"none for {missing[0]!r}" if missing else f"some for {unknown[0]!r}, which is no model here"
+        raise DataError(f"layers must name a list for each model ({', '.join(names)}): there are {what}")
+    for name, chosen in layers.items():
+        if isinstance(chosen, str) or not chosen or not all(isinstance(layer, str) for layer in chosen):
+            raise DataError(f"layers of {name} must be a list of at least one name, got {chosen!r}")
+    counts = {name: len(layers[name]) for name in names}
+    if len(set(counts.values())) > 1:
+        said = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise DataError(f"layers must be equally many for each model, a row each; got {said}")
+    return {name: tuple(layers[name]) for name in names}
+
+
+@contextmanager
+def _explained(subject: Subject, tensor: Tensor) -> Iterator[None]:
+    """Say so where a module fails because the image has other channels than its first convolution takes."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("kind") == KIND
+        yield
+    except DesaliError as error:
+        takes = input_channels(subject.model)
+        if takes is None or takes == len(tensor):
+            raise
+        grey = ", or an array H x W, which is copied to all of them" if len(tensor) == 1 else ""
+        raise ImageError(
+            f"the image has {_count(len(tensor), 'channel')}, but {subject.name} takes {takes}: give an image of "
+            f"{_count(takes, 'channel')}{grey}"
+        ) from error
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _shrunk(image: Roi | Tensor, subject: Subject) -> str:
+    """A sentence for an image that loses pixels on its way into the network, else nothing."""
+    size = getattr(subject.rule, "size", None)
+    if not isinstance(image, Roi) or size is None:
+        return ""
+    height, width = image.pixels.shape[:2]
+    if max(height, width) <= size:
+        return ""
+    return f"The image of {height} x {width} pixels was shrunk to {size} x {size}; a box would keep its detail."

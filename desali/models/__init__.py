@@ -1,4 +1,11 @@
-"""Architectures and checkpoints; torch is imported when a name is first used (PEP 562)."""
+"""Architectures and checkpoints: what a network is called, how it is built, and what its card says.
+
+`registry` names architectures; `caffenet` and `squeezenet` are our own; `checkpoint` writes and reads weights with
+their card; `sources` finds a model by name or path, `foreign` those that others define.
+
+Touch from outside: the names below. Nothing here trains or draws. torch is imported when a name is first used (PEP
+562).
+"""
 
 from __future__ import annotations
 

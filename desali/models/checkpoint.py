@@ -7,12 +7,14 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError, WeightsError
 from desali.models.registry import architecture
+from desali.output import summary
 from desali.output.files import write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -23,15 +25,17 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 WEIGHTS_NAME = "model.safetensors"
 SUFFIXES = (".safetensors", ".pt", ".pth")
+RANDOM = "random"
+"""In place of weights: a network that has learned nothing."""
 MAKE_ONE = "`desali train two_stage` makes one"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedModel:
     """A model in eval mode and its card.
 
     Attributes:
-        model: the network, float32, on the CPU, in eval mode.
+        model: the network, float32, in eval mode; on the CPU unless another device was asked for.
         card: the side file's content: "architecture", "in_channels", "classes", "preprocessing" and, for trained
             recipes, "recipe", "stage", "parent", "data", "seed", "versions", "metrics", "origin", ...
         path: the weights file; None for random weights.
@@ -46,12 +50,37 @@ class LoadedModel:
         """Class names in the order of the logits; none if they are not known."""
         return tuple(self.card["classes"])
 
-    @property
+    @cached_property
     def preprocessing(self) -> Preprocessing:
         """How images become this model's input."""
         from desali.data.preprocess import Preprocessing
 
         return Preprocessing.from_dict(self.card["preprocessing"])
+
+    def _facts(self) -> summary.Facts:
+        def held() -> str:
+            tensors = [*self.model.parameters(), *self.model.buffers()]
+            return summary.size(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
+
+        def input_size() -> str:
+            return f"{self.preprocessing.channels} x {self.preprocessing.size} x {self.preprocessing.size}"
+
+        weights = RANDOM if self.path is None else str(self.path)
+        return [
+            ("recipe", str(self.card.get("recipe", ""))),
+            ("classes", str(len(self.classes)) if self.classes else ""),
+            ("input", summary.if_known(input_size)),
+            ("weights", summary.if_known(held)),
+            ("from", weights),
+            ("device", summary.if_known(lambda: str(next(self.model.parameters()).device))),
+        ]
+
+    def __repr__(self) -> str:
+        return summary.line("LoadedModel", str(self.card.get("architecture", "")), self._facts())
+
+    def _repr_html_(self) -> str:
+        more = [("names", summary.names(self.classes)), ("trained on", str(self.card.get("origin", "")))]
+        return summary.table("LoadedModel", str(self.card.get("architecture", "")), [*self._facts(), *more])
 
 
 def side_file(path: Path) -> Path:
@@ -62,15 +91,18 @@ def side_file(path: Path) -> Path:
 def versions() -> dict[str, str]:
     """Versions of what decides the weights: desali, torch, python and lightning ("missing" where not installed)."""
     import platform
+
+    return {name: _version(name) for name in ("desali", "torch", "lightning")} | {"python": platform.python_version()}
+
+
+@cache
+def _version(package: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    def of(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return "missing"
-
-    return {name: of(name) for name in ("desali", "torch", "lightning")} | {"python": platform.python_version()}
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
 
 
 def save(model: nn.Module, path: Path, card: dict[str, Any]) -> Path:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desali.errors import WeightsError
+from desali.errors import DataError, DesaliError, WeightsError
 from desali.models import checkpoint
-from desali.models.checkpoint import RUNS, SUFFIXES, WEIGHTS_NAME, LoadedModel, check_state, find, read_state, side_file
+from desali.models.checkpoint import (
+    RANDOM,
+    RUNS,
+    SUFFIXES,
+    WEIGHTS_NAME,
+    LoadedModel,
+    check_state,
+    find,
+    read_state,
+    side_file,
+)
 from desali.models.foreign import FACTORY, RANDOM_SEED, Blueprint, blueprint
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
-RANDOM = "random"
 FOREIGN_SUFFIXES = (*SUFFIXES, ".bin", ".ckpt", ".npz")
 SOURCES = 'a recipe, a path, "torchvision:NAME", "timm:NAME", "module.path:factory" or "squeezenet1_0"'
 
@@ -66,7 +76,13 @@ def label(spec: str | Path, weights: str | Path | None = None, runs: Path = RUNS
 
 
 def load(
-    spec: str | Path, *, weights: str | Path | None = None, num_classes: int | None = None, runs: Path = RUNS
+    spec: str | Path,
+    weights: str | Path | None = None,
+    *,
+    num_classes: int | None = None,
+    classes: Sequence[str] | None = None,
+    device: str | torch.device = "cpu",
+    runs: str | Path = RUNS,
 ) -> LoadedModel:
     """A model in evaluation mode, from whatever names it.
 
@@ -77,14 +93,40 @@ def load(
         weights: safetensors or a state dict that `torch.load(weights_only=True)` reads, for SqueezeNet also npz;
             "random" for a network that has learned nothing. Nothing but tensors is ever unpickled.
         num_classes: of the last layer; by default what the weights have, or the network's own number.
+        classes: names in the order of the logits, for a network that others define; a trained recipe brings its own.
+        device: "cpu", "cuda", "cuda:N" or "auto": where the model is put.
+        runs: folder of the trained recipes.
 
     Raises:
         WeightsError: weights that are not named, missing, unreadable, foreign or of other shapes.
-        DesaliError: a package that is missing, or a factory that fails. UnknownNameError: an unknown network.
+        DesaliError: a package or a device that is missing, a factory that fails, or other classes than the network
+            has. UnknownNameError: an unknown network.
     """
+    from desali.ops.device import resolve
+
+    where = resolve(device)
+    names = None if classes is None else _names(classes, num_classes)
+    loaded = _load(spec, weights, num_classes, names, Path(runs))
+    loaded.model.to(where)
+    return loaded
+
+
+def _names(classes: Sequence[str], num_classes: int | None) -> list[str]:
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes) or not classes:
+        raise DataError(f"classes must be a list of names, got {classes!r}")
+    if len(set(classes)) < len(classes):
+        raise DataError("classes must be names that differ")
+    if num_classes is not None and num_classes != len(classes):
+        raise DataError(f"classes holds {len(classes)} names, but num_classes is {num_classes}")
+    return list(classes)
+
+
+def _load(
+    spec: str | Path, weights: str | Path | None, num_classes: int | None, names: list[str] | None, runs: Path
+) -> LoadedModel:
     source = parse(str(spec))
     if source.network is None:
-        if weights is not None or num_classes is not None:
+        if weights is not None or num_classes is not None or names is not None:
             raise WeightsError(
                 f"{spec}: a trained model brings its own weights and classes; leave them out, or give {SOURCES}"
             )
@@ -98,11 +140,13 @@ def load(
         )
     plan = blueprint(source.network)
     assert plan is not None  # parse found a network's name
+    if num_classes is None and names is not None and plan.resizable and str(given) == RANDOM:
+        num_classes = len(names)
     if str(given) == RANDOM:
-        return _finish(plan, plan.build(num_classes, RANDOM_SEED), None, None)
+        return _finish(plan, plan.build(num_classes, RANDOM_SEED), None, None, names)
     file = Path(given)
     data = _read(file)
-    return _finish(plan, _with_weights(plan, file, _state(plan, file, data), num_classes), file, data)
+    return _finish(plan, _with_weights(plan, file, _state(plan, file, data), num_classes), file, data, names)
 
 
 def pretrained(architecture: str, file: Path) -> LoadedModel:
@@ -194,14 +238,16 @@ def _classes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> int
     return int(sizes.pop()) if alike and len(sizes) == 1 else None
 
 
-def _finish(plan: Blueprint, model: nn.Module, file: Path | None, data: bytes | None) -> LoadedModel:
+def _finish(
+    plan: Blueprint, model: nn.Module, file: Path | None, data: bytes | None, names: list[str] | None
+) -> LoadedModel:
     from desali.data.preprocess import Preprocessing
 
     fields, words = plan.preprocessing(model)
     card: dict[str, Any] = {
         "architecture": plan.name,
         "in_channels": int(fields.get("channels", 3)),
-        "classes": [],
+        "classes": names or [],
         "preprocessing": Preprocessing.from_dict(fields).to_dict(),
         "preprocessing_origin": words,
         "show": list(plan.show),
@@ -211,4 +257,25 @@ def _finish(plan: Blueprint, model: nn.Module, file: Path | None, data: bytes | 
         card |= {"weights": RANDOM, "seed": RANDOM_SEED, "origin": "none"}
     else:
         card |= {"weights": "file", "weights_sha256": sha256(data).hexdigest()}
-    return LoadedModel(model.eval().float(), card, file)
+    loaded = LoadedModel(model.eval().float(), card, file)
+    if names is not None:
+        _check_outputs(loaded, plan.name)
+    return loaded
+
+
+def _check_outputs(loaded: LoadedModel, name: str) -> None:
+    """Refuse another number of class names than the network has outputs, by one forward pass."""
+    import torch
+
+    own = loaded.preprocessing
+    with torch.inference_mode():
+        try:
+            output = loaded.model(torch.zeros(1, own.channels, own.size, own.size))
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DesaliError(
+                f"{name}: cannot be run on {own.channels} x {own.size} x {own.size} ({reason})"
+            ) from error
+    shape = list(getattr(output, "shape", ()))
+    if len(shape) != 2 or shape[1] != len(loaded.classes):
+        raise DataError(f"{name}: {len(loaded.classes)} class names were given, but its output has shape {shape}")

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from desali.ops.backend import can_run, core, describe
-    from desali.ops.convolution import WeightCache, conv_transpose
+    from desali.ops.convolution import conv_transpose
     from desali.ops.memory import large_pages
     from desali.ops.pooling import max_pool_with_switches
     from desali.ops.relu import inverse_relu, native_relu_with_mask, relu_with_mask
     from desali.ops.unpooling import max_unpool
+    from desali.ops.weights import WeightCache
 
 _HOME = {
     "can_run": "backend",
     "core": "backend",
     "describe": "backend",
-    "WeightCache": "convolution",
+    "WeightCache": "weights",
     "conv_transpose": "convolution",
     "large_pages": "memory",
     "max_pool_with_switches": "pooling",

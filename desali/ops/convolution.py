@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,82 +10,12 @@ from torch import Tensor
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
 from desali.ops.cuda_convolution import conv_transpose_on_cuda
-from desali.ops.device import capturing, on_gpu
+from desali.ops.device import on_gpu
 from desali.ops.library_convolution import conv_transpose_by_library
 from desali.ops.memory import large_pages
+from desali.ops.weights import WeightCache
 
-Slot = tuple[int, Hashable]
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A packed weight, and what the weight was like then: (address, count of writes) and the sums of its rows."""
-
-    weight: weakref.ref[Tensor]
-    state: tuple[int, int]
-    packed: Tensor
-    sums: Tensor
-
-
-class WeightCache:
-    """Packed copies of weights. An entry lives as long as its weight, and is renewed when the weight has changed.
-
-    A change shows by the weight's address and its count of writes. Writes through `weight.data` are not counted: they
-    show, by the sums of the weight's rows, at the first use after `suspect`.
-    """
-
-    def __init__(self) -> None:
-        self._entries: dict[Slot, Packed] = {}
-        self._suspects: set[Slot] = set()
-
-    def get(self, weight: Tensor, key: Hashable, pack: Callable[[], Tensor]) -> Tensor:
-        """The packed form `key` of `weight`, made by `pack` if it is not there or no longer true."""
-        slot = (id(weight), key)
-        state = (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
-        entry = self._entries.get(slot)
-        if entry is not None and entry.weight() is weight and entry.state == state and self._still(slot, entry):
-            return entry.packed
-        packed = pack()
-        if on_gpu(weight.device) and capturing():
-            return packed  # it has no value yet, and its memory is the graph's
-        entries = self._entries
-        gone = weakref.ref(weight, lambda _: entries.pop(slot, None))
-        entries[slot] = Packed(gone, state, packed, _row_sums(weight))
-        self._suspects.discard(slot)
-        return packed
-
-    def suspect(self) -> None:
-        """Look at the values of every weight again before its packed copy is next used."""
-        self._suspects.update(list(self._entries))
-
-    def _still(self, slot: Slot, entry: Packed) -> bool:
-        """Whether the weight's values are those that were packed, as far as that is in doubt."""
-        weight = entry.weight()
-        if slot not in self._suspects or weight is None:
-            return True
-        if on_gpu(weight.device) and capturing():
-            return True  # nothing can be compared now
-        same = torch.equal(_row_sums(weight), entry.sums)
-        if same:
-            self._suspects.discard(slot)
-        return same
-
-    def packed(self) -> list[Tensor]:
-        """Every packed weight that is held."""
-        return [entry.packed for entry in list(self._entries.values())]
-
-    def clear(self) -> None:
-        """Forget every packed weight."""
-        self._entries.clear()
-        self._suspects.clear()
-
-
-def _row_sums(weight: Tensor) -> Tensor:
-    """[O], one sum for each channel of the signal."""
-    return weight.detach().flatten(1).sum(1)
-
-
-SHARED_CACHE = WeightCache()
+SHARED_CACHE = WeightCache(glance=True)
 
 # Measured on one core of an AMD EPYC 9004 (AVX-512), float32, random signals of density 0.05 to 1 with zeros at random
 # places, processor time, best of four. The density at which the walk over the non-zeros stops being the fastest:
@@ -134,7 +62,8 @@ def conv_transpose(
             spread: origin * stride - padding, size (s - 1) * stride + (kernel - 1) * dilation + 1.
         relu: mask [N, *S, ceil(I/8)] of the ReLU whose output the convolution read, or None.
         relu_mask, relu_backward: as in `inverse_relu`.
-        weight_cache: keeps the packed weight between calls; None: one cache that all calls share.
+        weight_cache: keeps the packed weight between calls; None: one cache that all calls share, which looks at the
+            weight's values at every call (`desali.ops.contents` says how much of them).
 
     Returns:
         [N, K, I, *map_size] or [N, K, I, *out_size]; channels-last in memory on the native path.

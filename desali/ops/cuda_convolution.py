@@ -12,7 +12,7 @@ from desali.ops.backend import core
 from desali.ops.library_convolution import conv_transpose_by_library
 
 if TYPE_CHECKING:
-    from desali.ops.convolution import WeightCache
+    from desali.ops.weights import WeightCache
 
 WAYS = {"plain": 0, "tiles": 1, "cells": 2, "sparse": 3}
 

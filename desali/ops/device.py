@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from desali.errors import DesaliError, UnknownNameError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 DEVICES = ("cpu", "cuda", "cuda:N", "auto")
 _WORD = re.compile(r"cpu|auto|cuda(?::(\d{1,4}))?")
@@ -30,7 +32,7 @@ def resolve(device: str | torch.device) -> torch.device:
     word = str(device)
     match = _WORD.fullmatch(word)
     if match is None:
-        raise UnknownNameError("device", word, DEVICES)
+        raise UnknownNameError("device", word, DEVICES, "cuda" if word.lower() == "gpu" else None)
     if word == "cpu":
         return torch.device("cpu")
     index = None if match[1] is None else int(match[1])
@@ -40,6 +42,29 @@ def resolve(device: str | torch.device) -> torch.device:
     if word == "auto":
         return torch.device("cpu")
     raise DesaliError(f"device {word!r}: {reason}; use --device cpu or auto")
+
+
+def moved(module: nn.Module, device: str | torch.device | None) -> nn.Module:
+    """The module where `device` is (None: where the module is): itself if it is there already, else a copy.
+
+    Raises:
+        UnknownNameError, DesaliError: see `resolve`.
+    """
+    if device is None:
+        return module
+    where = resolve(device)
+    if all(tensor.device == where for tensor in (*module.parameters(), *module.buffers())):
+        return module
+    return copy.deepcopy(module).to(where)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """The device of the module's first parameter or buffer; the CPU for a module without any."""
+    import torch
+
+    for tensor in (*module.parameters(), *module.buffers()):
+        return tensor.device
+    return torch.device("cpu")
 
 
 def on_gpu(device: torch.device) -> bool:
@@ -59,11 +84,18 @@ def gpu_visible() -> bool:
     return torch.cuda.is_available()
 
 
+def gpu_count() -> int:
+    """How many CUDA devices PyTorch sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def gpu_names() -> list[str]:
     """Names of the CUDA devices that PyTorch sees."""
     import torch
 
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return [torch.cuda.get_device_name(index) for index in range(gpu_count())]
 
 
 def capturing() -> bool:
@@ -80,7 +112,7 @@ def _reason_against_gpu(index: int | None) -> str | None:
     if not gpu_visible():
         built = torch.version.cuda is not None
         return "no CUDA device is visible" + ("" if built else " (this PyTorch is built without CUDA)")
-    count = torch.cuda.device_count()
+    count = gpu_count()
     if index is not None and index >= count:
         return "cuda:0 is the only CUDA device" if count == 1 else f"the CUDA devices are cuda:0 to cuda:{count - 1}"
     try:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 
 from desali.errors import GradientWarning, MethodError, UnsupportedLayerError
-from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import Other
-from desali.reversal.graph.rectifiers import kinks
-from desali.reversal.inverses import rule_for
+from desali.reversal.context import rule_for
+from desali.reversal.graph.network import Network
+from desali.reversal.layers.base import Node
 from desali.reversal.methods import Method
 from desali.reversal.sweep import steps
 
@@ -25,7 +24,7 @@ def check_method(network: Network, rule: Method, nodes: list[Node]) -> None:
         UnknownNameError: `only` names an unknown layer.
     """
     path = [network.nodes[index] for index in steps(network, [node.index for node in nodes])]
-    smooth = [node for node in path if isinstance(node.operation, Other) and node.operation.smooth]
+    smooth = [node for node in path if node.operation is not None and node.operation.smooth]
     for node in smooth if rule.smooth == "refuse" else []:
         raise UnsupportedLayerError(
             f"layer {node.name!r}: {_kind(node)} has no rule in the ReLU framework; to reverse it by its gradient "
@@ -39,7 +38,7 @@ def check_method(network: Network, rule: Method, nodes: list[Node]) -> None:
             "for the plain gradient use torch.autograd"
         )
     if rule.smooth == "refuse" and (rule.relu_backward or not rule.relu_mask):
-        bent = kinks(network, [node for node in path if rule_for(network, rule, node) is rule])
+        bent = [node for node in path if rule_for(network, rule, node) is rule and _bends(network, node)]
         if bent:
             named = ", ".join(f"{node.name} ({_kind(node)})" for node in bent[:5]) + (", ..." if len(bent) > 5 else "")
             warnings.warn(
@@ -57,4 +56,8 @@ def check_method(network: Network, rule: Method, nodes: list[Node]) -> None:
 
 def _kind(node: Node) -> str:
     """What a node is, for messages."""
-    return node.operation.kind if isinstance(node.operation, Other) else type(node.operation).__name__
+    return "" if node.operation is None else node.operation.label
+
+
+def _bends(network: Network, node: Node) -> bool:
+    return node.operation is not None and node.operation.bends(network.nodes, node)

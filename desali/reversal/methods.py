@@ -1,15 +1,18 @@
 """The rules of the reversal, as data: which of the bottleneck's three bits of information a method uses.
 
+`METHODS` holds them by name: those of the literature, each also under the name it is known by elsewhere, and the eight
+corners.
+
 Source: Mahendran and Vedaldi, "Salient deconvolutional networks", ECCV 2016, sections 2.2-2.3 and table 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
-from desali.errors import MethodError, look_up
+from desali.errors import MethodError, UnknownNameError, look_up
 
 LRNRule = Literal["identity", "adjoint"]
 Overlap = Literal["sum", "overwrite"]
@@ -64,17 +67,42 @@ class Method:
                 raise MethodError(f"{name} must be one of {', '.join(map(repr, choices))}, got {choice!r}")
         if isinstance(only, str):
             raise MethodError(f"only must be a list of layer names, got the string {only!r}")
-        fields = {
+        layers = None if only is None else tuple(only) if isinstance(only, Iterable) else (only,)
+        if layers is not None and not all(isinstance(name, str) for name in layers):
+            raise MethodError(f"only must be a list of layer names, got {only!r}")
+        values = {
             "relu_mask": relu_mask,
             "switches": switches,
             "relu_backward": relu_backward,
             "lrn": lrn,
             "overlap": overlap,
-            "only": None if only is None else tuple(only),
+            "only": layers,
             "smooth": smooth,
         }
-        for name, field in fields.items():
-            object.__setattr__(self, name, field)
+        for name, checked in values.items():
+            object.__setattr__(self, name, checked)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Method:
+        """The method that `to_dict` wrote; what stands at its default may be left out.
+
+        Raises:
+            MethodError: an entry that is unknown, missing, or has no such value.
+        """
+        if not isinstance(data, Mapping):
+            raise MethodError(f"a method as data must be an object with relu_mask and so on, got {data!r}")
+        known = [field.name for field in fields(cls)]
+        for name in data:
+            if name not in known:
+                raise MethodError(f"a method as data: {UnknownNameError('entry', str(name), known)}")
+        missing = [name for name in known[:3] if name not in data]
+        if missing:
+            raise MethodError(f"a method as data: no entry {missing[0]!r}, expected true or false")
+        return cls(**data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable: every attribute by its name."""
+        return asdict(self) | {"only": None if self.only is None else list(self.only)}
 
     @property
     def corner(self) -> str:
@@ -98,12 +126,19 @@ _CORNERS = {
     for name in ("TTT", "TTF", "TFT", "TFF", "FTT", "FTF", "FFT", "FFF")
 }
 
+_SALIENCY = replace(_CORNERS["TTF"], lrn="adjoint")
+
 METHODS: dict[str, Method] = {
     "desalinet": _CORNERS["TTT"],
+    "guided_backprop": replace(_CORNERS["TTT"], lrn="adjoint"),
     "deconvnet": _CORNERS["FTT"],
-    "saliency": replace(_CORNERS["TTF"], lrn="adjoint"),
+    "deconv": _CORNERS["FTT"],
+    "saliency": _SALIENCY,
+    "gradient": _SALIENCY,
     **_CORNERS,
 }
+"""Name -> method. `guided_backprop` is that of Springenberg et al. (2015): TTT with the LRN adjoint, so it differs from
+`desalinet` on networks with local response normalisation alone. `deconv` is `deconvnet`, `gradient` is `saliency`."""
 
 TRUE_ADJOINT = Method(True, True, False, lrn="adjoint", smooth="gradient")
 

@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from desali.errors import SeedError
-from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import (
-    AveragePool,
-    BatchNorm,
-    ChannelShuffle,
-    Concatenation,
-    Convolution,
-    GlobalAverage,
-    Identity,
-    LocalResponseNorm,
-    MaxPool,
-    Other,
-    Permutation,
-    ReLU,
-    Reshape,
-    Slice,
-)
-
-Cells = Collection[int]  # coordinates along one dimension that are read
+from desali.errors import DesaliError, SeedError
+from desali.reversal.graph.network import Network
+from desali.reversal.layers.base import Node
+from desali.reversal.layers.reach import Cells
 
 
 def receptive_field(network: Network, node: Node, position: tuple[int, ...]) -> tuple[int, ...]:
@@ -44,8 +26,8 @@ def receptive_field(network: Network, node: Node, position: tuple[int, ...]) -> 
     if len(position) != len(sizes) or any(not 0 <= at < size for at, size in zip(position, sizes, strict=True)):
         raise SeedError(f"position {list(position)} does not fit layer {node.name!r}, whose map is {list(sizes)}")
     start = (*(range(size) for size in node.shape[:1]), *((at,) for at in position))
-    nominal = _image_cells(network, node, start, inside=False)
-    exact = _image_cells(network, node, start, inside=True)
+    nominal = image_cells(network, node, start, inside=False)
+    exact = image_cells(network, node, start, inside=True)
     image = network.nodes[0].shape
     if nominal is None or exact is None:
         return (0,) * (2 * len(image[1:]))
@@ -58,7 +40,7 @@ def receptive_field(network: Network, node: Node, position: tuple[int, ...]) -> 
     return (*(low for low, _ in window), *(high - low + 1 for low, high in window))
 
 
-def _image_cells(network: Network, node: Node, start: tuple[Cells, ...], inside: bool) -> tuple[Cells, ...] | None:
+def image_cells(network: Network, node: Node, start: tuple[Cells, ...], inside: bool) -> tuple[Cells, ...] | None:
     """What of the image, along each dimension, the cells `start` of a node read; None if nothing.
 
     Args:
@@ -70,7 +52,14 @@ def _image_cells(network: Network, node: Node, start: tuple[Cells, ...], inside:
             continue
         for source in network.sources[index]:
             below = network.nodes[source]
-            reach = _below(network.nodes[index], below, cells[index])
+            operation = network.nodes[index].operation
+            assert operation is not None
+            reach = operation.reach(network.nodes[index], below, cells[index])
+            if len(reach) != len(below.shape):
+                raise DesaliError(
+                    f"layer {network.nodes[index].name!r}: {operation.label}.reach gives cells of {len(reach)} "
+                    f"dimensions for a source of shape {list(below.shape)}: one set for each, the channel first"
+                )
             if inside:
                 reach = tuple(_within(part, size) for part, size in zip(reach, below.shape, strict=True))
                 if not all(reach):
@@ -85,72 +74,3 @@ def _image_cells(network: Network, node: Node, start: tuple[Cells, ...], inside:
 
 def _within(part: Cells, size: int) -> Cells:
     return part if isinstance(part, range) else {at for at in part if 0 <= at < size}
-
-
-def _below(node: Node, source: Node, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
-    """What cells of a node read of one of its sources, along each dimension."""
-    operation = node.operation
-    every = tuple(range(size) for size in source.shape)
-    if isinstance(operation, (ReLU, Identity)):
-        return cells
-    if isinstance(operation, (LocalResponseNorm, BatchNorm, Concatenation, ChannelShuffle)):
-        return (*every[:1], *cells[1:])
-    if isinstance(operation, (Convolution, MaxPool, AveragePool)):
-        dilation = (1,) * len(operation.kernel) if isinstance(operation, AveragePool) else operation.dilation
-        return (every[0], *_windows(cells[1:], operation.kernel, operation.stride, operation.padding, dilation))
-    if isinstance(operation, Slice):
-        cut = {operation.start + at * operation.step for at in cells[operation.dim]}
-        return (*cells[: operation.dim], cut, *cells[operation.dim + 1 :])
-    if isinstance(operation, Permutation):
-        return tuple(cells[operation.order.index(dim)] for dim in range(len(every)))
-    if isinstance(operation, Reshape):
-        return _reshaped(node.shape, source.shape, cells)
-    if isinstance(operation, GlobalAverage):
-        return every
-    if isinstance(operation, Other):
-        return _other(operation, node, source, cells, every)
-    if len(source.shape) == len(node.shape):  # sums and products, with broadcasting
-        return tuple(
-            part if a == b else whole for part, a, b, whole in zip(cells, node.shape, source.shape, every, strict=True)
-        )
-    return every
-
-
-def _windows(
-    cells: tuple[Cells, ...],
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    dilation: tuple[int, ...],
-) -> tuple[Cells, ...]:
-    return tuple(
-        {at * step - around + offset * between for at in part for offset in range(width)}
-        for part, width, step, around, between in zip(cells, kernel, stride, padding, dilation, strict=True)
-    )
-
-
-def _reshaped(after: tuple[int, ...], before: tuple[int, ...], cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
-    """Trailing dimensions of equal size keep their cells, all others are read whole."""
-    kept = 0
-    while kept < min(len(after), len(before)) and after[-1 - kept] == before[-1 - kept]:
-        kept += 1
-    return (*(range(size) for size in before[: len(before) - kept]), *cells[len(after) - kept :])
-
-
-def _other(
-    operation: Other, node: Node, source: Node, cells: tuple[Cells, ...], every: tuple[Cells, ...]
-) -> tuple[Cells, ...]:
-    same_rank = len(source.shape) == len(node.shape)
-    if operation.window is not None and same_rank:
-        return (every[0], *_windows(cells[1:], *operation.window, (1,) * len(operation.window[0])))
-    if operation.pointwise and source.shape[1:] == node.shape[1:]:
-        return (*every[:1], *cells[1:])
-    if operation.kind.startswith("adaptive_") and same_rank:
-        return (
-            every[0],
-            *(
-                {row for at in part for row in range(at * size // count, -(-(at + 1) * size // count))}
-                for part, size, count in zip(cells[1:], source.shape[1:], node.shape[1:], strict=True)
-            ),
-        )
-    return every

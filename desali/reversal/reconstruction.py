@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from desali import ops
 from desali.errors import DesaliError
-from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import Other
-from desali.reversal.inverses import Bottleneck, Reversal
+from desali.reversal.context import Bottleneck, Reversal
+from desali.reversal.graph.network import Network
+from desali.reversal.layers.base import Node
 from desali.reversal.methods import Method
+from desali.reversal.placing import Points
 from desali.reversal.replay import REPLAYS, can_capture, wanted
-from desali.reversal.seeds import Points
 from desali.reversal.signals import paste, placed_signal
 from desali.reversal.sweep import Sweep, steps
 
@@ -58,8 +58,8 @@ def _unit_bytes(network: Network, node: Node, itemsize: int) -> int:
 
 def _mixes_images(network: Network, tops: list[int]) -> bool:
     """Whether an adjoint on the way may mix images or depend on their number: then all are reversed together."""
-    operations = (network.nodes[index].operation for index in steps(network, tops))
-    return any(isinstance(operation, Other) and not operation.batchwise for operation in operations)
+    layers = (network.nodes[index].operation for index in steps(network, tops))
+    return any(layer is not None and not layer.batchwise for layer in layers)
 
 
 def _elements(shape: tuple[int, ...]) -> int:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from desali import ops
 from desali.errors import DesaliError, MethodError
-from desali.ops.backend import use_native
+from desali.ops import contents
+from desali.ops.device import capturing
+from desali.output import summary
 from desali.reversal.applicability import check_method
+from desali.reversal.context import Bottleneck, rule_for
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
-from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import MaxPool, ReLU
+from desali.reversal.graph.freshness import State, Watch
+from desali.reversal.graph.network import Network
 from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.structure import tensors
-from desali.reversal.graph.survey import Survey, version
-from desali.reversal.inverses import Bottleneck, needs_values
+from desali.reversal.layers.base import Node, Recorder
+from desali.reversal.layers.call import Parameter
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
+from desali.reversal.placing import Placed, Points, join, place
 from desali.reversal.receptive_field import receptive_field
 from desali.reversal.reconstruction import Job, reconstruct_jobs
-from desali.reversal.seeds import Seed, join, place
+from desali.reversal.seeds import Seed
 from desali.reversal.sweep import steps
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+PAID = 8
+"""Of its own values' bytes a recording reads one in so many of the parameters, to see later whether they changed."""
 
 Keep = Literal["reversal", "activations"]
 Seeds = Seed | Sequence[Seed]
@@ -41,24 +48,31 @@ class Recording:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
-        survey = Survey(model)
-        self.network: Network = capture(model, images, survey)
+        state = State(model)
+        self.network: Network = capture(model, images, state)
         self._model = model
         self._images = images.detach()
         self._backend = backend
-        self._masks: dict[int, Tensor] = {}
-        self._switches: dict[int, Tensor] = {}
+        self._recorder = Recorder(self.network.nodes, backend)
+        self._decisions: dict[int, Tensor] = {}
         self._kept: dict[int, Tensor] = {}
-        self._native: dict[tuple[int, Any], bool] = {}
         self._names = self.network.tensor_names(model)
-        self._state = self._fingerprint(survey)
-        for cache in list(self.network.weight_caches.values()):
-            cache.suspect()
+        computed = self.network.elements * images.shape[0] * images.element_size()
+        self._watch = Watch(state, self._images, computed // PAID)
+        self._used = False
         observe = self._keep if keep == "activations" else None
         with quiet(images.device):
-            self.output, self._fixed = run(
-                self.network, survey.named(self._names), self._images, self._execute, observe
-            )
+            self.output, self._fixed = run(self.network, state.named(self._names), self._images, self._execute, observe)
+
+    @property
+    def model(self) -> nn.Module:
+        """The recorded model, the caller's own."""
+        return self._model
+
+    @property
+    def images(self) -> Tensor:
+        """The recorded images [N, C, *spatial], the caller's own."""
+        return self._images
 
     @property
     def layers(self) -> list[str]:
@@ -71,12 +85,29 @@ class Recording:
         seen: dict[int, int] = {}
         images = self._images.untyped_storage().data_ptr()
         parameters = {t.untyped_storage().data_ptr() for t in [*self._model.parameters(), *self._model.buffers()]}
-        held = [self.output, *self._masks.values(), *self._switches.values(), *self._kept.values()]
+        held = [self.output, *self._decisions.values(), *self._kept.values()]
         for tensor in [*held, *(value for value in self._fixed if hasattr(value, "untyped_storage"))]:
             storage = tensor.untyped_storage()
             if storage.data_ptr() != images and storage.data_ptr() not in parameters:
                 seen[storage.data_ptr()] = storage.nbytes()
         return sum(seen.values())
+
+    def _facts(self) -> summary.Facts:
+        images, output = self._images.shape, self.output.shape
+        return [
+            ("images", f"{images[0]} x [{summary.shape(images[1:])}]"),
+            ("layers", str(len(self.network.layers))),
+            ("outputs", summary.shape(output[1:])),
+            ("held", summary.if_known(lambda: summary.size(self.nbytes))),
+            ("device", str(self._images.device)),
+        ]
+
+    def __repr__(self) -> str:
+        return summary.line("Recording", type(self._model).__name__, self._facts())
+
+    def _repr_html_(self) -> str:
+        layers = ("names", summary.names(self.network.layers))
+        return summary.table("Recording", type(self._model).__name__, [*self._facts(), layers])
 
     def shape(self, layer: str) -> tuple[int, ...]:
         """[C, *spatial] of a layer."""
@@ -89,7 +120,27 @@ class Recording:
             UnknownNameError: no such layer.
             DesaliError: the images or the model changed since the recording.
         """
-        return self._activations([self.network.find(layer).index])[0].clone()
+        return self.activations([layer])[layer]
+
+    def activations(self, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Outputs of several layers by name, from one forward pass at most; see `activation`."""
+        found = self._activations([self.network.find(layer).index for layer in layers])
+        return {layer: value.clone() for layer, value in zip(layers, found, strict=True)}
+
+    def place(self, layers: Sequence[str], seed: Seeds, activations: Mapping[str, Tensor] | None = None) -> Placed:
+        """Seeds as numbers for every layer: which neurons `Seed.top` chose, or the signal.
+
+        Args:
+            layers: their names.
+            seed: one or several.
+            activations: of these layers, if they are at hand; they are not computed again then.
+
+        Raises:
+            UnknownNameError: no such layer. SeedError: a seed that does not fit a layer.
+        """
+        nodes = [self.network.find(name) for name in layers]
+        known = None if activations is None else [activations[name] for name in layers]
+        return Placed(dict(zip(layers, self._place(nodes, _listed(seed), known), strict=True)))
 
     def receptive_field(self, layer: str, position: tuple[int, ...]) -> tuple[int, ...]:
         """The window of the image that a neuron of the layer can see.
@@ -103,7 +154,7 @@ class Recording:
     def reconstruct(
         self,
         layer: str,
-        seed: Seeds,
+        seed: Seeds | Placed,
         method: str | Method = ...,
         *,
         max_bytes: int | None = ...,
@@ -116,7 +167,7 @@ class Recording:
     def reconstruct(
         self,
         layer: list[str] | tuple[str, ...],
-        seed: Seeds,
+        seed: Seeds | Placed,
         method: str | Method = ...,
         *,
         max_bytes: int | None = ...,
@@ -128,7 +179,7 @@ class Recording:
     def reconstruct(
         self,
         layer: str | list[str] | tuple[str, ...],
-        seed: Seeds,
+        seed: Seeds | Placed,
         method: str | Method = "desalinet",
         *,
         max_bytes: int | None = None,
@@ -140,7 +191,7 @@ class Recording:
 
         Args:
             layer: a layer's name, a container's (its last operation), or a list of names for one joint sweep.
-            seed: what to put on the layer; a list is concatenated along K.
+            seed: what to put on the layer; a list is concatenated along K. Or what `place` made of it.
             method: a name of `METHODS` or a `Method`.
             max_bytes: limit for the signals of a sweep; the seeds are worked off in portions that fit.
             backend: "auto", "native" or "torch".
@@ -157,73 +208,65 @@ class Recording:
         """
         rule = find_method(method)
         names = [layer] if isinstance(layer, str) else list(layer)
-        seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple)) else [seed]
-        if not seeds or not names or not all(isinstance(item, Seed) for item in seeds):
-            raise MethodError(
-                "reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)"
-            )
+        if not names:
+            raise MethodError("reconstruct needs at least one layer and one seed")
+        if isinstance(seed, Placed) and not seed.signals.keys() >= set(names):
+            there = ", ".join(seed.signals)
+            raise MethodError(f"the seed was placed on {there}, not on {', '.join(names)}: place it there")
+        seeds = [] if isinstance(seed, Placed) else _listed(seed)
         nodes = [self.network.find(name) for name in names]
         check_method(self.network, rule, nodes)
-        self._check_unchanged()
-        jobs = [Job(node, placed) for node, placed in zip(nodes, self._place(nodes, seeds), strict=True)]
+        path = self._path(nodes)
+        self._check_unchanged(not self._used, path)
+        self._used = True
+        placed = [seed.signals[name] for name in names] if isinstance(seed, Placed) else self._place(nodes, seeds)
+        jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(
-                self.network, self._model, self._bottleneck(nodes), rule, self._images, jobs, max_bytes,
+                self.network, self._model, self._bottleneck(path, rule), rule, self._images, jobs, max_bytes,
                 self._backend if backend == "auto" else backend, crop, cuda_graph,
             )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
 
     def _execute(self, node: Node, x: Tensor, last_reader: bool) -> Tensor | None:
-        """Compute ReLUs and max poolings so that their decisions are kept."""
-        operation = node.operation
-        if isinstance(operation, ReLU) and operation.written_out:
-            self._masks[node.index] = ops.relu_with_mask(x, backend=self._backend)[1]
-            return None
-        if isinstance(operation, ReLU):
-            value, mask = self._rectify(x, operation.upper, last_reader)
-            self._masks[node.index] = mask
-            return value
-        if isinstance(operation, MaxPool):
-            below = self.network.nodes[node.inputs[0]].operation
-            value, switches = ops.max_pool_with_switches(
-                x,
-                operation.kernel,
-                operation.stride,
-                operation.padding,
-                operation.dilation,
-                operation.ceil_mode,
-                after_relu=isinstance(below, ReLU),
-                backend=self._backend,
-            )
-            self._switches[node.index] = switches
-            return value
-        return None
-
-    def _rectify(self, x: Tensor, upper: float | None, inplace: bool) -> tuple[Tensor, Tensor]:
-        """`ops.relu_with_mask` that decides once for all ReLUs of one kind of tensor which backend runs them."""
-        kind = (x.dim(), x.dtype)
-        if self._native.get(kind):
-            return ops.native_relu_with_mask(x, upper, inplace)
-        if kind not in self._native:
-            reason = ops.can_run("relu_with_mask", x.device.type, str(x.dtype).removeprefix("torch."), x.dim() - 2)
-            self._native[kind] = use_native("relu_with_mask", self._backend, reason)
-        return ops.relu_with_mask(x, upper=upper, out=x if inplace else None, backend=self._backend)
+        """Compute a layer so that its decisions are kept."""
+        assert node.operation is not None
+        value, decision = node.operation.record(self._recorder, node, x, last_reader)
+        if decision is not None:
+            self._decisions[node.index] = decision
+        return value
 
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
 
-    def _fingerprint(self, survey: Survey) -> tuple[list[Tensor], list[int]]:
-        return survey.tensors, [self._images.data_ptr(), version(self._images), *survey.facts]
+    def _check_unchanged(self, whole: bool, path: Sequence[Node] = ()) -> None:
+        """Refuse to go on with a model or images that are no longer those of the recording.
 
-    def _check_unchanged(self) -> None:
-        held, facts = self._fingerprint(Survey(self._model))
-        if facts != self._state[1] or any(new is not old for new, old in zip(held, self._state[0], strict=True)):
+        Args:
+            whole: read completely all that the recording read completely.
+            path: nodes about to be reversed, whose weights may have been packed before.
+        """
+        state = State(self._model)
+        unchanged = self._watch.holds(state, whole)
+        if unchanged and path and not capturing():
+            held = self.network.weight_caches
+            used = (item.name for node in path for item in node.args if isinstance(item, Parameter))
+            caches = {name: held[name] for name in used if name in held}
+            unchanged = self._watch.packed_holds(state, self._names, caches, functools.cache(self._comes_again))
+        if not unchanged:
             raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
 
-    def _place(self, nodes: list[Node], seeds: list[Seed]) -> list[list[Any]]:
+    def _comes_again(self) -> bool:
+        """Whether a recording made now would be this one."""
+        now = Recording(self._model, self._images, "activations" if self._kept else "reversal", self._backend)
+        return _values(now) == _values(self)
+
+    def _place(
+        self, nodes: list[Node], seeds: list[Seed], known: Sequence[Tensor] | None = None
+    ) -> list[list[Points | Tensor]]:
         n = self._images.shape[0]
-        activations: list[Tensor | None] = [None] * len(nodes)
-        if any(seed.needs_activation for seed in seeds):
+        activations: list[Tensor | None] = [None] * len(nodes) if known is None else list(known)
+        if known is None and any(seed.needs_activation for seed in seeds):
             activations = list(self._activations([node.index for node in nodes]))
         return [
             join([place(seed, node.name, node.shape, n, self.output, activation) for seed in seeds])
@@ -235,7 +278,7 @@ class Recording:
         missing = {index for index in indices if index not in self._kept and index != 0}
         found: dict[int, Tensor] = {0: self._images, **self._kept}
         if missing:
-            self._check_unchanged()
+            self._check_unchanged(True)
 
             def observe(node: Node, value: Tensor) -> None:
                 if node.index in missing:
@@ -245,24 +288,45 @@ class Recording:
                 run(self.network, tensors(self._model), self._images, None, observe, max(missing))
         return [found[index] for index in indices]
 
-    def _bottleneck(self, tops: list[Node]) -> Bottleneck:
+    def _path(self, tops: list[Node]) -> list[Node]:
+        """The nodes that a sweep from some nodes passes."""
+        return [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
+
+    def _bottleneck(self, path: list[Node], rule: Method) -> Bottleneck:
         """The decisions of the forward pass; values that an adjoint needs are computed when it first asks for one."""
-        path = [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
-        wanted = sorted({index for node in path if needs_values(node) for index in node.inputs})
         known: dict[int, Tensor] = {}
 
         def inputs(node: Node) -> dict[int, Tensor]:
-            if not needs_values(node):
+            if not self._needs_inputs(node, rule):
                 n = self._images.shape[0]
                 return {
                     index: self._images.new_zeros(()).expand(n, *self.network.nodes[index].shape)
                     for index in node.inputs
                 }
             if not known:
+                wanted = sorted({index for below in path if self._needs_inputs(below, rule) for index in below.inputs})
                 known.update(zip(wanted, self._activations(wanted), strict=True))
             return {index: known[index] for index in node.inputs}
 
-        return Bottleneck(self._masks, self._switches, self._fixed, inputs)
+        return Bottleneck(self._decisions, self._fixed, inputs)
+
+    def _needs_inputs(self, node: Node, rule: Method) -> bool:
+        return node.operation is not None and node.operation.needs_inputs(rule_for(self.network, rule, node))
+
+
+def _listed(seed: Seeds) -> list[Seed]:
+    seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple)) else [seed]
+    if not seeds or not all(isinstance(item, Seed) for item in seeds):
+        raise MethodError("reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)")
+    return seeds
+
+
+def _values(recording: Recording) -> list[int]:
+    """Fingerprints of all that a recording found."""
+    held = [recording.output, *recording._fixed]
+    for found in (recording._decisions, recording._kept):
+        held += [found[index] for index in sorted(found)]
+    return [contents.fingerprint(value) for value in held if hasattr(value, "untyped_storage")]
 
 
 def record(

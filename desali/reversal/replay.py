@@ -19,18 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
 from desali.ops.device import capturing, on_gpu
+from desali.reversal.context import Bottleneck, Reversal
 from desali.reversal.cuda_graph import CudaGraph, Graph, device_bytes
+from desali.reversal.graph.freshness import State, Watch
 from desali.reversal.graph.network import Network
-from desali.reversal.graph.operations import LocalResponseNorm, Other
-from desali.reversal.graph.structure import tensors
-from desali.reversal.inverses import Bottleneck, Reversal, needs_values
-from desali.reversal.seeds import Points
+from desali.reversal.placing import Points
 from desali.reversal.signals import placed_signal, whole
 from desali.reversal.sweep import Sweep, steps
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
 SWITCH = "DESALI_CUDA_GRAPHS"
 LIMIT = "DESALI_CUDA_GRAPH_BYTES"
@@ -74,12 +73,10 @@ def can_capture(
     if max_bytes is not None:
         return "a graph keeps its memory, which max_bytes would bound; leave max_bytes out"
     for index in steps(network, tops):
-        node = network.nodes[index]
-        if isinstance(node.operation, Other):
-            return (
-                f"layer {node.name!r} ({node.operation.kind}) is reversed by autograd, whose decisions a graph would "
-                "freeze"
-            )
+        layer = network.nodes[index].operation
+        reason = None if layer is None else layer.reason_against_capture()
+        if layer is not None and reason is not None:
+            return f"layer {network.nodes[index].name!r} ({layer.label}) {reason}"
     if windows:
         for top in tops:
             node_index = _meeting(network, top)
@@ -108,13 +105,13 @@ class Entry:
 
     Attributes:
         network: for the graph's end when the network ends.
-        state: the parameters as they were, with address and version.
+        watch: what the parameters were like.
         inputs, outputs: the graph's memory, by name and by the node index of the seed.
         held: packed weights that the graph reads.
     """
 
     network: weakref.ref[Network]
-    state: list[tuple[weakref.ref[Tensor], int, int]]
+    watch: Watch
     graph: Graph
     inputs: dict[tuple[str, int], Tensor]
     outputs: dict[int, Tensor]
@@ -198,7 +195,11 @@ class Replays:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if entry.network() is not reversal.network or not _unchanged(entry.state, reversal.model):
+        if (
+            entry.network() is not reversal.network
+            or not entry.watch.holds(State(reversal.model))
+            or not set(map(id, entry.held)) <= set(map(id, _packed(reversal.network)))
+        ):
             self._drop(key)
             self._seen.pop(key, None)  # parameters that change all the time are not worth a capture
             return None
@@ -267,10 +268,9 @@ class Replays:
         graph = self._make(device)
         with graph.turn():
             outputs = graph.capture(work)
-        held = [packed for cache in list(network.weight_caches.values()) for packed in cache.packed()]
         nbytes = graph.nbytes() + sum(tensor.numel() * tensor.element_size() for tensor in own.values())
         gone = weakref.ref(network, lambda _: self._forget(key))
-        return Entry(gone, _state(reversal.model), graph, own, outputs, held, nbytes)
+        return Entry(gone, Watch(State(reversal.model)), graph, own, outputs, _packed(network), nbytes)
 
     def _most_bytes(self, device: torch.device) -> int:
         if self._limit is not None:
@@ -298,6 +298,11 @@ def _remember(known: OrderedDict[Key, Any], key: Key, value: Any) -> None:
         known.popitem(last=False)
 
 
+def _packed(network: Network) -> list[Tensor]:
+    """Every packed weight that the network holds."""
+    return [packed for cache in list(network.weight_caches.values()) for packed in cache.packed()]
+
+
 def _inputs(reversal: Reversal, placed: Placed) -> dict[tuple[str, int], Tensor]:
     """Every tensor that a sweep reads and that differs from one recording, or one seed, to the next."""
     found: dict[tuple[str, int], Tensor] = {}
@@ -308,20 +313,17 @@ def _inputs(reversal: Reversal, placed: Placed) -> dict[tuple[str, int], Tensor]
             found["signal", top] = item
     for index in steps(reversal.network, list(placed)):
         node = reversal.network.nodes[index]
-        for name, known in (("mask", reversal.bottleneck.masks), ("switches", reversal.bottleneck.switches)):
-            if index in known:
-                found[name, index] = known[index][reversal.images]
-        passed = isinstance(node.operation, LocalResponseNorm) and reversal.rule(node).lrn == "identity"
-        if needs_values(node) and not passed:
+        if index in reversal.bottleneck.kept:
+            found["kept", index] = reversal.kept(node)
+        if node.operation is not None and node.operation.needs_inputs(reversal.rule(node)):
             found |= {("value", source): tensor for source, tensor in reversal.inputs(node).items()}
     return found
 
 
 def _bottleneck(own: dict[tuple[str, int], Tensor]) -> Bottleneck:
     """The decisions of the forward pass, as they lie in a graph's memory."""
-    masks = {index: tensor for (name, index), tensor in own.items() if name == "mask"}
-    switches = {index: tensor for (name, index), tensor in own.items() if name == "switches"}
-    return Bottleneck(masks, switches, [], lambda node: {index: own["value", index] for index in node.inputs})
+    kept = {index: tensor for (name, index), tensor in own.items() if name == "kept"}
+    return Bottleneck(kept, [], lambda node: {index: own["value", index] for index in node.inputs})
 
 
 def _own_seed(own: dict[tuple[str, int], Tensor], top: int, item: Points | Tensor) -> Points | Tensor:
@@ -351,19 +353,3 @@ def _settings() -> tuple[Any, ...]:
         matmul.allow_fp16_reduced_precision_reduction, matmul.allow_bf16_reduced_precision_reduction,
         torch.are_deterministic_algorithms_enabled(),
     )  # fmt: skip
-
-
-def _version(tensor: Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
-
-
-def _state(model: nn.Module) -> list[tuple[weakref.ref[Tensor], int, int]]:
-    return [(weakref.ref(tensor), tensor.data_ptr(), _version(tensor)) for tensor in tensors(model).values()]
-
-
-def _unchanged(state: list[tuple[weakref.ref[Tensor], int, int]], model: nn.Module) -> bool:
-    now = list(tensors(model).values())
-    return len(now) == len(state) and all(
-        old[0]() is tensor and old[1:] == (tensor.data_ptr(), _version(tensor))
-        for tensor, old in zip(now, state, strict=True)
-    )

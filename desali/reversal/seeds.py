@@ -1,17 +1,40 @@
-"""Seeds: what is put on a layer before the network is run backwards."""
+"""Seeds: what is put on a layer before the network is run backwards, made in Python, from text or from data."""
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from desali.errors import SeedError
+from desali.errors import SeedError, UnknownNameError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["neuron", "channel", "layer", "top", "logit", "tensor"]
 Value = Literal["one", "activation"]
+
+FORMS = {
+    "layer": "layer",
+    "channel": "channel:C",
+    "neuron": "neuron:C,Y,X (after flattening neuron:C)",
+    "top": "top:K or top:K@Y,X",
+    "logit": "logit:K",
+}
+"""Kind of seed -> how it is written as text; C, Y, X and K count from 0, but the K strongest are K."""
+DEFAULT_SEED = "layer"
+"""What figures project unless another seed is named, as text."""
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "layer": (),
+    "channel": ("channel",),
+    "neuron": ("channel", "position"),
+    "top": ("count", "position"),
+    "logit": ("channel",),
+}
+_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
+_NAMES_SHOWN = 20
 
 
 def _natural(name: str, number: Any, least: int = 0) -> int:
@@ -20,9 +43,11 @@ def _natural(name: str, number: Any, least: int = 0) -> int:
     return int(number)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Seed:
-    """A seed signal for one layer; make one with the class methods.
+    """A seed signal for one layer; make one with the class methods, `parse` or `from_dict`.
+
+    Seeds are values: two of them are equal if they would put the same on every layer (given tensors: the same object).
 
     A neuron, top or logit seed is 1 by default (Mahendran and Vedaldi, section 3); a channel or layer seed is the
     layer's actual activations (Suzuki et al.). `value=` says otherwise.
@@ -71,6 +96,108 @@ class Seed:
         """Any signal: [N, C, *spatial] (K = 1) or [N, K, C, *spatial]; N = 1 serves every image."""
         return cls("tensor", data=signal)
 
+    @classmethod
+    def parse(cls, text: str, value: str | None = None, classes: Sequence[str] = ()) -> Seed:
+        """A seed from text, as the command line and configuration files write it.
+
+        Args:
+            text: "layer", "channel:C", "neuron:C,Y,X" (as many coordinates as the layer has), "top:K", "top:K@Y,X" (the
+                strongest channels at one position) or "logit:K".
+            value: "one" or "activation"; None: the kind's own.
+            classes: names that a logit may be given by; a name wins over a number.
+
+        Raises:
+            UnknownNameError: another kind of seed. SeedError: numbers or a value that do not fit it.
+        """
+        kind, _, rest = str(text).partition(":")
+        kind = kind.strip()
+        if kind not in FORMS:
+            raise UnknownNameError("kind of seed", kind, FORMS)
+        if kind == "logit" and rest.strip() in classes:
+            rest = str(list(classes).index(rest.strip()))
+        count, at, place = rest.partition("@") if kind == "top" else (rest, "", "")
+        try:
+            numbers, position = _whole_numbers(count), _whole_numbers(place)
+        except ValueError:
+            names = _class_names(rest, classes) if kind == "logit" else ""
+            raise SeedError(f"seed {_short(text)}: expected {FORMS[kind]} in whole numbers{names}") from None
+        wanted = {"layer": 0, "neuron": max(1, len(numbers))}.get(kind, 1)
+        if len(numbers) != wanted or bool(at) != bool(position):
+            raise SeedError(f"seed {_short(text)}: expected {FORMS[kind]}")
+        options: dict[str, Any] = {} if value is None else {"value": value}
+        if at:
+            options["at"] = tuple(position)
+        made: Seed = getattr(cls, kind)(*numbers, **options)
+        return made
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Seed:
+        """The seed that `to_dict` wrote; "value" may be left out, and so may the "position" of the strongest.
+
+        Raises:
+            SeedError: unknown or missing entries, or a given tensor, of which the data hold a fingerprint only.
+            UnknownNameError: another kind of seed.
+        """
+        if not isinstance(data, Mapping):
+            raise SeedError(f"a seed as data must be an object with 'kind', got {data!r}")
+        kind = data.get("kind")
+        if kind == "tensor":
+            raise SeedError(
+                f"the data of a given tensor hold only its shape {data.get('shape')} and SHA-256: load the tensor and "
+                "use Seed.tensor"
+            )
+        if not isinstance(kind, str) or kind not in _FIELDS:
+            raise UnknownNameError("kind of seed", str(kind), _FIELDS)
+        known = ("kind", *_FIELDS[kind], "value")
+        unknown = [key for key in data if key not in known]
+        missing = [key for key in _FIELDS[kind] if key not in data and not (kind == "top" and key == "position")]
+        if unknown or missing:
+            what = f"unknown entry {unknown[0]!r}" if unknown else f"no entry {missing[0]!r}"
+            raise SeedError(f"a {kind} seed as data: {what}, expected {', '.join(known)}")
+        options = {} if data.get("value") is None else {"value": data["value"]}
+        position = data.get("position")
+        if position is not None and not isinstance(position, list | tuple):
+            raise SeedError(f"position must be a list of whole numbers, got {position!r}")
+        if kind == "top":
+            return cls.top(data["count"], None if position is None else tuple(position), **options)
+        made: Seed = getattr(cls, kind)(
+            *(data[key] for key in _FIELDS[kind] if key == "channel"), *(position or ()), **options
+        )
+        return made
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable: the kind, what it needs (channel, position, count) and the value.
+
+        Of a given tensor: shape, dtype and the SHA-256 of its values in row-major order.
+
+        Raises:
+            SeedError: the given signal is no tensor.
+        """
+        if self.kind == "tensor":
+            return {"kind": "tensor", **_fingerprint(self.data)}
+        position = None if self.position is None else list(self.position)
+        facts = {"channel": self.channel_index, "position": position, "count": self.count}
+        return {"kind": self.kind, **{key: facts[key] for key in _FIELDS[self.kind]}, "value": self.value}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Seed) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash(self._facts())
+
+    def __repr__(self) -> str:
+        if self.kind == "tensor":
+            return f"Seed.tensor(<{list(getattr(self.data, 'shape', []))}>)"
+        numbers = {"layer": (), "top": (self.count,)}.get(self.kind, (self.channel_index, *(self.position or ())))
+        arguments = [str(number) for number in numbers]
+        if self.kind == "top" and self.position is not None:
+            arguments.append(f"at={self.position}")
+        return f"Seed.{self.kind}({', '.join([*arguments, f'value={self.value!r}'])})"
+
+    def _facts(self) -> tuple[Any, ...]:
+        data = None if self.data is None else id(self.data)
+        return (self.kind, self.channel_index, self.position, self.count, self.value, data)
+
     @property
     def needs_activation(self) -> bool:
         """Whether the layer's activations must be known to place this seed."""
@@ -91,158 +218,37 @@ class Seed:
         return names[self.kind]
 
 
-@dataclass(frozen=True)
-class Points:
-    """Single-neuron seeds: one value per (image, seed).
-
-    Attributes:
-        channel: int64 [N, K].
-        position: int64 [N, K, D], D spatial dimensions.
-        value: [N, K].
-    """
-
-    channel: Tensor
-    position: Tensor
-    value: Tensor
-
-
-def place(
-    seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
-) -> Points | Tensor:
-    """Turn a seed into numbers for one layer.
-
-    Args:
-        layer: the layer's name, for messages.
-        shape: the layer's [C, *spatial].
-        n: number of images N.
-        like: a tensor of the signal's dtype and device.
-        activation: [N, C, *spatial], needed if `seed.needs_activation`.
-
-    Returns:
-        `Points` for neuron, logit and top seeds, else the dense signal [N, K, C, *spatial].
+def _whole_numbers(text: str) -> list[int]:
+    """The whole numbers with commas between that the text holds.
 
     Raises:
-        SeedError: the seed lies outside the layer or has another number of dimensions.
+        ValueError: something else.
     """
-    if seed.needs_activation and activation is None:
-        raise SeedError(f"seed '{seed.describe()}' on layer {layer!r} needs the layer's activations")
-    if seed.kind == "tensor":
-        return _given(seed, layer, shape, n, like)
-    if seed.kind == "top":
-        return _top(seed, layer, shape, n, like, activation)
-    if seed.kind != "layer" and seed.channel_index >= shape[0]:
-        raise SeedError(
-            f"channel {seed.channel_index} is outside layer {layer!r}, which has {shape[0]}: use 0 to {shape[0] - 1}"
-        )
-    if seed.kind in ("neuron", "logit"):
-        return _point(seed, layer, shape, n, like, activation)
-    return _dense(seed, shape, n, like, activation)
+    parts = text.split(",") if text.strip() else []
+    if not all(_WHOLE.fullmatch(part) for part in parts):
+        raise ValueError(text)
+    return [int(part) for part in parts]
 
 
-def join(placed: list[Points | Tensor]) -> list[Points | Tensor]:
-    """Join neighbouring `Points` along K, so that they are reconstructed together."""
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")
+
+
+def _class_names(wrong: str, classes: Sequence[str]) -> str:
+    """The end of a message that offers the classes by name."""
+    if not classes:
+        return ""
+    near = nearest(wrong, classes)
+    hint = "" if near is None else f"; did you mean {near!r}?"
+    more = ", ..." if len(classes) > _NAMES_SHOWN else ""
+    return f", or the name of a class ({', '.join(classes[:_NAMES_SHOWN])}{more}){hint}"
+
+
+def _fingerprint(data: Any) -> dict[str, Any]:
     import torch
 
-    joined: list[Points | Tensor] = []
-    run: list[Points] = []
-    for item in [*placed, None]:
-        if isinstance(item, Points):
-            run.append(item)
-            continue
-        if run:
-            parts = [(points.channel, points.position, points.value) for points in run]
-            joined.append(Points(*(torch.cat(part, 1) for part in zip(*parts, strict=True))))
-            run = []
-        if item is not None:
-            joined.append(item)
-    return joined
-
-
-def _check_position(position: tuple[int, ...], layer: str, shape: tuple[int, ...], kind: Kind) -> None:
-    sizes = shape[1:]
-    if kind == "logit" and sizes:
-        raise SeedError(
-            f"a logit seed needs the network's output, a layer without positions; {layer!r} is {list(shape)}: "
-            "name the last layer"
-        )
-    if len(position) != len(sizes):
-        raise SeedError(
-            f"layer {layer!r} has {len(sizes)} spatial dimensions {list(sizes)}: "
-            f"give {len(sizes)} coordinates, got {len(position)}"
-        )
-    if any(at >= size for at, size in zip(position, sizes, strict=True)):
-        raise SeedError(f"position {list(position)} is outside layer {layer!r}, whose map is {list(sizes)}")
-
-
-def _point(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Points:
-    import torch
-
-    position = seed.position or ()
-    _check_position(position, layer, shape, seed.kind)
-    if seed.value == "activation" and activation is not None:
-        where: Any = (slice(None), seed.channel_index, *position)
-        value = activation[where].reshape(n, 1).to(like.dtype)
-    else:
-        value = torch.ones(n, 1, dtype=like.dtype, device=like.device)
-    channel = torch.full((n, 1), seed.channel_index, dtype=torch.int64)
-    positions = torch.tensor(position, dtype=torch.int64).expand(n, 1, len(position))
-    return Points(channel, positions, value)
-
-
-def _top(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Points:
-    import torch
-
-    assert activation is not None
-    if seed.position is not None:
-        _check_position(seed.position, layer, shape, seed.kind)
-        where: Any = (slice(None), slice(None), *seed.position)
-        candidates = activation[where].reshape(n, -1)
-    else:
-        candidates = activation.reshape(n, -1)
-    if seed.count > candidates.shape[1]:
-        raise SeedError(
-            f"top({seed.count}) on layer {layer!r}: there are only {candidates.shape[1]} neurons to choose from"
-        )
-    value, index = candidates.topk(seed.count, dim=1)
-    index = index.cpu()
-    if seed.position is not None:
-        channel = index
-        position = torch.tensor(seed.position, dtype=torch.int64).expand(n, seed.count, len(seed.position))
-    else:
-        coordinates = torch.unravel_index(index, shape)
-        channel = coordinates[0]
-        rest = coordinates[1:]
-        position = torch.stack(rest, dim=-1) if rest else torch.empty(n, seed.count, 0, dtype=torch.int64)
-    value = value.to(like.dtype) if seed.value == "activation" else torch.ones_like(value, dtype=like.dtype)
-    return Points(channel, position, value)
-
-
-def _dense(seed: Seed, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Tensor:
-    import torch
-
-    if seed.value == "activation":
-        assert activation is not None
-        source = activation.to(like.dtype)
-    else:
-        source = torch.ones(n, *shape, dtype=like.dtype, device=like.device)
-    if seed.kind == "layer":
-        return source.unsqueeze(1)
-    signal = torch.zeros_like(source)
-    signal[:, seed.channel_index] = source[:, seed.channel_index]
-    return signal.unsqueeze(1)
-
-
-def _given(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor) -> Tensor:
-    import torch
-
-    data = seed.data
     if not isinstance(data, torch.Tensor):
-        raise SeedError(f"Seed.tensor on layer {layer!r} must hold a torch.Tensor, got {type(data).__name__}")
-    if data.dim() == len(shape) + 1:
-        data = data.unsqueeze(1)
-    if data.dim() != len(shape) + 2 or tuple(data.shape[2:]) != shape or data.shape[0] not in (1, n):
-        raise SeedError(
-            f"Seed.tensor on layer {layer!r} must have shape {[n, *shape]} or {[n, 'K', *shape]}, "
-            f"got {list(data.shape)}"
-        )
-    return data.detach().to(dtype=like.dtype, device=like.device).expand(n, -1, *shape)
+        raise SeedError(f"Seed.tensor must hold a torch.Tensor, got {type(data).__name__}")
+    values = data.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    dtype = str(data.dtype).removeprefix("torch.")
+    return {"shape": list(data.shape), "dtype": dtype, "sha256": hashlib.sha256(values.tobytes()).hexdigest()}

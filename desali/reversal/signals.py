@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from desali.ops.device import on_host
-from desali.reversal.seeds import Points
+from desali.reversal.placing import Points
 
 if TYPE_CHECKING:
     from torch import Tensor

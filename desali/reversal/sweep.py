@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from desali.reversal import inverses, joints
-from desali.reversal.graph import operations
-from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import Convolution, MaxPool, Operation, ReLU
-from desali.reversal.inverses import Reversal
+from desali.reversal.context import Reversal
+from desali.reversal.graph.network import Network
+from desali.reversal.layers.base import Node
 from desali.reversal.signals import Signal, add
-
-_INVERSES: dict[type[Operation], Callable[..., inverses.Arrivals]] = {
-    operations.ReLU: inverses.relu,
-    operations.Convolution: inverses.convolution,
-    operations.MaxPool: inverses.max_pool,
-    operations.AveragePool: inverses.average_pool,
-    operations.LocalResponseNorm: inverses.norm,
-    operations.Linear: inverses.linear,
-    operations.Identity: joints.identity,
-    operations.Reshape: joints.reshape,
-    operations.Permutation: joints.permutation,
-    operations.ChannelShuffle: joints.channel_shuffle,
-    operations.BatchNorm: joints.batch_norm,
-    operations.GlobalAverage: joints.global_average,
-    operations.Sum: joints.total,
-    operations.Product: joints.product,
-    operations.Concatenation: joints.concatenation,
-    operations.Slice: joints.cut,
-    operations.Other: joints.other,
-}
 
 
 def steps(network: Network, tops: list[int]) -> list[int]:
@@ -66,11 +43,15 @@ class Sweep:
             if not arrived:
                 continue
             node = self.network.nodes[index]
-            assert node.operation is not None
-            inverse = _INVERSES[type(node.operation)]
+            layer = node.operation
+            assert layer is not None
+            relu = self._relu_below(node, seeds) if layer.fuses else None
             for owners, signal in _batches(arrived):
-                fused = self._relu_below(node, seeds)
-                for target, result in inverse(self.context, node, node.operation, signal, fused).items():
+                if relu is None:
+                    results = layer.reverse(self.context, node, signal)
+                else:
+                    results = layer.reverse_with_relu(self.context, node, signal, relu)
+                for target, result in results.items():
                     self._deliver(pending.setdefault(target, {}), target, owners, result)
         return pending.get(0, {})
 
@@ -87,11 +68,9 @@ class Sweep:
 
     def _relu_below(self, node: Node, seeds: dict[int, Signal]) -> Node | None:
         """The ReLU whose inverse can be done in the same pass as this layer's."""
-        if not isinstance(node.operation, (Convolution, MaxPool)):
-            return None
         below = self.network.nodes[node.inputs[0]]
         alone = len(self.network.consumers[below.index]) == 1 and below.index not in seeds
-        return below if isinstance(below.operation, ReLU) and alone else None
+        return below if alone and below.operation is not None and below.operation.masked else None
 
 
 def _batches(arrived: dict[int, Signal]) -> list[tuple[list[tuple[int, int]], Signal]]:

@@ -1,4 +1,12 @@
-"""Stages, recipes, training and evaluation; torch and Lightning are imported when a name is first used (PEP 562)."""
+"""The training of recipes: chains of stages, each trained once, resumed where it stopped.
+
+`options` says what an option is; `stage`, `recipes` and `config` hold what can be told (no torch, no files); `domains`
+and `splits` say on which images and which of them are held out; `pipeline` is the door, `stages` walks from one stage
+to the next and `fit` trains one with Lightning. `baseline` stands beside them, without networks.
+
+Touch from outside: the names below, `config.TrainingConfig` and `config.read_config`, the functions of `splits`.
+Nothing here knows reconstruction, figures or the command line. Names are imported when first used (PEP 562).
+"""
 
 from __future__ import annotations
 
@@ -6,35 +14,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from desali.evaluation import (
-        Comparison,
-        Evaluation,
-        Predictions,
-        compare,
-        evaluate_recipes,
-        format_table,
-        load_predictions,
-        predict,
-    )
     from desali.training.cards import StageResult, TrainedRecipe
     from desali.training.pipeline import train
-    from desali.training.recipes import RECIPES, Recipe, Stage, recipe
+    from desali.training.recipes import RECIPES, Recipe, recipe
+    from desali.training.stage import Stage
 
-_EVALUATION = {
-    "Comparison",
-    "Evaluation",
-    "Predictions",
-    "compare",
-    "evaluate_recipes",
-    "format_table",
-    "load_predictions",
-    "predict",
-}
-"""Names that live in `desali.evaluation` and are also reached from here."""
 _HOME = {
     "RECIPES": "recipes",
     "Recipe": "recipes",
-    "Stage": "recipes",
+    "Stage": "stage",
     "StageResult": "cards",
     "TrainedRecipe": "cards",
     "recipe": "recipes",
@@ -43,26 +31,16 @@ _HOME = {
 
 __all__ = [
     "RECIPES",
-    "Comparison",
-    "Evaluation",
-    "Predictions",
     "Recipe",
     "Stage",
     "StageResult",
     "TrainedRecipe",
-    "compare",
-    "evaluate_recipes",
-    "format_table",
-    "load_predictions",
-    "predict",
     "recipe",
     "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _EVALUATION:
-        return getattr(importlib.import_module("desali.evaluation"), name)
     if name in _HOME:
         return getattr(importlib.import_module(f"desali.training.{_HOME[name]}"), name)
     raise AttributeError(f"module 'desali.training' has no attribute {name!r}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from desali.errors import DataError, DesaliError
-from desali.training.recipes import Stage
+from desali.training.stage import Stage
 
 if TYPE_CHECKING:
     from desali.data.imageset import Unit

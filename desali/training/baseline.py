@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions
+from desali.training.splits import most_folds, stratified_folds
 from desali.training.texture_features import texture_features
 
 if TYPE_CHECKING:
-    from desali.data.imageset import ImageSet
+    from desali.data.imageset import ImageSet, Unit
 
 TEXTURE_BASELINE = "texture features + SVM"
 THRESHOLD_BASELINE = "HU thresholds"
@@ -30,6 +31,8 @@ DEPTH = 3
 """Thresholds that one decision passes at most."""
 
 Floats = npt.NDArray[np.float64]
+Baseline = Callable[["ImageSet", "ImageSet", int], Predictions]
+"""(training images, images to predict, seed) -> predictions under the baseline's own name."""
 
 
 def texture_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predictions:
@@ -77,7 +80,7 @@ def texture_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predicti
                 best, options, factor = merit, chosen, _temperature(train.labels, values)
     everything = np.arange(len(train))
     values = _decision(machine(options), features, train, everything, texture_features(test))
-    return _predictions(TEXTURE_BASELINE, _softmax(factor * values), test, seed)
+    return Predictions.of(test, TEXTURE_BASELINE, _softmax(factor * values).astype(np.float32), seed)
 
 
 def threshold_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predictions:
@@ -110,13 +113,19 @@ def threshold_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predic
     np.add.at(mass, (leaves, train.labels), weight[place])
     mass[:, tree.classes_] += 1 / len(counts)
     chosen = mass[tree.apply(hu_fractions(test))]
-    return _predictions(THRESHOLD_BASELINE, chosen / chosen.sum(1, keepdims=True), test, seed)
+    probabilities = chosen / chosen.sum(1, keepdims=True)
+    return Predictions.of(test, THRESHOLD_BASELINE, probabilities.astype(np.float32), seed)
+
+
+def baselines_for(unit: Unit) -> dict[str, Baseline]:
+    """The baselines by name that images in `unit` allow: textures always, thresholds on images in HU."""
+    found: dict[str, Baseline] = {TEXTURE_BASELINE: texture_baseline}
+    return {**found, THRESHOLD_BASELINE: threshold_baseline} if unit == "hu" else found
 
 
 def baselines(train: ImageSet, test: ImageSet, seed: int = 0) -> list[Predictions]:
-    """Every baseline that the images allow: textures always, thresholds on images in HU."""
-    result = [texture_baseline(train, test, seed)]
-    return [*result, threshold_baseline(train, test, seed)] if train.unit == "hu" else result
+    """The predictions of every baseline that the images allow."""
+    return [one(train, test, seed) for one in baselines_for(train.unit).values()]
 
 
 def hu_fractions(images: ImageSet) -> Floats:
@@ -131,7 +140,7 @@ def _check(train: ImageSet, test: ImageSet) -> None:
             f"{train.name} ({train.unit}: {', '.join(train.classes)}) and {test.name} ({test.unit}: "
             f"{', '.join(test.classes)}) must be of the same unit and classes"
         )
-    both = set(train.groups.tolist()) & set(test.groups.tolist())
+    both = set(train.patients.tolist()) & set(test.patients.tolist())
     if both:
         raise DataError(
             f"{test.name}: {len(both)} patients (the first is {min(both)}) are also in {train.name}; split by patient"
@@ -144,16 +153,12 @@ def _check(train: ImageSet, test: ImageSet) -> None:
 
 def _inner_folds(train: ImageSet, seed: int) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """(learn, held out) indices of a cross-validation by patient, without folds that leave fewer than two classes."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    count = min(INNER_FOLDS, len(np.unique(train.groups)), int(np.bincount(train.labels).max()))
+    count = min(INNER_FOLDS, most_folds(train.labels, train.patients))
     if count < 2:
         return []
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds
-        folds = list(splitter.split(train.labels, train.labels, train.groups))
-    return [(learn, held) for learn, held in folds if len(held) and len(np.unique(train.labels[learn])) > 1]
+    folds = stratified_folds(train.labels, train.patients, count, seed)
+    pairs = [(np.setdiff1d(np.arange(len(train)), held), held) for held in folds]
+    return [(learn, held) for learn, held in pairs if len(held) and len(np.unique(train.labels[learn])) > 1]
 
 
 def _decision(machine: Any, features: Floats, train: ImageSet, learn: npt.NDArray[np.int64], asked: Floats) -> Floats:
@@ -199,17 +204,3 @@ def _temperature(labels: npt.NDArray[np.int64], values: Floats) -> float:
 def _softmax(values: Floats) -> Floats:
     powers = np.exp(values - values.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))
-
-
-def _predictions(recipe: str, probabilities: Floats, test: ImageSet, seed: int) -> Predictions:
-    return Predictions(
-        recipe,
-        probabilities.astype(np.float32),
-        test.labels,
-        test.groups,
-        tuple(test.classes),
-        test.name,
-        test.fingerprint,
-        test.origin,
-        seed,
-    )

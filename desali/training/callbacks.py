@@ -23,7 +23,7 @@ class Keeper(lightning.Callback):
     """Restores a state at the start, writes it after every epoch, and stops a stage that no longer improves.
 
     Beside the state lies the history as CSV, written anew after every epoch. With several processes the first writes;
-    all of them decide alike, from the same figures.
+    all of them decide alike, from the same metrics.
     """
 
     def __init__(self, state: TrainingState, path: Path) -> None:
@@ -65,8 +65,8 @@ class Keeper(lightning.Callback):
             state.best_epoch, state.best_score, state.best = module.epoch, score, weights
         self._write(trainer)
         if trainer.is_global_zero and trainer.logger is not None:
-            figures = {name: value for name, value in row.items() if name != "epoch"}
-            trainer.logger.log_metrics(figures, step=module.epoch)
+            metrics = {name: value for name, value in row.items() if name != "epoch"}
+            trainer.logger.log_metrics(metrics, step=module.epoch)
         if self.exhausted(stage.patience, watched):
             trainer.should_stop = True
 
@@ -132,7 +132,7 @@ def _scaler(trainer: lightning.Trainer) -> Any:
 
 
 def _score(row: dict[str, float], criterion: str) -> float:
-    """Lower is better; without held-out groups every epoch scores alike and the last is kept."""
+    """Lower is better; without held-out patients every epoch scores alike and the last is kept."""
     if "held_out_loss" not in row:
         return float("inf")
     return row["held_out_loss"] if criterion == "loss" else -row["held_out_balanced_accuracy"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from desali.models.checkpoint import LoadedModel, load
 from desali.training.history import compute_share
-from desali.training.recipes import Stage
+from desali.training.stage import Stage
 from desali.training.state import Row
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class StageResult:
         best_epoch: number of the epoch whose weights were kept, from 1.
         epochs: epochs trained.
         seconds: training time over all sittings.
-        figures: the best epoch's row of the history.
+        metrics: the best epoch's row of the history.
         compute_share: share of the training time in which the trainer did not wait for input; None if not measured.
     """
 
@@ -44,7 +44,7 @@ class StageResult:
     best_epoch: int
     epochs: int
     seconds: float
-    figures: Row
+    metrics: Row
     compute_share: float | None = None
 
 
@@ -86,7 +86,7 @@ def card_of_trained(
             "seconds": round(fitted.seconds, 2),
             "compute_share": None if share is None else round(share, 4),
             "processes": processes,
-            "held_out_groups": [] if held is None else sorted(set(data.groups[held].tolist())),
+            "held_out_patients": [] if held is None else sorted(set(data.patients[held].tolist())),
         },
         "parent": parent.key if parent else None,
         "seed": seed,
@@ -94,8 +94,9 @@ def card_of_trained(
             "name": data.name,
             "fingerprint": data.fingerprint,
             "images": len(data),
-            "groups": len(np.unique(data.groups)),
-            "group_names": np.unique(data.groups).tolist() if stage.domain == "target" else [],
+            "patients": len(np.unique(data.patients)),
+            "unit_of_split": data.unit_of_split,
+            "patient_names": np.unique(data.patients).tolist() if stage.domain == "target" else [],
             "unit": data.unit,
             "parameters": data.parameters,
         },
@@ -128,7 +129,7 @@ def card_of_given(loaded: LoadedModel, stage: Stage, key: str, title: str, file:
             "best_epoch": 0,
             "epochs_trained": 0,
             "seconds": 0.0,
-            "held_out_groups": [],
+            "held_out_patients": [],
         },
         "parent": None,
         "source_sha256": loaded.card["weights_sha256"],

@@ -4,67 +4,111 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
-from desali.training.domains import SYNTHETIC
-from desali.training.recipes import DOMAINS, RECIPES, STAGE_OPTIONS, Recipe, Stage, recipe
+from desali.training.options import FROM_0, FROM_1, SEED, SHARE, check_fields, checked_table, option, options_of
+from desali.training.recipes import RECIPES, Recipe, recipe
+from desali.training.stage import DOMAINS, STAGE_OPTIONS, Stage
 
 if TYPE_CHECKING:
     from desali.data.preprocess import Preprocessing
 
-RUN_OPTIONS = (
-    "recipe",
-    "runs",
-    "architecture",
-    "size",
-    "seed",
-    "accelerator",
-    "devices",
-    "nodes",
-    "tensorboard",
-    "input_memory",
-)
-DATA_OPTIONS = (*DOMAINS, "seed", "share", "skip_unreadable", "hu_offset", "window", "cache")
-_KINDS: dict[str, str] = {
-    field.name: str(field.type).replace(" | None", "") for field in fields(Stage) if field.name != "domain"
-}
+SYNTHETIC = "synthetic"
+INPUT_MEMORY = 1024
+"""MiB of prepared images that are kept in memory; more are prepared anew for every batch."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the images come from: the table [data]. Each field says what it is."""
+
+    natural: str = option(SYNTHETIC, "Natural images: READER:PATH or PATH.", metavar="SPEC")
+    texture: str = option(SYNTHETIC, "Textures.", metavar="SPEC")
+    target: str = option(
+        SYNTHETIC,
+        "Images of the task. Of a set that states parts, train is read, unless the specification says ?split=PART.",
+        metavar="SPEC",
+    )
+    seed: int = option(0, "Of the synthetic images.", range=SEED, flag="--data-seed")
+    share: float = option(
+        1.0,
+        "Share of each synthetic target class that is trained on, at least 2 images.",
+        range=SHARE,
+        flag="--data-share",
+    )
+    skip_unreadable: bool = option(False, "Leave out images that cannot be read; they are counted and named.")
+    hu_offset: float | None = option(None, "HU = pixel + offset, for unsigned 16-bit images.", metavar="HU")
+    window: tuple[float, float] | None = option(
+        None, "HU window, e.g. -600,1500.", metavar="LEVEL,WIDTH", shown="the model's own"
+    )
+    cache: str | None = option(
+        None,
+        "Folder where decoded images are kept and mapped from.",
+        metavar="DIR",
+        shown="the user's cache folder",
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that `desali train` can be told; the names are those of the TOML file.
+    """Everything that `desali train` can be told; the names are those of the TOML file. Each option says what it is.
 
     Attributes:
-        recipe: a recipe's name, or "all".
-        runs: where results go.
-        architecture: see `desali.models.architecture`.
-        size: side of the network's input in pixels, for architectures that take several; None for their own.
-        seed: of weights, batches, augmentation, dropout and held-out groups.
-        accelerator, devices, nodes, tensorboard, input_memory: see `desali.training.train`.
-        data: table [data]: a specification for each domain ("synthetic" if left out; else see
-            `desali.data.read_images`), "seed" and "share" of the synthetic images, "skip_unreadable", "hu_offset",
-            "cache" (a folder for decoded images) and "window" (level, width in HU).
+        data: table [data].
         stage: table [stage]: options of `Stage` for every stage.
-        stages: tables [stage.natural], [stage.texture], [stage.target]: options of that domain's stage.
+        stages: tables [stage.natural], [stage.texture], [stage.target]: options of that domain's stage, which win.
+
+    Raises:
+        DesaliError, UnknownNameError: an unknown option, or a value that it does not take.
     """
 
-    recipe: str = "all"
-    runs: str = "runs"
-    architecture: str = "caffenet-small"
-    size: int | None = None
-    seed: int = 0
-    accelerator: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    tensorboard: bool = False
-    input_memory: int | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    recipe: str = option(
+        "all",
+        "scratch, texture, natural or two_stage, or several of them with commas between, or all.",
+        flag="RECIPE,...|all",
+    )
+    runs: str = option("runs", "Folder of trained models.", metavar="DIR")
+    architecture: str = option(
+        "caffenet-small",
+        "caffenet-small (64 px), caffenet (227 px), squeezenet1_0, torchvision:NAME, timm:NAME or module:factory.",
+        metavar="NAME",
+    )
+    size: int | None = option(
+        None,
+        "Side of the network's input in pixels, where it takes several.",
+        range=FROM_1,
+        shown="the architecture's own",
+    )
+    seed: int = option(0, "Of weights, batches, augmentation, dropout and held-out patients.", range=SEED)
+    device: str = option(
+        "auto", "cpu, cuda, cuda:N, or auto: a CUDA device if there is one, else the CPU.", metavar="DEVICE"
+    )
+    devices: int = option(1, "Processes on this machine, one a device.", range=FROM_1)
+    nodes: int = option(1, "Machines; see docs/training.md.", range=FROM_1)
+    tensorboard: bool = option(False, "Write the metrics for TensorBoard too.")
+    input_memory: int = option(INPUT_MEMORY, "MiB of prepared images to keep in memory.", range=FROM_0)
+    data: DataConfig = field(default_factory=DataConfig)
     stage: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for domain in self.stages:
+            if domain not in DOMAINS:
+                raise UnknownNameError("domain", domain, DOMAINS)
+        stages = {
+            domain: checked_table(Stage, table, f"key of [stage.{domain}]", f"stage.{domain}.")
+            for domain, table in self.stages.items()
+        }
+        object.__setattr__(self, "stage", checked_table(Stage, self.stage, "key of [stage]", "stage."))
+        object.__setattr__(self, "stages", stages)
 
     def with_options(
         self,
@@ -78,11 +122,11 @@ class TrainingConfig:
         An option of `stage` wins over every table of the file, those of a domain included. `weights` is a file for each
         domain whose stage comes from weights.
         """
-        given = {name: value for name, value in stage.items() if value is not None}
+        given = _given(stage)
         return replace(
             self,
-            **{name: value for name, value in options.items() if value is not None},
-            data={**self.data, **{name: value for name, value in data.items() if value is not None}},
+            **_given(options),
+            data=replace(self.data, **_given(data)),
             stage={**self.stage, **given},
             stages={
                 domain: {name: value for name, value in self.stages.get(domain, {}).items() if name not in given}
@@ -97,10 +141,10 @@ class TrainingConfig:
         """The recipes with all options in their stages.
 
         Raises:
-            UnknownNameError: an unknown recipe or option. DesaliError: a value out of range.
+            UnknownNameError: an unknown recipe. DesaliError: options that contradict each other.
         """
-        names = list(RECIPES) if self.recipe == "all" else [self.recipe]
-        return [recipe(name).with_options(domains=self.stages, **self.stage) for name in names]
+        names = list(RECIPES) if self.recipe == "all" else [name.strip() for name in self.recipe.split(",")]
+        return [recipe(name).with_options(domains=self.stages, **self.stage) for name in dict.fromkeys(names)]
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -118,15 +162,13 @@ class TrainingConfig:
             if not entry.any_size:
                 raise DesaliError(f"size {self.size}: {entry.name} takes images of {plain.size} pixels only")
             plain = replace(plain, size=self.size)
-        window = self.data.get("window")
-        return plain if window is None else replace(plain, window=tuple(window))
+        return plain if self.data.window is None else replace(plain, window=self.data.window)
 
     def resolved(self, one: Recipe) -> str:
         """TOML that repeats the training of the recipe `one` (from `recipes`), every option written out."""
-        run = {name: getattr(self, name) for name in RUN_OPTIONS} | {"recipe": one.name}
-        data = {"seed": 0, "share": 1.0, "skip_unreadable": False} | dict.fromkeys(DOMAINS, SYNTHETIC) | dict(self.data)
+        run = {name: getattr(self, name) for name in options_of(TrainingConfig)} | {"recipe": one.name}
         needed = [stage.domain for stage in one.stages if stage.weights is None]
-        data = {name: value for name, value in data.items() if name not in DOMAINS or name in needed}
+        data = {name: value for name, value in asdict(self.data).items() if name not in DOMAINS or name in needed}
         lines = [*_toml(run), "", "[data]", *_toml(data)]
         for stage in one.stages:
             values = {"weights": stage.weights} if stage.weights else {n: getattr(stage, n) for n in STAGE_OPTIONS}
@@ -138,7 +180,7 @@ def read_config(path: Path) -> TrainingConfig:
     """The configuration in the TOML file at `path`.
 
     Raises:
-        DesaliError: the file is missing or not TOML, or a value has the wrong type.
+        DesaliError: the file is missing or not TOML, or a value has the wrong type or is out of range.
         UnknownNameError: an unknown key; the message suggests the nearest.
     """
     if sys.version_info >= (3, 11):
@@ -163,20 +205,20 @@ def read_config(path: Path) -> TrainingConfig:
 
 def _checked(values: dict[str, Any]) -> TrainingConfig:
     data, stage = (_table(values, name) for name in ("data", "stage"))
-    tables: dict[str, dict[str, Any]] = {name: _table(stage, name, "stage.") for name in DOMAINS if name in stage}
-    common = {name: value for name, value in stage.items() if name not in DOMAINS}
-    _check_names("key", values, (*RUN_OPTIONS, "data", "stage"))
-    _check_names("key of [data]", data, DATA_OPTIONS)
-    _check_names("key of [stage]", common, (*STAGE_OPTIONS, *DOMAINS))
-    kinds = {one.name: str(one.type).replace(" | None", "") for one in fields(TrainingConfig)}
-    run = {name: _value(name, values[name], kinds[name]) for name in RUN_OPTIONS if name in values}
-    of_data = {"seed": "int", "share": "float", "skip_unreadable": "bool", "hu_offset": "float", "window": "numbers"}
-    data = {name: _value(f"data.{name}", value, of_data.get(name, "str")) for name, value in data.items()}
-    for domain, table in tables.items():
-        _check_names(f"key of [stage.{domain}]", table, (*STAGE_OPTIONS, "weights"))
-        tables[domain] = {n: _value(f"stage.{domain}.{n}", v, _KINDS[n]) for n, v in table.items()}
-    common = {name: _value(f"stage.{name}", value, _KINDS[name]) for name, value in common.items()}
-    return TrainingConfig(**run, data=data, stage=common, stages=tables)
+    stages: dict[str, dict[str, Any]] = {name: _table(stage, name, "stage.") for name in DOMAINS if name in stage}
+    for what, table, known in (
+        ("key", values, (*options_of(TrainingConfig), "data", "stage")),
+        ("key of [stage]", stage, (*STAGE_OPTIONS, *DOMAINS)),
+    ):
+        for name in table:
+            if name not in known:
+                raise UnknownNameError(what, name, known)
+    return TrainingConfig(
+        **{name: value for name, value in values.items() if name not in ("data", "stage")},
+        data=DataConfig(**checked_table(DataConfig, data, "key of [data]", "data.")),
+        stage={name: value for name, value in stage.items() if name not in DOMAINS},
+        stages=stages,
+    )
 
 
 def _table(values: Mapping[str, Any], name: str, before: str = "") -> dict[str, Any]:
@@ -186,35 +228,13 @@ def _table(values: Mapping[str, Any], name: str, before: str = "") -> dict[str, 
     return table
 
 
-def _check_names(kind: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    for name in given:
-        if name not in known:
-            raise UnknownNameError(kind, name, known)
-
-
-def _value(name: str, value: Any, kind: str) -> Any:
-    """`value` if it is what a field of that type takes."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "int" and isinstance(value, int) and number:
-        return value
-    if kind == "float" and number:
-        return float(value)
-    if kind == "bool" and isinstance(value, bool):
-        return value
-    if kind.startswith("tuple") and isinstance(value, list) and all(type(one) is int for one in value):
-        return tuple(value)
-    if kind == "numbers" and isinstance(value, list) and all(type(one) in (int, float) for one in value):
-        return tuple(map(float, value))
-    if kind not in ("int", "float", "bool", "numbers") and not kind.startswith("tuple") and isinstance(value, str):
-        return value
-    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "numbers": "a list of numbers"}
-    wanted = "a list of whole numbers" if kind.startswith("tuple") else words.get(kind, "text")
-    raise DesaliError(f"{name} must be {wanted}, got {value!r}")
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _toml(values: Mapping[str, Any]) -> list[str]:
     """Lines `name = value`; what is None is left out."""
-    return [f"{name} = {_literal(value)}" for name, value in values.items() if value is not None]
+    return [f"{name} = {_literal(value)}" for name, value in _given(values).items()]
 
 
 def _literal(value: Any) -> str:

@@ -8,13 +8,13 @@ import re
 import warnings
 from collections.abc import Mapping
 
-from lightning.pytorch.accelerators import AcceleratorRegistry
+import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from desali import errors
-from desali.errors import DesaliError, UnknownNameError
-from desali.ops.device import gpu_names
-from desali.training.recipes import Stage
+from desali.errors import DesaliError
+from desali.ops.device import gpu_count, on_gpu, resolve
+from desali.training.stage import Stage
 
 LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
 _RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "GROUP_RANK")
@@ -43,31 +43,35 @@ def is_first(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def check_devices(
-    devices: int, nodes: int, accelerator: str = "auto", environment: Mapping[str, str] = os.environ
-) -> None:
-    """Refuse what cannot be started.
+    devices: int, nodes: int, device: str = "auto", environment: Mapping[str, str] = os.environ
+) -> torch.device:
+    """The device that `device` names, after refusing what cannot be started.
 
     Raises:
-        UnknownNameError: no such accelerator. DesaliError: one that this machine lacks, a count below 1, more GPUs than
+        UnknownNameError: no such device. DesaliError: one that this machine lacks, a count below 1, more GPUs than
             there are, or several nodes without what they need to find each other.
     """
     for name, count in (("devices", devices), ("nodes", nodes)):
         if count < 1:
             raise DesaliError(f"{name} must be at least 1, got {count}")
-    names = ("auto", "gpu", *sorted(AcceleratorRegistry))
-    if accelerator not in names:
-        raise UnknownNameError("accelerator", accelerator, names)
-    there = len(gpu_names())
-    if accelerator in ("gpu", "cuda") and devices > there:
+    place = resolve(device)
+    there = gpu_count()
+    if on_gpu(place) and devices > there:
         raise DesaliError(f"devices must be at most the {there} GPUs of this machine, got {devices}")
-    if accelerator not in ("auto", "gpu") and not AcceleratorRegistry[accelerator]["accelerator"].is_available():
-        raise DesaliError(f"accelerator {accelerator} is not available on this machine; use cpu or auto")
+    if one_alone(device) and devices > 1:
+        raise DesaliError(f"device {device} is a single one, but devices is {devices}; say cuda, or devices 1")
     missing = [name for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK") if not environment.get(name)]
     if nodes > 1 and missing and not started_outside(environment):
         raise DesaliError(
             f"{nodes} nodes find each other by MASTER_ADDR, MASTER_PORT and NODE_RANK (0 to {nodes - 1}), but "
             f"{missing[0]} is not set; set them on every node, or start the command with torchrun or srun"
         )
+    return place
+
+
+def one_alone(device: str) -> bool:
+    """Whether the word names a single GPU."""
+    return device.startswith("cuda:")
 
 
 def strategy_for(stage: Stage, devices: int, nodes: int) -> str | DDPStrategy:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from desali.errors import DataError
 from desali.models.checkpoint import find, read_card
-from desali.training.recipes import Domain, Recipe
+from desali.training.config import SYNTHETIC, DataConfig
+from desali.training.recipes import Recipe
+from desali.training.splits import first_of_each_class
+from desali.training.stage import Domain
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
+    from desali.data.readers.finding import Found, Listings
 
-SYNTHETIC = "synthetic"
 IMAGES_PER_CLASS = 125
 VIEWS_PER_SAMPLE = 12
 TARGET_SHARE = 0.125
 """Of the published number of training ROIs."""
-LEAST_OF_A_CLASS = 2
-"""ROIs of each class that a share of the target keeps."""
 
 
 def domains_of(recipes: Iterable[Recipe]) -> list[Domain]:
@@ -33,9 +31,10 @@ def domains_of(recipes: Iterable[Recipe]) -> list[Domain]:
 
 def datasets_of(
     domains: Iterable[Domain],
-    data: Mapping[str, Any],
+    data: DataConfig,
     size: int,
     *,
+    listings: Listings | None = None,
     progress: bool = False,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, ImageSet]:
@@ -45,11 +44,10 @@ def datasets_of(
 
     Args:
         domains: which to read or make.
-        data: a specification for each domain ("synthetic" if left out); "seed" and "share" of the synthetic images;
-            "skip_unreadable" and "hu_offset" as in `desali.data.read_images`; "cache", a folder where decoded images
-            are kept and mapped from (the user's cache folder if left out).
+        data: where they come from.
         size: natural images and textures are resized and cut to so many pixels; images of the target stay as they are,
             unless their specification says otherwise ("?size=...").
+        listings: see `find_images`.
         progress: show progress bars on stderr.
         report: called with a line of text on each data set, and on images that are left out.
 
@@ -57,37 +55,61 @@ def datasets_of(
         DataError: see `read_images` and `synthetic_datasets`. UnknownNameError: no such reader or option.
     """
     needed = list(domains)
-    made = [domain for domain in needed if data.get(domain, SYNTHETIC) == SYNTHETIC]
-    read = {domain: _read(domain, data, size, progress, report) for domain in needed if domain not in made}
+    made = [domain for domain in needed if getattr(data, domain) == SYNTHETIC]
+    listings = {} if listings is None else listings
+    read = {domain: _read(domain, data, size, listings, progress, report) for domain in needed if domain not in made}
     if made and report is not None:
         report(f"making the synthetic images: {', '.join(made)}")
-    sets = synthetic_datasets(made, data.get("seed", 0), data.get("share", 1.0))
+    sets = synthetic_datasets(made, data.seed, data.share)
     return {domain: sets[domain] if domain in sets else read[domain] for domain in needed}
 
 
 def _read(
-    domain: Domain, data: Mapping[str, Any], size: int, progress: bool, report: Callable[[str], None] | None
+    domain: Domain,
+    data: DataConfig,
+    size: int,
+    listings: Listings,
+    progress: bool,
+    report: Callable[[str], None] | None,
 ) -> ImageSet:
-    from desali.data.readers import read_images
-    from desali.data.readers.reading import find_images
+    return read_domain(domain, training_part(find_domain(domain, data, size, listings)), data, progress, report)
 
-    spec, hu_offset = str(data[domain]), data.get("hu_offset")
-    wanted = None if domain == "target" or "size=" in spec.partition("?")[2] else size
-    found = find_images(spec, size=wanted, hu_offset=hu_offset)
-    split = "train" if "split" not in found.options and "train" in found.selection.splits else None
-    images = read_images(
-        spec,
-        size=wanted,
-        split=split,
-        skip_unreadable=data.get("skip_unreadable", False),
-        cache=data.get("cache", True),
-        hu_offset=hu_offset,
+
+def find_domain(domain: Domain, data: DataConfig, size: int, listings: Listings) -> Found:
+    """List the data set that `data` names for a domain; see `datasets_of`."""
+    from desali.data.readers import find_images
+
+    spec: str = getattr(data, domain)
+    sized = domain == "target" or "size=" in spec.partition("?")[2]
+    return find_images(spec, listings=listings, size=None if sized else size, hu_offset=data.hu_offset)
+
+
+def training_part(found: Found) -> Found:
+    """The part "train" of a data set that states parts, unless another was asked for."""
+    return found.choose(split="train") if "split" not in found.options and "train" in found.selection.splits else found
+
+
+def read_domain(
+    domain: Domain,
+    found: Found,
+    data: DataConfig,
+    progress: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> ImageSet:
+    """Decode what `find_domain` listed; see `datasets_of`."""
+    from desali.data.readers.reading import read_found
+
+    images = read_found(
+        found,
+        skip_unreadable=data.skip_unreadable,
+        cache=True if data.cache is None else data.cache,
         progress=progress,
         report=report,
     )
     if report is not None:
-        part = " (its part 'train')" if split else ""
-        report(f"{domain}: {len(images)} images of {spec}{part}")
+        part = found.options.get("split")
+        said = "" if part is None or "split=" in found.spec else f" (its part {part!r})"
+        report(f"{domain}: {len(images)} images of {found.spec}{said}")
     return images
 
 
@@ -104,29 +126,12 @@ def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 
     """
     from desali.data import synthetic
 
-    if not 0 < share <= 1:
-        raise DataError(f"the share of the images must lie in (0, 1], got {share:g}")
     make = {
         "natural": lambda: synthetic.natural(seed, images_per_class=IMAGES_PER_CLASS),
         "texture": lambda: synthetic.texture(seed, views_per_sample=VIEWS_PER_SAMPLE),
-        "target": lambda: cut(synthetic.target(seed, train=TARGET_SHARE)[0], share),
+        "target": lambda: first_of_each_class(synthetic.target(seed, train=TARGET_SHARE)[0], share),
     }
     return {domain: make[domain]() for domain in domains}
-
-
-def cut(images: ImageSet, share: float) -> ImageSet:
-    """The first images of each class, `share` of them but at least 2; which patient each belongs to stays.
-
-    The synthetic target names every patient of a class once before any comes again, so few images still have many
-    patients, and a smaller share is part of a larger one.
-    """
-    if share == 1:
-        return images
-    members = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
-    kept = [index[: max(LEAST_OF_A_CLASS, round(share * len(index)))] for index in members]
-    counts = {name: len(index) for name, index in zip(images.classes, kept, strict=True)}
-    part = images.subset(np.sort(np.concatenate(kept)))
-    return replace(part, parameters={**images.parameters, "share": share, "counts": counts})
 
 
 def synthetic_target(recipes: Sequence[str], runs: Path) -> tuple[ImageSet, ImageSet]:
@@ -151,4 +156,4 @@ def synthetic_target(recipes: Sequence[str], runs: Path) -> tuple[ImageSet, Imag
             raise DataError(f"{name} was trained on other data than {other}; train both with the same options")
     share = first.pop("share")
     training, evaluation = synthetic.target(**first)
-    return cut(training, share), evaluation
+    return first_of_each_class(training, share), evaluation

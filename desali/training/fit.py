@@ -18,15 +18,15 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from desali.errors import DesaliError
 from desali.models.registry import Architecture
-from desali.ops.device import gpu_visible
+from desali.ops.device import on_gpu
 from desali.training.augmentation import Augmentation, augmentation_of
 from desali.training.blocks import Blocks
 from desali.training.callbacks import Keeper, ProgressBar
-from desali.training.devices import LOGGERS, check_devices, raised_in_process, strategy_for
+from desali.training.devices import LOGGERS, check_devices, one_alone, raised_in_process, strategy_for
 from desali.training.inputs import Inputs, PreparedInputs
 from desali.training.module import StageModule
-from desali.training.recipes import Stage
 from desali.training.seeding import derive
+from desali.training.stage import Stage
 from desali.training.state import STATE_NAME, Row, TrainingState, read_state
 
 
@@ -37,8 +37,8 @@ class Fitted:
     Attributes:
         weights: the best epoch's state dict, on the CPU.
         best_epoch: its number, from 1.
-        history: one row of figures an epoch: "epoch", "learning_rate", "training_loss" and, where groups were held out,
-            "held_out_loss" and "held_out_balanced_accuracy" (macro over the classes that occur there).
+        history: one row of metrics an epoch: "epoch", "learning_rate", "training_loss" and, where patients were held
+            out, "held_out_loss" and "held_out_balanced_accuracy" (macro over the classes that occur there).
         seconds: training time over all sittings.
         timing: for every epoch "epoch", "seconds" and "waiting", the seconds that the trainer waited for input.
     """
@@ -84,7 +84,7 @@ def fit_stage(
     folder: Path,
     seed: int,
     title: str,
-    accelerator: str = "auto",
+    device: str = "auto",
     devices: int = 1,
     nodes: int = 1,
     augmentation: Augmentation | None = None,
@@ -106,12 +106,12 @@ def fit_stage(
     Args:
         model: as `fresh_model` makes it.
         training: the images, or network input float32 [n, c, h, w] and labels int64 [n].
-        held: the same for the held-out groups, or None to train all epochs and keep the last.
-        accelerator: "auto" (a CUDA device if there is one, else the CPU), "cpu", "gpu" or another of Lightning's names.
+        held: the same for the held-out patients, or None to train all epochs and keep the last.
+        device: "cpu", "cuda", "cuda:N" or "auto" (a CUDA device if there is one, else the CPU).
         devices: processes on this machine, each with a device of its own.
         nodes: machines.
         augmentation: what `augmentation_of` makes of the stage; if None, without noise in HU.
-        tensorboard: write figures for TensorBoard to `folder`/tensorboard too.
+        tensorboard: write metrics for TensorBoard to `folder`/tensorboard too.
 
     Raises:
         DesaliError: loss or weights became NaN or Inf; the last good state stays on disk. Or fp16 without CUDA.
@@ -125,10 +125,8 @@ def fit_stage(
         model.load_state_dict(state.model)
     keeper = Keeper(state, path)
     if state.epoch < stage.epochs and not keeper.exhausted(stage.patience, held is not None):
-        if accelerator == "auto":
-            accelerator = "gpu" if gpu_visible() else "cpu"
-        check_devices(devices, nodes, accelerator)
-        if stage.precision == "fp16" and accelerator == "cpu":
+        gpu = on_gpu(place := check_devices(devices, nodes, device))
+        if stage.precision == "fp16" and not gpu:
             raise DesaliError("precision fp16 needs a CUDA device; on the CPU use bf16")
         blocks = Blocks(model, architecture)
         if stage.mode == "feature_extraction":
@@ -147,15 +145,15 @@ def fit_stage(
         strategy = strategy_for(stage, devices, nodes)
         with _quiet(), _deterministic(), torch.random.fork_rng():
             trainer = lightning.Trainer(
-                accelerator=accelerator,
-                devices=devices,
+                accelerator="gpu" if gpu else "cpu",
+                devices=[place.index] if one_alone(device) else devices,
                 num_nodes=nodes,
                 strategy=strategy,
                 precision=PRECISIONS[stage.precision],
-                sync_batchnorm=strategy != "auto" and accelerator != "cpu",
+                sync_batchnorm=strategy != "auto" and gpu,
                 use_distributed_sampler=False,
                 max_epochs=stage.epochs - state.epoch,
-                deterministic=True if accelerator == "cpu" else "warn",
+                deterministic="warn" if gpu else True,
                 reload_dataloaders_every_n_epochs=1,
                 gradient_clip_val=stage.clip,
                 num_sanity_val_steps=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from desali.errors import DataError
 from desali.models.checkpoint import find, read_card
@@ -48,44 +48,30 @@ def target_and_held_out(
     for name in recipes:
         if data[name].get("fingerprint") != data[first].get("fingerprint"):
             raise DataError(f"{name} was trained on other data than {first}; train both with the same options")
+    from desali.data.readers import find_images
+    from desali.data.readers.reading import read_found
+
     classes = tuple(cards[first]["classes"])
+    known = data[first]["parameters"]
+    own = None
+    if given is not None and (training or spec is None):
+        own = find_images(str(given), **{name: value for name, value in known["options"].items() if name != "split"})
     learned = None
-    if training:
-        learned = synthetic_target(recipes, runs)[0] if given is None else _again(data[first]["parameters"])
+    if training and own is None:
+        learned = synthetic_target(recipes, runs)[0]
+    elif training and own is not None:
+        part = own.choose(split=known["options"].get("split"))
+        learned = read_found(part, cache=True, skip_unreadable=bool(known.get("unreadable")))
     if spec is not None:
-        return learned, _read(spec, classes, skip_unreadable, report)
-    options = {name: value for name, value in data[first]["parameters"]["options"].items() if name != "split"}
-    return learned, _read(str(given), classes, skip_unreadable, report, own=True, **options)
-
-
-def _read(
-    spec: str,
-    classes: tuple[str, ...],
-    skip_unreadable: bool,
-    report: Callable[[str], None] | None,
-    own: bool = False,
-    **options: Any,
-) -> ImageSet:
-    from desali.data.readers import read_images
-    from desali.data.readers.reading import find_images
-
-    options["classes"] = classes
-    found = find_images(spec, **options)
-    has_test = "test" in found.selection.splits
-    if own and not has_test:
-        raise DataError(
-            f"{spec}: states no part 'test' to evaluate on; name other patients with --target SPEC, or train and "
-            "predict fold by fold with `desali crossvalidate`"
-        )
-    if has_test and "split" not in found.options:
-        options["split"] = "test"
-    return read_images(spec, cache=True, skip_unreadable=skip_unreadable, report=report, **options)
-
-
-def _again(parameters: dict[str, Any]) -> ImageSet:
-    """The set that a card describes."""
-    from desali.data.readers import read_images
-
-    return read_images(
-        parameters["spec"], cache=True, skip_unreadable=bool(parameters.get("unreadable")), **parameters["options"]
-    )
+        found = find_images(spec, classes=classes)
+    else:
+        assert own is not None
+        found = own.choose(classes=classes)
+        if "test" not in found.selection.splits:
+            raise DataError(
+                f"{given}: states no part 'test' to evaluate on; name other patients with --target SPEC, or train and "
+                "predict fold by fold with `desali crossvalidate`"
+            )
+    if "test" in found.selection.splits and "split" not in found.options:
+        found = found.choose(split="test")
+    return learned, read_found(found, cache=True, skip_unreadable=skip_unreadable, report=report)

@@ -1,4 +1,4 @@
-"""The history of a stage as CSV: one row of figures an epoch."""
+"""The history of a stage as CSV: one row of metrics an epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMING_NAME = "timing.csv"
 
 
 def rows_as_csv(rows: Sequence[Row]) -> str:
-    """A header line with the names of the first row's figures, then the rows; at least one."""
+    """A header line with the names of the first row's metrics, then the rows; at least one."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

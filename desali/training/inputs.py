@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
     from desali.data.preprocess import Preprocessing
 
-MEMORY_MIB = 1024
-"""Prepared images are kept in memory up to so many MiB; more are prepared anew for every batch."""
-
 
 class Inputs(Protocol):
     """n labelled images that can be had as network input, any of them in any order, from any thread."""
@@ -85,6 +82,25 @@ class LazyInputs:
         vars(self).update(state)
 
 
-def prepared_bytes(data: ImageSet, preprocessing: Preprocessing) -> int:
-    """Bytes of all images of `data` as float32 network input."""
-    return 4 * len(data) * preprocessing.channels * preprocessing.size**2
+class Prepared:
+    """Image sets as inputs of stages; a set that fits is made into network input once, and the last one is kept.
+
+    Args:
+        preprocessing: how images become input.
+        memory: MiB of network input that may be kept.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, memory: int) -> None:
+        self._preprocessing, self._memory = preprocessing, memory
+        self._last: tuple[ImageSet, Tensor] | None = None
+
+    def inputs(self, data: ImageSet, mask: npt.NDArray[np.bool_] | None) -> Inputs:
+        """The images that `mask` [n] chooses; all if None."""
+        index = np.arange(len(data)) if mask is None else np.flatnonzero(mask)
+        size = 4 * len(data) * self._preprocessing.channels * self._preprocessing.size**2  # bytes of float32
+        if size > self._memory * 2**20:
+            return LazyInputs(data, self._preprocessing, index)
+        if self._last is None or self._last[0] is not data:
+            self._last = None  # free before the next is made
+            self._last = (data, self._preprocessing.apply_batch(data.images, data.unit))
+        return PreparedInputs(self._last[1], torch.from_numpy(data.labels), torch.from_numpy(index))

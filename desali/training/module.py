@@ -1,4 +1,4 @@
-"""The LightningModule of one stage: loss, optimiser, and figures on the held-out groups."""
+"""The LightningModule of one stage: loss, optimiser, and metrics on the held-out patients."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from desali.training.augmentation import Augmentation
 from desali.training.batches import Batch, Clock, HeldBatches, TrainingBatches
 from desali.training.blocks import Blocks
 from desali.training.inputs import Inputs
-from desali.training.recipes import Stage
 from desali.training.schedule import learning_rate, unfrozen_depth
 from desali.training.seeding import derive
+from desali.training.stage import Stage
 from desali.training.state import Row
 
 
@@ -27,7 +27,7 @@ class StageModule(lightning.LightningModule):
 
     Every epoch seeds torch's generator, the batches and the augmentation from (seed, domain, epoch), so that an epoch
     does not depend on how many went before it in this process. With several processes each trains on its share of every
-    batch; figures are those of all of them.
+    batch; metrics are those of all of them.
     """
 
     def __init__(
@@ -121,10 +121,10 @@ class StageModule(lightning.LightningModule):
         self._logits[number] = self.model(images).detach().float().cpu()
 
     def finish_epoch(self) -> Row:
-        """The figures of the epoch just trained: training loss and, with held-out groups, loss and balanced accuracy.
+        """The metrics of the epoch just trained: training loss and, with held-out patients, loss and balanced accuracy.
 
-        Both figures on the held-out groups are macro averages over the classes that occur there. Every process gets the
-        same figures.
+        Both metrics on the held-out patients are macro averages over the classes that occur there. Every process gets
+        the same metrics.
         """
         losses = torch.stack(self._losses)
         parts: Sequence[dict[int, Tensor]] = [self._logits]

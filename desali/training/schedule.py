@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from desali.training.recipes import Stage
+from desali.training.stage import Stage
 
 
 def learning_rate(stage: Stage, epoch: int) -> float:

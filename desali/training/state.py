@@ -31,7 +31,7 @@ class TrainingState:
         best_epoch: number (from 1) of the best epoch so far, 0 before the first.
         best_score: its score, lower is better.
         best: its state dict.
-        history: one row of figures an epoch.
+        history: one row of metrics an epoch.
         seconds: training time so far, over all sittings.
         timing: for every epoch its number, its seconds, and how many of them the trainer waited for input.
         scaler: the loss scaler's state dict, with fp16.

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import chart, table
+from benchmarks import chart, summary, table
 from benchmarks.stored import best, load, ratio, reached, save, verdict
 from desali.errors import DataError
+from tests.conftest import ROOT
 
 
 def _entry(name: str, median: float | None, units: int = 1, **facts: Any) -> dict[str, Any]:
@@ -112,29 +113,67 @@ def test_sizes_have_fitting_units(value: float | None, text: str) -> None:
     assert table.size(value) == text
 
 
-def test_a_table_replaces_what_stands_between_the_markers() -> None:
-    document = f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n"
-    once = table.insert(document, "new\n")
-    assert once == f"before\n{table.BEGIN}\n\nnew\n\n{table.END}\nafter\n"
-    assert table.insert(once, "new\n") == once
+def test_a_summary_replaces_what_stands_between_the_markers() -> None:
+    document = f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter\n"
+    once = summary.insert(document, "new\n")
+    assert once == f"before\n{summary.BEGIN}\n\nnew\n\n{summary.END}\nafter\n"
+    assert summary.insert(once, "new\n") == once
 
 
 @pytest.mark.parametrize(
-    "document", ["nothing", table.BEGIN, f"{table.END} {table.BEGIN}", f"{table.BEGIN} {table.BEGIN} {table.END}"]
+    "document",
+    ["nothing", summary.BEGIN, f"{summary.END} {summary.BEGIN}", f"{summary.BEGIN} {summary.BEGIN} {summary.END}"],
 )
 def test_a_document_without_markers_is_refused(document: str) -> None:
     with pytest.raises(DataError, match="once each"):
-        table.insert(document, "new")
+        summary.insert(document, "new")
+
+
+def test_the_summary_puts_misses_first_then_losses() -> None:
+    missed, lost, met = (_result() | {"job": name} for name in ("missed it", "lost", "met it"))
+    missed["targets"] = [{"against": ["slow"], "at_least": 26, "aim": 30}]
+    lost["targets"] = []
+    rows = [line for line in summary.render([_measured(met, lost, missed)]).splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows[2:]] == ["| missed it", "| lost", "| met it"]
+    assert "| slow | 25x |  |  | 26x | **0 of 1** | a |" in rows[2]
+    assert "| fast | **0.5x, a loss** |  |  | - | - | a |" in rows[3]
+
+
+def test_like_jobs_share_a_row_that_names_the_worst() -> None:
+    first, second = (
+        _result() | {"case": "record", "job": f"second record of Net, {size} px, batch 1"} for size in (64, 224)
+    )
+    second["entries"] = [_entry("desali", 0.04, 10), *_result()["entries"][1:]]
+    text = summary.render([_measured(first), _measured(second)])
+    assert "| a second `record` of Net | slow | 25x |" in text
+    joined = summary.render([_measured(first, second)])
+    assert "| a second `record` of Net | slow | 12.5x | 224 px, batch 1 | 25x | 8x | 2 of 2 | a |" in joined
+
+
+def test_the_summary_says_where_and_when_it_was_measured() -> None:
+    measured = _measured(_result())
+    measured["machine"]["load_before"] = [3.0, 3.0, 3.0]
+    text = summary.render([measured])
+    assert "a: 2030-01-01, a cpu, 2 threads of 2 cores, avx2; torch 2; commit abc; **not quiet, load 3.0**." in text
+
+
+def test_the_page_holds_the_summary_of_the_stored_results() -> None:
+    stored = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert summary.insert(page, summary.render([load(path) for path in stored])) == page, "see docs/benchmarks.md"
 
 
 def test_the_steps_work_from_files(measured: dict[str, Any], tmp_path: Path) -> None:
     source, document = tmp_path / "cpu.json", tmp_path / "doc.md"
     save(source, measured)
-    document.write_text(f"Title\n{table.BEGIN}\n{table.END}\n")
-    result = CliRunner().invoke(table.main, [str(source), "--into", str(document)])
+    result = CliRunner().invoke(table.main, [str(source)])
     assert result.exit_code == 0, result.output
-    assert "## cpu\n" in document.read_text()
-    assert "Figures to reach" in document.read_text()
+    assert result.output.startswith("## cpu\n")
+    assert "Figures to reach" in result.output
+    document.write_text(f"Title\n{summary.BEGIN}\n{summary.END}\n")
+    result = CliRunner().invoke(summary.main, [str(source), "--into", str(document)])
+    assert result.exit_code == 0, result.output
+    assert "| job | against |" in document.read_text()
     result = CliRunner().invoke(chart.main, [str(source)])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "cpu.png").read_bytes().startswith(b"\x89PNG")

@@ -45,9 +45,9 @@ def test_json_and_options(desali: Run, tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.code == 0
     facts = json.loads(result.out)
-    assert facts["classes"] == {"GGO": {"images": 2, "groups": 1}, "NOR": {"images": 1, "groups": 1}}
+    assert facts["classes"] == {"GGO": {"images": 2, "patients": 1}, "NOR": {"images": 1, "patients": 1}}
     assert "PROXY LABELS (by a student)" in facts["origin"]
-    assert facts["groups"] == {"patient3": 1, "patient4": 2}
+    assert facts["patients"] == {"patient3": 1, "patient4": 2}
 
 
 def test_readers_are_listed_and_documented(desali: Run) -> None:

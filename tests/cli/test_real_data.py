@@ -1,4 +1,4 @@
-"""From a data set on disk to figures: train, evaluate, crossvalidate and robustness, end to end."""
+"""From a data set on disk to metrics: train, evaluate, crossvalidate and robustness, end to end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.training.images import stripes
 Run = Callable[..., Any]
 CONFIG = """
 recipe = "scratch"
-accelerator = "cpu"
+device = "cpu"
 
 [stage]
 epochs = 1
@@ -31,14 +31,14 @@ validation = 0.0
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stripes of six patients as image folders with the parts train and test, and a table of all of them."""
     root = tmp_path_factory.mktemp("stripes")
-    images = stripes(48, classes=2, groups=6, seed=5)
+    images = stripes(48, classes=2, patients=6, seed=5)
     lines = []
-    for number, (pixels, label, group) in enumerate(zip(images.images, images.labels, images.groups, strict=True)):
-        part = "test" if group in ("P04", "P05") else "train"
-        file = root / part / "abc"[label] / group / f"{number}.png"
+    for number, (pixels, label, patient) in enumerate(zip(images.images, images.labels, images.patients, strict=True)):
+        part = "test" if patient in ("P04", "P05") else "train"
+        file = root / part / "abc"[label] / patient / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
-        lines.append({"path": file.relative_to(root).as_posix(), "label": "abc"[label], "patient": group})
+        lines.append({"path": file.relative_to(root).as_posix(), "label": "abc"[label], "patient": patient})
     with (root / "rois.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, ["path", "label", "patient"])
         writer.writeheader()
@@ -59,7 +59,7 @@ def test_train_and_evaluate_on_a_folder_with_parts(desali: Run, folder: Path, tm
     done = desali("train", "--config", config, "--target", spec, "--runs", runs)
     assert done.code == 0, done.err
     card = json.loads((runs / "scratch" / "model.json").read_text())
-    assert card["data"]["group_names"] == ["P00", "P01", "P02", "P03"]
+    assert card["data"]["patient_names"] == ["P00", "P01", "P02", "P03"]
     done = desali("evaluate", "scratch", "--runs", runs, "--baseline", "--format", "csv")
     assert done.code == 0, done.err
     kept = json.loads((runs / "evaluation" / "evaluation.json").read_text())
@@ -144,14 +144,14 @@ def test_the_configuration_gives_the_seed_and_unused_options_are_named(
     ("options", "said"),
     [
         (["--folds", "9"], "between 2 and its 6 patients, got 9"),
-        (["--fractions", "0,1"], "expected fractions in (0, 1]"),
+        (["--fractions", "0,1"], "fractions must lie in (0, 1]"),
         (["--seeds", "1,1"], "a seed is given twice"),
         (["--architecture", "caffenet-small", "--size", "96"], "takes images of 64 pixels only"),
         (
             ["--architecture", "squeezenet1_0", "--size", "8", "--folds", "2", "--no-baselines"],
             "cannot take images of 8 pixels",
         ),
-        (["--accelerator", "foo", "--folds", "2", "--no-baselines"], "unknown accelerator 'foo'"),
+        (["--device", "foo", "--folds", "2", "--no-baselines"], "unknown device 'foo'"),
         (["--learning-rate", "-1"], "learning_rate must be a number above 0"),
     ],
 )

@@ -56,6 +56,28 @@ def test_compare_shows_all_models_and_controls_on_a_dicom_box(
                 assert -1 <= rho <= 1
 
 
+def test_compare_prints_how_alike_the_models_are_and_needs_two_that_differ(
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
+) -> None:
+    out = tmp_path / "compare.png"
+    base = ["compare", "--roi", lung_patch_png, "--runs", runs, "--layers", "features.relu2", "-o", out, "--models"]
+    result = desali(*base, "scratch,natural")
+    assert result.code == 0, result.err
+    (row,) = json.loads(out.with_suffix(".json").read_text())["rows"]
+    path, head, line = result.out.splitlines()
+    assert path == str(out)
+    assert head.split("  ")[0] == "layer"
+    alike = [row["pairs"][0], *(row["models"][name]["reconstructions"][0] for name in ("scratch", "natural"))]
+    numbers = [alike[0]["rank_correlation"], *(entry["rank_correlation"]["random"] for entry in alike[1:])]
+    assert line.split() == ["features.relu2", *(f"{number:.2f}" for number in numbers)]
+    out.unlink()
+    for models, expected in (("scratch", "compare needs two models"), ("scratch,scratch", "hold the same weights")):
+        result = desali(*base, models)
+        assert result.code == 2
+        assert expected in result.err
+        assert not out.exists()
+
+
 def test_the_record_makes_the_same_figure_again(
     desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +95,7 @@ def test_the_record_makes_the_same_figure_again(
 def test_methods_and_seeds_change_the_picture(desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path) -> None:
     pictures = []
     for number, options in enumerate(
-        ([], ["--method", "saliency"], ["--seed", "channel:3"], ["--seed", "top:2"], ["--seed", "neuron:3,2,2"])
+        ([], ["--method", "saliency"], ["--from", "channel:3"], ["--from", "top:2"], ["--from", "neuron:3,2,2"])
     ):
         out = tmp_path / f"{number}.png"
         result = desali(
@@ -97,7 +119,7 @@ def test_logit_seed_on_the_classifier(desali: Run, runs: Path, tmp_path: Path, l
         out,
         "--layers",
         "classifier.fc8",
-        "--seed",
+        "--from",
         "logit:2",
     )
     assert result.code == 0, result.err
@@ -107,10 +129,10 @@ BAD: list[tuple[list[str], str]] = [
     (["--model", "two_stge"], "did you mean 'two_stage'"),
     (["--method", "desalinett"], "did you mean 'desalinet'"),
     (["--layers", "features.conv9"], "did you mean 'features.conv"),
-    (["--seed", "neurn:1,2,3"], "did you mean 'neuron'"),
-    (["--seed", "neuron:1,x"], "whole numbers"),
-    (["--seed", "neuron:9999,1,1"], "outside layer"),
-    (["--seed", "neuron:1"], "coordinates"),
+    (["--from", "neurn:1,2,3"], "did you mean 'neuron'"),
+    (["--from", "neuron:1,x"], "whole numbers"),
+    (["--from", "neuron:9999,1,1"], "outside layer"),
+    (["--from", "neuron:1"], "coordinates"),
     (["--box", "0,0,999"], "--box"),
     (["--box", "1,2"], "y,x,size".upper()),
     (["--window", "1,-5"], "--window"),
@@ -212,17 +234,18 @@ def test_a_logit_seed_shows_the_output_and_takes_a_class_by_name(
 ) -> None:
     out = tmp_path / "logit.png"
     result = desali(
-        "visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--seed", "logit:HCM", "-o", out
+        "visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--from", "logit:HCM", "-o", out
     )
     assert result.code == 0, result.err
     record = json.loads(out.with_suffix(".json").read_text())
     assert record["layers"] == ["classifier.fc8"]
-    assert record["seed"] == "logit 3, set to 1 (HCM)"
-    wrong = desali("visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--seed", "logit:HMC")
+    assert record["seed"] == {"kind": "logit", "channel": 3, "value": "one"}
+    assert record["seed_in_words"] == "logit 3, set to 1 (HCM)"
+    wrong = desali("visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--from", "logit:HMC")
     assert wrong.code == 2
     assert "the name of a class (CON, GGO" in wrong.err
     inner = desali(
-        "visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--seed", "logit:1",
+        "visualize", "--model", "natural", "--runs", runs, "--roi", lung_patch_png, "--from", "logit:1",
         "--layers", "features.relu1",
     )  # fmt: skip
     assert inner.code == 2
@@ -246,7 +269,7 @@ def test_a_silent_seed_is_called_silent(desali: Run, runs: Path, tmp_path: Path)
     Image.new("L", (32, 32), 128).save(dark)
     out = tmp_path / "silent.png"
     result = desali(
-        "compare", "--runs", runs, "--roi", dark, "--layers", "features.relu5", "--seed", "channel:3", "-o", out
+        "compare", "--runs", runs, "--roi", dark, "--layers", "features.relu5", "--from", "channel:3", "-o", out
     )
     assert result.code == 0, result.err
     (row,) = json.loads(out.with_suffix(".json").read_text())["rows"]

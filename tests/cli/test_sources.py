@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from desali.figures.sources import default_layers, in_rgb, not_redrawn, spread
+from desali.figures.subjects import subjects
 from desali.models import SqueezeNet, load
 from tests.cli.conftest import Result
 from tests.models.test_sources import fill, write_npz
@@ -116,7 +117,7 @@ def test_maps_of_a_bgr_network_are_shown_as_rgb() -> None:
     loaded = load("squeezenet1_0", weights="random", num_classes=2)
     image = torch.randn(3, 47, 47, generator=torch.Generator().manual_seed(1)) * 50
     seen = look(loaded.model, image, ["fire2.expand_relu"], Seed.layer(), "saliency")
-    turned = in_rgb(seen, loaded)
+    turned = in_rgb(seen, loaded.preprocessing)
     assert torch.equal(turned.views[0].maps[:, 0], seen.views[0].maps[:, 2])
     assert not torch.equal(turned.views[0].maps, seen.views[0].maps)
     assert turned.views[0].activation is seen.views[0].activation
@@ -138,4 +139,10 @@ def test_default_layers_of_a_factory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     lines += ["        layers += [nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()]", "    return nn.Sequential(*layers)"]
     (tmp_path / "nets_of_default_layers.py").write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)
-    assert default_layers(load("nets_of_default_layers:make@random")) == ("1", "5", "9", "13", "17")
+    assert default_layers(subjects({"net": load("nets_of_default_layers:make@random")})[0]) == (
+        "1",
+        "5",
+        "9",
+        "13",
+        "17",
+    )

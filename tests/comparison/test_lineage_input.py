@@ -139,7 +139,7 @@ def test_image_sets_are_prepared_once_by_the_models_own_rule() -> None:
     images = image_set()
     change = desali.lineage(loaded(BEFORE), loaded(AFTER), images, random_networks=0)
     tensor = Preprocessing(24).apply_batch(images.images, "uint8")
-    plainly = desali.lineage(BEFORE, AFTER, tensor, images.groups.tolist(), random_networks=0)
+    plainly = desali.lineage(BEFORE, AFTER, tensor, images.patients.tolist(), random_networks=0)
     for layer, other in zip(change, plainly, strict=True):
         np.testing.assert_allclose(layer.correlation, other.correlation, atol=1e-12)
         assert layer.state.tolist() == other.state.tolist()
@@ -153,10 +153,10 @@ def test_image_sets_are_prepared_once_by_the_models_own_rule() -> None:
 
 def test_images_that_a_network_was_trained_on_are_named() -> None:
     images = image_set()
-    card = {**loaded(AFTER).card, "data": {"fingerprint": images.fingerprint, "name": "few", "group_names": []}}
+    card = {**loaded(AFTER).card, "data": {"fingerprint": images.fingerprint, "name": "few", "patient_names": []}}
     change = desali.lineage(loaded(BEFORE), LoadedModel(AFTER, card, None), images, random_networks=0)
     assert any("after was trained on these very images" in note for note in change.notes)
-    card["data"] = {"fingerprint": "other", "name": "few", "group_names": ["patient 1"]}
+    card["data"] = {"fingerprint": "other", "name": "few", "patient_names": ["patient 1"]}
     change = desali.lineage(loaded(BEFORE), LoadedModel(AFTER, card, None), images, random_networks=0)
     assert any("after was trained on some of these patients" in note for note in change.notes)
     same = replace(images, name="others")
@@ -184,8 +184,8 @@ def test_a_balanced_probe_set_takes_turns_among_patients() -> None:
     chosen = draw(images, 10, seed=1)
     assert np.bincount(chosen.labels).tolist() == [10, 10]
     for label in (0, 1):
-        own = chosen.groups[chosen.labels == label]
+        own = chosen.patients[chosen.labels == label]
         assert set(own) == {"big", *(f"small {k}" for k in range(6))}
         assert (own == "big").sum() == 4
-    assert (draw(images, 10, seed=1).groups == chosen.groups).all()
+    assert (draw(images, 10, seed=1).patients == chosen.patients).all()
     assert len(draw(images, 100)) == n

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from desali.data.roi import Roi, read_roi
+from desali.data.roi import Roi, read_image
 from desali.errors import ImageError
 
 GREY = np.arange(20 * 30, dtype=np.uint32).reshape(20, 30)
@@ -27,14 +27,14 @@ Array = npt.NDArray[Any]
 
 def refused(path: Path | str, match: str, **arguments: Any) -> None:
     with pytest.raises(ImageError, match=match) as error:
-        read_roi(path, **arguments)
+        read_image(path, **arguments)
     assert "\n" not in str(error.value)
 
 
 def read_or_one_line(path: Path) -> Roi | None:
     """A Roi of finite pixels, or None after an ImageError of one line that names the file; nothing else is raised."""
     try:
-        roi = read_roi(path)
+        roi = read_image(path)
     except ImageError as error:
         message = str(error)
     else:
@@ -64,7 +64,7 @@ def picture(path: Path, array: Array, **options: Any) -> Path:
 )
 def test_signed_and_float_tiff_is_hu(tmp_path: Path, dtype: type, options: dict[str, Any]) -> None:
     hu = (GREY.astype(np.int64) - 1000).astype(dtype)
-    roi = read_roi(tiff(tmp_path / "a.tif", hu, **options))
+    roi = read_image(tiff(tmp_path / "a.tif", hu, **options))
     assert (roi.unit, roi.pixels.dtype, roi.window, roi.hu_offset) == ("hu", np.float32, (-600.0, 1500.0), None)
     np.testing.assert_array_equal(roi.pixels, hu)
 
@@ -73,19 +73,19 @@ def test_signed_and_float_tiff_is_hu(tmp_path: Path, dtype: type, options: dict[
 @pytest.mark.parametrize("array", [GREY.astype(np.uint8), COLOUR])
 def test_8_bit_images_are_display_values_without_loss(tmp_path: Path, name: str, array: Array) -> None:
     path = tiff(tmp_path / name, array) if name == "a.tif" else picture(tmp_path / name, array)
-    roi = read_roi(path)
+    roi = read_image(path)
     assert (roi.unit, roi.pixels.dtype, roi.window) == ("uint8", np.uint8, None)
     np.testing.assert_array_equal(roi.pixels, array)
 
 
 def test_jpeg_is_read_and_turned_upright(tmp_path: Path) -> None:
     smooth = np.add.outer(np.arange(40), np.arange(64) * 2).astype(np.uint8)
-    roi = read_roi(picture(tmp_path / "a.jpg", smooth, quality=95))
+    roi = read_image(picture(tmp_path / "a.jpg", smooth, quality=95))
     assert roi.pixels.shape == (40, 64)
     assert np.abs(roi.pixels.astype(int) - smooth).max() <= 4
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees to the right
-    turned = read_roi(picture(tmp_path / "b.jpg", smooth, quality=95, exif=exif))
+    turned = read_image(picture(tmp_path / "b.jpg", smooth, quality=95, exif=exif))
     assert np.abs(turned.pixels.astype(int) - np.rot90(smooth, -1)).max() <= 4
     assert "orientation 6" in turned.origin
 
@@ -98,7 +98,7 @@ def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path: Path, orientat
     path = picture(tmp_path / "a.jpg", smooth, exif=exif)
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
-    np.testing.assert_array_equal(read_roi(path).pixels, expected)
+    np.testing.assert_array_equal(read_image(path).pixels, expected)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_exif_that_cannot_be_written_again_does_not_matter(tmp_path: Path, entry
     smooth = np.add.outer(np.arange(40), np.arange(64) * 2).astype(np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        roi = read_roi(picture(tmp_path / "a.jpg", smooth, quality=95, exif=exif))
+        roi = read_image(picture(tmp_path / "a.jpg", smooth, quality=95, exif=exif))
     assert np.abs(roi.pixels.astype(int) - np.rot90(smooth, -1)).max() <= 4
     assert "orientation 6" in roi.origin
 
@@ -127,7 +127,7 @@ def test_unsigned_16_bit_needs_the_offset(tmp_path: Path, name: str) -> None:
     stored = (GREY + 60_000).astype(np.uint16)
     path = tiff(tmp_path / name, stored) if name == "a.tif" else picture(tmp_path / name, stored)
     refused(path, "--hu-offset")
-    roi = read_roi(path, hu_offset=-1024)
+    roi = read_image(path, hu_offset=-1024)
     assert (roi.unit, roi.hu_offset) == ("hu", -1024.0)
     np.testing.assert_array_equal(roi.pixels, stored.astype(np.float64) - 1024)
 
@@ -135,35 +135,35 @@ def test_unsigned_16_bit_needs_the_offset(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg"])
 def test_tiff_compressions_that_tifffile_leaves_out_are_decoded_all_the_same(tmp_path: Path, compression: str) -> None:
     smooth = np.add.outer(np.arange(40), np.arange(64) * 2).astype(np.uint8)
-    roi = read_roi(picture(tmp_path / "a.tif", smooth, compression=compression))
+    roi = read_image(picture(tmp_path / "a.tif", smooth, compression=compression))
     assert np.abs(roi.pixels.astype(int) - smooth).max() <= (0 if compression == "tiff_lzw" else 8)
     if compression == "tiff_lzw":
         stored = (GREY + 300).astype(np.uint16)
         path = picture(tmp_path / "b.tif", stored, compression=compression)
-        np.testing.assert_array_equal(read_roi(path, hu_offset=0).pixels, stored)
+        np.testing.assert_array_equal(read_image(path, hu_offset=0).pixels, stored)
 
 
 def test_8_bit_tiff_in_which_white_is_zero_is_inverted(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", GREY.astype(np.uint8), photometric="miniswhite")
-    np.testing.assert_array_equal(read_roi(path).pixels, 255 - GREY.astype(np.uint8))
+    np.testing.assert_array_equal(read_image(path).pixels, 255 - GREY.astype(np.uint8))
     refused(tiff(tmp_path / "b.tif", GREY.astype(np.int16), photometric="miniswhite"), "zero is white")
 
 
 def test_planar_colour_tiff_is_turned_to_channels_last(tmp_path: Path) -> None:
     path = tiff(tmp_path / "a.tif", np.moveaxis(COLOUR, -1, 0), photometric="rgb", planarconfig="separate")
-    np.testing.assert_array_equal(read_roi(path).pixels, COLOUR)
+    np.testing.assert_array_equal(read_image(path).pixels, COLOUR)
 
 
 def test_the_suffix_does_not_matter(tmp_path: Path, ct_small: Path, lung_patch_tiff: Path, lung_patch: Array) -> None:
     for source, name in ((ct_small, "IM000001"), (ct_small, "wrong.png"), (lung_patch_tiff, "wrong.jpg")):
         target = tmp_path / name
         target.write_bytes(source.read_bytes())
-        np.testing.assert_array_equal(read_roi(target).pixels, read_roi(source).pixels)
-    np.testing.assert_array_equal(read_roi(tmp_path / "wrong.jpg").pixels, lung_patch)
+        np.testing.assert_array_equal(read_image(target).pixels, read_image(source).pixels)
+    np.testing.assert_array_equal(read_image(tmp_path / "wrong.jpg").pixels, lung_patch)
 
 
 def test_the_record_names_the_bytes_that_were_read(lung_patch_png: Path) -> None:
-    roi = read_roi(str(lung_patch_png), box=(1, 2, 5))
+    roi = read_image(str(lung_patch_png), box=(1, 2, 5))
     assert roi.sha256 == hashlib.sha256(lung_patch_png.read_bytes()).hexdigest()
     assert (roi.path, roi.box) == (lung_patch_png, (1, 2, 5))
     assert roi.pixels.flags.c_contiguous
@@ -176,7 +176,7 @@ def test_ct_is_rescaled_to_hu(dicom_slice: Path, ct_small: Path) -> None:
     for path in (dicom_slice, ct_small):
         dataset = pydicom.dcmread(path)
         hu = dataset.pixel_array.astype(np.float64) * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
-        roi = read_roi(path)
+        roi = read_image(path)
         assert (roi.unit, roi.pixels.dtype) == ("hu", np.float32)
         np.testing.assert_array_equal(roi.pixels, np.maximum(hu, -1024))
         assert f"RescaleIntercept {float(dataset.RescaleIntercept):g}" in roi.origin
@@ -186,7 +186,7 @@ def test_every_real_slice_has_lung_and_no_padding_left(real_data: Path) -> None:
     slices = sorted((real_data / "lung_ct" / "dicom").glob("*.dcm"))
     assert len(slices) == 3
     for path in slices:
-        roi = read_roi(path)
+        roi = read_image(path)
         assert roi.pixels.shape == (512, 512)
         assert roi.pixels.min() >= -1024
         assert ((roi.pixels > -950) & (roi.pixels < -700)).mean() > 0.1, "a chest slice holds aerated lung"
@@ -197,7 +197,7 @@ def test_real_patches_survive_a_round_trip_through_tiff(real_data: Path, tmp_pat
     with np.load(real_data / "lung_ct" / "lung_roi32_hu.npz") as archive:
         patches = archive["patches"][::400]
     for patch in patches:
-        np.testing.assert_array_equal(read_roi(tiff(tmp_path / "p.tif", patch)).pixels, patch)
+        np.testing.assert_array_equal(read_image(tiff(tmp_path / "p.tif", patch)).pixels, patch)
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_declared_padding_becomes_air(ct: pydicom.FileDataset, tmp_path: Path) -
     ct.PixelData = stored.tobytes()
     ct["PixelPaddingValue"].VR = "US"
     ct.PixelPaddingValue = 63536  # -2000 as some writers put it
-    roi = read_roi(write(ct, tmp_path / "a.dcm"))
+    roi = read_image(write(ct, tmp_path / "a.dcm"))
     assert (roi.pixels[:4] == -1024).all()
     assert (roi.pixels[4:6] == 2000 - 1024).all()
     assert "512 padding pixels" in roi.origin
@@ -228,7 +228,7 @@ def test_a_range_of_padding_becomes_air(ct: pydicom.FileDataset, tmp_path: Path)
     ct.PixelData = stored.tobytes()
     ct.PixelPaddingValue = 3001
     ct.add_new("PixelPaddingRangeLimit", "SS", 3000)
-    assert (read_roi(write(ct, tmp_path / "a.dcm")).pixels[:4] == -1024).all()
+    assert (read_image(write(ct, tmp_path / "a.dcm")).pixels[:4] == -1024).all()
 
 
 def test_a_ct_without_rescale_tags_asks_for_the_offset(ct: pydicom.FileDataset, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_ct_without_rescale_tags_asks_for_the_offset(ct: pydicom.FileDataset, 
     del ct.RescaleSlope
     path = write(ct, tmp_path / "a.dcm")
     refused(path, "--hu-offset")
-    np.testing.assert_array_equal(read_roi(path, hu_offset=-1000).pixels, stored.astype(np.float64) - 1000)
+    np.testing.assert_array_equal(read_image(path, hu_offset=-1000).pixels, stored.astype(np.float64) - 1000)
 
 
 @pytest.mark.parametrize(
@@ -269,18 +269,18 @@ def packaged(name: str) -> Path:
 
 @pytest.mark.parametrize("name", ["MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm"])
 def test_other_modalities_become_display_values_by_their_own_window(name: str) -> None:
-    roi = read_roi(packaged(name))
+    roi = read_image(packaged(name))
     assert (roi.unit, roi.window) == ("uint8", None)
-    np.testing.assert_array_equal(roi.pixels, read_roi(packaged("MR_small.dcm")).pixels)
+    np.testing.assert_array_equal(roi.pixels, read_image(packaged("MR_small.dcm")).pixels)
     assert "own window" in roi.origin
     assert roi.pixels.std() > 20
 
 
 def test_monochrome1_is_inverted(tmp_path: Path) -> None:
     dataset = pydicom.dcmread(packaged("MR_small.dcm"))
-    plain = read_roi(packaged("MR_small.dcm")).pixels
+    plain = read_image(packaged("MR_small.dcm")).pixels
     dataset.PhotometricInterpretation = "MONOCHROME1"
-    np.testing.assert_allclose(read_roi(write(dataset, tmp_path / "a.dcm")).pixels, 255.0 - plain, atol=1)
+    np.testing.assert_allclose(read_image(write(dataset, tmp_path / "a.dcm")).pixels, 255.0 - plain, atol=1)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_monochrome1_is_inverted(tmp_path: Path) -> None:
 )
 def test_dicom_files_that_are_no_ordinary_image(name: str, match: str) -> None:
     if name == "MR_small_jpeg_ls_lossless.dcm" and _decodes_jpeg_ls():
-        np.testing.assert_array_equal(read_roi(packaged(name)).pixels, read_roi(packaged("MR_small.dcm")).pixels)
+        np.testing.assert_array_equal(read_image(packaged(name)).pixels, read_image(packaged("MR_small.dcm")).pixels)
         return
     refused(packaged(name), match)
 
@@ -333,7 +333,7 @@ def test_every_file_that_pydicom_carries_is_an_image_or_one_line() -> None:
 def test_a_box_cuts_a_square_or_is_refused(lung_patch_tiff: Path, lung_patch: Array, y: int, x: int, size: int) -> None:
     if y >= 0 and x >= 0 and size >= 1 and y + size <= 32 and x + size <= 32:
         np.testing.assert_array_equal(
-            read_roi(lung_patch_tiff, box=(y, x, size)).pixels, lung_patch[y : y + size, x : x + size]
+            read_image(lung_patch_tiff, box=(y, x, size)).pixels, lung_patch[y : y + size, x : x + size]
         )
     else:
         expected = rf"--box {y},{x},{size}.*" + ("32 x 32" if size >= 1 else "at least 1")
@@ -342,7 +342,7 @@ def test_a_box_cuts_a_square_or_is_refused(lung_patch_tiff: Path, lung_patch: Ar
 
 def test_a_box_counts_rows_first_and_keeps_colour(tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png", COLOUR)
-    np.testing.assert_array_equal(read_roi(path, box=(0, 25, 5)).pixels, COLOUR[:5, 25:])
+    np.testing.assert_array_equal(read_image(path, box=(0, 25, 5)).pixels, COLOUR[:5, 25:])
     refused(path, "20 x 30", box=(16, 0, 5))
 
 
@@ -357,7 +357,7 @@ def test_a_bad_window_is_refused_for_any_image(lung_patch_png: Path, window: Any
 
 
 def test_the_window_is_recorded_not_applied(lung_patch_tiff: Path, lung_patch: Array) -> None:
-    roi = read_roi(lung_patch_tiff, window=(40, 400))
+    roi = read_image(lung_patch_tiff, window=(40, 400))
     assert roi.window == (40.0, 400.0)
     np.testing.assert_array_equal(roi.pixels, lung_patch)
 
@@ -401,14 +401,14 @@ def test_pictures_in_other_colour_spaces(tmp_path: Path) -> None:
         image.convert(mode).save(tmp_path / "a.png")
         refused(tmp_path / "a.png", match)
     image.convert("CMYK").save(tmp_path / "a.jpg")
-    roi = read_roi(tmp_path / "a.jpg")
+    roi = read_image(tmp_path / "a.jpg")
     assert "CMYK" in roi.origin
     with Image.open(tmp_path / "a.jpg") as stored:
         np.testing.assert_array_equal(roi.pixels, np.asarray(stored.convert("RGB")))
     image.convert("CMYK").save(tmp_path / "a.tif")
     refused(tmp_path / "a.tif", "TIFF")
     image.convert("1").save(tmp_path / "b.png")
-    assert set(np.unique(read_roi(tmp_path / "b.png").pixels)) == {0, 255}
+    assert set(np.unique(read_image(tmp_path / "b.png").pixels)) == {0, 255}
 
 
 def test_16_bit_colour_png_is_not_cut_down_to_8_bits(tmp_path: Path) -> None:

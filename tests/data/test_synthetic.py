@@ -64,7 +64,7 @@ def test_natural_set(scenes: ImageSet) -> None:
     assert len(NATURAL_CLASSES) >= 10
     assert (scenes.images.shape, scenes.images.dtype) == ((3 * len(NATURAL_CLASSES), 64, 64, 3), np.uint8)
     assert np.bincount(scenes.labels).tolist() == [3] * len(NATURAL_CLASSES)
-    assert len(set(scenes.groups)) == len(scenes)
+    assert len(set(scenes.patients)) == len(scenes)
     assert "synthetic" in scenes.origin
     assert scenes.images.std((1, 2)).mean(1).min() > 5  # no picture is blank
 
@@ -73,17 +73,17 @@ def test_texture_set(surfaces: ImageSet) -> None:
     assert len(TEXTURE_CLASSES) >= 12
     assert (surfaces.images.shape, surfaces.images.dtype) == ((6 * len(TEXTURE_CLASSES), 64, 64, 3), np.uint8)
     assert np.bincount(surfaces.labels).tolist() == [6] * len(TEXTURE_CLASSES)
-    names, sizes = np.unique(surfaces.groups, return_counts=True)
+    names, sizes = np.unique(surfaces.patients, return_counts=True)
     assert len(names) == 2 * len(TEXTURE_CLASSES)
     assert set(sizes) == {3}
     for name in names:
-        assert len(set(surfaces.labels[surfaces.groups == name])) == 1
+        assert len(set(surfaces.labels[surfaces.patients == name])) == 1
     assert "synthetic" in surfaces.origin
     assert surfaces.images.std((1, 2)).mean(1).min() > 2
 
 
 def test_light_changes_a_sample_more_than_noise_does(surfaces: ImageSet) -> None:
-    views = surfaces.images[surfaces.groups == "sample-brick-000"].astype(float)
+    views = surfaces.images[surfaces.patients == "sample-brick-000"].astype(float)
     assert np.abs(views[0] - views[1]).mean() > 10
 
 
@@ -97,9 +97,9 @@ def test_target_sets(lungs: tuple[ImageSet, ImageSet]) -> None:
         assert part.classes == TARGET_CLASSES
         assert part.unit == "hu"
         assert "synthetic" in part.origin
-    assert not set(train.groups) & set(evaluation.groups)
-    assert len(set(train.groups) | set(evaluation.groups)) >= 20
-    assert all(name[0] == "P" and name[1:].isdigit() for name in train.groups)
+    assert not set(train.patients) & set(evaluation.patients)
+    assert len(set(train.patients) | set(evaluation.patients)) >= 20
+    assert all(name[0] == "P" and name[1:].isdigit() for name in train.patients)
 
 
 @pytest.mark.parametrize("split", ["train", "evaluation"])
@@ -112,7 +112,7 @@ def test_imbalance_follows_the_published_table(lungs: tuple[ImageSet, ImageSet],
     assert counts.min() >= 20
     assert counts[order[-1]] > 4 * counts[order[0]]
     for c, name in enumerate(TARGET_CLASSES):
-        assert len(set(part.groups[part.labels == c])) == SPLITS[split].patients[name]
+        assert len(set(part.patients[part.labels == c])) == SPLITS[split].patients[name]
 
 
 def test_published_totals() -> None:
@@ -210,7 +210,7 @@ def test_first_images_do_not_depend_on_how_many_follow(
     for small, large in zip(target(seed=3, train=0.0001, evaluation=0.0001, floor=3), lungs, strict=True):
         for c in range(7):
             assert np.array_equal(small.images[small.labels == c], large.images[large.labels == c][:3])
-            assert np.array_equal(small.groups[small.labels == c], large.groups[large.labels == c][:3])
+            assert np.array_equal(small.patients[small.labels == c], large.patients[large.labels == c][:3])
 
 
 @pytest.mark.parametrize(

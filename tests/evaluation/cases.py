@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from desali.evaluation.models import Model
 from desali.evaluation.predictions import Predictions
 
 
@@ -32,3 +33,17 @@ def random_predictions(
 def changed(one: Predictions, **fields: object) -> Predictions:
     """A copy with other fields."""
     return Predictions(**{**vars(one), **fields})
+
+
+def certain(
+    truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], patients: npt.NDArray[np.str_], classes: int
+) -> Model:
+    """A model that is certain of every class that it predicts."""
+    return Model(
+        [
+            Predictions(
+                "certain", np.eye(classes, dtype=np.float32)[predicted], truth, patients, tuple("abcdefg"[:classes]),
+                "made up", "0" * 64, "synthetic",
+            )
+        ]
+    )  # fmt: skip

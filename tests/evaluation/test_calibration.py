@@ -1,4 +1,4 @@
-"""Calibration figures against torchmetrics and scikit-learn, and what intervals of them do."""
+"""Calibration metrics against torchmetrics and scikit-learn, and what intervals of them do."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def test_calibration_error_is_that_of_torchmetrics() -> None:
     one = random_predictions(classes=4, rois=500)
     model = Model([one])
     once = np.ones((1, len(model.patients)), np.int64)
-    figures, _ = model.figures(once, once)
+    metrics, _ = model.metrics(once, once)
     p, labels = torch.from_numpy(one.probabilities.copy()), torch.from_numpy(one.labels)
     expected = multiclass_calibration_error(p, labels, 4, n_bins=calibration.BINS, norm="l1")
-    assert figures["ECE"][0, 0] == pytest.approx(float(expected), abs=1e-6)
+    assert metrics["ECE"][0, 0] == pytest.approx(float(expected), abs=1e-6)
     each = [
         binary_calibration_error(p[:, c].contiguous(), (labels == c).int(), n_bins=calibration.BINS) for c in range(4)
     ]
-    assert figures["class-wise ECE"][0, 0] == pytest.approx(float(torch.stack(each).mean()), abs=1e-6)
+    assert metrics["class-wise ECE"][0, 0] == pytest.approx(float(torch.stack(each).mean()), abs=1e-6)
 
 
 def test_brier_and_log_loss() -> None:

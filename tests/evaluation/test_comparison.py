@@ -11,7 +11,7 @@ from desali.errors import DataError
 from desali.evaluation.comparison import compare
 from desali.evaluation.export import format_csv
 from desali.evaluation.predictions import Predictions, load_predictions
-from desali.evaluation.results import ALL_FIGURES
+from desali.evaluation.results import ALL_METRICS
 from desali.evaluation.table import format_table
 
 
@@ -37,7 +37,7 @@ def test_a_clear_difference_is_called_one_and_an_equal_pair_is_not() -> None:
     first, second, third = result.pairs
     assert (first.first, first.second) == ("good", "poor")
     difference = first.differences["accuracy"]
-    accuracies = [one.figures["accuracy"].value for one in result.evaluations]
+    accuracies = [one.metrics["accuracy"].value for one in result.evaluations]
     assert difference.value == pytest.approx(accuracies[0] - accuracies[1])
     assert 0 < difference.low < difference.value < difference.high
     assert first.verdict["accuracy"] == "differs"
@@ -54,7 +54,7 @@ def test_a_pair_is_resampled_together() -> None:
     one, other = predictions("one", 0.7), predictions("other", 0.7)
     other.probabilities[0] = np.roll(other.probabilities[0], 1)
     result = compare([one, other])
-    own, pair = result.evaluations[0].figures["accuracy"], result.pairs[0].differences["accuracy"]
+    own, pair = result.evaluations[0].metrics["accuracy"], result.pairs[0].differences["accuracy"]
     assert pair.high - pair.low < 0.2 * (own.high - own.low)
 
 
@@ -65,7 +65,7 @@ def test_with_fewer_than_ten_patients_nothing_is_decided() -> None:
     assert pair.p == pair.p_holm == {}
     both = [predictions("good", 0.95, 9), predictions("poor", 0.5, 9)]
     gain = np.subtract(*[(one.predicted == one.labels).astype(float) for one in both])
-    without = [float(gain[both[0].groups != patient].mean()) for patient in np.unique(both[0].groups)]
+    without = [float(gain[both[0].patients != patient].mean()) for patient in np.unique(both[0].patients)]
     assert pair.leave_one_out["accuracy"] == pytest.approx((min(without), max(without)))
     table = format_table(result)
     assert "undecided" in table
@@ -74,7 +74,7 @@ def test_with_fewer_than_ten_patients_nothing_is_decided() -> None:
     assert f"{hits:g}/{rois}" in next(line for line in table.splitlines() if line.startswith("P03"))
 
 
-def test_the_table_says_what_its_figures_are() -> None:
+def test_the_table_says_what_its_metrics_are() -> None:
     result = compare([predictions("one", 0.9), predictions("two", 0.8, seed=3)])
     table = format_table(result)
     for words in (
@@ -87,9 +87,9 @@ def test_the_table_says_what_its_figures_are() -> None:
         "Holm",
     ):
         assert words in table
-    figure = result.evaluations[1].figures["macro F1"]
-    assert f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})" in table
-    assert len(format_csv(result).splitlines()) == 1 + 3 * len(ALL_FIGURES) + 2 * 3 * 5 + 2  # classes, McNemar twice
+    metric = result.evaluations[1].metrics["macro F1"]
+    assert f"{metric.value:.3f} ({metric.low:.3f}-{metric.high:.3f})" in table
+    assert len(format_csv(result).splitlines()) == 1 + 3 * len(ALL_METRICS) + 2 * 3 * 5 + 2  # classes, McNemar twice
 
 
 def test_one_model_alone_has_no_pairs() -> None:
@@ -98,7 +98,7 @@ def test_one_model_alone_has_no_pairs() -> None:
     assert "Paired" not in format_table(result)
 
 
-def test_the_same_call_gives_the_same_figures() -> None:
+def test_the_same_call_gives_the_same_metrics() -> None:
     both = [predictions("one", 0.9), predictions("two", 0.8, seed=3)]
     assert compare(both, seed=4).to_dict() == compare(both, seed=4).to_dict()
     assert compare(both, seed=4).evaluations != compare(both, seed=5).evaluations

@@ -55,7 +55,7 @@ def test_curves_pass_through_the_points_of_scikit_learn() -> None:
 def test_bands_hold_the_curve_and_leave_absent_classes_out() -> None:
     first = random_predictions(classes=4)
     keep = first.labels < 3
-    fields = {name: getattr(first, name)[keep] for name in ("probabilities", "labels", "groups", "fold")}
+    fields = {name: getattr(first, name)[keep] for name in ("probabilities", "labels", "patients", "fold")}
     model = Model([type(first)(**{**vars(first), **fields})])
     result = bands(model, resample_weights(len(model.patients), 100, 0))
     for kind in ("ROC", "precision-recall"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, chi2
 
 from desali.evaluation.paired import clustered_mcnemar, mcnemar, sign_flip, sign_flip_of_sums
-from desali.evaluation.statistics import Counts, bootstrap, interval, resample_weights, wilson
+from desali.evaluation.statistics import Counts, combine, interval, metrics_of, resample_weights, wilson
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
@@ -51,7 +51,7 @@ def test_clustered_mcnemar_with_one_roi_a_patient_is_mcnemars() -> None:
 
 
 def _matrices(hits: npt.NDArray[np.bool_]) -> Counts:
-    """Confusion matrices [g, 2, 2] of ROIs that all are of class 0 [g, n]."""
+    """Confusion matrices [patients, 2, 2] of ROIs that all are of class 0 [patients, n]."""
     result = np.zeros((len(hits), 2, 2), np.int64)
     result[:, 0, 0], result[:, 0, 1] = hits.sum(1), (~hits).sum(1)
     return result
@@ -82,7 +82,7 @@ def test_coverage_of_the_bootstrap_by_patient() -> None:
         inside = np.zeros(2)
         for seed in range(runs):
             hits = rng.random((patients, 40)) < rng.beta(4, 1, (patients, 1))
-            low, high = interval(bootstrap(_matrices(hits), resample_weights(patients, 300, seed)))
+            low, high = interval(metrics_of(combine(resample_weights(patients, 300, seed), _matrices(hits))))
             plain = wilson(int(hits.sum()), hits.size)
             inside += [low[0] <= 0.8 <= high[0], plain[0] <= 0.8 <= plain[1]]
         return list(inside / runs)

@@ -1,4 +1,4 @@
-"""Figures, bootstrap, Wilson, sign flips and Holm against independent references."""
+"""Metrics, bootstrap, Wilson, sign flips and Holm against independent references."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
-from desali.evaluation.comparison import point_figures
+from desali.evaluation.comparison import compare
+from desali.evaluation.models import Model
 from desali.evaluation.paired import holm, sign_flip
 from desali.evaluation.statistics import (
-    FIGURES,
-    bootstrap,
-    confusion_by_group,
-    figures_of,
+    METRICS,
+    Counts,
+    Floats,
+    combine,
     interval,
+    metrics_of,
     resample_weights,
     wilson,
 )
+from tests.evaluation.cases import certain
 
 Case = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.str_]]
 
@@ -40,62 +43,78 @@ def reference(truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) ->
 
 def draw(seed: int, rois: int = 60, patients: int = 8, classes: int = 4) -> Case:
     rng = np.random.default_rng(seed)
-    groups = rng.integers(0, patients, rois)
-    truth = (groups + rng.integers(0, 2, rois)) % classes  # a patient shows two classes only
+    owners = rng.integers(0, patients, rois)
+    truth = (owners + rng.integers(0, 2, rois)) % classes  # a patient shows two classes only
     predicted = np.where(rng.random(rois) < 0.6, truth, rng.integers(0, classes, rois))
-    return truth, predicted, np.array([f"P{group}" for group in groups])
+    return truth, predicted, np.array([f"P{owner}" for owner in owners])
+
+
+def all_metrics(model: Model, weights: Counts) -> Floats:
+    """The `METRICS` [b, 7] of the model's only training."""
+    found, _ = model.metrics(weights, weights[:1])
+    return np.stack([found[name][0] for name in METRICS], axis=-1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40))
-@settings(max_examples=60)
-def test_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+@settings(max_examples=60, deadline=None)
+def test_metrics_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     truth, predicted = np.array(pairs, np.int64).T
-    _, matrices = confusion_by_group(truth, predicted, np.array(["P"] * len(truth)), 5)
+    model = certain(truth, predicted, np.array(["P"] * len(truth)), 5)
     expected = reference(truth, predicted)
-    np.testing.assert_allclose(figures_of(matrices[0]), expected, atol=1e-12)
-    np.testing.assert_allclose(list(point_figures(truth, predicted).values()), expected, atol=1e-12)
+    np.testing.assert_allclose(metrics_of(model.matrices[0, 0]), expected, atol=1e-12)
+    found = all_metrics(model, np.ones((1, 1), np.int64))[0]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         balanced = balanced_accuracy_score(truth, predicted)
-    assert point_figures(truth, predicted)["macro recall"] == pytest.approx(balanced)
+    assert found[METRICS.index("macro recall")] == pytest.approx(balanced)
+
+
+def test_confusion_matrices_are_those_of_scikit_learn() -> None:
+    truth, predicted, patients = draw(4)
+    model = certain(truth, predicted, patients, 4)
+    assert model.patients.tolist() == sorted(set(patients.tolist()))
+    for name, matrix in zip(model.patients, model.matrices[0], strict=True):
+        mine = patients == name
+        np.testing.assert_array_equal(matrix, confusion_matrix(truth[mine], predicted[mine], labels=range(4)))
 
 
 def test_bootstrap_is_the_loop_written_out() -> None:
-    truth, predicted, groups = draw(3, patients=4)
-    names, matrices = confusion_by_group(truth, predicted, groups, 4)
-    weights = resample_weights(len(names), 50, seed=7)
+    truth, predicted, patients = draw(3, patients=4)
+    model = certain(truth, predicted, patients, 4)
+    names = model.patients
     drawn = np.random.default_rng(7).integers(0, len(names), (50, len(names)))
-    fast = bootstrap(matrices, weights)
+    fast = all_metrics(model, resample_weights(len(names), 50, seed=7))
     absent = 0
-    for row, patients in zip(fast, drawn, strict=True):
-        index = np.concatenate([np.flatnonzero(groups == names[patient]) for patient in patients])
+    for row, chosen in zip(fast, drawn, strict=True):
+        index = np.concatenate([np.flatnonzero(patients == names[patient]) for patient in chosen])
         absent += len(np.unique(truth[index])) < 4
         np.testing.assert_allclose(row, reference(truth[index], predicted[index]), atol=1e-12)
     assert absent > 0  # the rule for absent classes was exercised
 
 
 def test_bootstrap_of_a_thousand_rois_is_quick() -> None:
-    truth, predicted, groups = draw(0, rois=1000, patients=20, classes=7)
+    truth, predicted, patients = draw(0, rois=1000, patients=20, classes=7)
     start = time.perf_counter()
-    names, matrices = confusion_by_group(truth, predicted, groups, 7)
-    samples = bootstrap(matrices, resample_weights(len(names), 2000, seed=0))
+    (matrices,) = certain(truth, predicted, patients, 7).matrices
+    samples = metrics_of(combine(resample_weights(len(matrices), 2000, seed=0), matrices))
     assert time.perf_counter() - start < 1
     low, high = interval(samples)
-    assert (low < figures_of(matrices.sum(0))).all()
-    assert (figures_of(matrices.sum(0)) < high).all()
+    assert (low < metrics_of(matrices.sum(0))).all()
+    assert (metrics_of(matrices.sum(0)) < high).all()
 
 
 def test_interval_is_wider_when_the_rois_of_a_patient_agree() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 400)
-    groups = np.array([f"P{k}" for k in np.arange(400) // 20])
+    patients = np.array([f"P{k}" for k in np.arange(400) // 20])
     alike = np.where(np.repeat(rng.random(20) < 0.7, 20), truth, 1 - truth)
     alone = np.where(rng.random(400) < 0.7, truth, 1 - truth)
     widths = []
     for predicted in (alike, alone):
-        _, matrices = confusion_by_group(truth, predicted, groups, 2)
-        low, high = interval(bootstrap(matrices, resample_weights(20, 500, 1)))
-        widths.append(high[0] - low[0])
+        model = certain(truth, predicted, patients, 2)
+        estimate = compare(model.trainings, resamples=500, seed=1).evaluations[0].metrics["accuracy"]
+        widths.append(estimate.high - estimate.low)
     assert widths[0] > 2.5 * widths[1]
 
 
@@ -109,32 +128,36 @@ def test_wilson(hits: int, total: int) -> None:
     assert wilson(hits, total) == pytest.approx((centre - half, centre + half), abs=1e-12)
 
 
+def matrices_of(case: Case, classes: int = 4) -> Counts:
+    """Confusion matrices [patients, classes, classes]."""
+    (found,) = certain(*case, classes).matrices
+    return found
+
+
 def test_sign_flip_of_accuracy_lists_all_signs() -> None:
-    truth, first, groups = draw(1)
+    truth, first, patients = draw(1)
     second = draw(2)[1]
-    names, a = confusion_by_group(truth, first, groups, 4)
-    _, b = confusion_by_group(truth, second, groups, 4)
-    sums = np.array([((first == truth).astype(int) - (second == truth))[groups == name].sum() for name in names])
+    a, b = matrices_of((truth, first, patients)), matrices_of((truth, second, patients))
+    gain = (first == truth).astype(int) - (second == truth)
+    sums = np.array([gain[patients == name].sum() for name in np.unique(patients)])
     flipped = [abs(np.dot(signs, sums)) for signs in itertools.product((-1, 1), repeat=len(sums))]
     expected = np.mean(np.array(flipped) >= abs(sums.sum()))
-    assert sign_flip(a, b)[FIGURES.index("accuracy")] == pytest.approx(expected)
+    assert sign_flip(a, b)[METRICS.index("accuracy")] == pytest.approx(expected)
 
 
 def test_sign_flip_drawn_at_random_is_near_the_full_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    truth, first, groups = draw(5)
-    _, a = confusion_by_group(truth, first, groups, 4)
-    _, b = confusion_by_group(truth, draw(6)[1], groups, 4)
+    truth, first, patients = draw(5)
+    a, b = matrices_of((truth, first, patients)), matrices_of((truth, draw(6)[1], patients))
     exact = sign_flip(a, b)
-    monkeypatch.setattr("desali.evaluation.paired.EXACT_GROUPS", 0)
+    monkeypatch.setattr("desali.evaluation.paired.EXACT_PATIENTS", 0)
     np.testing.assert_allclose(sign_flip(a, b), exact, atol=0.03)
     assert (sign_flip(a, b) > 0).all()
 
 
 def test_sign_flip_extremes() -> None:
     truth = np.tile(np.arange(2), 20)
-    groups = np.repeat([f"P{k}" for k in range(10)], 4)
-    _, right = confusion_by_group(truth, truth, groups, 2)
-    _, wrong = confusion_by_group(truth, 1 - truth, groups, 2)
+    patients = np.repeat([f"P{k}" for k in range(10)], 4)
+    right, wrong = matrices_of((truth, truth, patients), 2), matrices_of((truth, 1 - truth, patients), 2)
     np.testing.assert_allclose(sign_flip(right, wrong), 2 / 2**10)
     np.testing.assert_allclose(sign_flip(right, right), 1)
 

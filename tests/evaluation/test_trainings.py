@@ -6,35 +6,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from desali.data.imageset import ImageSet
 from desali.errors import DataError
 from desali.evaluation import Predictions, compare, format_table, load_predictions, pool
-from desali.evaluation.results import ALL_FIGURES
-from desali.evaluation.statistics import FIGURES, bootstrap, confusion_by_group, interval, resample_weights
+from desali.evaluation.results import ALL_METRICS
+from desali.evaluation.statistics import METRICS, combine, interval, metrics_of, resample_weights
 from tests.evaluation.cases import changed, random_predictions
 
 
-def test_figures_are_means_over_trainings_and_intervals_average_inside_each_resample() -> None:
+def test_metrics_are_means_over_trainings_and_intervals_average_inside_each_resample() -> None:
     trainings = [random_predictions(seed=seed) for seed in (3, 5, 8)]
     together = compare(trainings, resamples=300, seed=2).evaluations[0]
     alone = [compare([one], resamples=300, seed=2).evaluations[0] for one in trainings]
     assert together.seeds == (3, 5, 8)
-    for name in ALL_FIGURES:
-        values = [one.figures[name].value for one in alone]
-        assert together.figures[name].value == pytest.approx(np.mean(values))
+    for name in ALL_METRICS:
+        values = [one.metrics[name].value for one in alone]
+        assert together.metrics[name].value == pytest.approx(np.mean(values))
         spread = together.spread[name]
         assert (spread.least, spread.greatest) == pytest.approx((min(values), max(values)))
         assert spread.sd == pytest.approx(np.std(values, ddof=1))
         assert alone[0].spread[name].sd == 0
     samples = []
     for one in trainings:
-        names, matrices = confusion_by_group(one.labels, one.predicted, one.groups, 3)
-        samples.append(bootstrap(matrices, resample_weights(len(names), 300, 2)))
+        names = np.unique(one.patients)
+        matrices = np.stack([confusion_matrix(one.labels[mine], one.predicted[mine], labels=range(3))
+                             for mine in (one.patients == name for name in names)])  # fmt: skip
+        samples.append(metrics_of(combine(resample_weights(len(names), 300, 2), matrices)))
     low, high = interval(np.mean(samples, axis=0))
-    estimate = together.figures["macro F1"]
+    estimate = together.metrics["macro F1"]
     assert (estimate.low, estimate.high) == pytest.approx(
-        (low[FIGURES.index("macro F1")], high[FIGURES.index("macro F1")])
+        (low[METRICS.index("macro F1")], high[METRICS.index("macro F1")])
     )
     total = np.array(together.confusion).sum()
     assert total == pytest.approx(len(trainings[0].labels))
@@ -53,8 +56,8 @@ def test_a_pair_of_recipes_with_several_trainings() -> None:
     assert pair.clustered_mcnemar.p_holm < 0.01
     assert len(pair.mcnemar_ignoring_patients) == 6
     without = []
-    for patient in np.unique(good[0].groups):
-        rest = good[0].groups != patient
+    for patient in np.unique(good[0].patients):
+        rest = good[0].patients != patient
         without.append(np.subtract(*[np.mean([one.correct[rest].mean() for one in model]) for model in (good, poor)]))
     assert pair.leave_one_out["accuracy"] == pytest.approx((min(without), max(without)))
     table = format_table(result)
@@ -76,11 +79,11 @@ def test_one_seed_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("case", ["one patient", "all correct", "all of one class", "ties", "one ROI"])
-def test_degenerate_sets_have_figures_or_none_but_never_nan(case: str) -> None:
+def test_degenerate_sets_have_metrics_or_none_but_never_nan(case: str) -> None:
     one = random_predictions(rois=60)
     n = len(one.labels)
     if case == "one patient":
-        one = changed(one, groups=np.array(["P00"] * n))
+        one = changed(one, patients=np.array(["P00"] * n))
     elif case == "all correct":
         one = changed(one, probabilities=np.eye(3, dtype=np.float32)[one.labels])
     elif case == "all of one class":
@@ -89,36 +92,40 @@ def test_degenerate_sets_have_figures_or_none_but_never_nan(case: str) -> None:
         one = changed(one, probabilities=np.full((n, 3), 1 / 3, np.float32))
     else:
         one = changed(
-            one, probabilities=one.probabilities[:1], labels=one.labels[:1], groups=one.groups[:1], fold=one.fold[:1]
+            one,
+            probabilities=one.probabilities[:1],
+            labels=one.labels[:1],
+            patients=one.patients[:1],
+            fold=one.fold[:1],
         )
     result = compare([one, changed(one, recipe="two")], resamples=100)
     evaluation = result.evaluations[0]
-    for name, estimate in evaluation.figures.items():
+    for name, estimate in evaluation.metrics.items():
         assert np.isfinite([estimate.value, estimate.low, estimate.high]).all(), name
         if not name.endswith("ECE"):
             assert estimate.low <= estimate.high
     for found in evaluation.classes.values():
-        assert (found.support == 0) == (not found.figures)
-        for estimate in found.figures.values():
+        assert (found.support == 0) == (not found.metrics)
+        for estimate in found.metrics.values():
             assert np.isfinite([estimate.value, estimate.low, estimate.high]).all()
     if case == "all correct":
-        assert evaluation.figures["macro AUROC"].value == evaluation.figures["macro F1"].low == 1
+        assert evaluation.metrics["macro AUROC"].value == evaluation.metrics["macro F1"].low == 1
     if case == "ties":
-        assert evaluation.figures["macro AUROC"].value == 0.5
+        assert evaluation.metrics["macro AUROC"].value == 0.5
     if case in ("all of one class", "one ROI"):
-        assert "macro AUROC" not in evaluation.figures
+        assert "macro AUROC" not in evaluation.metrics
     if case in ("one patient", "one ROI"):
         assert set(result.pairs[0].verdict.values()) == {"undecided"}
     assert format_table(result)
 
 
 def test_classes_of_few_patients_and_classes_that_a_fold_did_not_train_on_are_noted() -> None:
-    groups = np.array(["P0"] * 20 + ["P1"] * 20 + ["P2"] * 20)
+    patients = np.array(["P0"] * 20 + ["P1"] * 20 + ["P2"] * 20)
     labels = np.array([0, 1] * 10 + [0] * 20 + [0, 2] * 10)
     labels[-1] = 0
     fold = np.repeat([0, 1, 2], 20)
     p = np.eye(4, dtype=np.float32)[labels]
-    one = Predictions("one", p, labels, groups, ("a", "b", "c", "d"), "set", "f", "synthetic", 0, fold)
+    one = Predictions("one", p, labels, patients, ("a", "b", "c", "d"), "set", "f", "synthetic", 0, fold)
     notes = " / ".join(compare([one], resamples=100).notes)
     assert "b: all of its 10 ROIs are of 1 patient" in notes
     assert "d: no ROI here" in notes
@@ -131,13 +138,13 @@ def test_classes_of_few_patients_and_classes_that_a_fold_did_not_train_on_are_no
 def test_folds_are_pooled_in_the_order_of_the_images() -> None:
     whole = random_predictions()
     images = ImageSet(
-        whole.data, np.zeros((len(whole.labels), 8, 8), np.uint8), whole.labels, whole.groups, whole.classes, "uint8",
+        whole.data, np.zeros((len(whole.labels), 8, 8), np.uint8), whole.labels, whole.patients, whole.classes, "uint8",
         "synthetic", {},
     )  # fmt: skip
     parts = []
     for number in range(4):
         held = whole.fold == number
-        fields = {name: getattr(whole, name)[held] for name in ("probabilities", "labels", "groups")}
+        fields = {name: getattr(whole, name)[held] for name in ("probabilities", "labels", "patients")}
         parts.append((held, changed(whole, **fields, fold=np.zeros(0, np.int64), fingerprint="of the part")))
     pooled = pool(parts, images)
     assert np.array_equal(pooled.probabilities, whole.probabilities)
@@ -151,17 +158,21 @@ def test_folds_are_pooled_in_the_order_of_the_images() -> None:
         pool([parts[0], (parts[1][0], changed(parts[1][1], recipe="other"))], images)
 
 
-def test_files_of_the_first_version_are_read(tmp_path: Path) -> None:
+def test_a_file_of_an_earlier_version_is_named_as_one(tmp_path: Path) -> None:
     one = random_predictions(seed=7)
     one.save(tmp_path / "new.npz")
     back = load_predictions(tmp_path / "new.npz")
     assert back.seed == 7
     assert np.array_equal(back.fold, one.fold)
-    old = {name: np.asarray(value) for name, value in vars(one).items() if name not in ("seed", "fold")}
+    with np.load(tmp_path / "new.npz") as stored:
+        old = {("groups" if name == "patients" else name): stored[name] for name in stored}
     np.savez_compressed(tmp_path / "old.npz", **old)
-    back = load_predictions(tmp_path / "old.npz")
-    assert back.seed == 0
-    assert back.fold.tolist() == [0] * len(one.labels)
+    with pytest.raises(DataError) as error:
+        load_predictions(tmp_path / "old.npz")
+    assert str(error.value) == (
+        f"{tmp_path / 'old.npz'}: predictions of an earlier version of desali, which called the patients 'groups'; run "
+        "the command that made the file again"
+    )
 
 
 def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_curves_and_losses_are_the_means_over_trainings_with_intervals() -> None
         each = [balanced_accuracy_score(p.labels, p.predicted) for p in CASES[fraction] if p.recipe == "weak"]
         assert estimate.value == pytest.approx(np.mean(each))
         assert estimate.low < estimate.value < estimate.high
-    lost = {(one.recipe, one.minus): one.estimate for one in result.losses if one.figure == "macro recall"}
+    lost = {(one.recipe, one.minus): one.estimate for one in result.losses if one.metric == "macro recall"}
     assert lost["weak", ""].value == pytest.approx(curve[-1].value - curve[0].value)
     pair = lost["good", "weak"]
     assert pair.value == pytest.approx(lost["good", ""].value - lost["weak", ""].value)
@@ -81,7 +81,7 @@ def test_text_csv_json_and_picture(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(robustness_csv(result))))
     assert {row["recipe"] for row in rows} == {"good", "weak"}
     assert all(
-        float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows if row["figure"] == "accuracy"
+        float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows if row["metric"] == "accuracy"
     )
     json.dumps(result.to_dict())
     with Image.open(plot_robustness(result, tmp_path / "curve.png", dpi=80)) as image:

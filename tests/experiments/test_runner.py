@@ -19,8 +19,8 @@ from desali.experiments import Experiment, fixed, leave_one_patient_out, run
 from desali.training import recipe
 from tests.training.images import stripes
 
-TARGET = stripes(36, classes=3, groups=3, seed=3)
-TEXTURE = stripes(20, classes=2, groups=5, seed=2)
+TARGET = stripes(36, classes=3, patients=3, seed=3)
+TEXTURE = stripes(20, classes=2, patients=5, seed=2)
 
 
 def quick(*names: str, epochs: int = 1) -> list[Any]:
@@ -31,13 +31,13 @@ def majority(training: ImageSet, held: ImageSet, seed: int) -> Predictions:
     shares = np.bincount(training.labels, minlength=3) / len(training)
     rows = np.repeat(shares[None].astype(np.float32), len(held), 0)
     return Predictions(
-        "x", rows, held.labels, held.groups, held.classes, held.name, held.fingerprint, held.origin, seed
+        "x", rows, held.labels, held.patients, held.classes, held.name, held.fingerprint, held.origin, seed
     )
 
 
 def experiment(**options: Any) -> Experiment:
     given = {"recipes": quick("scratch", "texture"), "pretraining": {"texture": TEXTURE}, **options}
-    return Experiment(design=leave_one_patient_out(TARGET), accelerator="cpu", **given)
+    return Experiment(design=leave_one_patient_out(TARGET), device="cpu", **given)
 
 
 def test_an_experiment_pools_folds_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_an_experiment_pools_folds_and_goes_on_where_it_stopped(tmp_path: Path) 
     assert lines[0] == "4 of 9 parts are already there"
     assert [(p.recipe, p.seed) for p in found[1.0]] == [("scratch", 0), ("texture", 0), ("majority", 0)]
     for predictions in found[1.0]:
-        assert predictions.groups.tolist() == TARGET.groups.tolist()
-        assert predictions.fold.tolist() == [int(name[1:]) for name in TARGET.groups.tolist()]
+        assert predictions.patients.tolist() == TARGET.patients.tolist()
+        assert predictions.fold.tolist() == [int(name[1:]) for name in TARGET.patients.tolist()]
         assert predictions.fingerprint == TARGET.fingerprint
     whole = run(experiment(), tmp_path / "other")[1.0]
     for a, b in zip(found[1.0], whole, strict=False):
@@ -80,7 +80,7 @@ def test_changed_options_are_trained_anew_and_weights_can_be_kept(tmp_path: Path
         counts.append(len(parts))
         return parts
 
-    base = Experiment(quick("scratch"), {}, fixed(TARGET, renamed(TARGET)), accelerator="cpu")
+    base = Experiment(quick("scratch"), {}, fixed(TARGET, renamed(TARGET)), device="cpu")
     run(base, tmp_path, progress=count, keep_weights=True)
     run(base, tmp_path, progress=count)
     run(replace(base, recipes=quick("scratch", epochs=2)), tmp_path, progress=count)
@@ -90,7 +90,7 @@ def test_changed_options_are_trained_anew_and_weights_can_be_kept(tmp_path: Path
 
 
 def renamed(images: ImageSet) -> ImageSet:
-    return replace(images, groups=np.char.add("E", images.groups))
+    return replace(images, patients=np.char.add("E", images.patients))
 
 
 def test_equal_steps_stretch_the_epochs(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_equal_steps_stretch_the_epochs(tmp_path: Path) -> None:
 def test_what_is_counted_in_epochs_stretches_with_them(tmp_path: Path) -> None:
     recipes = [recipe("texture").with_options(domains={"target": {"unfreeze_every": 1}}, epochs=4, batch_size=16,
                validation=0.0, schedule="step", milestones=(2, 3))]  # fmt: skip
-    one = Experiment(recipes, {"texture": TEXTURE}, fixed(TARGET, renamed(TARGET)), fractions=(0.5,), accelerator="cpu")
+    one = Experiment(recipes, {"texture": TEXTURE}, fixed(TARGET, renamed(TARGET)), fractions=(0.5,), device="cpu")
     run(one, tmp_path, keep_weights=True)
     (card,) = (tmp_path / "models").glob("texture-*/texture/model.json")
     stage = json.loads(card.read_text())["stage"]
@@ -118,7 +118,7 @@ def test_what_is_counted_in_epochs_stretches_with_them(tmp_path: Path) -> None:
 def test_pretraining_on_patients_that_are_predicted_is_refused() -> None:
     target = replace(TARGET, parameters={"path": "rois.csv"})
     design = leave_one_patient_out(target)
-    with pytest.raises(DataError, match=r"texture: 3 groups of rois\.csv \(the first is P00\) are also predicted"):
+    with pytest.raises(DataError, match=r"texture: 3 patients of rois\.csv \(the first is P00\) are also predicted"):
         Experiment(quick("texture"), {"texture": target}, design)
     Experiment(quick("texture"), {"texture": renamed(target)}, design)
     Experiment(quick("texture"), {"texture": TEXTURE}, design)

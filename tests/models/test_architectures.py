@@ -102,10 +102,10 @@ def test_a_network_with_auxiliary_outputs_is_trained_and_predicts(factories: str
     from desali.evaluation import predict
     from desali.training import recipe, train
 
-    images = stripes(24, classes=2, groups=4, size=16)
+    images = stripes(24, classes=2, patients=4, size=16)
     plan = recipe("scratch").with_options(epochs=1, batch_size=8, validation=0.5)
     name = f"{factories}:Two"
-    done = train([plan], {"target": images}, tmp_path, name, preprocessing=Preprocessing(16), accelerator="cpu")
+    done = train([plan], {"target": images}, tmp_path, name, preprocessing=Preprocessing(16), device="cpu")
     loaded = load(done["scratch"].weights)
     assert predict(loaded, images).probabilities.shape == (24, 2)
 

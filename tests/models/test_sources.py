@@ -278,3 +278,34 @@ def test_a_trained_recipe_brings_its_own_weights(tmp_path: Path) -> None:
     text = message(lambda: load("two_stage", weights=tmp_path / "w.pt"), WeightsError)
     assert "leave them out" in text
     assert "desali train two_stage" in message(lambda: load("two_stage", runs=tmp_path), WeightsError)
+
+
+def test_load_is_the_same_from_the_top_and_puts_the_model_on_a_device(factories: str) -> None:
+    loaded = desali.load(f"{factories}:net", "random", device="cpu", classes=["a", "b", "c"])
+    assert loaded.classes == ("a", "b", "c")
+    assert loaded.preprocessing is loaded.preprocessing, "built once"
+    assert next(loaded.model.parameters()).device.type == "cpu"
+    assert not loaded.model.training
+    assert desali.load is load
+    if not torch.cuda.is_available():
+        assert "no CUDA device" in message(lambda: desali.load(f"{factories}:net", "random", device="cuda"))
+    assert "unknown device 'gpux'" in message(lambda: desali.load(f"{factories}:net", "random", device="gpux"))
+
+
+def test_class_names_must_fit_the_network(factories: str, tmp_path: Path) -> None:
+    named = load("squeezenet1_0", weights="random", classes=["x", "y"])
+    assert named.classes == ("x", "y")
+    assert dict(named.model.named_parameters())["conv10.weight"].shape[0] == 2
+    net = f"{factories}:net"
+    for call, expected in (
+        (
+            lambda: load(net, weights="random", classes=["x", "y"]),
+            "2 class names were given, but its output has shape [1, 3]",
+        ),
+        (lambda: load(net, weights="random", classes=["x", "x", "y"]), "classes must be names that differ"),
+        (lambda: load(net, weights="random", classes="xyz"), "classes must be a list of names"),
+        (lambda: load(net, weights="random", classes=[]), "classes must be a list of names"),
+        (lambda: load(net, weights="random", classes=["x", "y"], num_classes=3), "2 names, but num_classes is 3"),
+        (lambda: load(tmp_path, classes=["x"]), "brings its own weights and classes"),
+    ):
+        assert expected in message(call)

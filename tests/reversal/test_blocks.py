@@ -10,7 +10,7 @@ from torch import nn
 
 import desali
 from desali.errors import UnsupportedLayerError
-from desali.reversal.graph.operations import Other
+from desali.reversal.layers.other import Other
 from tests import blocks
 from tests.networks import difference
 from tests.oracles.autograd import project

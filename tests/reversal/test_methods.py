@@ -172,6 +172,9 @@ def test_against_captum() -> None:
         for name, expected in oracles.items():
             maps = recording.reconstruct("classifier.3", desali.Seed.logit(target), corner(name, lrn="adjoint"))
             assert difference(maps[:, 0], expected) < 1e-12, name
+        for name, corner_name in (("guided_backprop", "TTT"), ("gradient", "TTF")):
+            maps = recording.reconstruct("classifier.3", desali.Seed.logit(target), name)
+            assert difference(maps[:, 0], oracles[corner_name]) < 1e-12, name
     neuron = (4, 2, 3)
     layer = model.get_submodule("features.7")
     for name, attribution in (("TTT", captum.NeuronGuidedBackprop), ("FTT", captum.NeuronDeconvolution)):

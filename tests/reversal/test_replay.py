@@ -20,6 +20,7 @@ import desali
 from desali.errors import DesaliError, UnknownNameError
 from desali.ops import backend, convolution, pooling, relu, unpooling
 from desali.reversal import reconstruction, replay, signals
+from desali.reversal.graph import freshness
 from desali.reversal.methods import METHODS, Method
 from desali.reversal.replay import Replays
 from tests import blocks
@@ -171,6 +172,31 @@ def test_changed_weights_end_a_graph(tapes: Tapes) -> None:
     weight = model.get_parameter("features.4.weight")
     weight.data = weight.data.flip(0).contiguous()  # another address
     same(both(desali.record(model, x), "features.8", desali.Seed.top(2)))
+    assert [tape.released for tape in tapes] == [True, True, False]
+
+
+def test_writes_that_are_not_counted_end_a_graph(tapes: Tapes) -> None:
+    model = chain(torch.float64)
+    x = images(1, torch.float64)
+    same(both(desali.record(model, x), "features.8", desali.Seed.top(2)))
+    weight = model.get_parameter("features.4.weight").data
+    weight.copy_(weight.flip(0).clone())
+    same(both(desali.record(model, x), "features.8", desali.Seed.top(2)))
+    assert [tape.released for tape in tapes] == [True, False]
+
+
+def test_a_graph_ends_when_its_packed_weights_are_no_longer_true(tapes: Tapes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU no value of a parameter is looked at, but packed weights are compared and packed anew."""
+    model = chain(torch.float64)
+    x = images(1, torch.float64)
+    same(both(desali.record(model, x), "features.8", desali.Seed.top(2)))
+    monkeypatch.setattr(freshness.Watch, "_glance", lambda watch, state: [])
+    monkeypatch.setattr(freshness.Watch, "_read", lambda watch, state: [])
+    monkeypatch.setattr(freshness.Watch, "_value", lambda watch, index, state: watch._learned.get(index))
+    for name in ("features.4.weight", "features.0.weight"):
+        weight = model.get_parameter(name).data
+        weight.copy_(weight.flip(0).clone())
+        same(both(desali.record(model, x), "features.8", desali.Seed.top(2)))
     assert [tape.released for tape in tapes] == [True, True, False]
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 import desali
@@ -174,3 +179,153 @@ def test_something_else_than_seeds_is_refused(recording: Recording, seed: object
 def test_descriptions() -> None:
     assert desali.Seed.neuron(3, 1, 2).describe() == "neuron 3 at 1, 2, set to 1"
     assert desali.Seed.layer().describe() == "whole layer, activations"
+
+
+WHOLE = st.integers(0, 10**20)
+VALUE = st.sampled_from(["one", "activation"])
+PLACE = st.lists(WHOLE, max_size=3)
+
+
+@st.composite
+def written(draw: Any) -> tuple[str, desali.Seed]:
+    """A seed as text, and the same one made in Python."""
+    number, place, value = draw(WHOLE), draw(PLACE), draw(VALUE)
+    space = draw(st.sampled_from(["", " "]))
+    join = f"{space},{space}".join
+    at = f"@{join(map(str, place))}" if place else ""
+    count = number + 1
+    return draw(
+        st.sampled_from(
+            [
+                ("layer", desali.Seed.layer(value=value)),
+                (f"channel:{space}{number}", desali.Seed.channel(number, value=value)),
+                (f"neuron:{join(map(str, [number, *place]))}", desali.Seed.neuron(number, *place, value=value)),
+                (f"top:{count}{at}", desali.Seed.top(count, tuple(place) if place else None, value=value)),
+                (f"logit:{number}", desali.Seed.logit(number, value=value)),
+            ]
+        )
+    )
+
+
+@given(written())
+def test_text_and_python_make_the_same_seed_and_data_keep_it(pair: tuple[str, desali.Seed]) -> None:
+    text, made = pair
+    assert desali.Seed.parse(text, made.value) == made
+    again = desali.Seed.from_dict(json.loads(json.dumps(made.to_dict())))
+    assert again == made
+    assert hash(again) == hash(made)
+    assert eval(repr(made), {"Seed": desali.Seed}) == made
+
+
+@given(st.text(max_size=12) | st.sampled_from(["layer", "channel", "neuron", "top", "logit"]).flatmap(
+    lambda kind: st.text("0123456789,@:-+ x", max_size=8).map(lambda rest: f"{kind}:{rest}")
+))  # fmt: skip
+def test_any_text_is_a_seed_or_one_clear_line(text: str) -> None:
+    try:
+        seed, message = desali.Seed.parse(text), None
+    except (SeedError, UnknownNameError) as error:
+        seed, message = None, str(error)
+    if seed is not None:
+        assert desali.Seed.from_dict(seed.to_dict()) == seed
+    else:
+        assert message is not None
+        assert "seed" in message or "must be a whole number" in message
+
+
+def test_without_a_value_text_and_data_take_the_kinds_own() -> None:
+    for text, made in (
+        ("layer", desali.Seed.layer()),
+        ("top:3", desali.Seed.top(3)),
+        ("logit:1", desali.Seed.logit(1)),
+    ):
+        assert desali.Seed.parse(text) == made
+    assert desali.Seed.from_dict({"kind": "channel", "channel": 3}) == desali.Seed.channel(3)
+    assert desali.Seed.from_dict({"kind": "top", "count": 3}) == desali.Seed.top(3)
+
+
+def test_a_class_goes_by_its_name_or_number_and_the_name_wins() -> None:
+    classes = ["CON", "GGO", "0", "a:b,c"]
+    assert desali.Seed.parse("logit:GGO", classes=classes) == desali.Seed.logit(1)
+    assert desali.Seed.parse("logit:1", classes=classes) == desali.Seed.logit(1)
+    assert desali.Seed.parse("logit:0", classes=classes) == desali.Seed.logit(2)
+    assert desali.Seed.parse("logit:a:b,c", classes=classes) == desali.Seed.logit(3)
+    with pytest.raises(SeedError, match=r"name of a class \(CON, GGO, 0, a:b,c\); did you mean 'GGO'\?"):
+        desali.Seed.parse("logit:ggo", classes=classes)
+    with pytest.raises(SeedError) as error:
+        desali.Seed.parse("logit:nothing", classes=[f"{number:04d}" for number in range(1000)])
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("neurn:1,2,3", "did you mean 'neuron'"),
+        ("contrast", "unknown kind of seed"),
+        ("neuron", "neuron:C,Y,X"),
+        ("neuron:1,x", "whole numbers"),
+        ("channel:1,2", "expected channel:C"),
+        ("layer:1", "expected layer"),
+        ("top", "top:K"),
+        ("top:0", "at least 1"),
+        ("top:2@", "top:K@Y,X"),
+        ("channel:-1", "at least 0"),
+        ("channel:1.5", "whole numbers"),
+        ("channel:1_0", "whole numbers"),
+        ("channel:" + "9" * 5000, "whole numbers"),
+        ("", "unknown kind of seed ''"),
+    ],
+)
+def test_text_that_is_no_seed_is_refused_in_one_line(text: str, words: str) -> None:
+    with pytest.raises((SeedError, UnknownNameError)) as error:
+        desali.Seed.parse(text)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+    with pytest.raises(SeedError, match="'one' or 'activation'"):
+        desali.Seed.parse("layer", "two")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"kind": "chanel", "channel": 1}, "did you mean 'channel'"),
+        ({"kind": ["layer"]}, "unknown kind of seed"),
+        ({}, "unknown kind of seed"),
+        ({"kind": "channel"}, "no entry 'channel'"),
+        ({"kind": "neuron", "channel": 1}, "no entry 'position'"),
+        ({"kind": "neuron", "channel": 1, "position": "3"}, "position must be a list"),
+        ({"kind": "neuron", "channel": 1, "position": [0.5]}, "whole number"),
+        ({"kind": "layer", "channel": 1}, "unknown entry 'channel'"),
+        ({"kind": "layer", "value": 1}, "'one' or 'activation'"),
+        ({"kind": "top", "count": True}, "whole number"),
+        ("layer", "must be an object"),
+    ],
+)
+def test_broken_data_of_a_seed_are_refused_in_one_line(data: Any, words: str) -> None:
+    with pytest.raises((SeedError, UnknownNameError)) as error:
+        desali.Seed.from_dict(data)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_of_a_given_tensor_the_data_keep_a_fingerprint_that_only_the_tensor_itself_satisfies() -> None:
+    signal = torch.arange(24, dtype=torch.bfloat16).reshape(1, 2, 3, 4)
+    data = desali.Seed.tensor(signal).to_dict()
+    assert data["shape"] == [1, 2, 3, 4]
+    assert data["dtype"] == "bfloat16"
+    assert desali.Seed.tensor(signal.contiguous(memory_format=torch.channels_last)).to_dict() == data
+    assert desali.Seed.tensor(signal + 1).to_dict()["sha256"] != data["sha256"]
+    with pytest.raises(SeedError, match=r"shape \[1, 2, 3, 4\] and SHA-256.*Seed\.tensor"):
+        desali.Seed.from_dict(json.loads(json.dumps(data)))
+    with pytest.raises(SeedError, match=r"torch\.Tensor, got list"):
+        desali.Seed.tensor([1.0]).to_dict()  # type: ignore[arg-type]
+
+
+def test_seeds_are_values() -> None:
+    signal = torch.zeros(1, 2)
+    assert desali.Seed.tensor(signal) == desali.Seed.tensor(signal)
+    assert desali.Seed.tensor(signal) != desali.Seed.tensor(signal.clone())
+    assert desali.Seed.neuron(3) != desali.Seed.logit(3)
+    assert desali.Seed.layer() != desali.Seed.layer(value="one")
+    assert len({desali.Seed.top(2), desali.Seed.top(2), desali.Seed.top(3)}) == 2
+    assert repr(desali.Seed.tensor(signal)) == "Seed.tensor(<[1, 2]>)"

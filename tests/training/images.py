@@ -7,8 +7,8 @@ import numpy as np
 from desali.data.imageset import ImageSet
 
 
-def stripes(count: int, classes: int = 3, groups: int = 6, seed: int = 0, size: int = 16) -> ImageSet:
-    """`count` grey images, classes and groups in turn; every group holds every class."""
+def stripes(count: int, classes: int = 3, patients: int = 6, seed: int = 0, size: int = 16) -> ImageSet:
+    """`count` grey images, classes and patients in turn; every patient holds every class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     angle = np.pi * labels[:, None, None] / classes
@@ -20,7 +20,7 @@ def stripes(count: int, classes: int = 3, groups: int = 6, seed: int = 0, size: 
         f"stripes-{seed}",
         images.clip(0, 255).astype(np.uint8),
         labels.astype(np.int64),
-        np.array([f"P{number:02d}" for number in (np.arange(count) // classes) % groups]),
+        np.array([f"P{number:02d}" for number in (np.arange(count) // classes) % patients]),
         tuple("abcdefgh"[:classes]),
         "uint8",
         "random stripes for tests",

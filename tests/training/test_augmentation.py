@@ -12,7 +12,7 @@ from torch import Tensor
 from desali.data.preprocess import Preprocessing
 from desali.errors import DataError, DesaliError
 from desali.training.augmentation import Augmentation, augmentation_of
-from desali.training.recipes import Stage
+from desali.training.stage import Stage
 
 
 def apply(images: Tensor, augmentation: Augmentation, seed: int = 0) -> Tensor:

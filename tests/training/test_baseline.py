@@ -13,7 +13,7 @@ from tests.training.images import stripes
 
 
 def split(images: ImageSet) -> tuple[ImageSet, ImageSet]:
-    held = np.isin(images.groups, np.unique(images.groups)[:2])
+    held = np.isin(images.patients, np.unique(images.patients)[:2])
     return images.subset(~held), images.subset(held)
 
 
@@ -77,5 +77,5 @@ def test_fractions_and_refusals() -> None:
         threshold_baseline(*split(stripes(36)))
     with pytest.raises(DataError, match="expected at least 2"):
         threshold_baseline(train.subset(train.labels == 0), test)
-    one_patient = train.subset(train.groups == train.groups[0])
+    one_patient = train.subset(train.patients == train.patients[0])
     assert texture_baseline(one_patient, test).probabilities.shape == (len(test), 2)

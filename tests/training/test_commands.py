@@ -37,12 +37,12 @@ def test_train_then_evaluate(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     code, out, _ = run(capsys, "train", "scratch", *options)
     assert "already trained" in out
     assert (tmp_path / "runs" / "scratch" / "model.safetensors").read_bytes() == weights
-    code, out, _ = run(capsys, "evaluate", "scratch", "--runs", runs, "--json", str(tmp_path / "figures.json"))
+    code, out, _ = run(capsys, "evaluate", "scratch", "--runs", runs, "--json", str(tmp_path / "metrics.json"))
     assert code == 0
     assert "927 ROIs of 20 patients" in out
     assert "synthetic" in out
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert f"{figures['evaluations'][0]['figures']['macro F1']['value']:.3f}" in out
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert f"{metrics['evaluations'][0]['metrics']['macro F1']['value']:.3f}" in out
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_bad_use_is_one_line_and_code_2(
     ("arguments", "work"),
     [
         (("train", "scratch", "--runs", "{}"), "desali.training.domains.synthetic_datasets"),
-        (("evaluate", "scratch", "--json", "{}/figures.json"), "desali.training.domains.synthetic_target"),
+        (("evaluate", "scratch", "--json", "{}/metrics.json"), "desali.training.domains.synthetic_target"),
         (("demo", "-o", "{}"), "desali.data.synthetic.natural"),
     ],
 )
@@ -106,10 +106,10 @@ def test_an_unwritable_output_is_found_out_before_the_work(
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_the_table_is_printed_even_if_the_figures_cannot_be_kept(
+def test_the_table_is_printed_even_if_the_metrics_cannot_be_kept(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = tmp_path / "figures.json"
+    target = tmp_path / "metrics.json"
 
     def evaluate(*_: object, seed: int, **__: object) -> Comparison:
         target.mkdir()  # it could be written when the command began
@@ -150,14 +150,14 @@ def test_saved_predictions_are_compared_in_every_format(capsys: pytest.CaptureFi
     drawn = sorted(path.name for path in (tmp_path / "plots").iterdir())
     assert drawn == ["50-of_it-more-classes.png", "50-of_it-more.png", "models.png", "one-classes.png", "one.png"]
     code, out, _ = run(capsys, *base, "--format", "json")
-    figures = json.loads(out)
-    assert figures["origin"] == "synthetic"
-    assert figures["evaluations"][0]["seeds"] == [0, 1]
+    metrics = json.loads(out)
+    assert metrics["origin"] == "synthetic"
+    assert metrics["evaluations"][0]["seeds"] == [0, 1]
     code, out, _ = run(capsys, *base, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert {row["origin"] for row in rows} == {"synthetic"}
-    accuracy = next(row for row in rows if row["figure"] == "accuracy")
-    assert float(accuracy["value"]) == figures["evaluations"][0]["figures"]["accuracy"]["value"]
+    accuracy = next(row for row in rows if row["metric"] == "accuracy")
+    assert float(accuracy["value"]) == metrics["evaluations"][0]["metrics"]["accuracy"]["value"]
     code, out, _ = run(capsys, *base, "--format", "latex", "--output", str(tmp_path / "table.tex"))
     text = (tmp_path / "table.tex").read_text()
     assert r"50 \% of\_it \& more" in text

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from desali.errors import DataError, DesaliError
+from desali.errors import DataError, DesaliError, UnknownNameError
 from desali.training import recipe
-from desali.training.config import TrainingConfig, read_config
+from desali.training.config import DataConfig, TrainingConfig, read_config
 from tests.training.images import stripes
 from tests.training.test_commands import run
 
@@ -31,7 +32,7 @@ def test_the_example_in_the_docs_is_read(tmp_path: Path) -> None:
     assert (natural.epochs, texture.epochs, target.epochs) == (30, 20, 12)
     assert (target.mode, target.unfreeze_every, target.layer_decay, target.noise_hu) == ("fine_tuning", 2, 0.8, 20)
     assert natural.milestones == (15, 25)
-    assert config.data["texture"].startswith("folder:")
+    assert config.data.texture.startswith("folder:")
     assert config.preprocessing.window == (-600, 1500)
 
 
@@ -40,14 +41,14 @@ def test_the_resolved_configuration_gives_the_same_again(tmp_path: Path, name: s
     config = TrainingConfig(
         recipe=name, seed=7, stage={"epochs": 3, "milestones": (1, 2), "schedule": "step", "noise_hu": 10.0},
         stages={"texture": {"layer_decay": 0.5, "batch_size": 9}, "target": {"mode": "feature_extraction"}},
-        data={"window": (-500.0, 1200.0), "target": 'a "quoted" ü\\path', "share": 0.5},
+        data=DataConfig(window=(-500.0, 1200.0), target='a "quoted" ü\\path', share=0.5),
     )  # fmt: skip
     (one,) = config.recipes
     again = read_config(written(tmp_path, config.resolved(one)))
     assert again.recipes == [one]
     assert again.seed == 7
     assert again.preprocessing == config.preprocessing
-    assert {again.data[key] == value for key, value in config.data.items()} == {True}
+    assert again.data == config.data
     assert again.resolved(one) == config.resolved(one)
 
 
@@ -56,7 +57,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     won = config.with_options(
         {"target": "b", "seed": None}, {"epochs": 9}, {"natural": "w.pt"}, seed=5, recipe="natural"
     )
-    assert (won.seed, won.data["target"], won.recipe) == (5, "b", "natural")
+    assert (won.seed, won.data.target, won.recipe) == (5, "b", "natural")
     natural, target = won.recipes[0].stages
     assert (target.epochs, target.shift) == (9, 2)
     assert natural.weights == "w.pt"
@@ -96,9 +97,9 @@ def test_a_command_with_data_of_its_own_is_repeated_by_its_configuration(
 ) -> None:
     calls: list[tuple[str, dict[str, Any]]] = []
 
-    def read(domain: str, data: dict[str, Any], size: int, *_: object) -> Any:
-        calls.append((data[domain], {"size": size, "skip": data.get("skip_unreadable")}))
-        return stripes(24, classes=3, groups=4, seed=3)
+    def read(domain: str, data: DataConfig, size: int, *_: object) -> Any:
+        calls.append((getattr(data, domain), {"size": size, "skip": data.skip_unreadable}))
+        return stripes(24, classes=3, patients=4, seed=3)
 
     monkeypatch.setattr("desali.training.domains._read", read)
     monkeypatch.chdir(tmp_path)
@@ -131,23 +132,23 @@ def test_a_folder_of_images_is_read_and_its_training_part_taken(
 
     from desali.training.domains import datasets_of
 
-    images = stripes(8, classes=2, groups=2)
+    images = stripes(8, classes=2, patients=2)
     rows = ["path,label,patient,split"]
     for number, pixels in enumerate(images.images):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-        part = "test" if images.groups[number] == "P00" else "train"
-        rows.append(f"{number}.png,{'ab'[images.labels[number]]},{images.groups[number]},{part}")
+        part = "test" if images.patients[number] == "P00" else "train"
+        rows.append(f"{number}.png,{'ab'[images.labels[number]]},{images.patients[number]},{part}")
     (tmp_path / "rois.csv").write_text("\n".join(rows) + "\n")
     lines: list[str] = []
-    data = {"target": f"table:{tmp_path / 'rois.csv'}", "cache": str(tmp_path / "cache")}
+    data = DataConfig(target=f"table:{tmp_path / 'rois.csv'}", cache=str(tmp_path / "cache"))
     read = datasets_of(["target"], data, 16, report=lines.append)["target"]
-    assert set(read.groups) == {"P01"}
+    assert set(read.patients) == {"P01"}
     assert len(read) == 4
     assert "its part 'train'" in lines[-1]
     (tmp_path / "7.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"7\.png"):
         datasets_of(["target"], data, 16)
-    assert len(datasets_of(["target"], {**data, "skip_unreadable": True}, 16)["target"]) == 3
+    assert len(datasets_of(["target"], replace(data, skip_unreadable=True), 16)["target"]) == 3
 
 
 def test_tensorboard_that_is_missing_is_said_before_the_work(
@@ -161,3 +162,9 @@ def test_tensorboard_that_is_missing_is_said_before_the_work(
     code, _, err = run(capsys, "train", "scratch", "--tensorboard")
     assert (code, "pip install 'desali[tensorboard]'" in err) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_recipes_stand_with_commas_between() -> None:
+    assert [one.name for one in TrainingConfig(recipe="scratch, natural,scratch").recipes] == ["scratch", "natural"]
+    with pytest.raises(UnknownNameError, match="unknown recipe 'naturale': did you mean 'natural'"):
+        _ = TrainingConfig(recipe="scratch,naturale").recipes

@@ -17,7 +17,7 @@ from desali.models import architecture
 from desali.training.devices import check_devices, is_first, raised_in_process, started_outside
 from desali.training.fit import Fitted, fit_stage, fresh_model
 from desali.training.inputs import LazyInputs
-from desali.training.recipes import Stage
+from desali.training.stage import Stage
 from desali.training.state import read_state
 from tests.training.images import stripes
 
@@ -32,7 +32,7 @@ def fit(folder: Path, stage: Stage, devices: int, **options: Any) -> Fitted:
             module.p = 0
     parts = [LazyInputs(DATA, Preprocessing(64), np.arange(*bounds)) for bounds in ((31,), (31, 40))]
     return fit_stage(
-        model, SMALL, stage, parts[0], parts[1], key="k", folder=folder, seed=0, title="target", accelerator="cpu",
+        model, SMALL, stage, parts[0], parts[1], key="k", folder=folder, seed=0, title="target", device="cpu",
         devices=devices, **options,
     )  # fmt: skip
 
@@ -86,16 +86,25 @@ def test_what_cannot_be_started_is_refused() -> None:
     check_devices(2, 1, "cpu", alone)
     with pytest.raises(DesaliError, match="devices must be at least 1, got 0"):
         check_devices(0, 1, "cpu", alone)
-    with pytest.raises(UnknownNameError, match="unknown accelerator 'cup': did you mean 'cpu'"):
+    with pytest.raises(UnknownNameError, match="unknown device 'cup': did you mean 'cpu'"):
         check_devices(1, 1, "cup", alone)
-    with pytest.raises(DesaliError, match="accelerator tpu is not available on this machine"):
-        check_devices(1, 1, "tpu", alone)
-    with pytest.raises(DesaliError, match="GPUs of this machine, got 99"):
-        check_devices(99, 1, "gpu", alone)
+    with pytest.raises(DesaliError, match="device 'cuda:7'"):
+        check_devices(1, 1, "cuda:7", alone)
     with pytest.raises(DesaliError, match=r"MASTER_ADDR, MASTER_PORT and NODE_RANK \(0 to 1\), but MASTER_PORT is not"):
         check_devices(1, 2, "cpu", {"MASTER_ADDR": "10.0.0.1"})
     check_devices(1, 2, "cpu", {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500", "NODE_RANK": "1"})
     check_devices(1, 2, "cpu", {"LOCAL_RANK": "0"})
+
+
+def test_the_gpus_of_a_machine_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desali.training.devices.resolve", lambda word: torch.device("cuda", int(word[5:] or 0)))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert check_devices(4, 1, "cuda", {}) == torch.device("cuda", 0)
+    assert check_devices(1, 1, "cuda:3", {}) == torch.device("cuda", 3)
+    with pytest.raises(DesaliError, match="the 4 GPUs of this machine, got 99"):
+        check_devices(99, 1, "cuda", {})
+    with pytest.raises(DesaliError, match="device cuda:1 is a single one, but devices is 2"):
+        check_devices(2, 1, "cuda:1", {})
 
 
 def test_who_writes() -> None:

@@ -11,26 +11,27 @@ from hypothesis import strategies as st
 
 from desali.data import synthetic
 from desali.errors import DataError
-from desali.training.domains import cut, synthetic_datasets
+from desali.training.domains import synthetic_datasets
+from desali.training.splits import first_of_each_class
 from tests.training.images import stripes
 
 
 @given(count=st.integers(6, 200), share=st.floats(0.001, 1))
 def test_each_class_is_cut_to_its_share_but_keeps_two(count: int, share: float) -> None:
     whole = stripes(count, classes=3, size=2)
-    part = cut(whole, share)
+    part = first_of_each_class(whole, share)
     for label in range(3):
         before, after = (np.flatnonzero(images.labels == label) for images in (whole, part))
         assert len(after) == max(2, round(share * len(before)))
         assert (part.images[after] == whole.images[before][: len(after)]).all()
-        assert (part.groups[after] == whole.groups[before][: len(after)]).all()
+        assert (part.patients[after] == whole.patients[before][: len(after)]).all()
 
 
 def test_a_smaller_share_is_part_of_a_larger_one() -> None:
     whole = stripes(60)
-    small, large = (cut(whole, share).images.tolist() for share in (0.2, 0.5))
+    small, large = (first_of_each_class(whole, share).images.tolist() for share in (0.2, 0.5))
     assert all(image in large for image in small)
-    assert cut(whole, 1.0) is whole
+    assert first_of_each_class(whole, 1.0) is whole
 
 
 def test_only_the_target_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from desali.data.preprocess import Preprocessing
 from desali.errors import DesaliError
 from desali.models import architecture
 from desali.training.fit import Fitted, fit_stage, fresh_model
-from desali.training.recipes import Stage
+from desali.training.stage import Stage
 from desali.training.state import read_state
 from tests.training.images import stripes
 
@@ -42,7 +42,7 @@ def held() -> tuple[Tensor, Tensor]:
 def fit(folder: Path, training: Any, held: Any, stage: Stage = STAGE, **options: Any) -> Fitted:
     model = options.pop("model", None) or fresh_model(SMALL, 3, 0, "target", None)
     return fit_stage(
-        model, SMALL, stage, training, held, key="k", folder=folder, seed=0, title="target", accelerator="cpu",
+        model, SMALL, stage, training, held, key="k", folder=folder, seed=0, title="target", device="cpu",
         **options,
     )  # fmt: skip
 
@@ -121,7 +121,7 @@ def test_early_stopping(training: Any, held: Any, tmp_path: Path) -> None:
     assert len(fitted.history) == 3
 
 
-def test_without_held_out_groups_the_last_epoch_is_kept(training: Any, tmp_path: Path) -> None:
+def test_without_held_out_patients_the_last_epoch_is_kept(training: Any, tmp_path: Path) -> None:
     fitted = fit(tmp_path, training, None, Stage("target", epochs=2, batch_size=16, patience=1))
     assert fitted.best_epoch == len(fitted.history) == 2
     assert "held_out_loss" not in fitted.history[0]

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from desali.errors import OutputError
-from desali.training import pipeline, recipe, train
+from desali.training import recipe, stages, train
 from desali.training.state import TrainingState, read_state, write_state
 from tests.training.images import stripes
 
-DATA = {"target": stripes(24, classes=3, groups=4, seed=3)}
+DATA = {"target": stripes(24, classes=3, patients=4, seed=3)}
 RECIPE = recipe("scratch").with_options(epochs=2, batch_size=32, patience=9)
 
 
@@ -62,15 +62,15 @@ def test_a_disk_that_fills_in_an_epoch_keeps_the_one_before(tmp_path: Path, monk
     with pytest.raises(
         OutputError, match=r"No space left on device\); the state after epoch 1 is kept there; make room"
     ):
-        train([RECIPE], DATA, tmp_path / "full", accelerator="cpu")
+        train([RECIPE], DATA, tmp_path / "full", device="cpu")
     (path,) = tmp_path.glob("full/stages/*/last.ckpt")
     state = read_state(path, path.parent.name)
     assert state is not None
     assert state.epoch == 1
     assert (path.parent / "history.csv").read_text().count("\n") == 2
     assert {one.name for one in path.parent.iterdir()} == {"last.ckpt", "history.csv"}
-    resumed = train([RECIPE], DATA, tmp_path / "full", accelerator="cpu", resume=True)["scratch"]
-    whole = train([RECIPE], DATA, tmp_path / "whole", accelerator="cpu")["scratch"]
+    resumed = train([RECIPE], DATA, tmp_path / "full", device="cpu", resume=True)["scratch"]
+    whole = train([RECIPE], DATA, tmp_path / "whole", device="cpu")["scratch"]
     assert resumed.weights.read_bytes() == whole.weights.read_bytes()
     assert saved == [1, 2, 2, 1, 2]
 
@@ -80,13 +80,13 @@ def test_weights_that_find_no_room_leave_the_state(tmp_path: Path, monkeypatch: 
         raise OutputError("model.safetensors: cannot be written (No space left on device)")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "save", full)
+        patch.setattr(stages, "save", full)
         with pytest.raises(
             OutputError, match=r"No space left on device\); the state after epoch 2 is kept in .*last\.ckpt"
         ):
-            train([RECIPE], DATA, tmp_path, accelerator="cpu")
+            train([RECIPE], DATA, tmp_path, device="cpu")
     (path,) = tmp_path.glob("stages/*/last.ckpt")
     state = read_state(path, path.parent.name)
     assert state is not None
     assert state.epoch == 2
-    assert train([RECIPE], DATA, tmp_path, accelerator="cpu")["scratch"].weights.is_file()
+    assert train([RECIPE], DATA, tmp_path, device="cpu")["scratch"].weights.is_file()

@@ -22,7 +22,7 @@ import torch
 from desali.training import train
 from tests.training.test_killed import DATA, RECIPES
 torch.set_num_threads(1)
-train([RECIPES[sys.argv[2]]], DATA, Path(sys.argv[1]), accelerator="cpu")
+train([RECIPES[sys.argv[2]]], DATA, Path(sys.argv[1]), device="cpu")
 """
 PLAIN = recipe("scratch").with_options(epochs=EPOCHS, batch_size=16, patience=EPOCHS)
 OPTIONS = {
@@ -30,7 +30,7 @@ OPTIONS = {
     "optimizer": "sgd", "learning_rate": 0.01,
 }  # fmt: skip
 RECIPES = {"plain": PLAIN, "options": PLAIN.with_options(**OPTIONS)}
-DATA = {"target": stripes(48, classes=3, groups=4, seed=3)}
+DATA = {"target": stripes(48, classes=3, patients=4, seed=3)}
 
 
 @pytest.mark.parametrize("which", RECIPES)
@@ -63,9 +63,9 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
         written.append(state.epoch)
         write(state, path)
 
-    expected = train([RECIPES[which]], DATA, whole, accelerator="cpu")["scratch"]
+    expected = train([RECIPES[which]], DATA, whole, device="cpu")["scratch"]
     monkeypatch.setattr(callbacks, "write_state", count)
-    resumed = train([RECIPES[which]], DATA, killed, accelerator="cpu", resume=True)["scratch"]
+    resumed = train([RECIPES[which]], DATA, killed, device="cpu", resume=True)["scratch"]
     assert written == list(range(state.epoch + 1, EPOCHS + 1))
     assert resumed.weights.read_bytes() == expected.weights.read_bytes()
     histories = [result.weights.with_name("history.csv").read_bytes() for result in (resumed, expected)]

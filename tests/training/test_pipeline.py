@@ -15,30 +15,31 @@ import torch
 
 from desali.data.imageset import ImageSet
 from desali.errors import DataError, DesaliError, OutputError, UnknownNameError, WeightsError
-from desali.evaluation.results import ALL_FIGURES
+from desali.evaluation import evaluate_recipes, load_predictions, predict
+from desali.evaluation.results import ALL_METRICS
 from desali.models import load
-from desali.training import evaluate_recipes, load_predictions, predict, recipe, train
+from desali.training import recipe, train
 from desali.training.cards import TrainedRecipe
 from tests.training.images import stripes
 
 NAMES = ("scratch", "texture", "natural", "two_stage")
 DATA = {
-    "natural": stripes(24, classes=4, groups=3, seed=1),
-    "texture": stripes(20, classes=2, groups=5, seed=2),
-    "target": stripes(24, classes=3, groups=4, seed=3),
+    "natural": stripes(24, classes=4, patients=3, seed=1),
+    "texture": stripes(20, classes=2, patients=5, seed=2),
+    "target": stripes(24, classes=3, patients=4, seed=3),
 }
 QUICK = [recipe(name).with_options(epochs=1, batch_size=32) for name in NAMES]
 
 
-def evaluation_set(count: int = 33, groups: int = 11) -> ImageSet:
-    images = stripes(count, classes=3, groups=groups, seed=4)
-    return ImageSet(**{**images.__dict__, "groups": np.char.add("E", images.groups)})
+def evaluation_set(count: int = 33, patients: int = 11) -> ImageSet:
+    images = stripes(count, classes=3, patients=patients, seed=4)
+    return ImageSet(**{**images.__dict__, "patients": np.char.add("E", images.patients)})
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, TrainedRecipe], list[str]]:
     runs, lines = tmp_path_factory.mktemp("runs"), []
-    results = train(QUICK, DATA, runs, report=lines.append, accelerator="cpu")
+    results = train(QUICK, DATA, runs, report=lines.append, device="cpu")
     return runs, results, lines
 
 
@@ -65,8 +66,8 @@ def test_cards_say_where_the_weights_come_from(trained: tuple[Path, dict[str, Tr
     assert card["stage"]["domain"] == "target"
     assert card["data"]["fingerprint"] == DATA["target"].fingerprint
     assert card["origin"] == "random stripes for tests"
-    assert card["stage"]["held_out_groups"]
-    assert set(card["stage"]["held_out_groups"]) < set(card["data"]["group_names"])
+    assert card["stage"]["held_out_patients"]
+    assert set(card["stage"]["held_out_patients"]) < set(card["data"]["patient_names"])
     last = load(results["two_stage"].stages[-1].weights).model.state_dict()
     assert all(torch.equal(tensor, last[name]) for name, tensor in loaded.model.state_dict().items())
 
@@ -78,7 +79,7 @@ def test_a_stage_can_come_from_a_weights_file(
     recipes = [one.from_weights("natural", str(file)) for one in QUICK]
     datasets = {name: images for name, images in DATA.items() if name != "natural"}
     lines: list[str] = []
-    results = train(recipes, datasets, tmp_path, report=lines.append, accelerator="cpu")
+    results = train(recipes, datasets, tmp_path, report=lines.append, device="cpu")
     assert "stage natural: weights from model.safetensors" in lines
     given = load(results["natural"].stages[0].weights)
     source = load(file).model.state_dict()
@@ -91,7 +92,7 @@ def test_a_stage_can_come_from_a_weights_file(
     ]
     mine, whole = load(results["two_stage"].weights).model, load(trained[1]["two_stage"].weights).model
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in mine.state_dict().items())
-    again = train(recipes, datasets, tmp_path, accelerator="cpu")
+    again = train(recipes, datasets, tmp_path, device="cpu")
     assert all(stage.reused for result in again.values() for stage in result.stages)
     assert [len(one.from_weights("texture", str(file)).stages) for one in QUICK] == [1, 2, 2, 2]
     with pytest.raises(DesaliError, match="only natural and texture"):
@@ -103,11 +104,11 @@ def test_a_second_call_trains_nothing_and_mends_a_damaged_stage(
 ) -> None:
     runs, first, _ = trained
     before = first["two_stage"].weights.read_bytes()
-    again = train(QUICK, DATA, runs, accelerator="cpu")
+    again = train(QUICK, DATA, runs, device="cpu")
     assert all(stage.reused for result in again.values() for stage in result.stages)
     damaged = first["two_stage"].stages[-1].weights
     damaged.write_bytes(damaged.read_bytes()[:100])
-    mended = train(QUICK[3:], DATA, runs, accelerator="cpu")["two_stage"]
+    mended = train(QUICK[3:], DATA, runs, device="cpu")["two_stage"]
     assert [stage.reused for stage in mended.stages] == [True, True, False]
     assert mended.weights.read_bytes() == before
 
@@ -115,19 +116,19 @@ def test_a_second_call_trains_nothing_and_mends_a_damaged_stage(
 def test_other_seeds_and_data_are_other_stages(tmp_path: Path) -> None:
     keys = set()
     for seed, target in ((0, 3), (1, 3), (0, 5), (2**63 - 1, 3)):
-        data = {"target": stripes(24, classes=3, groups=4, seed=target)}
-        keys.add(train(QUICK[:1], data, tmp_path, seed=seed, accelerator="cpu")["scratch"].stages[0].key)
+        data = {"target": stripes(24, classes=3, patients=4, seed=target)}
+        keys.add(train(QUICK[:1], data, tmp_path, seed=seed, device="cpu")["scratch"].stages[0].key)
     assert len(keys) == 4
 
 
 def test_fresh_trains_anew_and_gives_the_same_bytes(tmp_path: Path) -> None:
-    first = train(QUICK[:1], DATA, tmp_path, accelerator="cpu")["scratch"].weights.read_bytes()
-    again = train(QUICK[:1], DATA, tmp_path, accelerator="cpu", fresh=True)["scratch"]
+    first = train(QUICK[:1], DATA, tmp_path, device="cpu")["scratch"].weights.read_bytes()
+    again = train(QUICK[:1], DATA, tmp_path, device="cpu", fresh=True)["scratch"]
     assert not again.stages[0].reused
     assert again.weights.read_bytes() == first
 
 
-def test_evaluation_leaves_predictions_and_figures(
+def test_evaluation_leaves_predictions_and_metrics(
     trained: tuple[Path, dict[str, TrainedRecipe], list[str]],
 ) -> None:
     runs, _, _ = trained
@@ -136,15 +137,15 @@ def test_evaluation_leaves_predictions_and_figures(
     stored = load_predictions(runs / "evaluation" / "natural.npz")
     np.testing.assert_allclose(stored.probabilities.sum(1), 1, rtol=1e-5)
     assert (stored.labels == images.labels).all()
-    accuracy = comparison.evaluations[2].figures["accuracy"]
+    accuracy = comparison.evaluations[2].metrics["accuracy"]
     assert accuracy.value == pytest.approx(np.mean(stored.predicted == images.labels))
     assert accuracy.low <= accuracy.value <= accuracy.high
     kept = json.loads((runs / "evaluation" / "evaluation.json").read_text())
-    assert kept["evaluations"][2]["figures"]["accuracy"]["value"] == accuracy.value
+    assert kept["evaluations"][2]["metrics"]["accuracy"]["value"] == accuracy.value
     assert len(kept["pairs"]) == 6
     with (runs / "evaluation" / "evaluation.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len([row for row in rows if not row["class"] and "McNemar" not in row["figure"]]) == 10 * len(ALL_FIGURES)
+    assert len([row for row in rows if not row["class"] and "McNemar" not in row["metric"]]) == 10 * len(ALL_METRICS)
     assert "random stripes for tests" in (runs / "evaluation" / "evaluation.txt").read_text()
 
 
@@ -156,8 +157,8 @@ def test_a_patient_of_the_training_is_refused(trained: tuple[Path, dict[str, Tra
 def test_other_classes_and_untrained_recipes_are_refused(
     trained: tuple[Path, dict[str, TrainedRecipe], list[str]], tmp_path: Path
 ) -> None:
-    other = stripes(8, classes=2, groups=2, seed=9)
-    other = ImageSet(**{**other.__dict__, "groups": np.char.add("E", other.groups)})
+    other = stripes(8, classes=2, patients=2, seed=9)
+    other = ImageSet(**{**other.__dict__, "patients": np.char.add("E", other.patients)})
     with pytest.raises(DataError, match="classes a, b differ"):
         evaluate_recipes(["scratch"], other, trained[0])
     with pytest.raises(WeightsError, match="nothing is trained there"):
@@ -184,11 +185,11 @@ def test_a_history_that_cannot_be_written_is_named(
     shutil.copytree(trained[0] / "stages", tmp_path / "stages")
     (tmp_path / "scratch" / "history.csv").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"history\.csv: is a folder"):
-        train(QUICK[:1], DATA, tmp_path, accelerator="cpu")
+        train(QUICK[:1], DATA, tmp_path, device="cpu")
 
 
 def call(**changes: Any) -> Callable[[Path], object]:
-    options: dict[str, Any] = {"recipes": QUICK[:1], "datasets": DATA, "accelerator": "cpu", **changes}
+    options: dict[str, Any] = {"recipes": QUICK[:1], "datasets": DATA, "device": "cpu", **changes}
     return lambda runs: train(runs=runs, **options)
 
 

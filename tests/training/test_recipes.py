@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from desali.errors import DesaliError, UnknownNameError
-from desali.training.recipes import RECIPES, Stage, recipe, stage_key
+from desali.training.keys import stage_key
+from desali.training.recipes import RECIPES, recipe
 from desali.training.schedule import learning_rate, unfrozen_depth
+from desali.training.stage import Stage
 
 BASE: dict[str, Any] = {"architecture": "a", "preprocessing": {"size": 64}, "data": "f", "seed": 0, "parent": None}
 

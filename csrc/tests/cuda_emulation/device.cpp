@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "fingerprint.hpp"
+
 namespace desali {
 
 bool cuda_built() {
@@ -62,6 +64,10 @@ int64_t packed_size(const ConvArguments&, bool) {
     absent();
 }
 void pack_weight(const ConvArguments&, bool, const void*, void*) {
+    absent();
+}
+
+void fingerprint(const FingerprintArguments&) {
     absent();
 }
 

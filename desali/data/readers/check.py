@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from desali.data.readers.decode import How, Picture, pictures
-from desali.data.readers.reading import Found, describe, find_images
+from desali.data.readers.finding import Found, describe, find_images
 
 SHOWN = 10
 """Lines of one kind that the text shows; JSON has all."""
@@ -20,16 +20,17 @@ class Check:
 
     Attributes:
         reader, path, origin: what was read.
-        patients_are: what the groups are, in words.
+        patients_are: what the patients are, in words.
         images: how many are meant (unreadable ones included).
-        classes: class -> images and groups.
-        groups: group -> images; None where every image is a group of its own.
+        classes: class -> images and patients.
+        patients: patient (or what takes a patient's place) -> images; None where every image stands for itself.
+        unit_of_split: what takes a patient's place, see `ImageSet`.
         splits: part -> images.
         sizes: "HxW" -> images, before any resizing; "HxWx3" in colour.
         units: "hu" or "uint8" -> images.
         hu_range: lowest and highest HU; None without images in HU.
         unreadable: file and reason.
-        duplicates: names of images with the same pixels, and what they cross: groups, splits, classes.
+        duplicates: names of images with the same pixels, and what they cross: patients, splits, classes.
         shared_patients: patient -> parts.
         empty_classes, unknown_labels, left_out, unknown_patients, strays: see `Selection` and `Listing`.
         findings: one sentence for each kind of trouble; empty if the set is clean.
@@ -42,7 +43,8 @@ class Check:
     patients_are: str
     images: int
     classes: dict[str, dict[str, int]]
-    groups: dict[str, int] | None
+    patients: dict[str, int] | None
+    unit_of_split: str
     splits: dict[str, int]
     sizes: dict[str, int]
     units: dict[str, int]
@@ -103,7 +105,8 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
         patients_are=listing.patients,
         images=len(selection.items),
         classes=_classes(found),
-        groups=None if own else dict(sorted(Counter(selection.groups).items())),
+        patients=None if own else dict(sorted(Counter(selection.patients).items())),
+        unit_of_split=listing.unit_of_split,
         splits=dict(selection.splits),
         sizes=dict(sizes.most_common()),
         units=dict(units),
@@ -124,11 +127,11 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
 
 def _classes(found: Found) -> dict[str, dict[str, int]]:
     selection = found.selection
-    groups: dict[str, set[str]] = defaultdict(set)
-    for name, group in zip(selection.names, selection.groups, strict=True):
-        groups[name].add(group)
+    patients: dict[str, set[str]] = defaultdict(set)
+    for name, patient in zip(selection.names, selection.patients, strict=True):
+        patients[name].add(patient)
     images = Counter(selection.names)
-    return {name: {"images": images[name], "groups": len(groups[name])} for name in selection.classes}
+    return {name: {"images": images[name], "patients": len(patients[name])} for name in selection.classes}
 
 
 def _duplicate(found: Found, members: list[int]) -> dict[str, list[str]]:
@@ -166,7 +169,7 @@ def _findings(result: Check, found: Found) -> list[str]:
         said.append(f"{len(result.duplicates)} sets of images with the same pixels{extra}")
     if result.unknown_patients and found.options.get("unknown_patients") != "leave_out":
         said.append(
-            f"{result.unknown_patients} images of unknown patients; they are kept together as one group, "
+            f"{result.unknown_patients} images of unknown patients; they are kept together as one patient, "
             "unknown_patients=leave_out excludes them"
         )
     if len(result.units) > 1:
@@ -187,8 +190,9 @@ def _notes(result: Check, found: Found) -> list[str]:
         said.append(f"{result.unknown_patients} images of unknown patients are left out")
     if result.left_out:
         said.append("left out: " + ", ".join(f"{label} ({count})" for label, count in result.left_out.items()))
-    if result.groups is not None and len(result.groups) < 10:
-        said.append(f"{len(result.groups)} groups: with fewer than ten patients no test can decide between recipes")
+    if result.patients is not None and len(result.patients) < 10:
+        few = f"{len(result.patients)} {result.unit_of_split}s"
+        said.append(f"{few}: with fewer than ten patients no test can decide between recipes")
     return said
 
 
@@ -196,18 +200,23 @@ def text(result: Check) -> str:
     """The check as text for a terminal; long lists are cut, JSON has them whole."""
     units = {"hu": "Hounsfield units", "uint8": "display values 0-255"}
     width = max([len(name) for name in result.classes] + [5])
-    lines = [f"{result.path}: {result.origin}", "", f"{'class':<{width}}  {'images':>7}  {'groups':>7}"]
-    lines += [f"{name:<{width}}  {one['images']:>7}  {one['groups']:>7}" for name, one in result.classes.items()]
-    count = result.images if result.groups is None else len(result.groups)
-    lines += [f"{'total':<{width}}  {result.images:>7}  {count:>7}", ""]
+    lines = [
+        f"{result.path}: {result.origin}",
+        "",
+        f"{'class':<{width}}  {'images':>7}  {result.unit_of_split + 's':>8}",
+    ]
+    lines += [f"{name:<{width}}  {one['images']:>7}  {one['patients']:>8}" for name, one in result.classes.items()]
+    count = result.images if result.patients is None else len(result.patients)
+    lines += [f"{'total':<{width}}  {result.images:>7}  {count:>8}", ""]
     if result.splits:
         lines.append("parts: " + ", ".join(f"{name} {number}" for name, number in result.splits.items()))
     lines.append("sizes: " + _some([f"{size} ({number})" for size, number in result.sizes.items()]))
     lines.append("units: " + ", ".join(f"{units[unit]} ({number})" for unit, number in result.units.items()))
     if result.hu_range is not None:
         lines.append(f"HU: {result.hu_range[0]:g} to {result.hu_range[1]:g}")
-    if result.groups is not None:
-        lines.append("images of each group: " + _some([f"{name} {number}" for name, number in result.groups.items()]))
+    if result.patients is not None:
+        each = _some([f"{name} {number}" for name, number in result.patients.items()])
+        lines.append(f"images of each {result.unit_of_split}: {each}")
     lines += ["", *(f"note: {note}" for note in result.notes)]
     lines += [f"FINDING: {finding}" for finding in result.findings] or ["no findings"]
     lines += _details(result)

@@ -23,7 +23,7 @@ def claims(root: Path) -> bool:
 
 
 def find(root: Path) -> Listing:
-    """List CUReT; the group is the view, so that a view held out is held out for all materials.
+    """List CUReT; a view takes a patient's place, so that a view held out is held out for all materials.
 
     Raises:
         DataError: no folders sampleNN, both crops under one path, or none of them holds a view.
@@ -56,8 +56,9 @@ def find(root: Path) -> Listing:
         items=items,
         labels=tuple(labels),
         kind="CUReT, original images" if crop not in CROPS else f"CUReT, the crops {crop}",
-        patients="one physical sample per material, so the groups are views: held-out figures are about new views of "
-        "known samples, not about new samples",
+        patients="one physical sample per material, so views take the place of patients: held-out metrics are about "
+        "new views of known samples, not about new samples",
+        unit_of_split="view",
         colour=CROPS.get(crop),
         strays=tuple(strays),
     )

@@ -195,10 +195,10 @@ def _files(items: Sequence[Item], how: How) -> Iterator[Picture | ImageError]:
 
 def _file(items: Sequence[Item], how: How) -> list[Picture | ImageError]:
     """Decode a file once, for all items that are cut from it."""
-    from desali.data.roi import read_roi
+    from desali.data.roi import read_image
 
     try:
-        pixels = read_roi(items[0].path, hu_offset=how.hu_offset).pixels
+        pixels = read_image(items[0].path, hu_offset=how.hu_offset).pixels
     except ImageError as error:
         return [error for _ in items]
     return [_finished(pixels, item, how) for item in items]

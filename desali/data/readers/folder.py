@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from desali.data.readers.listing import (
-    OWN_GROUP,
+    NO_PATIENTS,
     PICTURES,
     SPLITS,
     Item,
@@ -52,13 +52,14 @@ def find(root: Path, patient: str = "none") -> Listing:
             items += _class(root, folder, split, patient, pattern)
     if not labels:
         raise DataError(f"{root}: holds no sub-folders; expected {EXPECTED}")
-    said = OWN_GROUP if patient == "none" else f"patients by {'sub-folder' if pattern is None else 'file name'}"
+    said = NO_PATIENTS if patient == "none" else f"patients by {'sub-folder' if pattern is None else 'file name'}"
     return Listing(
         name=root.resolve().name,
         items=items,
         labels=tuple(sorted(labels)),
         kind="image folder",
         patients=said,
+        unit_of_split="image" if patient == "none" else "patient",
     )
 
 

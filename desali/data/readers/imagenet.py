@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from desali.data.readers.listing import OWN_GROUP, Item, Listing, folders_in, images_in, read_lines, relative
+from desali.data.readers.listing import NO_PATIENTS, Item, Listing, folders_in, images_in, read_lines, relative
 from desali.errors import DataError
 
 WNID = re.compile(r"n\d{8}")
@@ -56,7 +56,8 @@ def find(root: Path, ground_truth: str = "", synsets: str = "") -> Listing:
         items=items,
         labels=tuple(sorted(labels)),
         kind="ILSVRC2012",
-        patients=OWN_GROUP,
+        patients=NO_PATIENTS,
+        unit_of_split="image",
         colour=True,
         strays=tuple(strays),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from desali.data.imageset import UnitOfSplit
 from desali.errors import DataError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -47,7 +48,8 @@ class Listing:
         items: the images, in an order that depends on the data set alone.
         labels: every label that the layout declares, with images or without, in the data set's order.
         kind: what the images are, for a figure's record, e.g. "image folder".
-        patients: what the groups are, in words.
+        patients: what the patients are, in words.
+        unit_of_split: what an item's `patient` is, see `ImageSet`.
         colour: True or False where the format is known to be in colour or grey; None to find out.
         array_key: the key in the array file that `Item.row` points into; "" for none.
         strays: files that look as if they belong to the set and do not fit its format.
@@ -59,13 +61,14 @@ class Listing:
     labels: tuple[str, ...]
     kind: str
     patients: str
+    unit_of_split: UnitOfSplit = "patient"
     colour: bool | None = None
     array_key: str = ""
     strays: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 
-OWN_GROUP = "no patients stated: every image is a group of its own"
+NO_PATIENTS = "no patients stated: every image stands for itself"
 
 
 def folders_in(folder: Path) -> list[Path]:

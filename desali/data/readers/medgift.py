@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,12 +53,13 @@ def find(root: Path, window: str = "32", stride: str = "", inside: str = "0.75")
     items: list[Item] = []
     labels: dict[str, None] = {}
     missed = 0
+    shape = lru_cache(_shape)  # of a slice with several contours once
     for text in texts:
         slices = _slices(text)
         for contour in read_contours(text):
             labels[contour.label] = None
             path = _slice(slices, contour.slice_number, text)
-            boxes = windows(contour.points, int(side), int(step), share, _shape(path))
+            boxes = windows(contour.points, int(side), int(step), share, shape(path))
             missed += not boxes
             name = relative(path, root)
             items += [

@@ -6,75 +6,17 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from desali.data.readers.registry import Reader, resolve
-from desali.errors import DataError, ImageError, UnknownNameError
+from desali.data.readers.finding import Found, describe, find_images, refuse
+from desali.errors import DataError, ImageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from desali.data.imageset import ImageSet
     from desali.data.readers.cache import ImageCache
-    from desali.data.readers.decode import How
+    from desali.data.readers.decode import How, Stacked
     from desali.data.readers.labels import Labels
-    from desali.data.readers.listing import Item, Listing
-    from desali.data.readers.selection import Selection
-
-COMMON_OPTIONS = {
-    "split": "train, validation or test, where the data set states parts; default: all images",
-    "size": "display images: resize the shorter side to so many pixels and cut the centre square",
-    "hu_offset": "HU = pixel + offset, for unsigned 16-bit images",
-    "labels": "label:class with commas between, a table of labels by name (seven), or a .csv or .json file",
-    "leave_out": "labels to leave out, with commas between",
-    "classes": "the classes and their order, with commas between; without it, those of the data set",
-    "unknown_patients": "together (one group, the default) or leave_out",
-    "proxy": "if the labels only stand for something: what they are, in words",
-}
-"""Options of every reader, and what they mean; they may stand in a specification behind "?"."""
-
-
-class Found(NamedTuple):
-    """A specification that was resolved and listed, before anything is decoded."""
-
-    reader: Reader
-    root: Path
-    listing: Listing
-    selection: Selection
-    options: dict[str, Any]
-
-
-def find_images(spec: str, **options: Any) -> Found:
-    """Resolve a specification, list its images and give them classes and groups; no pixels are read.
-
-    `options` are the common ones (see `COMMON_OPTIONS`) and the reader's; they win over those in the specification;
-    None counts as not given.
-
-    Raises:
-        UnknownNameError: no such reader or option. DataError: see `read_images`.
-    """
-    from desali.data.readers.selection import select
-
-    reader, root, written = resolve(spec)
-    given: dict[str, Any] = {**written, **{name: value for name, value in options.items() if value is not None}}
-    for name in given:
-        if name not in COMMON_OPTIONS and name not in reader.options:
-            raise UnknownNameError(f"option of the reader {reader.name}", name, [*reader.options, *COMMON_OPTIONS])
-    if "size" in given:
-        given["size"] = _number("size", given["size"], int)
-        if given["size"] < 1:
-            raise DataError(f"size={given['size']}: expected at least 1 pixel")
-    if "hu_offset" in given:
-        given["hu_offset"] = _number("hu_offset", given["hu_offset"], float)
-    own = {name: str(value) for name, value in given.items() if name in reader.options}
-    try:
-        listing = reader.find(root, **own)
-    except OSError as error:
-        raise DataError(f"{error.filename or root}: cannot be read ({error.strerror or error})") from error
-    chosen = {
-        name: given[name] for name in ("split", "labels", "leave_out", "classes", "unknown_patients") if name in given
-    }
-    return Found(reader, root, listing, select(listing, **chosen), given)
+    from desali.data.readers.listing import Item
 
 
 def read_images(
@@ -97,8 +39,8 @@ def read_images(
 ) -> ImageSet:
     """Read a data set.
 
-    Patients are the groups. Images whose patient is not known form one group together, so that no split cuts through
-    a patient among them; some of them may still be of a patient that is also known by name, which only
+    Images whose patient is not known are kept together as one patient, so that no split cuts through a patient among
+    them; some of them may still be of a patient that is also known by name, which only
     `unknown_patients="leave_out"` excludes.
 
     Args:
@@ -133,32 +75,41 @@ def read_images(
         UnknownNameError: no such reader, option or part.
         OutputError: the cache cannot be written.
     """
+    found = find_images(
+        spec, listings=None, size=size, split=split, hu_offset=hu_offset, labels=labels, leave_out=leave_out,
+        classes=classes, unknown_patients=unknown_patients, proxy=proxy, **options,
+    )  # fmt: skip
+    return read_found(
+        found, skip_unreadable=skip_unreadable, cache=cache, workers=workers, progress=progress, report=report
+    )
+
+
+def read_found(
+    found: Found,
+    *,
+    skip_unreadable: bool = False,
+    cache: ImageCache | str | os.PathLike[str] | bool | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> ImageSet:
+    """Decode what `find_images` found, without listing it again; the arguments are those of `read_images`.
+
+    Raises:
+        DataError, OutputError: see `read_images`.
+    """
     import numpy as np
 
     from desali.data.imageset import ImageSet
-    from desali.data.readers.cache import ImageCache
-    from desali.data.readers.decode import How, in_memory, refuse_unreadable, stack
+    from desali.data.readers.decode import How, refuse_unreadable
 
-    found = find_images(
-        spec, size=size, split=split, hu_offset=hu_offset, labels=labels, leave_out=leave_out, classes=classes,
-        unknown_patients=unknown_patients, proxy=proxy, **options,
-    )  # fmt: skip
     refuse(found)
     listing, selection, given = found.listing, found.selection, found.options
     how = How(
         listing.array_key, given.get("hu_offset"), given.get("size"), workers, progress, f"decoding {listing.name}"
     )
     items = selection.items
-    if cache is None or cache is False:
-        decoded = stack(items, how, listing.colour, in_memory)
-    else:
-        store = cache if isinstance(cache, ImageCache) else ImageCache(None if cache is True else cache)
-        key = store.key(items, how, listing.colour)
-        build = lambda allocate: stack(items, how, listing.colour, allocate)  # noqa: E731
-        decoded = store.get(key, build)
-        if decoded.failed and _readable_now(items, decoded.failed, how):
-            store.remove(key)
-            decoded = store.get(key, build)
+    decoded = _decoded(items, how, listing.colour, cache)
     if not skip_unreadable:
         refuse_unreadable(decoded.failed, len(items))
     kept = [selection.names[index] for index in decoded.kept]
@@ -172,52 +123,39 @@ def read_images(
         name=listing.name if given.get("split") is None else f"{listing.name}-{given['split']}",
         images=decoded.images,
         labels=np.array([position[name] for name in kept], np.int64),
-        groups=np.array([selection.groups[index] for index in decoded.kept], np.str_),
+        patients=np.array([selection.patients[index] for index in decoded.kept], np.str_),
         classes=selection.classes,
         unit=decoded.unit,
         origin=describe(found),
-        parameters=_parameters(found, spec, decoded.failed, Counter(kept)),
+        parameters=_parameters(found, decoded.failed, Counter(kept)),
         sources=np.array([items[index].name for index in decoded.kept], np.str_),
         splits=np.array(parts, np.str_) if any(parts) else None,
+        unit_of_split=listing.unit_of_split,
     )
 
 
-def describe(found: Found) -> str:
-    """Where the images come from, for the reader of a figure."""
-    listing, selection = found.listing, found.selection
-    said = [f"{listing.kind} {listing.name!r}"]
-    if found.options.get("proxy"):
-        said.append(f"PROXY LABELS ({found.options['proxy']})")
-    said.append(listing.patients)
-    if selection.unknown_patients:
-        what = "left out" if found.options.get("unknown_patients") == "leave_out" else "kept together as one group"
-        said.append(f"{selection.unknown_patients} images of unknown patients {what}")
-    return "; ".join([*said, *listing.notes])
+def _decoded(
+    items: Sequence[Item], how: How, colour: bool | None, cache: ImageCache | str | os.PathLike[str] | bool | None
+) -> Stacked:
+    """The images, decoded into memory or mapped from the cache."""
+    from desali.data.readers.cache import Allocate, ImageCache
+    from desali.data.readers.decode import in_memory, stack
 
+    if cache is None or cache is False:
+        return stack(items, how, colour, in_memory)
+    store = cache if isinstance(cache, ImageCache) else ImageCache(None if cache is True else cache)
+    key = store.key(items, how, colour)
+    built: list[Stacked] = []
 
-def refuse(found: Found) -> None:
-    """Raise a DataError if the listing cannot be used as it is; what `desali data check` reports, this refuses."""
-    listing, selection = found.listing, found.selection
-    if selection.unknown_labels:
-        counts = ", ".join(f"{label} ({count})" for label, count in sorted(selection.unknown_labels.items()))
-        raise DataError(
-            f"{found.root}: labels that no class is known for: {counts}; add them to labels=label:class,..., "
-            "or leave_out=label,..."
-        )
-    if not selection.items:
-        raise DataError(f"{found.root}: holds no images as {found.reader.name}; expected {found.reader.layout}")
-    if selection.empty and "classes" not in found.options:
-        raise DataError(
-            f"{found.root}: no images of the class {', '.join(selection.empty)}; add some, "
-            f"or leave it out with leave_out={','.join(selection.empty)}"
-        )
-    if selection.shared and found.options.get("split"):
-        first = next(iter(selection.shared))
-        raise DataError(
-            f"{found.root}: {len(selection.shared)} patients are in several parts, such as {first} in "
-            f"{' and '.join(selection.shared[first])}; figures on such a split say too much, correct the split "
-            f"of {listing.name}, or read all images and split by patient"
-        )
+    def build(allocate: Allocate) -> Stacked:
+        built.append(stack(items, how, colour, allocate))
+        return built[-1]
+
+    decoded = store.get(key, build)
+    if decoded.failed and not built and _readable_now(items, decoded.failed, how):
+        store.remove(key)
+        decoded = store.get(key, build)
+    return decoded
 
 
 def _readable_now(items: Sequence[Item], failed: list[tuple[str, str]], how: How) -> bool:
@@ -235,7 +173,7 @@ def _refuse_emptied(found: Found, kept: list[str], failed: int) -> None:
         raise DataError(f"{found.root}: every image of the class {', '.join(emptied)} is unreadable; repair them")
 
 
-def _parameters(found: Found, spec: str, failed: list[tuple[str, str]], counts: Counter[str]) -> dict[str, Any]:
+def _parameters(found: Found, failed: list[tuple[str, str]], counts: Counter[str]) -> dict[str, Any]:
     selection = found.selection
     options = {
         name: value if isinstance(value, (str, int, float)) else dict(value) if hasattr(value, "items") else list(value)
@@ -243,7 +181,7 @@ def _parameters(found: Found, spec: str, failed: list[tuple[str, str]], counts: 
     }
     return {
         "reader": found.reader.name,
-        "spec": spec,
+        "spec": found.spec,
         "path": str(found.root),
         "options": options,
         "patients": found.listing.patients,
@@ -251,11 +189,3 @@ def _parameters(found: Found, spec: str, failed: list[tuple[str, str]], counts: 
         **({"left_out": dict(selection.left_out)} if selection.left_out else {}),
         **({"unreadable": [f"{name}: {reason}" for name, reason in failed]} if failed else {}),
     }
-
-
-def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
-    try:
-        return kind(value)
-    except (TypeError, ValueError, OverflowError):
-        what = "a whole number of pixels" if kind is int else "a number of HU"
-        raise DataError(f"{name}={value}: expected {what}") from None

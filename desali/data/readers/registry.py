@@ -56,7 +56,7 @@ class Reader:
 
 
 _PATIENT = (
-    '"none" (the default: every image is a group of its own), "folder" (the level below the class), or a regular '
+    '"none" (the default: every image stands for itself), "folder" (the level below the class), or a regular '
     'expression whose first group, or group "patient", is the patient, searched in the path below the data set'
 )
 _READERS = (
@@ -77,7 +77,7 @@ _READERS = (
         {
             "path_column": "default path",
             "label_column": "default label",
-            "patient_column": 'default patient; "none" if no patients are known (every image a group of its own)',
+            "patient_column": 'default patient; "none" if no patients are known (every image stands for itself)',
             "split_column": 'default split, if there is one; "none" to ignore it',
             "box_column": 'default box ("y,x,size"), else y, x and size, if they are there; "none" to ignore them',
             "array": "FILE.npz:KEY (relative to the table): images are rows of that array instead of files",

@@ -1,4 +1,4 @@
-"""Which images of a listing are meant and what class and group each gets; what is wrong is collected, not raised."""
+"""Which images of a listing are meant and what class and patient each gets; what is wrong is collected, not raised."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from desali.data.readers.listing import Item, Listing
 from desali.data.synthetic.classes import TARGET_CLASSES
 from desali.errors import DataError, UnknownNameError
 
-UNKNOWN_GROUP = "(unknown patients)"
+UNKNOWN_PATIENT = "(unknown patients)"
 UNKNOWN_POLICIES = ("together", "leave_out")
 
 
@@ -22,7 +22,7 @@ class Selection:
     Attributes:
         items: in the listing's order.
         names: the class of each item.
-        groups: the group of each item: its patient, or `UNKNOWN_GROUP`.
+        patients: the patient of each item, or `UNKNOWN_PATIENT`.
         classes: all classes, in order.
         empty: classes without an image in the whole set.
         unknown_labels: label -> images, of labels that no class is known for; these images are not among `items`.
@@ -34,7 +34,7 @@ class Selection:
 
     items: Sequence[Item]
     names: Sequence[str]
-    groups: Sequence[str]
+    patients: Sequence[str]
     classes: tuple[str, ...]
     empty: tuple[str, ...]
     unknown_labels: Mapping[str, int]
@@ -53,7 +53,7 @@ def select(
     classes: str | Iterable[str] | None = None,
     unknown_patients: str = "together",
 ) -> Selection:
-    """Choose images and give them classes and groups; the arguments are those of `read_images`.
+    """Choose images and give them classes and patients; the arguments are those of `read_images`.
 
     Raises:
         DataError: bad arguments, or no image in that part. UnknownNameError: no such part or policy.
@@ -100,7 +100,7 @@ def select(
     return Selection(
         items=[item for item, _ in used],
         names=[name for _, name in used],
-        groups=[UNKNOWN_GROUP if item.patient is None else item.patient for item, _ in used],
+        patients=[UNKNOWN_PATIENT if item.patient is None else item.patient for item, _ in used],
         classes=order,
         empty=tuple(name for name in order if name not in present),
         unknown_labels=dict(unknown),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from desali.data.readers.listing import OWN_GROUP, SPLITS, Item, Listing, relative
+from desali.data.readers.listing import NO_PATIENTS, SPLITS, Item, Listing, relative
 from desali.errors import DataError
 
 NONE = "none"
@@ -78,7 +78,8 @@ def find(
         items=items,
         labels=tuple(sorted({item.label for item in items})),
         kind="ROI table" if home is None else f"ROI table into {home.name}",
-        patients=f"patients by column {patient_column!r}" if patients else OWN_GROUP,
+        patients=f"patients by column {patient_column!r}" if patients else NO_PATIENTS,
+        unit_of_split="patient" if patients else "image",
         array_key=key,
     )
 

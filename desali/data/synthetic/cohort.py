@@ -47,7 +47,7 @@ _DISEASES = (
 
 
 def patient_name(number: int) -> str:
-    """The group name of a patient, e.g. "P007"."""
+    """The name of a patient, e.g. "P007"."""
     return f"P{number:03d}"
 
 

@@ -17,7 +17,7 @@ ORIGIN = "synthetic (rendered scenes of simple objects)"
 
 
 def natural(seed: int = 0, images_per_class: int = 125, size: int = 64) -> ImageSet:
-    """Rendered scenes, uint8 [12 * images_per_class, size, size, 3], class after class; every image is its own group.
+    """Rendered scenes, uint8 [12 * images_per_class, size, size, 3], class after class; every image stands for itself.
 
     The first images of a class are the same however many are asked for.
 
@@ -33,20 +33,21 @@ def natural(seed: int = 0, images_per_class: int = 125, size: int = 64) -> Image
     images_per_class = whole_number("images_per_class", images_per_class, 1)
     size = whole_number("size", size, 16, 256)
     images = np.empty((len(NATURAL_CLASSES) * images_per_class, size, size, 3), np.uint8)
-    groups: list[str] = []
+    names: list[str] = []
     for name in NATURAL_CLASSES:
         for k in range(images_per_class):
             picture = photograph(name, stream(seed, "natural", name, k), size)
-            images[len(groups)] = _develop(picture, stream(seed, "natural", name, k, "film"))
-            groups.append(f"scene-{name}-{k:05d}")
+            images[len(names)] = _develop(picture, stream(seed, "natural", name, k, "film"))
+            names.append(f"scene-{name}-{k:05d}")
     return ImageSet(
         name="synthetic-natural",
         images=images,
         labels=np.repeat(np.arange(len(NATURAL_CLASSES)), images_per_class).astype(np.int64),
-        groups=np.array(groups),
+        patients=np.array(names),
         classes=NATURAL_CLASSES,
         unit="uint8",
         origin=ORIGIN,
+        unit_of_split="image",
         parameters={"domain": "natural", "seed": seed, "images_per_class": images_per_class, "size": size},
     )
 

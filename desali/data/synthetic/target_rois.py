@@ -43,19 +43,19 @@ def _roi_set(seed: int, split: str, counts: dict[str, int], arguments: dict[str,
     total = sum(counts.values())
     images = np.empty((total, ROI, ROI), np.int16)
     labels = np.repeat(np.arange(len(TARGET_CLASSES)), list(counts.values())).astype(np.int64)
-    groups: list[str] = []
+    patients: list[str] = []
     cohort = patients_of(seed, split)
     for name, count in counts.items():
         for k, patient in enumerate(roi_patients(seed, split, name, cohort[name], count)):
             rng = stream(seed, "target", split, name, k)
             scan = scan_of(seed, patient)
-            images[len(groups)] = acquire(draw(name, rng, scan), scan, rng)
-            groups.append(patient_name(patient))
+            images[len(patients)] = acquire(draw(name, rng, scan), scan, rng)
+            patients.append(patient_name(patient))
     return ImageSet(
         name=f"synthetic-target-{split}",
         images=images,
         labels=labels,
-        groups=np.array(groups),
+        patients=np.array(patients),
         classes=TARGET_CLASSES,
         unit="hu",
         origin=ORIGIN,

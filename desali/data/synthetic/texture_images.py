@@ -14,7 +14,8 @@ ORIGIN = "synthetic (relit relief maps of invented materials)"
 
 
 def texture(seed: int = 0, samples_per_class: int = 9, views_per_sample: int = 12, size: int = 64) -> ImageSet:
-    """Views of synthetic materials, uint8 [14 * samples * views, size, size, 3]; a material sample is a group.
+    """Views of synthetic materials, uint8 [14 * samples * views, size, size, 3]; a material sample
+    takes a patient's place.
 
     Dana et al. (CUReT, ACM Transactions on Graphics 18, 1999) photographed each material under many lights and views;
     here each class has several samples, each a height map with reflectance, relit and warped for every view. The first
@@ -35,21 +36,22 @@ def texture(seed: int = 0, samples_per_class: int = 9, views_per_sample: int = 1
     size = whole_number("size", size, 16, 96)
     per_class = samples_per_class * views_per_sample
     images = np.empty((len(TEXTURE_CLASSES) * per_class, size, size, 3), np.uint8)
-    groups: list[str] = []
+    samples: list[str] = []
     for name in TEXTURE_CLASSES:
         for s in range(samples_per_class):
             material = MATERIALS[name](stream(seed, "texture", name, s))
             for v in range(views_per_sample):
-                images[len(groups)] = view(material, stream(seed, "texture", name, s, v), size)
-                groups.append(f"sample-{name}-{s:03d}")
+                images[len(samples)] = view(material, stream(seed, "texture", name, s, v), size)
+                samples.append(f"sample-{name}-{s:03d}")
     return ImageSet(
         name="synthetic-texture",
         images=images,
         labels=np.repeat(np.arange(len(TEXTURE_CLASSES)), per_class).astype(np.int64),
-        groups=np.array(groups),
+        patients=np.array(samples),
         classes=TEXTURE_CLASSES,
         unit="uint8",
         origin=ORIGIN,
+        unit_of_split="sample",
         parameters={
             "domain": "texture",
             "seed": seed,

@@ -11,7 +11,7 @@ import numpy as np
 
 from desali.errors import OutputError
 from desali.figures.drawing import text
-from desali.figures.drawing.panel import COLORMAPS, Column, Grid, Panel
+from desali.figures.drawing.panel import COLORMAPS, Column, Grid, Panel, Words
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
@@ -93,9 +93,11 @@ def draw(grid: Grid, dpi: int = 150) -> Figure:
     _headings(axes, grid, layout)
     for top, label, row in zip(layout.tops, grid.rows, grid.panels, strict=True):
         _row_label(axes, label, top, layout)
-        for left, panel in zip(layout.lefts, row, strict=True):
-            if panel is not None:
-                _panel(axes, panel, left, top, layout.side)
+        for index, (left, cell) in enumerate(zip(layout.lefts, row, strict=True)):
+            if isinstance(cell, Panel):
+                _panel(axes, cell, left, top, layout.side)
+            elif isinstance(cell, Words):
+                _words(axes, cell, left, _span_width(layout.lefts, layout.side, index, index + cell.span), top, layout)
     _footer(axes, grid, layout)
     return figure
 
@@ -117,21 +119,29 @@ def arrange(grid: Grid, dpi: int = 150) -> Layout:
 
     y = MARGIN + _height(text.wrap(grid.title, width - 2 * MARGIN, TITLE, weight="bold"), TITLE)
     heading_top = y + (10.0 if grid.title else 0.0)
-    headings = [len(text.wrap(g, _span_width(lefts, side, a, b), HEADING, weight="bold")) for a, b, g in grid.spans()]
-    y = heading_top + (max(headings) * HEADING * text.LEADING + 7.0 if max(headings) else 0.0)
+    headings = [_heading_height(grid, lefts, side, a, b) for a, b, _ in grid.spans()]
+    y = heading_top + (max(headings) + 7.0 if max(headings) else 0.0)
     column_top = y
     labels = max(len(text.wrap(c.label, side, LABEL)) for c in grid.columns)
     y += labels * LABEL * text.LEADING + (3.0 if labels else 0.0)
     tops = []
     for row in grid.panels:
         tops.append(snap(y))
-        captions = [len(text.wrap(panel.caption, side, SMALL)) for panel in row if panel is not None]
+        captions = [len(text.wrap(panel.caption, side, SMALL)) for panel in row if isinstance(panel, Panel)]
         y = tops[-1] + side + 2.0 + max(captions, default=0) * SMALL * text.LEADING + ROW_GAP
     footer_top = y + 2.0
     y = footer_top + (16.0 if grid.kinds() & set(KEYS) else 0.0)
     y += _height(text.wrap(grid.footnote, width - 2 * MARGIN, NOTE), NOTE)
     return Layout(
         width, np.ceil(y + MARGIN * 0.75), side, label_width, lefts, tops, heading_top, column_top, footer_top
+    )
+
+
+def _heading_height(grid: Grid, lefts: list[float], side: float, first: int, past: int) -> float:
+    """Of a group's heading and the note under it."""
+    room, column = _span_width(lefts, side, first, past), grid.columns[first]
+    return _height(text.wrap(column.group, room, HEADING, weight="bold"), HEADING) + _height(
+        text.wrap(column.note, room, LABEL), LABEL
     )
 
 
@@ -172,8 +182,10 @@ def _headings(axes: Axes, grid: Grid, layout: Layout) -> None:
         left, room = layout.lefts[first], _span_width(layout.lefts, layout.side, first, past)
         lines = text.wrap(heading, room, HEADING, weight="bold")
         rule = layout.column_top - 4.0
-        top = rule - 3.0 - _height(lines, HEADING)
-        _lines(axes, left + room / 2, top, lines, HEADING, weight="bold", ha="center")
+        note = text.wrap(grid.columns[first].note, room, LABEL)
+        top = rule - 3.0 - _height(lines, HEADING) - _height(note, LABEL)
+        below = _lines(axes, left + room / 2, top, lines, HEADING, weight="bold", ha="center")
+        _lines(axes, left + room / 2, below, note, LABEL, ha="center", color=SOFT)
         axes.plot([left, left + room], [rule, rule], color=RULE, linewidth=0.6, solid_capstyle="butt")
     base = layout.tops[0] - 3.0
     for left, column in zip(layout.lefts, grid.columns, strict=True):
@@ -184,7 +196,7 @@ def _headings(axes: Axes, grid: Grid, layout: Layout) -> None:
 def _row_label(axes: Axes, label: str, top: float, layout: Layout) -> None:
     first, *rest = label.splitlines() or [""]
     bold = text.wrap(first, layout.label_width, LABEL, weight="bold", max_lines=4)
-    small = text.wrap("\n".join(rest), layout.label_width, SMALL, max_lines=2)
+    small = text.wrap("\n".join(rest), layout.label_width, SMALL, max_lines=3)
     y = top + (layout.side - _height(bold, LABEL) - _height(small, SMALL)) / 2
     y = _lines(axes, MARGIN, y, bold, LABEL, weight="bold")
     _lines(axes, MARGIN, y, small, SMALL, color=SOFT)
@@ -209,6 +221,12 @@ def _panel(axes: Axes, panel: Panel, left: float, top: float, side: float) -> No
             axes.add_patch(Rectangle(place, *size, fill=False, edgecolor=MARK, linewidth=0.8))
     lines = text.wrap(panel.caption, side, SMALL)
     _lines(axes, left + side / 2, top + side + 2.0, lines, SMALL, ha="center", color=SOFT)
+
+
+def _words(axes: Axes, words: Words, left: float, room: float, top: float, layout: Layout) -> None:
+    lines = text.wrap(words.text, room - 2 * GAP, LABEL)
+    y = top + (layout.side - _height(lines, LABEL)) / 2
+    _lines(axes, left + room / 2, y, lines, LABEL, ha="center", color=SOFT, style="italic")
 
 
 def _picture(axes: Axes, image: Any, cmap: str, extent: tuple[float, float, float, float], interpolation: str) -> None:

@@ -61,11 +61,27 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Words:
+    """A sentence in the place of pictures, `text` in the middle of `span` columns; the cells it covers are None."""
+
+    text: str
+    span: int = 1
+
+
+Cell = Panel | Words | None
+
+
+@dataclass(frozen=True)
 class Column:
-    """A column's label, and the heading that it shares with its neighbours of the same group ("" for none)."""
+    """A column's label, and the heading that it shares with its neighbours of the same group ("" for none).
+
+    Attributes:
+        note: printed smaller under the heading, the same for the whole group.
+    """
 
     label: str
     group: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +91,7 @@ class Grid:
     Attributes:
         rows: a label per row; lines after the first are printed smaller.
         columns: a label per column; neighbours of one group stand close together under a common heading.
-        panels: panels[row][column]; None leaves the place empty.
+        panels: panels[row][column]; None leaves the place empty, or to the words before it.
         title: above the figure, "" for none.
         footnote: below the figure: what the data is, what the pictures cannot say.
 
@@ -85,7 +101,7 @@ class Grid:
 
     rows: Sequence[str]
     columns: Sequence[Column]
-    panels: Sequence[Sequence[Panel | None]]
+    panels: Sequence[Sequence[Cell]]
     title: str = ""
     footnote: str = ""
 
@@ -98,6 +114,10 @@ class Grid:
                 f"panels must be {len(self.rows)} rows of {len(self.columns)}, as labelled; "
                 f"got {len(self.panels)} rows of {sorted(widths)}"
             )
+        for row in self.panels:
+            for index, cell in enumerate(row):
+                if isinstance(cell, Words) and any(row[index + 1 : index + cell.span]):
+                    raise DataError(f"the words {cell.text!r} lie over {cell.span} cells, which must be empty")
 
     def spans(self) -> list[tuple[int, int, str]]:
         """Runs of neighbouring columns of one group: (first, past the last, heading)."""
@@ -111,4 +131,4 @@ class Grid:
 
     def kinds(self) -> set[str]:
         """The kinds of panels that occur."""
-        return {panel.kind for row in self.panels for panel in row if panel is not None}
+        return {panel.kind for row in self.panels for panel in row if isinstance(panel, Panel)}

@@ -1,5 +1,6 @@
 """Any `torch.nn.Module` as a Network of layers in forward order: capture, names, running it, and noticing changes.
 
-`capture` is the door: it chooses between `chain` (plain chains, no export) and `convert` (an exported program), and checks
-the result bit by bit against the module. Nothing here knows how a layer is reversed.
+`capture` is the door: it chooses between `chain` (plain chains, no export) and `convert` (an exported program), and
+checks the result bit by bit against the module. What layer a call is, `layers` knows; nothing here knows how a layer is
+reversed.
 """

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError
 from desali.reversal.graph.chain import chain
-from desali.reversal.graph.convert import convert, input_of
+from desali.reversal.graph.convert import convert, input_of, norms_in
 from desali.reversal.graph.errors import CaptureError as CaptureError
+from desali.reversal.graph.freshness import State
 from desali.reversal.graph.network import Network
-from desali.reversal.graph.operations import LocalResponseNorm
 from desali.reversal.graph.quiet import plain_attention, quiet, same_random_numbers, silent_export
 from desali.reversal.graph.run import run
 from desali.reversal.graph.structure import tensors
-from desali.reversal.graph.survey import Survey, structure_key
+from desali.reversal.layers.registry import registered_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,7 +43,7 @@ KEPT = 16
 CACHE: weakref.WeakKeyDictionary[nn.Module, dict[Any, Captured]] = weakref.WeakKeyDictionary()
 
 
-def capture(model: nn.Module, images: Tensor, survey: Survey | None = None) -> Network:
+def capture(model: nn.Module, images: Tensor, state: State | None = None) -> Network:
     """The network of a module for images of this size; captured once and kept while the module lives.
 
     The module's hooks belong to it: they are called during the capture as in any forward pass, and what they compute
@@ -52,13 +52,14 @@ def capture(model: nn.Module, images: Tensor, survey: Survey | None = None) -> N
     Args:
         model: a module in evaluation mode that takes one tensor and returns one.
         images: [N, C, *spatial].
-        survey: a walk over the model made just now; None: it is made here.
+        state: a walk over the model made just now; None: it is made here.
 
     Raises:
         CaptureError: training mode, an export that fails, or an output that differs from the module's own.
         UnsupportedLayerError: an operation that cannot be reversed.
     """
-    key = (images.shape[1:], images.dtype, images.device, structure_key(model, survey or Survey(model)))
+    structure = (state or State(model)).structure
+    key = (images.shape[1:], images.dtype, images.device, structure, registered_kinds())
     size = images.shape[0]
     with LOCK:
         known = CACHE.setdefault(model, {})
@@ -139,10 +140,10 @@ def _capture(model: nn.Module, images: Tensor, fixed: bool = False) -> Captured:
             raise CaptureError(
                 f"{type(model).__name__} cannot be captured for images of shape {list(images.shape)}: {_line(error)}"
             ) from error
-        network = convert(model, program)
-        has_norm = any(isinstance(node.operation, LocalResponseNorm) for node in network.nodes)
-        if has_norm and _difference(network, model, images) is not None:
-            network = convert(model, program, patterns=False)
+        norms = norms_in(program)
+        network = convert(model, program, norms)
+        if norms and _difference(network, model, images) is not None:
+            network = convert(model, program, {})
     return Captured(network, fixed)
 
 

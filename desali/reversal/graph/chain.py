@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from desali.reversal.graph import classify
-from desali.reversal.graph.network import Network, Node, Parameter, Ref
-from desali.reversal.graph.operations import Image, LocalResponseNorm, Operation
+from desali.reversal.graph.network import Network
+from desali.reversal.layers import registry
+from desali.reversal.layers.base import Node, TorchCall
+from desali.reversal.layers.call import Call, Parameter, Ref, name_of
+from desali.reversal.layers.ends import Image
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Layer = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class _NotAChain(Exception):
@@ -29,40 +29,21 @@ def _hooked(module: nn.Module) -> bool:
     return any(getattr(module, name, None) for name in hooks) or "forward" in vars(module)
 
 
-def _call(module: nn.Module, name: str) -> Layer:
-    """The ATen call of a layer of a known class, with a reference to the previous value."""
-    import torch
+def _call(module: nn.Module, name: str) -> TorchCall:
+    """What a layer of a known class calls, with a reference to the previous value."""
     from torch import nn
 
-    aten = torch.ops.aten
-    x = Ref(-1)
-    kind = type(module)
+    kind = registry.PLAIN.get(type(module).__name__)
 
     def own(parameter: str) -> Parameter | None:
         return None if getattr(module, parameter) is None else Parameter(f"{name}.{parameter}".lstrip("."))
 
-    if kind is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
-        geometry = (list(module.stride), list(module.padding), list(module.dilation), module.groups)  # type: ignore[arg-type]
-        return aten.conv2d.default, (x, own("weight"), own("bias"), *geometry), {}
-    if kind is nn.ReLU:
-        return aten.relu.default, (x,), {}
-    if kind is nn.MaxPool2d and not module.return_indices:
-        sizes = [_two(getattr(module, key)) for key in ("kernel_size", "stride", "padding", "dilation")]
-        return aten.max_pool2d.default, (x, *sizes, module.ceil_mode), {}
-    if kind is nn.LocalResponseNorm:
-        settings = {key: getattr(module, key) for key in ("size", "alpha", "beta", "k")}
-        return torch.nn.functional.local_response_norm, (x,), settings
-    if kind is nn.Dropout:
-        return aten.dropout.default, (x, module.p, False), {}
-    if kind is nn.Linear:
-        return aten.linear.default, (x, own("weight"), own("bias")), {}
-    if kind is nn.Flatten and module.start_dim == 1 and module.end_dim == -1:
-        return aten.flatten.using_ints, (x, 1), {}
-    raise _NotAChain
-
-
-def _two(value: Any) -> list[int]:
-    return [int(value)] * 2 if isinstance(value, int) else [int(item) for item in value]
+    call = None
+    if kind is not None and type(module) is getattr(nn, kind.plain_module):
+        call = kind.plain_call(module, own, Ref(-1))
+    if call is None:
+        raise _NotAChain
+    return call
 
 
 class _Recorder:
@@ -111,7 +92,7 @@ class _Recorder:
         self.inside = False
         return value
 
-    def add(self, name: str, module: str, call: Layer, value: Any) -> None:
+    def add(self, name: str, module: str, call: TorchCall, value: Any) -> None:
         """Append a node."""
         import torch
 
@@ -121,13 +102,10 @@ class _Recorder:
         function, args, kwargs = call
         args = tuple(Ref(previous.index) if isinstance(item, Ref) else item for item in args)
         shape = tuple(value.shape[1:])
-        operation: Operation
-        if function is torch.nn.functional.local_response_norm:
-            operation = LocalResponseNorm(**kwargs)
-        else:
-            name_of, weight = classify.kind(function), self._weight_shape(args)
-            shapes = {previous.index: previous.shape}
-            operation = classify.classify(classify.Call(name_of, args, kwargs, shapes, shape, weight, True))
+        shapes = {previous.index: previous.shape}
+        operation = registry.recognise(
+            Call(name_of(function), args, kwargs, shapes, shape, self._weight_shape(args), True)
+        )
         number = self.used.get(name, 0)
         self.used[name] = number + 1
         label = f"{name}:{number}" if number else name
@@ -158,7 +136,8 @@ def chain(clone: nn.Module, images: Tensor) -> Network | None:
 
     modules = list(clone.modules())
     several_names = len(modules) < len(list(clone.named_modules(remove_duplicate=False)))
-    if images.dim() != 4 or several_names or any(_hooked(module) for module in modules):
+    claimed = any(registry.kind_of_module(type(module)) is not None for module in modules)
+    if images.dim() != 4 or several_names or claimed or any(_hooked(module) for module in modules):
         return None
 
     class Watch(TorchFunctionMode):

@@ -5,13 +5,19 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
-from desali.reversal.graph import lrn, names
-from desali.reversal.graph.classify import Call, classify, kind
+from desali.errors import UnsupportedLayerError
+from desali.reversal.graph import names
+from desali.reversal.graph.composite import Declined, Gathering, Gatherings, Use
 from desali.reversal.graph.errors import CaptureError
+from desali.reversal.graph.facts import Facts
 from desali.reversal.graph.inplace import Aliases, functional
-from desali.reversal.graph.network import Constant, Network, Node, Parameter, Ref, parameter
-from desali.reversal.graph.operations import Decision, Identity, Image, Operation, ReLU, Slice
-from desali.reversal.graph.rectifiers import recognise
+from desali.reversal.graph.network import Network, parameter
+from desali.reversal.layers import patterns, registry
+from desali.reversal.layers.arranging import Identity, Slice
+from desali.reversal.layers.base import Layer, Node
+from desali.reversal.layers.call import Call, Constant, Parameter, Ref, name_of
+from desali.reversal.layers.ends import Decision, Image
+from desali.reversal.layers.norms import LocalResponseNorm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,21 +41,36 @@ def input_of(program: ExportedProgram) -> FxNode:
     return node
 
 
-def convert(model: nn.Module, program: ExportedProgram, patterns: bool = True) -> Network:
+Norms = dict["FxNode", tuple[LocalResponseNorm, "FxNode", list["FxNode"]]]
+"""Local response normalisations by their last call: what they are, their input, the other calls."""
+
+
+def norms_in(program: ExportedProgram) -> Norms:
+    """The local response normalisations that a program writes out."""
+    found = {node: patterns.local_response_norm(node) for node in program.graph.nodes if node.op == "call_function"}
+    return {node: match for node, match in found.items() if match is not None}
+
+
+def convert(model: nn.Module, program: ExportedProgram, norms: Norms) -> Network:
     """The Network of an exported program.
 
     Args:
         model: the module whose parameters and buffers the Network names.
-        patterns: recognise local response normalisation; else its steps stay layers of their own.
+        norms: the local response normalisations that become one layer; others' steps stay layers of their own.
 
     Raises:
         CaptureError, UnsupportedLayerError: see the message.
     """
-    return _Converter(model, program, patterns).convert()
+    declined: set[Use] = set()
+    while True:
+        try:
+            return _Converter(model, program, norms, declined).convert()
+        except Declined as decline:
+            declined.add(decline.use)
 
 
 class _Converter:
-    def __init__(self, model: nn.Module, program: ExportedProgram, patterns: bool) -> None:
+    def __init__(self, model: nn.Module, program: ExportedProgram, norms: Norms, declined: set[Use]) -> None:
         self.model = model
         self.program = program
         signature = program.graph_signature
@@ -62,17 +83,16 @@ class _Converter:
         self.constants: dict[str, Tensor] = {}
         self.index: dict[FxNode, int] = {}
         self.leaf: dict[FxNode, Parameter | Constant] = {}
-        self.swallowed: set[FxNode] = set()
-        self.norms: dict[FxNode, tuple[Operation, FxNode]] = {}
-        for node in self.calls if patterns else []:
-            match = lrn.match(node)
-            if match is not None:
-                self.norms[node] = (match[0], match[1])
-                self.swallowed.update(match[2])
-        self.moving = self._moving()
+        self.norms = norms
+        self.swallowed = {inner for _, _, steps in norms.values() for inner in steps}
+        self.facts = Facts(self.image, self.calls)
+        self.modules = Gatherings(model, declined)
+        self.values: dict[int, FxNode] = {}
+        self.reader: Gathering | None = None
 
     def convert(self) -> Network:
-        layers = [node for node in self.calls if self._is_layer(node) and self._has_batch(node)]
+        apart = [node for node in self.calls if node not in self.swallowed and self.modules.of(node) is None]
+        layers = [node for node in apart if self.facts.is_map(node) and self.facts.has_batch(node)]
         labels = names.assign(self.model, layers, dict.fromkeys(self.norms, "local_response_norm"))
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
@@ -82,35 +102,6 @@ class _Converter:
             elif node.op == "call_function" and node not in self.swallowed:
                 self._call(node, labels.get(node, ""))
         raise CaptureError("the exported program has no output")
-
-    def _moving(self) -> set[FxNode]:
-        """Nodes with tensor values that depend on the image's values."""
-        import torch
-
-        moving = {self.image}
-        holder: dict[Any, Any] = {}
-        for node in self.calls:
-            sources = set()
-            for source in node.all_input_nodes:
-                while source in holder:
-                    source = holder[source]
-                sources.add(source)
-            if isinstance(node.meta.get("val"), (torch.Tensor, tuple, list)) and sources & moving:
-                moving.add(node)
-                if functional(node) is not node.target and node.args[0] is not node:
-                    holder[node.args[0]] = node
-        return moving
-
-    def _is_layer(self, node: FxNode) -> bool:
-        import torch
-
-        value = node.meta.get("val")
-        floating = isinstance(value, torch.Tensor) and value.is_floating_point()
-        return floating and node in self.moving and node not in self.swallowed
-
-    def _has_batch(self, node: FxNode) -> bool:
-        value = node.meta["val"]
-        return value.dim() > 0 and str(value.shape[0]) == str(self.image.meta["val"].shape[0])
 
     def _placeholder(self, node: FxNode) -> None:
         if node is self.image:
@@ -133,10 +124,27 @@ class _Converter:
                 return self.leaf[value]
             if value not in self.index:
                 raise CaptureError(f"the module uses {value.name!r} in a way that cannot be captured")
-            return Ref(self.index[value])
+            return Ref(self._outside(self.index[value]))
         if isinstance(value, (list, tuple)):
             return type(value)(self._translate(item) for item in value)
         return value
+
+    def _outside(self, index: int) -> int:
+        """The index of a value for the present reader: inside a module that is one layer, or the layer's."""
+        if index >= 0 or self.modules.owner(index) is self.reader:
+            return index
+        use, value = self.modules.owner(index), self.values[index]
+        if use.result == Ref(index):
+            assert use.node is not None
+            return use.node
+        if not (self.facts.is_map(value) and self.facts.has_batch(value)):
+            raise UnsupportedLayerError(
+                f"module {use.use[0]!r}, which {use.kind.__name__} claims as one layer, gives a value that is no float "
+                "tensor with the batch first; register a kind for its operators instead, by names"
+            )
+        shape = tuple(map(int, value.meta["val"].shape[1:]))
+        self.nodes.append(use.layer(Ref(index), len(self.nodes), self.nodes, shape))
+        return len(self.nodes) - 1
 
     def _arguments(self, node: FxNode) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return self._translate(node.args), {key: self._translate(value) for key, value in node.kwargs.items()}
@@ -145,6 +153,7 @@ class _Converter:
         import torch
 
         value = node.meta.get("val")
+        self.reader = self.modules.of(node)
         if node in self.norms:
             self._norm(node, name)
         elif node.target is operator.getitem and isinstance(node.args[0], torch.fx.Node):
@@ -157,11 +166,8 @@ class _Converter:
                 self.aliases.written(node)
 
     def _norm(self, node: FxNode, name: str) -> None:
-        from torch.nn.functional import local_response_norm
-
-        operation, source = self.norms[node]
-        settings = {key: getattr(operation, key) for key in ("size", "alpha", "beta", "k")}
-        self._append(node, name, operation, local_response_norm, (self._translate(source),), settings)
+        norm, source, _ = self.norms[node]
+        self._append(node, name, None, *norm.as_call(self._translate(source)))
 
     def _getitem(self, node: FxNode, name: str) -> None:
         """One of the values of a call: of a split, or of a pooling that also gives indices."""
@@ -181,14 +187,14 @@ class _Converter:
         def pick(*values: Any, **options: Any) -> Any:
             return call(*values, **options)[item]
 
-        pick.__name__ = producer_kind
+        pick.__name__ = name_of(call)
         self._append(node, name, self._piece(node, producer, item), pick, args, kwargs)
 
-    def _piece(self, node: FxNode, producer: FxNode, item: int) -> Operation | None:
+    def _piece(self, node: FxNode, producer: FxNode, item: int) -> Layer | None:
         """A piece of a split along a dimension that is not the batch."""
         position = _PIECES.get(names.kind_of(producer))
         source: Any = producer.args[0] if producer.args else None
-        if position is None or not self._batched(node, [source]):
+        if position is None or not self.facts.batched(node, [source]):
             return None
         dim = producer.args[position] if len(producer.args) > position else producer.kwargs.get("dim", 0)
         pieces = producer.meta["val"]
@@ -202,24 +208,24 @@ class _Converter:
         return Slice(dim - 1, sum(int(piece.shape[dim]) for piece in pieces[:item]))
 
     def _append(
-        self, node: FxNode, name: str, operation: Operation | None, call: Any, args: Any, kwargs: dict[str, Any]
+        self, node: FxNode, name: str, operation: Layer | None, call: Any, args: Any, kwargs: dict[str, Any]
     ) -> None:
+        if self.reader is not None and self.reader.takes(node in self.facts.moving, [*args, *kwargs.values()]):
+            self.index[node] = self.modules.add(self.reader, call, tuple(args), kwargs)
+            self.values[self.index[node]] = node
+            return
         inputs = self._inputs([*args, *kwargs.values()])
         value = node.meta.get("val")
         shape: tuple[int, ...] = ()
         batched = True
-        if node in self.moving:
-            if self._is_layer(node):
+        if node in self.facts.moving:
+            if self.facts.is_map(node):
                 assert value is not None
-                shape = tuple(map(int, value.shape[1:])) if self._has_batch(node) else ()
-                batched = self._has_batch(node)
-                batches = self._batched(node, node.all_input_nodes if node not in self.norms else [])
-                if operation is None and batched and not kwargs:
-                    found = recognise(self.nodes, self.constants, kind(call), tuple(args), shape)
-                    if found is not None:
-                        operation = found[0]
-                        inputs = (found[1],) if isinstance(operation, ReLU) else inputs
-                operation = operation or self._classify(call, args, kwargs, inputs, shape, batches)
+                shape = tuple(map(int, value.shape[1:])) if self.facts.has_batch(node) else ()
+                batched = self.facts.has_batch(node)
+                batches = self.facts.batched(node, node.all_input_nodes if node not in self.norms else [])
+                if operation is None:
+                    operation, inputs = self._recognise(call, args, kwargs, inputs, shape, batches, batched)
             else:
                 operation = Decision()
         index = len(self.nodes)
@@ -227,27 +233,38 @@ class _Converter:
         module = names.module_of(node)[0]
         self.nodes.append(Node(index, name, module, operation, call, tuple(args), kwargs, inputs, shape, batched))
 
-    def _classify(
+    def _recognise(
         self,
         call: Any,
         args: Any,
         kwargs: dict[str, Any],
         inputs: tuple[int, ...],
         shape: tuple[int, ...],
+        batches: bool,
         batched: bool,
-    ) -> Operation:
+    ) -> tuple[Layer, tuple[int, ...]]:
+        """The layer of a call and its inputs.
+
+        Args:
+            batches: dimension 0 of the value and of the inputs is the batch.
+            batched: that of the value is.
+        """
         weight = args[1] if len(args) > 1 and isinstance(args[1], Parameter) else None
-        return classify(
-            Call(
-                kind(call),
-                args,
-                kwargs,
-                {index: self.nodes[index].shape for index in inputs},
-                shape,
-                None if weight is None else tuple(parameter(self.model, weight.name).shape),
-                batched,
-            )
+        found = Call(
+            name_of(call),
+            args,
+            kwargs,
+            {index: self.nodes[index].shape for index in inputs},
+            shape,
+            None if weight is None else tuple(parameter(self.model, weight.name).shape),
+            batches,
         )
+        layer = registry.recognise_by_users(found)
+        if layer is None and batched and not kwargs:
+            several = patterns.written_out(self.nodes, self.constants, found.name, tuple(args), shape)
+            if several is not None:
+                return several[0], (several[1],) if several[0].masked else inputs
+        return registry.recognise(found) if layer is None else layer, inputs
 
     def _inputs(self, values: list[Any]) -> tuple[int, ...]:
         found: list[int] = []
@@ -258,17 +275,6 @@ class _Converter:
                 found.extend(index for index in self._inputs(list(value)) if index not in found)
         return tuple(found)
 
-    def _batched(self, node: FxNode, sources: list[Any]) -> bool:
-        """Whether dimension 0 of the value and of each image-dependent tensor read is the batch."""
-        import torch
-
-        batch = str(self.image.meta["val"].shape[0])
-        if node.target is operator.getitem:
-            sources = [source for inner in node.all_input_nodes for source in inner.all_input_nodes]
-        values = [node.meta.get("val"), *(source.meta.get("val") for source in sources if source in self.moving)]
-        tensors = [value for value in values if isinstance(value, torch.Tensor)]
-        return all(value.dim() > 0 and str(value.shape[0]) == batch for value in tensors)
-
     def _finish(self, node: FxNode) -> Network:
         results: Any = node.args[0]
         if not isinstance(results, (tuple, list)):
@@ -278,7 +284,9 @@ class _Converter:
             raise CaptureError(
                 f"the module must return one tensor, it returns {len(kept)}; wrap it to return the one to study"
             )
+        self.reader = None
         output = self.index.get(self.aliases.current(kept[0]))
+        output = None if output is None else self._outside(output)
         if output is None or self.nodes[output].operation is None:
             raise CaptureError("the module must return a tensor that depends on its input")
         return Network(tuple(self.nodes), output, self.constants)

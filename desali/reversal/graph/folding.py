@@ -11,10 +11,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from desali.ops.contents import EVERYTHING
 from desali.reversal.graph.capture import LOCK, capture, clone
-from desali.reversal.graph.network import Network, Node
-from desali.reversal.graph.operations import BatchNorm, Convolution, Linear
-from desali.reversal.graph.survey import Survey, structure_key
+from desali.reversal.graph.freshness import Key, State, Watch
+from desali.reversal.graph.network import Network
+from desali.reversal.layers.base import Node
+from desali.reversal.layers.registry import registered_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,16 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Fold:
-    """A folded copy, and what the model was like then; another tensor may come to have a dead one's address."""
+    """A folded copy, and what the model was like then."""
 
-    mark: Any
-    held: list[weakref.ref[Tensor]]
+    structure: Key
+    kinds: tuple[Any, ...]
+    watch: Watch
     copy: nn.Module
 
-    def holds(self, mark: Any, survey: Survey) -> bool:
-        return bool(self.mark == mark) and all(
-            reference() is tensor for reference, tensor in zip(self.held, survey.tensors, strict=True)
-        )
+    def holds(self, state: State) -> bool:
+        same = self.structure == state.structure and self.kinds == registered_kinds()
+        return same and self.watch.holds(state, whole=True)
 
 
 _FOLDED: weakref.WeakKeyDictionary[nn.Module, _Fold] = weakref.WeakKeyDictionary()
@@ -42,7 +44,7 @@ def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
 
     A folded normalisation passes its input on, and so is no layer of the copy. What does not directly follow a layer
     that is read by it alone stays as it is; where nothing can be folded, the model itself comes back. The copy is made
-    anew when the model's parameters change.
+    anew when the model's parameters change, also by writes that PyTorch does not count.
 
     Args:
         model: a module in evaluation mode; it is not changed.
@@ -51,16 +53,15 @@ def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
     Raises:
         CaptureError: the model cannot be captured.
     """
-    survey = Survey(model)
-    mark = (structure_key(model, survey), survey.facts)
+    state = State(model)
     with LOCK:
         known = _FOLDED.get(model)
-    if known is not None and known.holds(mark, survey):
+    if known is not None and known.holds(state):
         return known.copy
-    folded = _fold(model, capture(model, images, survey))
+    folded = _fold(model, capture(model, images, state))
     if folded is not model:  # else the entry would keep the model alive
         with LOCK:
-            _FOLDED[model] = _Fold(mark, list(map(weakref.ref, survey.tensors)), folded)
+            _FOLDED[model] = _Fold(state.structure, registered_kinds(), Watch(state, most=EVERYTHING), folded)
     return folded
 
 
@@ -69,9 +70,7 @@ def _fold(model: nn.Module, network: Network) -> nn.Module:
     from torch import nn
     from torch.nn.utils import fusion
 
-    uses = Counter(
-        node.module for node in network.nodes if isinstance(node.operation, (BatchNorm, Convolution, Linear))
-    )
+    uses = Counter(node.module for node in network.nodes if _role(node))
     copy = clone(model)
     count = 0
     for node in network.nodes:
@@ -94,11 +93,15 @@ def _fold(model: nn.Module, network: Network) -> nn.Module:
 
 def _foldable(network: Network, node: Node) -> Node | None:
     """The layer before a batch normalisation that alone reads it."""
-    if not isinstance(node.operation, BatchNorm):
+    if _role(node) != "norm":
         return None
     before = network.nodes[node.inputs[0]]
     alone = network.consumers[before.index] == (node.index,) and before.index != network.output
-    return before if alone and isinstance(before.operation, (Convolution, Linear)) else None
+    return before if alone and _role(before) == "affine" else None
+
+
+def _role(node: Node) -> str:
+    return "" if node.operation is None else node.operation.folding
 
 
 def _put(model: nn.Module, path: str, module: nn.Module) -> None:

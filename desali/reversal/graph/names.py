@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 def module_of(node: FxNode) -> tuple[str, int]:
     """Qualified name of the innermost module that called the node, and which call of that module it was (from 0)."""
+    return (stack_of(node) or [("", 0)])[-1]
+
+
+def stack_of(node: FxNode) -> list[tuple[str, int]]:
+    """`module_of` for every module whose forward the call stands in, the outermost first."""
     stack = node.meta.get("nn_module_stack") or {}
-    if not stack:
-        return "", 0
-    key, (path, _) = list(stack.items())[-1]
+    return [_entry(key, path) for key, (path, _) in stack.items()]
+
+
+def _entry(key: str, path: str) -> tuple[str, int]:
     call = key.rpartition("@")[2] if "@" in key else "0"
     return path.split("@")[0], int(call) if call.isdigit() else 0
 

@@ -2,67 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import UnknownNameError
-from desali.reversal.graph.operations import Decision, Operation, ReLU
+from desali.reversal.graph.program import Step, program
 from desali.reversal.graph.structure import tensors
+from desali.reversal.layers.base import Node
+from desali.reversal.layers.call import Ref
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from desali.reversal.graph.program import Step
-
-
-@dataclass(frozen=True)
-class Ref:
-    """Stands in a node's arguments for the value of another node."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """Stands in a node's arguments for a parameter or buffer of the model, by its qualified name."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Constant:
-    """Stands in a node's arguments for a tensor that the model's code made during capture."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Node:
-    """One primitive layer.
-
-    Attributes:
-        index: position in `Network.nodes`.
-        name: the layer's name; "" for the image and for all that no signal can be put on.
-        module: qualified name of the module whose forward called it.
-        operation: what it is; None for values that do not depend on the image's values (sizes, computed weights).
-        call, args, kwargs: how to compute it; references stand for values.
-        inputs: indices of the tensors it reads, without repetition.
-        shape: its value's shape without the batch dimension, at the size of the capture.
-        batched: dimension 0 of its value is the batch (not so inside some attention modules).
-    """
-
-    index: int
-    name: str
-    module: str
-    operation: Operation | None
-    call: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    inputs: tuple[int, ...]
-    shape: tuple[int, ...]
-    batched: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +39,9 @@ class Network:
     @cached_property
     def sources(self) -> tuple[tuple[int, ...], ...]:
         """For every node, the nodes that its signal goes to."""
-        decisions = {node.index for node in self.nodes if isinstance(node.operation, Decision)}
+        ends = {node.index for node in self.nodes if node.operation is not None and not node.operation.passes}
         return tuple(
-            () if node.operation is None else tuple(index for index in node.inputs if index not in decisions)
+            () if node.operation is None else tuple(index for index in node.inputs if index not in ends)
             for node in self.nodes
         )
 
@@ -116,6 +68,11 @@ class Network:
                 dead[reader].append(source)
         return tuple(tuple(indices) for indices in dead)
 
+    @cached_property
+    def elements(self) -> int:
+        """How many numbers a forward pass of one image computes."""
+        return sum(math.prod(node.shape) for node in self.nodes)
+
     def tensor_names(self, model: nn.Module) -> list[str]:
         """Names of the model's parameters and buffers in the order of a walk; a network holds for one structure."""
         if not self.names:
@@ -125,9 +82,7 @@ class Network:
     @cached_property
     def program(self) -> tuple[Step, ...]:
         """The nodes behind the image, ready to be computed."""
-        from desali.reversal.graph.program import program
-
-        return program(self)
+        return program(self.nodes, self.consumers, self.last_use)
 
     def find(self, layer: str) -> Node:
         """The node of a layer, or of the last operation inside a container ("layer4"; "layer4:1" at its second use).
@@ -147,8 +102,8 @@ class Network:
         raise UnknownNameError("layer", layer, self.layers)
 
     def relus(self) -> list[Node]:
-        """Every ReLU, in forward order."""
-        return [node for node in self.nodes if isinstance(node.operation, ReLU)]
+        """Every layer that a method's ReLU bits act on, in forward order."""
+        return [node for node in self.nodes if node.operation is not None and node.operation.rectifies]
 
 
 def within(node: Node, layer: str) -> bool:

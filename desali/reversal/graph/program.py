@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from desali.reversal.graph.network import Constant, Network, Node, Parameter, Ref
-from desali.reversal.graph.operations import BatchNorm, Convolution, Linear, MaxPool, ReLU, Sum
+from desali.reversal.layers.base import Node
+from desali.reversal.layers.call import Constant, Parameter, Ref
 
-_FRESH = (BatchNorm, Convolution, Linear, Sum)  # their values are never views of others
+Indices = Sequence[tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Step:
         parameters: (position, name) of the arguments that are parameters.
         nested: arguments hold references inside lists or keywords: they are resolved one by one.
         dead: nodes whose values are not read after it.
-        decides: a ReLU or max pooling.
+        decides: recording keeps something of it.
         last_reader: it alone reads its input, whose memory it may write into.
         depends: its value depends on the image's values.
     """
@@ -41,12 +41,16 @@ class Step:
     depends: bool
 
 
-def program(network: Network) -> tuple[Step, ...]:
-    """The steps of a network behind the image, in forward order."""
-    return tuple(_step(network, node) for node in network.nodes[1:])
+def program(nodes: Sequence[Node], consumers: Indices, last_use: Indices) -> tuple[Step, ...]:
+    """The steps of a network behind the image, in forward order.
+
+    Args:
+        consumers, last_use: as `Network` has them.
+    """
+    return tuple(_step(nodes, consumers, last_use, node) for node in nodes[1:])
 
 
-def _step(network: Network, node: Node) -> Step:
+def _step(nodes: Sequence[Node], consumers: Indices, last_use: Indices, node: Node) -> Step:
     filled, parameters = [], []
     nested = bool(node.kwargs) and any(_refers(value) for value in node.kwargs.values())
     for position, item in enumerate(node.args):
@@ -56,9 +60,9 @@ def _step(network: Network, node: Node) -> Step:
             parameters.append((position, item.name))
         else:
             nested = nested or _refers(item)
-    dead = network.last_use[node.index]
-    source = network.nodes[node.inputs[0]] if len(node.inputs) == 1 else None
-    last = source is not None and isinstance(source.operation, _FRESH) and source.index in dead
+    dead = last_use[node.index]
+    source = nodes[node.inputs[0]] if len(node.inputs) == 1 else None
+    fresh = source is not None and source.operation is not None and source.operation.fresh
     return Step(
         node=node,
         call=functools.partial(_quick(node.call), **node.kwargs) if node.kwargs and not nested else _quick(node.call),
@@ -67,8 +71,8 @@ def _step(network: Network, node: Node) -> Step:
         parameters=tuple(parameters),
         nested=nested,
         dead=dead,
-        decides=isinstance(node.operation, (ReLU, MaxPool)),
-        last_reader=last and network.consumers[source.index] == (node.index,) if source is not None else False,
+        decides=node.operation is not None and node.operation.decides(),
+        last_reader=source is not None and fresh and source.index in dead and consumers[source.index] == (node.index,),
         depends=node.operation is not None,
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from desali.reversal.graph.network import Constant, Network, Node, Parameter, Ref
+from desali.reversal.graph.network import Network
+from desali.reversal.layers.base import Node
+from desali.reversal.layers.call import Constant, Parameter, Ref
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,8 +54,8 @@ def run(
     Args:
         parameters: the model's parameters and buffers by qualified name (`structure.tensors`).
         images: [N, C, *spatial].
-        execute: called as execute(node, value of its first input, whether that may be written into) for every ReLU and
-            max pooling; what it returns is the value, None leaves the computation to the node's own call.
+        execute: called as execute(node, value of its first input, whether that may be written into) for every layer
+            that records something; what it returns is the value, None leaves it to the node's own call.
         observe: called as observe(node, value) with every value that depends on the image.
         until: index of the last node to compute; None: the output.
 

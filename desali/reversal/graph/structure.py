@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
+
+from desali.ops import contents
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PLAIN = (int, float, str, type(None))
-_APART = frozenset({
+DEPTH = 4  # containers inside containers that are looked into
+APART = frozenset({
     "training", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_backward_pre_hooks",
     "_backward_hooks", "_is_full_backward_hook", "_forward_hooks", "_forward_hooks_with_kwargs",
     "_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
@@ -50,6 +53,30 @@ def _same(values: Iterable[Any]) -> tuple[Same, ...]:
     return tuple(map(Same, values))
 
 
+def may_change(value: Any) -> bool:
+    """Whether a value can become another one without being replaced, in a way that `mark` sees."""
+    import torch
+
+    return isinstance(value, (list, dict, set, torch.Tensor)) or (
+        isinstance(value, tuple) and any(map(may_change, value))
+    )
+
+
+def mark(value: Any, depth: int = 0) -> Hashable:
+    """Something equal as long as an attribute says the same: contents of containers and tensors, else the identity."""
+    import torch
+
+    if isinstance(value, PLAIN):
+        return type(value), value
+    if isinstance(value, torch.Tensor):
+        return Same(value), contents.facts(value), contents.fingerprint(value)
+    if depth < DEPTH and isinstance(value, (list, tuple, set, dict)):
+        items = value.items() if isinstance(value, dict) else value
+        marks = [mark(item, depth + 1) for item in items]
+        return type(value), frozenset(marks) if isinstance(value, set) else tuple(marks)
+    return Same(value)
+
+
 def tensors(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter and buffer under each of its qualified names, in one quick walk."""
     found: dict[str, Tensor] = {}
@@ -74,7 +101,6 @@ def structure(model: nn.Module) -> tuple[Any, ...]:
     It holds every module's type, mode, plain attributes and hooks, and every parameter's shape, type, device and
     identity among the parameters; not the parameters' values, which a capture reads anew each time.
     """
-    import torch
     from torch.nn.modules import module as globals_of_torch
 
     parts: list[Any] = [
@@ -93,16 +119,9 @@ def structure(model: nn.Module) -> tuple[Any, ...]:
         state = module.__dict__
         parts.append((type(module), module.training))
         for key, value in state.items():
-            if key in _APART:
+            if key in APART:
                 continue
-            if isinstance(value, PLAIN):
-                parts.append((key, value))
-            elif isinstance(value, torch.Tensor):
-                parts.append((key, id(value), -1 if value.is_inference() else value._version))
-            elif isinstance(value, (list, tuple)):
-                parts.append((key, *(item if isinstance(item, PLAIN) else Same(item) for item in value)))
-            else:
-                parts.append((key, Same(value)))
+            parts.append((key, value if isinstance(value, PLAIN) else mark(value)))
         for hooks in (state["_forward_hooks"], state["_forward_pre_hooks"]):
             if hooks:
                 parts.append(_same(hooks.values()))

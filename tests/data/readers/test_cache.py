@@ -29,13 +29,13 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counted:
 
     folders(tmp_path / "set")
     seen: list[Path] = []
-    original = roi.read_roi
+    original = roi.read_image
 
     def count(path: Any, **arguments: Any) -> Any:
         seen.append(Path(path))
         return original(path, **arguments)
 
-    monkeypatch.setattr(roi, "read_roi", count)
+    monkeypatch.setattr(roi, "read_image", count)
     return Counted(tmp_path / "set", seen)
 
 
@@ -158,7 +158,7 @@ def test_unreadable_files_are_remembered(counted: Counted, tmp_path: Path) -> No
 def test_what_can_be_read_later_is_read_then(counted: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from desali.data import roi
 
-    counting = roi.read_roi
+    counting = roi.read_image
 
     def without_plug_in(path: Any, **arguments: Any) -> Any:
         if Path(path).name == "1.png":
@@ -166,7 +166,7 @@ def test_what_can_be_read_later_is_read_then(counted: Counted, tmp_path: Path, m
         return counting(path, **arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(roi, "read_roi", without_plug_in)
+        patch.setattr(roi, "read_image", without_plug_in)
         with pytest.raises(DataError, match="install the plug-in"):
             read_images(str(counted.root), cache=tmp_path / "cache")
     whole = read_images(str(counted.root), cache=tmp_path / "cache")

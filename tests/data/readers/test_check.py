@@ -14,12 +14,12 @@ def test_a_clean_set_has_counts_sizes_and_units(tmp_path: Path) -> None:
     emphysema(tmp_path)
     result = check(str(tmp_path))
     assert result.findings == []
-    assert result.classes == {name: {"images": 4, "groups": 4} for name in ("NT", "CLE", "PSE")}
-    assert result.groups == {f"subject{k}": 3 for k in (1, 2, 3, 4)}
+    assert result.classes == {name: {"images": 4, "patients": 4} for name in ("NT", "CLE", "PSE")}
+    assert result.patients == {f"subject{k}": 3 for k in (1, 2, 3, 4)}
     assert (result.images, result.sizes, result.units) == (12, {"61x61": 12}, {"hu": 12})
     assert result.hu_range is not None
     assert -1000 <= result.hu_range[0] < result.hu_range[1] < 400
-    assert "4 groups: with fewer than ten patients" in result.notes[0]
+    assert "4 patients: with fewer than ten patients" in result.notes[0]
     shown = text(result)
     assert "no findings" in shown
     assert "61x61 (12)" in shown
@@ -63,7 +63,7 @@ def test_unknown_labels_and_patients(tmp_path: Path) -> None:
     medgift(tmp_path / "m")
     mapped = check(f"{tmp_path / 'm'}?labels=seven&leave_out=healthy")
     assert mapped.left_out == {"healthy": 3}
-    assert mapped.classes == {"GGO": {"images": 1, "groups": 1}}
+    assert mapped.classes == {"GGO": {"images": 1, "patients": 1}}
 
 
 def test_sizes_that_differ_are_a_note_for_pictures_and_a_finding_for_hu(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_the_three_trees(tmp_path: Path, home: str, suffix: str, grey: bool) -> 
     images = read_images(str(tmp_path))
     assert images.parameters["reader"] == "curet"
     assert images.classes == ("sample01", "sample02", "sample61")
-    assert images.groups.tolist() == ["view 001", "view 012", "view 205"] * 3
+    assert images.patients.tolist() == ["view 001", "view 012", "view 205"] * 3
     assert images.sources is not None
     for k, name in enumerate(images.sources):
         np.testing.assert_array_equal(images.images[k], pixels[name.removeprefix(f"{home}/")])

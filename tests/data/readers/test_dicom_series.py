@@ -11,7 +11,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from desali.data import read_images
-from desali.data.roi import read_roi
+from desali.data.roi import read_image
 from desali.errors import DataError, ImageError
 from tests.data.readers.trees import hu, write_slice
 
@@ -27,7 +27,7 @@ def test_classes_by_folder_patients_by_tag_and_slices_by_position(tmp_path: Path
     assert (images.unit, images.images.dtype, images.classes) == ("hu", np.int16, ("ill", "well"))
     order = [("ill", z) for z in (-2.5, 0.0, 5.0)] + [("well", z) for z in (-2.5, 0.0, 5.0)]
     np.testing.assert_array_equal(images.images, np.stack([pixels[one] for one in order]))
-    assert len(set(images.groups)) == 2
+    assert len(set(images.patients)) == 2
     assert "Doe" not in repr(images.__dict__), "no patient's name goes into a figure's record"
 
 
@@ -36,7 +36,7 @@ def test_class_by_attribute_and_unknown_patients(tmp_path: Path) -> None:
     write_slice(tmp_path / "2.dcm", hu(2), "B", BodyPartExamined="ABDOMEN")
     images = read_images(f"{tmp_path}?label=BodyPartExamined")
     assert images.classes == ("ABDOMEN", "CHEST")
-    assert images.groups[images.labels.tolist().index(1)] == "(unknown patients)"
+    assert images.patients[images.labels.tolist().index(1)] == "(unknown patients)"
     assert read_images(str(tmp_path)).classes == ("unlabelled",)
     write_slice(tmp_path / "3.dcm", hu(3), "B")
     with pytest.raises(DataError, match="no DICOM attribute 'BodyPartExamined'"):
@@ -72,10 +72,10 @@ def test_files_without_suffix_and_damaged_ones(tmp_path: Path) -> None:
 def test_compressed_syntaxes(name: str, plain: str, syntax: Any) -> None:
     path, other = (str(get_testdata_file(one, download=False)) for one in (name, plain))
     if get_decoder(syntax).is_available:
-        np.testing.assert_array_equal(read_roi(path).pixels, read_roi(other).pixels)
+        np.testing.assert_array_equal(read_image(path).pixels, read_image(other).pixels)
     else:
         with pytest.raises(ImageError, match=r"pip install 'desali\[dicom\]'"):
-            read_roi(path)
+            read_image(path)
 
 
 def test_a_missing_plug_in_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ def test_pixels_labels_and_subjects_by_number(tmp_path: Path) -> None:
     assert (images.unit, images.images.shape, images.classes) == ("hu", (12, 61, 61), ("NT", "CLE", "PSE"))
     np.testing.assert_array_equal(images.images, np.stack(pixels))
     assert images.labels.tolist() == [k % 3 for k in range(12)]
-    assert images.groups.tolist() == [f"subject{k % 4 + 1}" for k in range(12)]
+    assert images.patients.tolist() == [f"subject{k % 4 + 1}" for k in range(12)]
 
 
 def test_tables_on_one_line_and_as_floats(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from desali.errors import DataError, UnknownNameError
 from tests.data.readers.trees import colour, folders, picture
 
 
-def test_pixels_labels_and_own_groups(tmp_path: Path) -> None:
+def test_pixels_labels_and_no_patients(tmp_path: Path) -> None:
     pixels = folders(tmp_path / "woods")
     images = read_images(f"folder:{tmp_path / 'woods'}")
     assert images.name == "woods"
@@ -19,8 +19,8 @@ def test_pixels_labels_and_own_groups(tmp_path: Path) -> None:
     for k, name in enumerate(images.sources):
         np.testing.assert_array_equal(images.images[k], pixels[name])
         assert images.classes[images.labels[k]] == name.split("/")[0]
-    assert images.groups.tolist() == images.sources.tolist()
-    assert "every image is a group of its own" in images.origin
+    assert images.patients.tolist() == images.sources.tolist()
+    assert "every image stands for itself" in images.origin
     assert images.splits is None
 
 
@@ -31,7 +31,7 @@ def test_patients_by_folder_and_by_name(tmp_path: Path) -> None:
         read_images(f"folder:{tmp_path / 'set'}")
     for patient in ("folder", r"/(P\d)/", r"(?P<patient>P\d)/(1)"):
         images = read_images(f"folder:{tmp_path / 'set'}", patient=patient)
-        assert images.groups.tolist() == ["P1", "P2", "P1"]
+        assert images.patients.tolist() == ["P1", "P2", "P1"]
     with pytest.raises(DataError, match=r"finds no patient in 'a/P1/1.png'"):
         read_images(f"folder:{tmp_path / 'set'}", patient="(Q)")
     for bad in ("(", "P1"):

@@ -30,7 +30,7 @@ def test_windows_are_cut_from_the_slice_that_the_contour_names(tmp_path: Path) -
     for k, (pixels, label, patient) in enumerate(expected):
         np.testing.assert_array_equal(images.images[k], pixels)
         assert images.classes[images.labels[k]] == label
-        assert images.groups[k] == patient
+        assert images.patients[k] == patient
     assert "at least 0.75 of each inside its contour" in images.origin
 
 

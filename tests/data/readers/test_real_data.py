@@ -10,7 +10,7 @@ from PIL import Image
 
 from desali.data import read_images
 from desali.data.readers.check import check
-from desali.data.roi import read_roi
+from desali.data.roi import read_image
 
 
 def test_lung_table(real_data: Path) -> None:
@@ -22,8 +22,8 @@ def test_lung_table(real_data: Path) -> None:
     with (folder / "index.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [images.classes[label] for label in images.labels] == [row["density_class"] for row in rows]
-    assert images.groups.tolist() == [row["patient"] for row in rows]
-    assert (images.unit, len(images), len(set(images.groups))) == ("hu", 2084, 5)
+    assert images.patients.tolist() == [row["patient"] for row in rows]
+    assert (images.unit, len(images), len(set(images.patients))) == ("hu", 2084, 5)
     assert "PROXY LABELS" in images.origin
     assert check(spec).findings == []
 
@@ -43,7 +43,7 @@ def test_texture_tiles(real_data: Path, tmp_path: Path) -> None:
 def test_ct_slices(real_data: Path) -> None:
     images = read_images(str(real_data / "lung_ct" / "dicom"))
     assert images.parameters["reader"] == "dicom"
-    assert (images.unit, images.images.shape, len(set(images.groups))) == ("hu", (3, 512, 512), 3)
+    assert (images.unit, images.images.shape, len(set(images.patients))) == ("hu", (3, 512, 512), 3)
     assert images.sources is not None
     for k, name in enumerate(images.sources):
-        np.testing.assert_array_equal(images.images[k], read_roi(real_data / "lung_ct" / "dicom" / name).pixels)
+        np.testing.assert_array_equal(images.images[k], read_image(real_data / "lung_ct" / "dicom" / name).pixels)

@@ -47,7 +47,7 @@ def check_rois(images: Any) -> None:
     np.testing.assert_array_equal(images.images[2], hu(2, 64)[:32, :32])
     assert images.classes == ("GGO", "NOR")
     assert images.labels.tolist() == [1, 0, 0]
-    assert images.groups.tolist() == ["A", "A", "B"]
+    assert images.patients.tolist() == ["A", "A", "B"]
     assert images.splits.tolist() == ["train", "train", "test"]
     assert images.sources[1] == "ct/1.tif box 30,32,32"
 
@@ -72,7 +72,7 @@ def test_parquet_and_tsv(tmp_path: Path) -> None:
     gaps = pyarrow.table({**{name: [row[name] for row in rows] for name in rows[0] if name != "patient"},
                           "patient": pyarrow.array([7.0, *[float("nan")] * (len(rows) - 1)])})  # fmt: skip
     parquet.write_table(gaps, tmp_path / "gaps.parquet")
-    assert set(read_images(str(tmp_path / "gaps.parquet")).groups) == {"7", "(unknown patients)"}
+    assert set(read_images(str(tmp_path / "gaps.parquet")).patients) == {"7", "(unknown patients)"}
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a readable Parquet"):
         read_images(str(tmp_path / "bad.parquet"))
@@ -87,7 +87,7 @@ def test_columns_of_other_names_and_y_x_size(tmp_path: Path) -> None:
     spec = f"table:{write(tmp_path / 't.csv', rows)}?path_column=file&label_column=diagnosis&patient_column=case"
     images = read_images(spec)
     np.testing.assert_array_equal(images.images[1], colour(1)[5:9, 1:5])
-    assert images.groups.tolist() == ["7", "8"]
+    assert images.patients.tolist() == ["7", "8"]
     whole = read_images(spec, box_column="none")
     np.testing.assert_array_equal(whole.images[1], colour(1))
 
@@ -104,7 +104,7 @@ def test_any_labels_and_patients_come_back(
     images = read_images(f"table:{table}?array=rois.npz:hu")
     np.testing.assert_array_equal(images.images, patches)
     assert [images.classes[label] for label in images.labels] == [label for label, _ in rows]
-    assert images.groups.tolist() == [patient for _, patient in rows]
+    assert images.patients.tolist() == [patient for _, patient in rows]
 
 
 def test_rows_of_an_array(tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_unknown_patients_stay_together(tmp_path: Path) -> None:
     rows = [{"label": "ab"[k % 2], "patient": ["A", "", "", "B"][k]} for k in range(4)]
     spec = f"table:{write(tmp_path / 't.csv', rows)}?array=r.npz:hu"
     images = read_images(spec)
-    assert images.groups.tolist() == ["A", "(unknown patients)", "(unknown patients)", "B"]
+    assert images.patients.tolist() == ["A", "(unknown patients)", "(unknown patients)", "B"]
     assert "2 images of unknown patients kept together" in images.origin
-    assert read_images(spec, unknown_patients="leave_out").groups.tolist() == ["A", "B"]
+    assert read_images(spec, unknown_patients="leave_out").patients.tolist() == ["A", "B"]
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ def test_pixels_labels_and_patients(tmp_path: Path) -> None:
     for k, name in enumerate(images.sources):
         np.testing.assert_array_equal(images.images[k], pixels[name])
         number = name.split("_patient")[1].split("_")[0]
-        assert images.groups[k] == ("(unknown patients)" if number == "-1" else f"patient{number}")
-    assert "2 images of unknown patients kept together as one group" in images.origin
+        assert images.patients[k] == ("(unknown patients)" if number == "-1" else f"patient{number}")
+    assert "2 images of unknown patients kept together as one patient" in images.origin
     known = read_images(str(tmp_path), unknown_patients="leave_out")
-    assert sorted(set(known.groups)) == ["patient3", "patient4"]
+    assert sorted(set(known.patients)) == ["patient3", "patient4"]
     assert "2 images of unknown patients left out" in known.origin
 
 

@@ -14,7 +14,8 @@ import desali
 from desali.errors import DesaliError, UnsupportedLayerError
 from desali.reversal.graph import network
 from desali.reversal.graph.capture import CACHE, KEPT, CaptureError, capture
-from desali.reversal.graph.operations import LocalResponseNorm, ReLU
+from desali.reversal.layers.norms import LocalResponseNorm
+from desali.reversal.layers.relu import ReLU
 from tests.networks import chain, difference, images
 from tests.oracles.autograd import project
 

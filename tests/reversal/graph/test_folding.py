@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import desali
 from desali.reversal.graph.folding import fold_batch_norm
-from desali.reversal.graph.operations import BatchNorm
+from desali.reversal.layers.norms import BatchNorm
 from tests import blocks
 from tests.networks import chain, difference, images
 from tests.reversal.graph.test_left_alone import state

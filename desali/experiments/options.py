@@ -1,0 +1,56 @@
+"""What `desali crossvalidate` and `desali robustness` can be told beside the options of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from desali.training.options import FROM_1, SEED, SHARE, Range, check_fields, option
+
+
+@dataclass(frozen=True)
+class CrossValidationOptions:
+    """Options of both commands. Each field says what it is.
+
+    Raises:
+        DesaliError, UnknownNameError: a value that a field does not take.
+    """
+
+    folds: int | None = option(
+        None,
+        "Folds of whole patients.",
+        range=Range(2),
+        shown="leave one patient out, or the set's own parts train and test",
+    )
+    seeds: tuple[int, ...] | None = option(
+        None, "Trainings, e.g. 0,1,2.", range=SEED, metavar="N,N,...", shown="the configuration's seed"
+    )
+    baselines: bool = option(True, "Also texture features with an SVM, and in HU thresholds on the densities.")
+    keep_weights: bool = option(False, "Keep every trained model under OUTPUT/models.")
+    threads: int | None = option(
+        None,
+        "Of the processor for torch; results repeat for one number only.",
+        range=FROM_1,
+        shown="torch's own number",
+    )
+    resamples: int = option(2000, "Of the bootstrap over patients.", range=Range(100))
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class RobustnessOptions(CrossValidationOptions):
+    """Options of `desali robustness`."""
+
+    fractions: tuple[float, ...] = option(
+        (0.2, 0.4, 0.6, 0.8, 1.0), "Of the training data.", range=SHARE, metavar="X,X,..."
+    )
+    by: Literal["rois", "patients"] = option(
+        "rois", "What a fraction is taken of: the ROIs of each class, or whole patients."
+    )
+    equal_steps: bool = option(
+        True,
+        "Train small fractions for as many steps as all of the data, or for as many epochs.",
+        off="--equal-epochs",
+    )

@@ -1,0 +1,121 @@
+"""A finished figure: a grid to draw, and the record in numbers that lies beside it on disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from desali.errors import OutputError
+from desali.figures.drawing.panel import Grid
+from desali.figures.sidecar import plain, sidecar, write_sidecar
+from desali.output.columns import columns
+from desali.output.files import atomic_path
+
+KIND = "desali figure"
+SCREEN = 100
+"""Pixels per inch where a notebook shows a figure."""
+
+
+class Figure:
+    """What `desali.show`, `desali.compare` and the commands that draw make.
+
+    Attributes:
+        grid: what is drawn.
+    """
+
+    def __init__(self, grid: Grid, record: Mapping[str, Any]) -> None:
+        self.grid = grid
+        self._record = plain(record, "the figure")
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        dpi: int = 150,
+        command: Sequence[str] | None = None,
+        key: str | None = None,
+    ) -> Path:
+        """Write the figure as PNG, PDF or SVG by the suffix, and its record beside it as JSON: both or neither.
+
+        Args:
+            dpi: pixels per inch; a full page is 12 inches wide.
+            command: the command line that makes the figure again, for the record.
+            key: a hash of all that the figure depends on, for the record.
+
+        Raises:
+            OutputError: the path cannot be written, is the image itself, or has another file's record beside it.
+        """
+        from desali.figures.drawing.grid import save as save_grid
+
+        target = Path(path)
+        side = sidecar(target)
+        image = self._record.get("image") or {}
+        if target.exists() and image.get("path") and target.resolve() == Path(image["path"]).resolve():
+            raise OutputError(f"{target}: is the image itself; choose another output path")
+        if side.exists() and not _is_record(side):
+            raise OutputError(f"{side}: exists and is not the record of a figure; choose another output path")
+        known = {"key": key, "command": None if command is None else list(command)}
+        known = {name: value for name, value in known.items() if value is not None}
+        with atomic_path(target) as temporary:
+            save_grid(self.grid, temporary, dpi)
+            write_sidecar(target, {**known, "dpi": dpi, **self._record})
+        return target
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record, JSON-serialisable: image, models, layers, seed, method, controls, and every number printed."""
+        copied: dict[str, Any] = json.loads(json.dumps(self._record))
+        return copied
+
+    def table(self) -> str:
+        """The likeness of the models' maps, a row a layer: every two models, and each with its random control.
+
+        Spearman's rank correlation after a slight blur, as the figure prints it; "equal" where activations and maps are
+        the same bit by bit. A dash where there is no such number: a silent map, or single neurons of other windows.
+        """
+        rows = self._record["rows"]
+        names = list(rows[0]["models"])
+        pairs = [(one, other) for index, one in enumerate(names) for other in names[index + 1 :]]
+        lines = [["layer", *(f"{one} : {other}" for one, other in pairs), *(f"{name} : random" for name in names)]]
+        for row in rows:
+            layer = row["layer"] if isinstance(row["layer"], str) else " / ".join(row["layer"].values())
+            image = [row["image"]] if row.get("image") else []
+            known = {(pair["first"], pair["second"]): pair["rank_correlation"] for pair in row["pairs"]}
+            equal = row["equal"]
+            cells = []
+            for one, other in pairs:
+                same = equal.get(other, other) == equal.get(one, one)
+                cells.append("equal" if same else _number(known.get((one, other))))
+            for name in names:
+                entry = row["models"][name]["reconstructions"][0]
+                cells.append(_number(entry.get("rank_correlation", {}).get("random")))
+            lines.append([", ".join([*image, layer]), *cells])
+        return "\n".join(columns(lines))
+
+    def _repr_png_(self) -> bytes:
+        from desali.figures.drawing.grid import draw
+
+        buffer = io.BytesIO()
+        draw(self.grid, SCREEN).savefig(buffer, dpi=SCREEN, format="png", facecolor="white")
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        names = ", ".join(self._record.get("models", {}))
+        count = len(self._record.get("rows", []))
+        rows = f"{count} row" if count == 1 else f"{count} rows"
+        return f"Figure({self.grid.title!r}, models: {names}; {rows}; .save(path), .to_dict(), .table())"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == KIND

@@ -1,0 +1,200 @@
+"""The models of a figure: plain modules and loaded ones alike, checked before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desali.data.preprocess import Preprocessing
+from desali.errors import DataError, DesaliError
+from desali.figures.inputs import Plain, Rule
+from desali.models.checkpoint import LoadedModel
+from desali.models.modules import (
+    equal_weights,
+    input_channels,
+    kind_of,
+    one_device,
+    training_part,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Models = Mapping[str, Any]
+"""Name -> a `torch.nn.Module` or a `LoadedModel`."""
+Rules = Preprocessing | Mapping[str, Preprocessing]
+Classes = Sequence[str] | Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One model of a figure.
+
+    Attributes:
+        name: what the figure calls it.
+        model: the module that is run, the caller's own unless it had to be copied to another device.
+        rule: how images become its input, built once.
+        rule_origin: in words, where the rule comes from.
+        classes: names in the order of the logits; none if they are not known.
+        card: of a loaded model; of a plain module its architecture alone.
+        path: the weights file; None for plain modules and random weights.
+        plain: whether it was given as a module.
+    """
+
+    name: str
+    model: nn.Module
+    device: torch.device
+    rule: Rule
+    rule_origin: str
+    classes: tuple[str, ...]
+    card: Mapping[str, Any]
+    path: Path | None
+    plain: bool
+
+    @property
+    def architecture(self) -> str:
+        """Its name: of a plain module the class."""
+        return str(self.card["architecture"])
+
+    @property
+    def weights(self) -> str:
+        """ "file", "random", or "module" for a module whose weights are what they are."""
+        return "module" if self.plain else "random" if self.path is None else "file"
+
+    def class_name(self, index: int) -> str:
+        """The class of a logit, else its number."""
+        return self.classes[index] if index < len(self.classes) else f"class {index}"
+
+
+def subjects(
+    models: Models,
+    *,
+    preprocessing: Rules | None = None,
+    classes: Classes | None = None,
+    device: str | torch.device | None = None,
+) -> list[Subject]:
+    """The models of a figure in their order; none of them is changed.
+
+    Args:
+        models: by the name that the figure calls them.
+        preprocessing: of plain modules, one for all or by name; loaded models bring their own.
+        classes: names of the classes of plain modules, one list for all or by name.
+        device: where to run; models that lie elsewhere are copied there. None: where the models are.
+
+    Raises:
+        DataError: no models, or one that is no module. DesaliError: training mode, several devices, or one that is
+            not there.
+    """
+    from desali.ops.device import resolve
+
+    if not isinstance(models, Mapping):
+        raise DataError(f"models must be a dict, name -> module, got {type(models).__name__}")
+    if not models:
+        raise DataError("nothing to show: give at least one model")
+    target = None if device is None else resolve(device)
+    _check_names("preprocessing", preprocessing, models)
+    _check_names("classes", classes, models)
+    found = [_subject(str(name), model, preprocessing, classes, target) for name, model in models.items()]
+    first = found[0]
+    for one in found[1:]:
+        if one.device != first.device:
+            raise DesaliError(
+                f"{first.name} is on {first.device} and {one.name} on {one.device}: move one of them, or name a "
+                "device (device=, --device), where copies are run"
+            )
+    return found
+
+
+def check_different(found: Sequence[Subject]) -> None:
+    """Refuse to compare a model with itself.
+
+    Raises:
+        DataError: one object twice, or two that hold the same bits.
+    """
+    for index, one in enumerate(found):
+        for other in found[index + 1 :]:
+            if one.model is other.model:
+                raise DataError(f"{one.name} and {other.name} are the same object: give two models, or use desali.show")
+            if equal_weights(one.model, other.model):
+                raise DataError(
+                    f"{one.name} and {other.name} hold the same weights, bit by bit: there is nothing to compare; "
+                    "check which weights were loaded"
+                )
+
+
+def check_one_architecture(found: Sequence[Subject], named_for_each: bool = False) -> str:
+    """The architecture that all of the models have, by name; of several, all names.
+
+    Args:
+        named_for_each: whether the layers are named for each model; several architectures may then stand together.
+
+    Raises:
+        DataError: they differ.
+    """
+    first = found[0]
+    for other in found[1:]:
+        alike = kind_of(first.model) == kind_of(other.model)
+        if not alike and not named_for_each:
+            is_first, is_other = _told_apart(first, other)
+            raise DataError(
+                f"{other.name} is {is_other}, but {first.name} is {is_first}: layers and the random control are "
+                "comparable within one architecture only; name the layers for each, "
+                f"layers={{{first.name!r}: [...], {other.name!r}: [...]}}, or show them in separate figures"
+            )
+    return ", ".join(dict.fromkeys(one.architecture for one in found))
+
+
+def _told_apart(first: Subject, other: Subject) -> tuple[str, str]:
+    if first.architecture != other.architecture:
+        return first.architecture, other.architecture
+    counts = [sum(1 for _ in one.model.modules()) for one in (first, other)]
+    return f"a {first.architecture} of {counts[0]} modules", f"another {other.architecture}, of {counts[1]}"
+
+
+def _check_names(option: str, value: Any, models: Models) -> None:
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in models:
+                raise DataError(f"{option} names {name!r}, which is not among the models {', '.join(map(str, models))}")
+
+
+def _subject(
+    name: str, model: Any, preprocessing: Rules | None, classes: Classes | None, target: torch.device | None
+) -> Subject:
+    import torch
+
+    from desali.ops.device import moved
+
+    loaded = model if isinstance(model, LoadedModel) else None
+    module = model if loaded is None else loaded.model
+    if not isinstance(module, torch.nn.Module):
+        raise DataError(f"{name} must be a torch.nn.Module or what desali.load returns, got {type(model).__name__}")
+    part = training_part(module)
+    if part is not None:
+        where = f"its module {part!r}" if part else name
+        raise DesaliError(
+            f"{name}: {where} is in training mode: call model.eval() first; desali does not switch it silently"
+        )
+    device = one_device(module, name)
+    if target is not None and target != device:
+        module, device = moved(module, target), target
+    given = preprocessing.get(name) if isinstance(preprocessing, Mapping) else preprocessing
+    if given is not None and not isinstance(given, Preprocessing):
+        raise DataError(f"preprocessing of {name} must be a desali.data.preprocess.Preprocessing, got {given!r}")
+    names = classes.get(name) if isinstance(classes, Mapping) else classes
+    if isinstance(names, str):
+        raise DataError(f"classes of {name} must be a list of names, got the string {names!r}")
+    if loaded is not None:
+        rule: Rule = loaded.preprocessing
+        origin = str(loaded.card.get("preprocessing_origin", "the model's card"))
+        if isinstance(preprocessing, Mapping) and given is not None:
+            rule, origin = given, "given"
+        own = loaded.classes or tuple(names or ())
+        return Subject(name, module, device, rule, origin, own, loaded.card, loaded.path, False)
+    plain = Plain(input_channels(module))
+    card = {"architecture": type(module).__name__}
+    rule, origin = (plain, plain.words) if given is None else (given, "given")
+    return Subject(name, module, device, rule, origin, tuple(map(str, names or ())), card, None, True)

@@ -1,0 +1,68 @@
+"""Two base classes with less to write: a rule on whole maps, and the plain adjoint."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from desali.errors import UnsupportedLayerError
+from desali.reversal.layers.adjoint import vector_jacobian
+from desali.reversal.layers.base import Arrivals, Context, Layer, Node
+from desali.reversal.methods import Method
+from desali.reversal.signals import Signal, whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class WholeMaps(Layer):
+    """A kind of one input whose rule is one function of whole maps; `backward` takes the place of `reverse`.
+
+    Where a sweep walks on windows of a map, they are made whole before the rule and stay so below: same result.
+    """
+
+    @abstractmethod
+    def backward(
+        self,
+        signal: Tensor,  # [N, K, C, *S]
+        x: Tensor,  # [N, C, *S]
+        method: Method,
+    ) -> Tensor:
+        """Carry a signal back.
+
+        Args:
+            signal: K seeds on the layer's value.
+            x: the recorded input; zeros if `needs_inputs` says that none is needed.
+            method: its bits: `relu_mask`, `switches`, `relu_backward`, `lrn`, `overlap`.
+
+        Returns:
+            The signal on the input, [N, K, *shape of the input].
+        """
+
+    def reverse(self, context: Context, node: Node, signal: Signal) -> Arrivals:
+        source, *others = context.sources(node)
+        if others:
+            raise UnsupportedLayerError(
+                f"layer {node.name!r}: {self.label} is written for one input and has {1 + len(others)}; derive it from "
+                "desali.reversal.layers.Layer"
+            )
+        full = whole(signal, node.shape[1:]).tensor
+        back = self.backward(full, context.inputs(node)[source], context.rule(node))
+        wanted = (*full.shape[:2], *context.shape(source))
+        if tuple(back.shape) != wanted or back.dtype != full.dtype:
+            raise UnsupportedLayerError(
+                f"layer {node.name!r}: {self.label}.backward must return {full.dtype} of shape {list(wanted)}, got "
+                f"{back.dtype} {list(back.shape)}"
+            )
+        return {source: Signal(back)}
+
+
+class Adjoint(Layer):
+    """A kind that is reversed by its adjoint at the recorded point, under every method: its vector-Jacobian product."""
+
+    def reverse(self, context: Context, node: Node, signal: Signal) -> Arrivals:
+        parts = vector_jacobian(context, node, whole(signal, node.shape[1:]).tensor, self.batchwise)
+        return {index: Signal(part) for index, part in parts.items()}
+
+    def reason_against_capture(self) -> str:
+        return "is reversed by autograd, whose decisions a graph would freeze"

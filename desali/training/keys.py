@@ -1,0 +1,53 @@
+"""Keys: sixteen hexadecimal digits that name everything a stage's weights depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+from desali.training.stage import Domain, Stage
+
+_LATER = (
+    "milestones", "decay", "label_smoothing", "shift", "noise_hu", "precision", "unfreeze_every", "unfreeze_blocks",
+    "layer_decay",
+)  # fmt: skip
+"""Fields that came after the first keys: a key names them only where they differ from their defaults."""
+KEY_FORMAT = 3
+"""Raise it when a change of the training code changes the weights that the same configuration gives."""
+
+
+def stage_key(
+    stage: Stage, *, architecture: str, preprocessing: dict[str, Any], data: str, seed: int, parent: str | None
+) -> str:
+    """Sixteen hexadecimal digits that name everything a stage's weights depend on.
+
+    `data` is the image set's fingerprint, `parent` the key of the stage before. Two recipes that need the same stage
+    get the same key, so it is trained once.
+    """
+    defaults = {field.name: field.default for field in fields(Stage)}
+    named = asdict(stage)
+    del named["weights"]  # such a stage has a key of its own, see `weights_key`
+    for name in _LATER:
+        if named[name] == defaults[name]:
+            del named[name]
+    parts = {
+        "format": KEY_FORMAT,
+        "stage": named,
+        "architecture": architecture,
+        "preprocessing": preprocessing,
+        "data": data,
+        "seed": seed,
+        "parent": parent,
+    }
+    return _digest(parts)
+
+
+def weights_key(domain: Domain, *, architecture: str, weights: str) -> str:
+    """The same for a stage whose weights come from a file; `weights` is the file's SHA-256."""
+    return _digest({"format": KEY_FORMAT, "domain": domain, "architecture": architecture, "weights": weights})
+
+
+def _digest(parts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

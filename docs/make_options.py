@@ -1,0 +1,56 @@
+"""Write the tables of options in docs/training.md from the dataclasses that hold them: python docs/make_options.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from desali.experiments.options import RobustnessOptions
+from desali.training.config import DataConfig, TrainingConfig
+from desali.training.options import Option, options_of
+from desali.training.stage import Stage
+
+PAGE = Path(__file__).with_name("training.md")
+TABLES = {"run": TrainingConfig, "data": DataConfig, "stage": Stage, "experiment": RobustnessOptions}
+
+
+def table(owner: type, keys: bool) -> str:
+    """A Markdown table of the options of a dataclass; with `keys`, also their names in a TOML file."""
+    head = ["option", *(["in the file"] if keys else []), "default", "accepts", "meaning"]
+    rows = [head, ["---"] * len(head)]
+    for name, one in options_of(owner).items():
+        rows.append([_flags(one), *([f"`{name}`"] if keys else []), _default(one), _accepted(one), one.help])
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
+
+
+def written(text: str) -> str:
+    """The page with its tables made anew."""
+    for name, owner in TABLES.items():
+        start, end = f"<!-- options: {name} -->", "<!-- end of options -->"
+        pattern = re.compile(rf"{re.escape(start)}\n.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(text):
+            raise SystemExit(f"{PAGE}: has no line {start!r} with a line {end!r} below it")
+        made = table(owner, keys=owner is not RobustnessOptions)
+        text = pattern.sub(lambda _, made=made, start=start, end=end: f"{start}\n{made}\n{end}", text)  # type: ignore[misc]
+    return text
+
+
+def _flags(one: Option) -> str:
+    flags = [*one.flags, *([one.off] if one.off else [])]
+    return ", ".join(f"`{flag}`" for flag in flags)
+
+
+def _accepted(one: Option) -> str:
+    if one.choices:
+        return ", ".join(f"`{choice}`" for choice in one.choices)
+    words = {bool: "yes or no", int: "whole numbers", float: "numbers", str: "text"}[one.kind]
+    return words if one.range is None else f"{words} {one.range}"
+
+
+def _default(one: Option) -> str:
+    text = one.default_text
+    return text if one.shown or text in ("yes", "no", "") else f"`{text}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

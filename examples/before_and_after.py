@@ -1,0 +1,28 @@
+"""
+Before and after
+================
+
+The question that desali is made for: what did fine-tuning change? The two lowest convolutions
+were frozen, so everything that they compute is the same bit by bit; it is drawn once and called
+so. Above them both networks stand beside their controls.
+"""
+
+import desali
+from networks import after, before, held_out, honeycomb, lungs, materials, preprocessing
+
+figure = desali.compare(
+    {"before": before, "after": after},
+    held_out.images[honeycomb],
+    ["features.relu1", "features.relu2", "features.relu3", "features.relu5"],
+    preprocessing=preprocessing,
+    classes={"before": materials.classes, "after": lungs.classes},
+    title="Materials, then lung textures",
+)
+figure
+
+# %%
+# In numbers, the rank correlations of the maps. The columns on the right say how much a network
+# that has learned nothing draws the same: two models' maps say little of what they share unless
+# they are more alike than that.
+
+print(figure.table())

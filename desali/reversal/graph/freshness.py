@@ -281,7 +281,9 @@ class Watch:
     def _read(self, state: State) -> list[int]:
         """What `most` allows, and the images."""
         tensors, addresses, spans = (
-            [facts[i] for i in self._larger] for facts in (state.tensors, state.addresses, state.spans)
+            [state.tensors[index] for index in self._larger],
+            [state.addresses[index] for index in self._larger],
+            [state.spans[index] for index in self._larger],
         )
         found = contents.fingerprints(tensors, addresses, spans, contents.EVERYTHING) if tensors else []
         return found + self._of_images(contents.EVERYTHING)

@@ -64,10 +64,6 @@ class Subject:
         """ "file", "random", or "module" for a module whose weights are what they are."""
         return "module" if self.plain else "random" if self.path is None else "file"
 
-    def class_name(self, index: int) -> str:
-        """The class of a logit, else its number."""
-        return self.classes[index] if index < len(self.classes) else f"class {index}"
-
 
 def subjects(
     models: Models,

@@ -347,8 +347,8 @@ def record(
         keep: "reversal" keeps ReLU masks (one bit each) and pooling switches (one byte each); "activations" also every
             layer's output.
         backend: "auto", "native" or "torch".
-        device: "cpu", "cuda", "cuda:N" or "auto": copies of a model and of images that lie elsewhere are recorded there;
-            None: where they are.
+        device: "cpu", "cuda", "cuda:N" or "auto": a model and images that lie elsewhere are copied there. None: where
+            they are.
         fold_batch_norm: record a copy of the model with every batch normalisation folded into the convolution or linear
             layer right before it (`desali.reversal.graph.folding`); rounds anew, so that masks near zero flip.
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 # The build's own, isolated environment is pinned as well.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
-SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*.cpp csrc/*.hpp csrc/*.cu csrc/*.cuh)
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard cmake/* csrc/*.cpp csrc/*.hpp csrc/*.cu csrc/*.cuh)
 
 # What is installed: to run and train, to test and lint as well, to build the site and run the notebooks as well.
 RUNTIME := $(VENV)/.desali-runtime
@@ -62,8 +62,7 @@ format: $(DEVELOPMENT)
 # The CUDA kernels compile, where nvcc is; nothing is installed.
 cuda: $(DEVELOPMENT)
 	@if command -v nvcc >/dev/null; then rm -rf build/cuda-wheel && \
-		DESALI_BUILD=require $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/cuda-wheel . \
-			--config-settings=cmake.define.DESALI_CUDA=ON; \
+		DESALI_BUILD=require DESALI_CUDA=on $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/cuda-wheel .; \
 	else echo "no nvcc on this machine: the CUDA kernels are not compiled here"; fi
 
 # The core under AddressSanitizer and UndefinedBehaviorSanitizer, against naive loops.

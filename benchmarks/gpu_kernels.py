@@ -185,7 +185,7 @@ def measure() -> dict[str, Any]:
     resolve("cuda")
     reason = ops.can_run("conv_transpose", "cuda")
     if reason is not None:
-        raise DesaliError(f"the compute core: {reason}; build it with nvcc (DESALI_CUDA=ON)")
+        raise DesaliError(f"the compute core: {reason}; build it with nvcc (DESALI_CUDA=on)")
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
     with torch.inference_mode():

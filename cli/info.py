@@ -43,7 +43,7 @@ def collect() -> dict[str, Any]:
 def _lines(facts: dict[str, Any], indent: int = 0) -> list[str]:
     lines = []
     for key, value in facts.items():
-        label = " " * indent + key.replace("_", " ")
+        label = " " * indent + key.replace("_", " ").replace("cuda", "CUDA")
         if isinstance(value, dict):
             lines += [f"{label}:", *_lines(value, indent + 2)]
         else:

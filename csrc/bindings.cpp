@@ -1,5 +1,6 @@
-// pybind11: what Python calls, with addresses, sizes and a stream. Shapes, dtypes and devices are checked in Python.
-// `device` is -1 for the CPU, else the index of a CUDA device; `stream` is its stream as an integer.
+// What Python calls. Every argument has a name, that of the member of the core's struct that it fills (keywords.hpp):
+// addresses, sizes, and as `place` the device (-1: the CPU) and its stream. Shapes, dtypes and devices are checked in
+// Python.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -13,6 +14,7 @@
 #include "device.hpp"
 #include "fingerprint.hpp"
 #include "inverse_relu.hpp"
+#include "keywords.hpp"
 #include "max_pool.hpp"
 #include "max_unpool.hpp"
 #include "memory.hpp"
@@ -30,190 +32,197 @@ T* at(Address address) {
     return reinterpret_cast<T*>(address);
 }
 
-// A map of one window only never uses its stride; 1 keeps tables that depend on the stride small.
-Axis axis(int64_t windows, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
-    return {kernel, windows > 1 ? stride : 1, padding, kernel > 1 ? dilation : 1};
-}
+// A struct of the core, where it runs, and what chooses between kernels.
+template <class Arguments>
+struct Call : Arguments {
+    int device;    // -1: the CPU
+    void* stream;  // of the device
+    bool dense;
+};
 
 template <class Arguments>
-void launch(int device, Address stream, const Arguments& a, void (*cpu)(const Arguments&),
-            void (*cuda)(const Arguments&, void*)) {
-    if (device < 0) {
+void launch(const Call<Arguments>& a, void (*cpu)(const Arguments&), void (*cuda)(const Arguments&, void*)) {
+    py::gil_scoped_release free;
+    if (a.device < 0) {
         if (!cpu) throw std::runtime_error("this op's kernel is for CUDA");
         return cpu(a);
     }
     if (!cuda) throw std::runtime_error("the core has no CUDA kernel for this op");
-    DeviceGuard guard(device);
-    cuda(a, at<void>(stream));
+    DeviceGuard guard(a.device);
+    cuda(a, a.stream);
 }
 
-void bind_relu(int device, Address stream, int dtype, Address x, Address y, Address mask, bool channels_last,
-               double upper, int64_t n, int64_t c, int64_t s) {
-    ReluArguments a{
-        static_cast<DType>(dtype), at<void>(x), at<void>(y), at<uint8_t>(mask), channels_last, upper, n, c, s};
-    launch<ReluArguments>(device, stream, a, relu_with_mask, cuda::relu_with_mask);
+// A map of one window only never uses its stride; 1 keeps tables that depend on the stride small.
+template <class Arguments>
+void shorten(Arguments& a) {
+    if (a.p <= 1) a.y_axis.stride = 1;
+    if (a.q <= 1) a.x_axis.stride = 1;
+    if (a.y_axis.kernel <= 1) a.y_axis.dilation = 1;
+    if (a.x_axis.kernel <= 1) a.x_axis.dilation = 1;
 }
 
-void bind_inverse_relu(int device, Address stream, int dtype, Address signal, int64_t stride_n, int64_t stride_k,
-                       int64_t stride_c, int64_t stride_y, int64_t stride_x, Address out, Address mask, bool backward,
-                       Address origin, int64_t n, int64_t k, int64_t c, int64_t h, int64_t w, int64_t map_h,
-                       int64_t map_w) {
-    InverseReluArguments a{static_cast<DType>(dtype),
-                           at<void>(signal),
-                           stride_n,
-                           stride_k,
-                           stride_c,
-                           stride_y,
-                           stride_x,
-                           at<void>(out),
-                           {at<uint8_t>(mask), backward},
-                           {at<int64_t>(origin)},
-                           n,
-                           k,
-                           c,
-                           h,
-                           w,
-                           map_h,
-                           map_w};
-    launch<InverseReluArguments>(device, stream, a, inverse_relu, cuda::inverse_relu);
+// Fields of `Struct` by the names that Python gives: FIELD(x) fills the member x, ITEMS("size", h, w) several from a
+// tuple.
+#define FIELD(member) {#member, [](Struct& a, PyObject* value) { take(value, a.member); }}
+#define NAMED(name, member) {name, [](Struct& a, PyObject* value) { take(value, a.member); }}
+#define PAIR(name, first, second) {name, [](Struct& a, PyObject* value) { take_items(value, a.first, a.second); }}
+#define PLACE PAIR("place", device, stream), FIELD(dtype)
+#define AXES FIELD(y_axis), FIELD(x_axis)
+#define RELU NAMED("mask", relu.mask), NAMED("backward", relu.backward)
+
+PyObject* bind_relu(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    using Struct = Call<ReluArguments>;
+    static Keywords<Struct> keywords("relu_with_mask", {PLACE, FIELD(x), FIELD(y), FIELD(mask), FIELD(channels_last),
+                                                        FIELD(upper), FIELD(n), FIELD(c), FIELD(s)});
+    return guarded([&] {
+        launch<ReluArguments>(keywords.read(values, positional, names), relu_with_mask, cuda::relu_with_mask);
+        Py_RETURN_NONE;
+    });
 }
 
-void bind_max_pool(int device, Address stream, int dtype, Address x, Address y, Address switches, int switch_bytes,
-                   bool channels_last, bool after_relu, int64_t n, int64_t c, int64_t h, int64_t w, int64_t p,
-                   int64_t q, int64_t kernel_y, int64_t stride_y, int64_t padding_y, int64_t dilation_y,
-                   int64_t kernel_x, int64_t stride_x, int64_t padding_x, int64_t dilation_x) {
-    MaxPoolArguments a{static_cast<DType>(dtype),
-                       at<void>(x),
-                       at<void>(y),
-                       at<void>(switches),
-                       switch_bytes,
-                       channels_last,
-                       after_relu,
-                       n,
-                       c,
-                       h,
-                       w,
-                       p,
-                       q,
-                       axis(p, kernel_y, stride_y, padding_y, dilation_y),
-                       axis(q, kernel_x, stride_x, padding_x, dilation_x)};
-    launch<MaxPoolArguments>(device, stream, a, max_pool, cuda::max_pool);
+PyObject* bind_inverse_relu(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    using Struct = Call<InverseReluArguments>;
+    static Keywords<Struct> keywords(
+        "inverse_relu", {PLACE, FIELD(signal), FIELD(stride_n), FIELD(stride_k), FIELD(stride_c), FIELD(stride_y),
+                         FIELD(stride_x), FIELD(out), RELU, NAMED("origin", origin.data), FIELD(n), FIELD(k), FIELD(c),
+                         PAIR("size", h, w), PAIR("map_size", map_h, map_w)});
+    return guarded([&] {
+        launch<InverseReluArguments>(keywords.read(values, positional, names), inverse_relu, cuda::inverse_relu);
+        Py_RETURN_NONE;
+    });
 }
 
-void bind_max_unpool(int device, Address stream, int dtype, Address signal, Address switches, Address out,
-                     int switch_bytes, bool use_switches, bool overwrite, bool positive_bit, Address mask,
-                     bool backward, Address origin, Address out_origin, int64_t n, int64_t k, int64_t c, int64_t h,
-                     int64_t w, int64_t p, int64_t q, int64_t out_h, int64_t out_w, int64_t map_h, int64_t map_w,
-                     int64_t kernel_y, int64_t stride_y, int64_t padding_y, int64_t dilation_y, int64_t kernel_x,
-                     int64_t stride_x, int64_t padding_x, int64_t dilation_x) {
-    MaxUnpoolArguments a{static_cast<DType>(dtype),
-                         at<void>(signal),
-                         at<void>(switches),
-                         at<void>(out),
-                         switch_bytes,
-                         use_switches,
-                         overwrite,
-                         positive_bit,
-                         {at<uint8_t>(mask), backward},
-                         {at<int64_t>(origin)},
-                         {at<int64_t>(out_origin)},
-                         n,
-                         k,
-                         c,
-                         h,
-                         w,
-                         p,
-                         q,
-                         out_h,
-                         out_w,
-                         map_h,
-                         map_w,
-                         axis(p, kernel_y, stride_y, padding_y, dilation_y),
-                         axis(q, kernel_x, stride_x, padding_x, dilation_x)};
-    launch<MaxUnpoolArguments>(device, stream, a, max_unpool, cuda::max_unpool);
+PyObject* bind_max_pool(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    using Struct = Call<MaxPoolArguments>;
+    static Keywords<Struct> keywords(
+        "max_pool", {PLACE, FIELD(x), FIELD(y), FIELD(switches), FIELD(switch_bytes), FIELD(channels_last),
+                     FIELD(after_relu), FIELD(n), FIELD(c), PAIR("size", h, w), PAIR("pooled", p, q), AXES});
+    return guarded([&] {
+        Struct a = keywords.read(values, positional, names);
+        shorten(a);
+        launch<MaxPoolArguments>(a, max_pool, cuda::max_pool);
+        Py_RETURN_NONE;
+    });
 }
 
-int64_t bind_count(int dtype, Address signal, Address counts, int64_t pixels, int64_t channels) {
-    return count_nonzeros({static_cast<DType>(dtype), at<void>(signal), at<int32_t>(counts), pixels, channels});
+PyObject* bind_max_unpool(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    using Struct = Call<MaxUnpoolArguments>;
+    static Keywords<Struct> keywords(
+        "max_unpool", {PLACE, FIELD(signal), FIELD(switches), FIELD(out), FIELD(switch_bytes), FIELD(use_switches),
+                       FIELD(overwrite), FIELD(positive_bit), RELU, NAMED("origin", origin.data),
+                       NAMED("out_origin", out_origin.data), FIELD(n), FIELD(k), FIELD(c), PAIR("size", h, w),
+                       PAIR("pooled", p, q), PAIR("out_size", out_h, out_w), PAIR("map_size", map_h, map_w), AXES});
+    return guarded([&] {
+        Struct a = keywords.read(values, positional, names);
+        shorten(a);
+        launch<MaxUnpoolArguments>(a, max_unpool, cuda::max_unpool);
+        Py_RETURN_NONE;
+    });
 }
 
-int64_t bind_pack(int dtype, bool dense, Address weight, Address packed, int64_t o, int64_t i, int64_t groups,
-                  int64_t kernel_y, int64_t stride_y, int64_t kernel_x, int64_t stride_x, int64_t dilation_x) {
-    ConvArguments a{};
-    a.dtype = static_cast<DType>(dtype);
-    a.o = o, a.i = i, a.groups = groups;
-    a.y_axis = {kernel_y, stride_y, 0, 1}, a.x_axis = {kernel_x, stride_x, 0, dilation_x};
-    if (packed) pack_weight(a, dense, at<void>(weight), at<void>(packed));
-    return packed_size(a, dense);
+PyObject* bind_count(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    using Struct = CountArguments;
+    static Keywords<Struct> keywords("count_nonzeros",
+                                     {FIELD(dtype), FIELD(signal), FIELD(counts), FIELD(pixels), FIELD(channels)});
+    return guarded([&] {
+        Struct a = keywords.read(values, positional, names);
+        int64_t found;
+        {
+            py::gil_scoped_release free;
+            found = count_nonzeros(a);
+        }
+        return PyLong_FromLongLong(found);
+    });
 }
 
-void bind_conv_transpose(int device, Address stream, int dtype, bool dense, Address signal, Address packed,
-                         Address counts, Address out, Address mask, bool backward, Address origin, Address out_origin,
-                         int64_t n, int64_t k, int64_t o, int64_t i, int64_t h, int64_t w, int64_t out_h, int64_t out_w,
-                         int64_t map_h, int64_t map_w, int64_t groups, int64_t kernel_y, int64_t stride_y,
-                         int64_t padding_y, int64_t dilation_y, int64_t kernel_x, int64_t stride_x, int64_t padding_x,
-                         int64_t dilation_x) {
-    ConvArguments a{static_cast<DType>(dtype),
-                    at<void>(signal),
-                    at<void>(packed),
-                    at<void>(out),
-                    {at<uint8_t>(mask), backward},
-                    {at<int64_t>(origin)},
-                    {at<int64_t>(out_origin)},
-                    n,
-                    k,
-                    o,
-                    i,
-                    h,
-                    w,
-                    out_h,
-                    out_w,
-                    map_h,
-                    map_w,
-                    groups,
-                    {kernel_y, stride_y, padding_y, dilation_y},
-                    {kernel_x, stride_x, padding_x, dilation_x},
-                    at<int32_t>(counts)};
-    launch<ConvArguments>(device, stream, a, dense ? conv_transpose_dense : conv_transpose_sparse, nullptr);
+// Without a place to write to, how many elements it needs.
+PyObject* bind_pack(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    struct Struct : Call<ConvArguments> {
+        const void* weight;
+        void* target;
+    };
+    static Keywords<Struct> keywords("pack_weight", {FIELD(dtype), FIELD(dense), FIELD(weight), NAMED("packed", target),
+                                                     FIELD(o), FIELD(i), FIELD(groups), AXES});
+    return guarded([&] {
+        Struct a = keywords.read(values, positional, names);
+        if (a.target) {
+            py::gil_scoped_release free;
+            pack_weight(a, a.dense, a.weight, a.target);
+        }
+        return PyLong_FromLongLong(packed_size(a, a.dense));
+    });
 }
 
-void bind_conv_transpose_cuda(int device, Address stream, int dtype, int way, bool tf32, Address signal, Address packed,
-                              Address scratch, Address out, Address mask, bool backward, Address origin,
-                              Address out_origin, int64_t n, int64_t k, int64_t o, int64_t i, int64_t h, int64_t w,
-                              int64_t out_h, int64_t out_w, int64_t map_h, int64_t map_w, int64_t groups,
-                              int64_t kernel_y, int64_t stride_y, int64_t padding_y, int64_t dilation_y,
-                              int64_t kernel_x, int64_t stride_x, int64_t padding_x, int64_t dilation_x) {
-    ConvArguments a{static_cast<DType>(dtype),
-                    at<void>(signal),
-                    at<void>(packed),
-                    at<void>(out),
-                    {at<uint8_t>(mask), backward},
-                    {at<int64_t>(origin)},
-                    {at<int64_t>(out_origin)},
-                    n,
-                    k,
-                    o,
-                    i,
-                    h,
-                    w,
-                    out_h,
-                    out_w,
-                    map_h,
-                    map_w,
-                    groups,
-                    {kernel_y, stride_y, padding_y, dilation_y},
-                    {kernel_x, stride_x, padding_x, dilation_x},
-                    nullptr,
-                    static_cast<CudaWay>(way),
-                    tf32,
-                    at<void>(scratch)};
-    launch<ConvArguments>(device, stream, a, nullptr, cuda::conv_transpose);
+#define CONVOLUTION                                                                                       \
+    PLACE, FIELD(signal), FIELD(packed), FIELD(out), RELU, NAMED("origin", origin.data),                  \
+        NAMED("out_origin", out_origin.data), FIELD(n), FIELD(k), FIELD(o), FIELD(i), PAIR("size", h, w), \
+        PAIR("out_size", out_h, out_w), PAIR("map_size", map_h, map_w), FIELD(groups), AXES
+
+PyObject* bind_conv_transpose(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    using Struct = Call<ConvArguments>;
+    static Keywords<Struct> keywords("conv_transpose", {CONVOLUTION, FIELD(dense), FIELD(counts)});
+    return guarded([&] {
+        Struct a = keywords.read(values, positional, names);
+        launch<ConvArguments>(a, a.dense ? conv_transpose_dense : conv_transpose_sparse, nullptr);
+        Py_RETURN_NONE;
+    });
 }
+
+PyObject* bind_conv_transpose_cuda(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    using Struct = Call<ConvArguments>;
+    static Keywords<Struct> keywords("conv_transpose_cuda", {CONVOLUTION, FIELD(way), FIELD(tf32), FIELD(scratch)});
+    return guarded([&] {
+        launch<ConvArguments>(keywords.read(values, positional, names), nullptr, cuda::conv_transpose);
+        Py_RETURN_NONE;
+    });
+}
+
+// `fingerprints` of one tensor, quickly.
+PyObject* bind_fingerprint(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    struct Struct {
+        const void* data;
+        int64_t bytes, whole, lines;
+    };
+    static Keywords<Struct> keywords("fingerprint", {NAMED("address", data), FIELD(bytes), FIELD(whole), FIELD(lines)});
+    return guarded([&] {
+        Struct a = keywords.read(values, positional, names);
+        if (a.lines < 1) throw std::invalid_argument("there must be at least one line");
+        uint64_t result;
+        fingerprint({&a.data, &a.bytes, 1, a.whole, a.lines, &result});
+        return PyLong_FromUnsignedLongLong(result);
+    });
+}
+
+#undef FIELD
+#undef NAMED
+#undef PAIR
+#undef PLACE
+#undef AXES
+#undef RELU
+#undef CONVOLUTION
+
+using Fast = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*);
+
+PyMethodDef method(const char* name, Fast function) {
+    return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL | METH_KEYWORDS,
+            nullptr};
+}
+
+PyMethodDef methods[] = {method("relu_with_mask", bind_relu),
+                         method("inverse_relu", bind_inverse_relu),
+                         method("max_pool", bind_max_pool),
+                         method("max_unpool", bind_max_unpool),
+                         method("count_nonzeros", bind_count),
+                         method("pack_weight", bind_pack),
+                         method("conv_transpose", bind_conv_transpose),
+                         method("conv_transpose_cuda", bind_conv_transpose_cuda),
+                         method("fingerprint", bind_fingerprint),
+                         {nullptr, nullptr, 0, nullptr}};
 
 std::vector<uint64_t> bind_fingerprints(const std::vector<Address>& addresses, const std::vector<int64_t>& bytes,
                                         int64_t whole, int64_t lines) {
     if (addresses.size() != bytes.size() || lines < 1)
-        throw std::invalid_argument("an address for each size, and lines");
+        throw std::invalid_argument("there must be an address for each size, and at least one line");
     py::gil_scoped_release free;
     std::vector<const void*> data(addresses.size());
     for (size_t i = 0; i < data.size(); ++i) data[i] = at<void>(addresses[i]);
@@ -235,11 +244,12 @@ py::dict describe() {
         if (cuda::conv_transpose) ops["cuda"].push_back("conv_transpose");
         dtypes["cuda"] = {"float32", "float64", "float16", "bfloat16"};
     }
-    return py::dict(
-        "ops"_a = ops, "dtypes"_a = dtypes, "cuda"_a = cuda_built(), "cuda_architectures"_a = cuda_architectures(),
-        "cuda_devices"_a = device_count(), "cuda_reason"_a = device_reason(), "compiler"_a = DESALI_COMPILER,
-        "threading"_a = threading(), "threads"_a = thread_count(), "last_cache_bytes"_a = last_cache_bytes(),
-        "simd"_a = level_name(level()), "simd_best"_a = level_name(best_level()), "version"_a = DESALI_VERSION);
+    return py::dict("ops"_a = ops, "dtypes"_a = dtypes, "cuda_built"_a = cuda_built(),
+                    "cuda_architectures"_a = cuda_architectures(), "cuda_devices"_a = device_count(),
+                    "cuda_reason"_a = device_reason(), "compiler"_a = DESALI_COMPILER, "threading"_a = threading(),
+                    "threads"_a = thread_count(), "last_cache_bytes"_a = last_cache_bytes(),
+                    "simd"_a = level_name(level()), "simd_best"_a = level_name(best_level()),
+                    "version"_a = DESALI_VERSION);
 }
 
 }  // namespace
@@ -247,23 +257,19 @@ py::dict describe() {
 
 PYBIND11_MODULE(_core, m) {
     using namespace desali;
-    using Free = py::call_guard<py::gil_scoped_release>;
-    m.doc() = "The compute core of desali; called by desali.ops.";
-    m.def("relu_with_mask", &bind_relu, Free());
-    m.def("inverse_relu", &bind_inverse_relu, Free());
-    m.def("max_pool", &bind_max_pool, Free());
-    m.def("max_unpool", &bind_max_unpool, Free());
-    m.def("count_nonzeros", &bind_count, Free());
-    m.def("pack_weight", &bind_pack, Free());
-    m.def("conv_transpose", &bind_conv_transpose, Free());
-    m.def("conv_transpose_cuda", &bind_conv_transpose_cuda, Free());
-    m.def("fingerprints", &bind_fingerprints, py::arg("addresses"), py::arg("bytes"), py::arg("whole"),
-          py::arg("lines"));
-    m.def("sparse_scratch_bytes", [](int dtype, int64_t pixels, int64_t channels, int64_t groups) {
-        return sparse_scratch_bytes(static_cast<DType>(dtype), pixels, channels, groups);
-    });
+    using namespace py::literals;
+    if (PyModule_AddFunctions(m.ptr(), methods)) throw py::error_already_set();
+    m.def("fingerprints", &bind_fingerprints, py::kw_only(), "addresses"_a, "bytes"_a, "whole"_a, "lines"_a);
+    m.def(
+        "sparse_scratch_bytes",
+        [](int dtype, int64_t pixels, int64_t channels, int64_t groups) {
+            return sparse_scratch_bytes(static_cast<DType>(dtype), pixels, channels, groups);
+        },
+        py::kw_only(), "dtype"_a, "pixels"_a, "channels"_a, "groups"_a);
     m.def("describe", &describe);
     m.def("set_simd", [](const std::string& name) { return set_level(name.c_str()); });
     m.def("set_last_cache_bytes", &set_last_cache_bytes);
-    m.def("large_pages", [](Address memory, int64_t bytes) { large_pages(at<void>(memory), bytes); });
+    m.def(
+        "large_pages", [](Address memory, int64_t bytes) { large_pages(at<void>(memory), bytes); }, py::kw_only(),
+        "memory"_a, "bytes"_a);
 }

@@ -3,6 +3,8 @@
 
 #include <stdexcept>
 
+#include "built.hpp"  // written by CMake
+
 namespace desali {
 
 bool cuda_built() {
@@ -14,7 +16,7 @@ int device_count() {
 }
 
 std::string device_reason() {
-    return "the core was built without CUDA";
+    return "not built (" DESALI_CUDA_REASON ")";
 }
 
 std::string cuda_architectures() {
@@ -22,7 +24,7 @@ std::string cuda_architectures() {
 }
 
 DeviceGuard::DeviceGuard(int device) : before_(-1), device_(device) {
-    throw std::runtime_error(device_reason());
+    throw std::runtime_error("the CUDA kernels are " + device_reason());
 }
 
 DeviceGuard::~DeviceGuard() = default;

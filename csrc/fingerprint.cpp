@@ -18,7 +18,9 @@ constexpr int64_t piece = int64_t(1) << 18;  // bytes of a task; a multiple of a
 DESALI_INLINE Words times(Words x, uint64_t factor) {
 #if DESALI_VECTOR_BYTES == 64
     __m512i m = _mm512_set1_epi64(static_cast<long long>(factor));
-    return (Words)_mm512_mul_epu32((__m512i)x, m) + ((Words)_mm512_mul_epu32((__m512i)(x >> 32), m) << 32);
+    // With all lanes in the mask GCC has nothing to call uninitialised.
+    return (Words)_mm512_maskz_mul_epu32(255, (__m512i)x, m) +
+           ((Words)_mm512_maskz_mul_epu32(255, (__m512i)(x >> 32), m) << 32);
 #elif defined(__AVX2__)
     __m256i m = _mm256_set1_epi64x(static_cast<long long>(factor));
     return (Words)_mm256_mul_epu32((__m256i)x, m) + ((Words)_mm256_mul_epu32((__m256i)(x >> 32), m) << 32);

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from desali.comparison.lineage import lineage as lineage
     from desali.data.roi import read_image as read_image
     from desali.errors import DesaliError as DesaliError
     from desali.errors import UnsupportedLayerError as UnsupportedLayerError
@@ -40,6 +41,7 @@ _WHERE = {
     "Seed": "reversal.seeds",
     "UnsupportedLayerError": "errors",
     "compare": "figures.compare",
+    "lineage": "comparison.lineage",
     "load": "models.sources",
     "read_image": "data.roi",
     "reconstruct": "reversal.recording",

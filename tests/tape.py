@@ -117,9 +117,9 @@ class TapedCore:
     def __getattr__(self, name: str) -> Any:
         function = getattr(self.module, name)
 
-        def call(*args: Any) -> Any:
+        def call(**given: Any) -> Any:
             if Tape.running is not None:
-                Tape.running.calls.append(lambda: function(*args))
-            return function(*args)
+                Tape.running.calls.append(lambda: function(**given))
+            return function(**given)
 
         return call if name != "describe" else function

@@ -1,4 +1,7 @@
-"""The five operations of the reversal: tensors in, tensors out. Everything is imported on first use."""
+"""The five operations of the reversal: tensors in, tensors out. Everything is imported on first use.
+
+`register()` makes them known to PyTorch as `torch.ops.desali`, for code under `torch.compile` and `torch.export`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from desali.ops.backend import can_run, core, describe
     from desali.ops.convolution import conv_transpose
+    from desali.ops.library import register
     from desali.ops.memory import large_pages
     from desali.ops.pooling import max_pool_with_switches
     from desali.ops.relu import inverse_relu, native_relu_with_mask, relu_with_mask
@@ -21,6 +25,7 @@ _HOME = {
     "WeightCache": "weights",
     "conv_transpose": "convolution",
     "large_pages": "memory",
+    "register": "library",
     "max_pool_with_switches": "pooling",
     "inverse_relu": "relu",
     "native_relu_with_mask": "relu",
@@ -39,6 +44,7 @@ __all__ = [
     "max_pool_with_switches",
     "max_unpool",
     "native_relu_with_mask",
+    "register",
     "relu_with_mask",
 ]
 

@@ -50,6 +50,8 @@ def _can_run(op: str, device: str, dtype: str, dims: int) -> str | None:
         return reason
     facts: dict[str, Any] = module.describe()
     if op not in facts["ops"].get(device, ()):
+        if device == "cuda" and facts["cuda_reason"]:
+            return f"the core has no {op} for cuda: {_cuda(facts)}"
         return f"the core has no {op} for {device}"
     if dtype not in facts["dtypes"][device]:
         return f"the core has no {dtype} kernels for {device}"
@@ -81,4 +83,13 @@ def describe() -> dict[str, Any]:
     facts: dict[str, Any] = {"native": module is not None, "reason": reason, "backend": chosen}
     if module is not None:
         facts.update(module.describe())
+        facts["cuda"] = _cuda(facts)
     return facts
+
+
+def _cuda(facts: dict[str, Any]) -> str:
+    """What there is of the CUDA kernels, in a few words."""
+    if not facts["cuda_built"]:
+        return str(facts["cuda_reason"])
+    usable = facts["cuda_reason"] or f"{facts['cuda_devices']} device{'s' * (facts['cuda_devices'] != 1)}"
+    return f"built for {facts['cuda_architectures']}; {usable}"

@@ -37,7 +37,7 @@ def version(tensor: Tensor) -> int:
 
 def facts(tensor: Tensor) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
     """Address, count of writes, shape and strides: what shows without looking at the values."""
-    return tensor.data_ptr(), version(tensor), tensor.shape, tensor.stride()
+    return tensor.data_ptr(), -1 if tensor.is_inference() else tensor._version, tensor.shape, tensor.stride()
 
 
 def span(tensor: Tensor) -> int:
@@ -65,7 +65,7 @@ def fingerprints(
     module, _ = core()
     if module is None:
         return [_by_torch(tensor, size, whole) for tensor, size in zip(tensors, spans, strict=True)]
-    found: list[int] = module.fingerprints(addresses, spans, whole, LINES)
+    found: list[int] = module.fingerprints(addresses=addresses, bytes=spans, whole=whole, lines=LINES)
     return found
 
 
@@ -73,7 +73,16 @@ def fingerprint(tensor: Tensor, whole: int = EVERYTHING) -> int:
     """The same for one tensor, which may lie on a GPU: then it is read there, completely, and waited for."""
     if not on_host(tensor.device):
         return _by_torch(tensor.detach().contiguous(), tensor.numel() * tensor.element_size(), EVERYTHING)
-    return fingerprints([tensor], [tensor.data_ptr()], [span(tensor)], whole)[0]
+    return fingerprint_at(tensor, tensor.data_ptr(), span(tensor), whole)
+
+
+def fingerprint_at(tensor: Tensor, address: int, size: int, whole: int) -> int:
+    """The same for a tensor in the computer's own memory whose address and span are known to be right."""
+    module, _ = core()
+    if module is None:
+        return _by_torch(tensor, size, whole)
+    found: int = module.fingerprint(address=address, bytes=size, whole=whole, lines=LINES)
+    return found
 
 
 def _by_torch(tensor: Tensor, size: int, whole: int) -> int:

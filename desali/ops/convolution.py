@@ -135,11 +135,13 @@ def _conv_transpose(
     turned = native.channels_last(signal)
     code = native.DTYPE_CODES[signal.dtype]
     kernel = tuple(weight.shape[2:])
-    axes = native.planar_axes(kernel, stride, padding, dilation)
+    y_axis, x_axis = native.planar_axes(kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     pixels = turned.numel() // o
     counts = torch.empty(pixels, dtype=torch.int32)
-    found = module.count_nonzeros(code, turned.data_ptr(), counts.data_ptr(), pixels, o)
-    way = choose_kernel(found / turned.numel(), o, i, axes, groups, signal.dtype)
+    found = module.count_nonzeros(
+        dtype=code, signal=turned.data_ptr(), counts=counts.data_ptr(), pixels=pixels, channels=o
+    )
+    way = choose_kernel(found / turned.numel(), o, i, y_axis, x_axis, groups, signal.dtype)
     if way == "torch":
         return conv_transpose_by_library(
             turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
@@ -149,34 +151,44 @@ def _conv_transpose(
 
     def pack() -> Tensor:
         contiguous = weight.detach().contiguous()
-        shape = (o, i, groups, axes[0], axes[1], axes[4], axes[5], axes[7])
-        packed = torch.empty(module.pack_weight(code, dense, 0, 0, *shape), dtype=weight.dtype)
-        module.pack_weight(code, dense, contiguous.data_ptr(), packed.data_ptr(), *shape)
+
+        def into(packed: Tensor | None) -> int:
+            elements: int = module.pack_weight(
+                dtype=code, dense=dense, weight=contiguous.data_ptr(), packed=native.address(packed),
+                o=o, i=i, groups=groups, y_axis=y_axis, x_axis=x_axis,
+            )  # fmt: skip
+            return elements
+
+        packed = torch.empty(into(None), dtype=weight.dtype)
+        into(packed)
         return packed
 
-    packed = cache.get(weight, (dense, groups, axes[1], axes[5], axes[7]), pack)
+    packed = cache.get(weight, (dense, groups, y_axis.stride, x_axis.stride, x_axis.dilation), pack)
     if mask is not None and not mask.is_contiguous():
         mask = mask.contiguous()
     origin, out_origin = native.origins(origin, dims), native.origins(out_origin, dims)
     module.conv_transpose(
-        *native.place(signal), code, dense, turned.data_ptr(), packed.data_ptr(), counts.data_ptr(), out.data_ptr(),
-        native.address(mask), backward, native.address(origin), native.address(out_origin),
-        n, k, o, i, *native.planar(region), *native.planar(size), *native.planar(map_size), groups, *axes,
+        place=native.place(signal), dtype=code, dense=dense, signal=turned.data_ptr(), packed=packed.data_ptr(),
+        counts=counts.data_ptr(), out=out.data_ptr(), mask=native.address(mask), backward=backward,
+        origin=native.address(origin), out_origin=native.address(out_origin), n=n, k=k, o=o, i=i,
+        size=native.planar(region), out_size=native.planar(size), map_size=native.planar(map_size), groups=groups,
+        y_axis=y_axis, x_axis=x_axis,
     )  # fmt: skip
     return native.logical(out)
 
 
-def choose_kernel(density: float, o: int, i: int, axes: tuple[int, ...], groups: int, dtype: torch.dtype) -> str:
+def choose_kernel(
+    density: float, o: int, i: int, y_axis: native.Axis, x_axis: native.Axis, groups: int, dtype: torch.dtype
+) -> str:
     """The fastest way for a signal of this density: "sparse", "dense" (both in the core) or "torch" (oneDNN).
 
     Args:
         density: share of non-zeros, counted.
         o, i: channels of the signal and of the result.
-        axes: (kernel, stride, padding, dilation) of both axes.
     """
     if density <= DENSE_ABOVE:
         return "sparse"
-    plain = groups == 1 and axes[3] == 1 and axes[7] == 1
-    if plain and (i <= FEW_CHANNELS or dtype is torch.float64 or axes[0] * axes[4] == 1):
+    plain = groups == 1 and y_axis.dilation == x_axis.dilation == 1
+    if plain and (i <= FEW_CHANNELS or dtype is torch.float64 or y_axis.kernel == x_axis.kernel == 1):
         return "dense"
     return "torch"

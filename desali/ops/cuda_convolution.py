@@ -24,7 +24,7 @@ GROUP_CHANNELS = 8  # groups with fewer channels than this leave most of a tile 
 WALK_NONZEROS = False
 
 
-def choose_way(o: int, i: int, axes: tuple[int, ...], groups: int, windowed: bool) -> str:
+def choose_way(o: int, i: int, y_axis: native.Axis, x_axis: native.Axis, groups: int, windowed: bool) -> str:
     """The kernel for a shape: "cells", "tiles", "plain" or "sparse" (in the core), or "library" (cuDNN through torch).
 
     UNMEASURED default, chosen to be safe: cuDNN for whole maps; the core for the step to the image and for windows of
@@ -32,12 +32,11 @@ def choose_way(o: int, i: int, axes: tuple[int, ...], groups: int, windowed: boo
 
     Args:
         o, i: channels of the signal and of the result.
-        axes: (kernel, stride, padding, dilation) of both axes.
         windowed: the signal or the result covers a region of its map.
     """
     if WALK_NONZEROS:
         return "sparse"
-    if groups == 1 and axes[3] == 1 and axes[7] == 1 and i <= IMAGE_CHANNELS:
+    if groups == 1 and y_axis.dilation == x_axis.dilation == 1 and i <= IMAGE_CHANNELS:
         return "cells"
     if not windowed:
         return "library"
@@ -75,9 +74,10 @@ def conv_transpose_on_cuda(
     n, k, o = signal.shape[:3]
     i = weight.shape[1] * groups
     size = map_size if out_size is None else out_size
-    axes = native.planar_axes(tuple(weight.shape[2:]), stride, padding, dilation)
+    kernel = tuple(weight.shape[2:])
+    y_axis, x_axis = native.planar_axes(kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     turned = native.channels_last(signal)
-    way = choose_way(o, i, axes, groups, origin is not None or out_origin is not None)
+    way = choose_way(o, i, y_axis, x_axis, groups, origin is not None or out_origin is not None)
     if way == "library":
         return conv_transpose_by_library(
             turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
@@ -85,9 +85,9 @@ def conv_transpose_on_cuda(
     layout = way if way in ("cells", "sparse") else "taps"
     packed = cache.get(
         weight,
-        ("cuda", layout, *((axes[1], axes[5]) if layout == "cells" else (groups,))),
+        ("cuda", layout, *((y_axis.stride, x_axis.stride) if layout == "cells" else (groups,))),
         lambda: (
-            pack_cells(weight, axes[1], axes[5]) if layout == "cells"
+            pack_cells(weight, y_axis.stride, x_axis.stride) if layout == "cells"
             else pack_rows(weight) if layout == "sparse"
             else pack_taps(weight, groups)
         ),
@@ -101,13 +101,14 @@ def conv_transpose_on_cuda(
     code = native.DTYPE_CODES[signal.dtype]
     scratch = None
     if way == "sparse":
-        size_of_lists = module.sparse_scratch_bytes(code, turned.numel() // o, o, groups)
+        size_of_lists = module.sparse_scratch_bytes(dtype=code, pixels=turned.numel() // o, channels=o, groups=groups)
         scratch = torch.empty(size_of_lists, dtype=torch.uint8, device=signal.device)
     module.conv_transpose_cuda(
-        *native.place(signal), code, WAYS[way], allows_tf32(), turned.data_ptr(), packed.data_ptr(),
-        native.address(scratch), out.data_ptr(), native.address(mask), backward, native.address(origin),
-        native.address(out_origin), n, k, o, i, *native.planar(tuple(signal.shape[3:])), *native.planar(size),
-        *native.planar(map_size), groups, *axes,
+        place=native.place(signal), dtype=code, way=WAYS[way], tf32=allows_tf32(), signal=turned.data_ptr(),
+        packed=packed.data_ptr(), scratch=native.address(scratch), out=out.data_ptr(), mask=native.address(mask),
+        backward=backward, origin=native.address(origin), out_origin=native.address(out_origin), n=n, k=k, o=o, i=i,
+        size=native.planar(tuple(signal.shape[3:])), out_size=native.planar(size), map_size=native.planar(map_size),
+        groups=groups, y_axis=y_axis, x_axis=x_axis,
     )  # fmt: skip
     return native.logical(out)
 

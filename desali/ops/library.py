@@ -1,6 +1,6 @@
-"""The ops as `torch.library` custom operators (namespace `desali::`), for `torch.compile` and `torch.export`.
+"""The ops as `torch.library` custom operators (namespace `desali::`), for code that is compiled or exported.
 
-Importing this module registers them. Each has a fake implementation whose shapes and strides equal the real ones.
+`desali.ops.register()` registers them. Each has a fake implementation whose shapes and strides equal the real ones.
 They are inference-only: an input that requires grad is refused. The reverse sweep calls `desali.ops` directly, which
 costs less for each call.
 """
@@ -9,11 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from desali.ops import convolution, packing, pooling, relu, unpooling
+
+
+def register() -> Any:
+    """Register the five ops with PyTorch, so that functions under `torch.compile` and `torch.export` can call them.
+
+    `desali.ops` itself hands bare addresses to the compute core, which a compiler cannot follow. The registered ops do
+    the same work as one node of the graph each, on whole maps; they have no backward.
+
+    Returns:
+        `torch.ops.desali`, with `relu_with_mask`, `inverse_relu`, `max_pool_with_switches`, `max_unpool` and
+        `conv_transpose`; their arguments are those of `desali.ops`, a ReLU below being given by `mask`.
+    """
+    return torch.ops.desali
 
 
 def _channels_last(signal: Tensor, channels: int, size: Sequence[int]) -> Tensor:

@@ -23,5 +23,5 @@ def large_pages(tensor: Tensor) -> Tensor:
         return tensor
     module, _ = core()
     if module is not None and not torch.compiler.is_compiling():
-        module.large_pages(tensor.data_ptr(), tensor.numel() * tensor.element_size())
+        module.large_pages(memory=tensor.data_ptr(), bytes=tensor.numel() * tensor.element_size())
     return tensor

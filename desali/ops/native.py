@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ def reason_against(op: str, tensor: Tensor, dims: int) -> str | None:
 
 
 def place(tensor: Tensor) -> tuple[int, int]:
-    """Device index (-1: CPU) and current stream, as the core takes them."""
+    """Device index (-1: CPU) and current stream, as the core takes them under the name "place"."""
     if on_host(tensor.device):
         return -1, 0
     return tensor.get_device(), torch.cuda.current_stream(tensor.device).cuda_stream
@@ -48,11 +50,22 @@ def planar(sizes: tuple[int, ...]) -> tuple[int, int]:
     return 1, math.prod(sizes)
 
 
-def planar_axes(*parameters: tuple[int, ...], neutral: tuple[int, ...] = (1, 1, 0, 1)) -> tuple[int, ...]:
-    """(kernel, stride, padding, dilation) of each axis, one axis after the other, two axes always."""
-    rows = [parameter[0] for parameter in parameters]
-    columns = [parameter[1] for parameter in parameters] if len(parameters[0]) == 2 else list(neutral)
-    return (*rows, *columns)
+class Axis(NamedTuple):
+    """One spatial dimension of a pooling or convolution, as the core takes it (csrc/geometry.hpp)."""
+
+    kernel: int
+    stride: int
+    padding: int
+    dilation: int
+
+
+@functools.lru_cache(maxsize=1024)
+def planar_axes(
+    *, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[Axis, Axis]:
+    """The axes of rows and columns; a dimension that is not there has a window of one element."""
+    rows = Axis(kernel[0], stride[0], padding[0], dilation[0])
+    return rows, Axis(kernel[1], stride[1], padding[1], dilation[1]) if len(kernel) == 2 else Axis(1, 1, 0, 1)
 
 
 def origins(origin: Tensor | None, dims: int) -> Tensor | None:

@@ -108,9 +108,11 @@ def _max_pool_with_switches(
     switches = torch.empty((n, *pooled, c), dtype=switch_dtype(math.prod(kernel)), device=x.device)
     module, _ = core()
     assert module is not None
+    y_axis, x_axis = native.planar_axes(kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     module.max_pool(
-        *native.place(x), native.DTYPE_CODES[x.dtype], x.data_ptr(), y.data_ptr(), switches.data_ptr(),
-        switches.element_size(), channels_last, after_relu, n, c, *native.planar(size), *native.planar(pooled),
-        *native.planar_axes(kernel, stride, padding, dilation),
+        place=native.place(x), dtype=native.DTYPE_CODES[x.dtype], x=x.data_ptr(), y=y.data_ptr(),
+        switches=switches.data_ptr(), switch_bytes=switches.element_size(), channels_last=channels_last,
+        after_relu=after_relu, n=n, c=c, size=native.planar(size), pooled=native.planar(pooled),
+        y_axis=y_axis, x_axis=x_axis,
     )  # fmt: skip
     return (y.movedim(-1, 1) if channels_last else y), switches

@@ -60,8 +60,8 @@ def native_relu_with_mask(x: Tensor, upper: float | None, inplace: bool) -> tupl
     module, _ = core()
     assert module is not None
     module.relu_with_mask(
-        *native.place(x), native.DTYPE_CODES[x.dtype], x.data_ptr(), y.data_ptr(), mask.data_ptr(),
-        channels_last, math.nan if upper is None else upper, n, c, math.prod(size),
+        place=native.place(x), dtype=native.DTYPE_CODES[x.dtype], x=x.data_ptr(), y=y.data_ptr(), mask=mask.data_ptr(),
+        channels_last=channels_last, upper=math.nan if upper is None else upper, n=n, c=c, s=math.prod(size),
     )  # fmt: skip
     if here:
         return given, mask
@@ -156,9 +156,10 @@ def _inverse_relu(
     module, _ = core()
     assert module is not None
     module.inverse_relu(
-        *native.place(signal), native.DTYPE_CODES[signal.dtype], signal.data_ptr(),
-        strides[0], strides[1], strides[2], stride_y, stride_x, written.data_ptr(), native.address(mask), relu_backward,
-        native.address(origin), n, k, c, *native.planar(size), *native.planar(map_size),
+        place=native.place(signal), dtype=native.DTYPE_CODES[signal.dtype], signal=signal.data_ptr(),
+        stride_n=strides[0], stride_k=strides[1], stride_c=strides[2], stride_y=stride_y, stride_x=stride_x,
+        out=written.data_ptr(), mask=native.address(mask), backward=relu_backward, origin=native.address(origin),
+        n=n, k=k, c=c, size=native.planar(size), map_size=native.planar(map_size),
     )  # fmt: skip
     if out is None:
         return native.logical(written)

@@ -128,11 +128,14 @@ def _max_unpool(
     origin, out_origin = native.origins(origin, dims), native.origins(out_origin, dims)
     module, _ = core()
     assert module is not None
+    y_axis, x_axis = native.planar_axes(kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     module.max_unpool(
-        *native.place(signal), native.DTYPE_CODES[signal.dtype], turned.data_ptr(), switches.data_ptr(), out.data_ptr(),
-        switches.element_size(), use_switches, overlap == "overwrite", isinstance(relu, str) and relu_mask,
-        native.address(mask), relu is not None and relu_backward, native.address(origin), native.address(out_origin),
-        n, k, c, *native.planar(tuple(signal.shape[3:])), *native.planar(tuple(switches.shape[1:-1])),
-        *native.planar(size), *native.planar(map_size), *native.planar_axes(kernel, stride, padding, dilation),
+        place=native.place(signal), dtype=native.DTYPE_CODES[signal.dtype], signal=turned.data_ptr(),
+        switches=switches.data_ptr(), out=out.data_ptr(), switch_bytes=switches.element_size(),
+        use_switches=use_switches, overwrite=overlap == "overwrite", positive_bit=isinstance(relu, str) and relu_mask,
+        mask=native.address(mask), backward=relu is not None and relu_backward, origin=native.address(origin),
+        out_origin=native.address(out_origin), n=n, k=k, c=c, size=native.planar(tuple(signal.shape[3:])),
+        pooled=native.planar(tuple(switches.shape[1:-1])), out_size=native.planar(size),
+        map_size=native.planar(map_size), y_axis=y_axis, x_axis=x_axis,
     )  # fmt: skip
     return native.logical(out)

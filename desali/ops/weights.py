@@ -21,11 +21,13 @@ class Packed:
 
     Attributes:
         facts: `contents.facts` of the weight.
+        size: its `contents.span`.
         glance, value: its fingerprints, of a part and of all.
     """
 
     weight: weakref.ref[Tensor]
     facts: tuple[Any, ...]
+    size: int
     glance: int
     value: int
     packed: Tensor
@@ -54,21 +56,25 @@ class WeightCache:
         slot = (id(weight), key)
         facts = contents.facts(weight)
         entry = self._entries.get(slot)
-        if entry is not None and entry.weight() is weight and entry.facts == facts and self._looks_true(entry, weight):
+        known = entry is not None and entry.weight() is weight and entry.facts == facts
+        if entry is not None and known and (not self._glance or entry.glance == self._glance_at(entry, weight)):
             return entry.packed
         if on_gpu(weight.device) and capturing():
             return pack()  # it has no value yet, and its memory is the graph's
         value = contents.fingerprint(weight)
+        size = contents.span(weight)
         glance = contents.fingerprint(weight, contents.WHOLE) if self._glance else value
         packed = pack()
         entries = self._entries
         gone = weakref.ref(weight, lambda _: entries.pop(slot, None))
-        entries[slot] = Packed(gone, facts, glance, value, packed)
+        entries[slot] = Packed(gone, facts, size, glance, value, packed)
         self.packings += 1
         return packed
 
-    def _looks_true(self, entry: Packed, weight: Tensor) -> bool:
-        return not self._glance or on_gpu(weight.device) or entry.glance == contents.fingerprint(weight, contents.WHOLE)
+    def _glance_at(self, entry: Packed, weight: Tensor) -> int:
+        if entry.size == 0:  # on a GPU: only when it is packed, and in `keep`
+            return entry.glance
+        return contents.fingerprint_at(weight, weight.data_ptr(), entry.size, contents.WHOLE)
 
     def values(self, weight: Tensor) -> set[int]:
         """Fingerprints that the weight had when it was packed."""

@@ -79,5 +79,8 @@ def test_info_says_what_is_used(desali: Run) -> None:
     if not facts["core"]["native"]:
         assert facts["core"]["reason"], "without the core, info says why"
     text = desali("info").out
+    if facts["core"]["native"] and not facts["core"]["cuda_built"]:
+        assert f"CUDA: {facts['core']['cuda']}" in text
+        assert facts["core"]["cuda"].startswith("not built (")
     assert "torch" in text
     assert "native" in text

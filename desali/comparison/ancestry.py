@@ -1,0 +1,270 @@
+"""What became of the channels of one layer, and of all: the numbers, their nulls and the words for them."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from desali.comparison.nulls import Null, median
+from desali.comparison.tracing import SILENT, STATES
+from desali.errors import UnknownNameError
+from desali.output.columns import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from desali.figures.lineage import LineageFigure
+
+Floats = npt.NDArray[np.float64]
+Interval = tuple[float, float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class LayerLineage:
+    """The channels of one layer before and after, followed at the input of the layer's ReLU.
+
+    Attributes:
+        name: of the ReLU.
+        channels: C.
+        traceable: share of channels that are their own mutual nearest neighbour, or frozen.
+        interval: 95 % interval of that share, by patient; None where it cannot be had.
+        chance: 1 / C.
+        null: the same share between each random network and the network after.
+        replicate: the same share between the network after and each replicate: the noise floor.
+        repeated: the same share between the network before and each replicate: the headline again, with other seeds.
+        correlation: of each channel with itself [C]; NaN where it is constant before or after.
+        partner: the channel after that each channel before is most alike to [C]; -1 for a constant one.
+        firing_before, firing_after: share of positions where the ReLU is open [C].
+        traced: whether each channel is traceable [C], whatever its firing.
+        state: of each channel [C], a word of `tracing.STATES`.
+        floor: the replicates' lower decile of correlations of channels with themselves; None without replicates.
+        equal: whether all weights of the layer and everything below are bitwise equal.
+        strangers: whether the channels are no more alike to themselves than those of two unrelated networks.
+        matched: share of channels that have a mutual nearest neighbour of any number, and `matched_correlation` the
+            median of their correlations: these do not change when channels are permuted.
+        random: what random networks show, for all of these.
+    """
+
+    name: str
+    channels: int
+    traceable: float
+    interval: Interval
+    replicate: tuple[float, ...]
+    repeated: tuple[float, ...]
+    correlation: Floats
+    partner: npt.NDArray[np.int64]
+    firing_before: Floats
+    firing_after: Floats
+    traced: npt.NDArray[np.bool_]
+    state: npt.NDArray[np.str_]
+    floor: float | None
+    equal: bool
+    strangers: bool
+    matched: float
+    matched_correlation: float
+    random: Null
+
+    @property
+    def chance(self) -> float:
+        """Share that one channel is."""
+        return 1 / self.channels
+
+    @property
+    def null(self) -> tuple[float, ...]:
+        """Share of traceable channels of each random network."""
+        return self.random.traceable
+
+    @property
+    def own_correlation(self) -> float:
+        """Median correlation of a channel with itself; NaN if all are constant."""
+        return median(self.correlation)
+
+    @property
+    def no_difference(self) -> bool | None:
+        """Whether as many channels are traceable as between replicates; None without replicates."""
+        return None if not self.replicate else self.equal or self.traceable >= min(self.replicate)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many channels are in each state, in the order of `tracing.STATES`."""
+        found = Counter(self.state.tolist())
+        return {state: found[state] for state in STATES if found[state]}
+
+    def row(self) -> dict[str, Any]:
+        """The layer in one flat row; `channels_frozen`, `channels_lost` and so on count the states."""
+        low, high = self.interval or (None, None)
+        return {
+            "layer": self.name,
+            "channels": self.channels,
+            "traceable": self.traceable,
+            "low": low,
+            "high": high,
+            "chance": self.chance,
+            **_range("random", self.null),
+            **_range("replicate", self.replicate),
+            **_range("repeated", self.repeated),
+            "no_difference": self.no_difference,
+            "equal": self.equal,
+            "strangers": self.strangers,
+            "correlation": _number(self.own_correlation),
+            **_range("random_correlation", self.random.correlation),
+            "floor": self.floor,
+            "matched": self.matched,
+            "matched_correlation": _number(self.matched_correlation),
+            **_range("random_matched_correlation", self.random.matched),
+            "silent_before": int((self.firing_before < SILENT).sum()),
+            "silent_after": int((self.firing_after < SILENT).sum()),
+            **{f"channels_{state.replace(' ', '_')}": int((self.state == state).sum()) for state in STATES},
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable: the row, and every channel."""
+        return {
+            **self.row(),
+            "random_networks": list(self.null),
+            "replicates": list(self.replicate),
+            "repeats": list(self.repeated),
+            "each_channel": {
+                "correlation": [_number(value) for value in self.correlation],
+                "partner": self.partner.tolist(),
+                "traceable": self.traced.tolist(),
+                "firing_before": self.firing_before.tolist(),
+                "firing_after": self.firing_after.tolist(),
+                "state": self.state.tolist(),
+            },
+        }
+
+    def __repr__(self) -> str:
+        return f"LayerLineage({self.name!r}, {self.traceable:.0%} of {self.channels} channels traceable)"
+
+
+class Lineage:
+    """What training changed between two networks, layer by layer; `desali.lineage` makes it.
+
+    Attributes:
+        layers: names of the layers (of their ReLUs) in forward order.
+        strangers: whether the two networks share no ancestor, as far as their first layer shows.
+        verdict: one sentence.
+        notes: what the numbers rest on and what is missing, a sentence each.
+        record: images, patients, seeds and weights that were compared, JSON-serialisable.
+    """
+
+    def __init__(
+        self,
+        found: Sequence[LayerLineage],
+        strangers: bool,
+        verdict: str,
+        notes: Sequence[str],
+        record: dict[str, Any],
+        resolve: Callable[[str], str],
+    ) -> None:
+        self._found = {layer.name: layer for layer in found}
+        self.layers = list(self._found)
+        self.strangers = strangers
+        self.verdict = verdict
+        self.notes = list(notes)
+        self.record = record
+        self._resolve = resolve
+
+    def __getitem__(self, name: str) -> LayerLineage:
+        """The layer of a name: a ReLU's, that of the layer before it, or a container's (its last ReLU).
+
+        Raises:
+            UnknownNameError: there is none; the nearest is suggested. It is a KeyError as well.
+        """
+        if name in self._found:
+            return self._found[name]
+        try:
+            return self._found[self._resolve(name)]
+        except UnknownNameError as error:
+            raise UnknownLayerError("layer", name, self.layers) from error
+
+    def __iter__(self) -> Any:
+        return iter(self._found.values())
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def table(self) -> list[dict[str, Any]]:
+        """A flat row for each layer, in forward order."""
+        return [layer.row() for layer in self]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable: the verdict, the notes, the record, and every channel of every layer."""
+        return {
+            "kind": "desali lineage",
+            "verdict": self.verdict,
+            "strangers": self.strangers,
+            "notes": self.notes,
+            **self.record,
+            "layers": [layer.to_dict() for layer in self],
+        }
+
+    def figure(self) -> LineageFigure:
+        """Share by depth with its nulls and replicates, and the states of every layer's channels."""
+        from desali.figures.lineage import draw
+
+        return draw(self)
+
+    def text(self) -> str:
+        """The verdict, a table for reading, and the notes."""
+        return "\n".join([self.verdict, "", *columns(self._cells()), "", *self.notes])
+
+    __str__ = text
+
+    def _cells(self) -> list[list[str]]:
+        found = list(self)
+        replicates = any(layer.replicate for layer in found)
+        rows = [["layer", "channels", "traceable", "95 %", "random", "replicates", "r", "states"]]
+        for layer in found:
+            interval = "-" if layer.interval is None else f"{layer.interval[0]:.0%} to {layer.interval[1]:.0%}"
+            floor = _span(layer.replicate) + (" (no difference shown)" if layer.no_difference else "")
+            words = ", ".join(f"{count} {state}" for state, count in layer.counts.items())
+            if layer.strangers:
+                words = f"strangers: {layer.matched:.0%} matched at r {_signed(layer.matched_correlation)}"
+            own = _signed(layer.own_correlation)
+            shares = [f"{layer.traceable:.0%}", interval, _span(layer.null), floor]
+            rows.append([layer.name, str(layer.channels), *shares, own, words])
+        return rows if replicates else [row[:5] + row[6:] for row in rows]
+
+    def __repr__(self) -> str:
+        return f"Lineage({len(self)} layers: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._cells()
+        cells = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
+        cells += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return f"<p><b>{html.escape(self.verdict)}</b></p><table>{''.join(cells)}</table><ul>{notes}</ul>"
+
+
+class UnknownLayerError(UnknownNameError, KeyError):
+    """A layer that was not compared; also a KeyError, as `change[name]` is a look-up."""
+
+    __str__ = Exception.__str__
+
+
+def _range(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    known = [value for value in values if not np.isnan(value)]
+    return {f"{name}_low": min(known, default=None), f"{name}_high": max(known, default=None)}
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _span(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    low, high = f"{min(values):.0%}", f"{max(values):.0%}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _signed(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:+.2f}"

@@ -1,0 +1,132 @@
+"""The networks of a comparison: plain modules and loaded models alike, captured once for all of one structure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from desali.errors import DataError, DesaliError
+from desali.models.checkpoint import LoadedModel
+from desali.models.modules import fingerprint, input_channels, one_device, training_part
+from desali.ops.device import moved
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from desali.data.preprocess import Preprocessing
+    from desali.reversal.graph.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One network of a comparison.
+
+    Attributes:
+        name: what messages call it.
+        model: the module that is run: the caller's own, or a copy on another device.
+        card: of a loaded model; else empty.
+        preprocessing: of a loaded model.
+    """
+
+    name: str
+    model: nn.Module
+    card: dict[str, Any]
+    preprocessing: Preprocessing | None
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters lie."""
+        return one_device(self.model, self.name)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its parameters."""
+        import torch
+
+        return next((p.dtype for p in self.model.parameters() if p.is_floating_point()), torch.float32)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters and buffers by qualified name."""
+        from desali.reversal.graph.structure import tensors
+
+        return tensors(self.model)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over names and values of all parameters and buffers."""
+        return fingerprint(self.model)
+
+    def capture(self, images: Tensor) -> Network:
+        """The captured network for images of this shape.
+
+        Raises:
+            DataError: the images have other channels than it takes. CaptureError: it cannot be captured.
+        """
+        from desali.reversal.graph.capture import CaptureError, capture
+
+        try:
+            return capture(self.model, images)
+        except CaptureError as error:
+            takes = input_channels(self.model)
+            if takes is not None and images.dim() == 4 and takes != images.shape[1]:
+                raise DataError(
+                    f"{self.name} takes images of {takes} channels, and these have {images.shape[1]}: give images that "
+                    "all networks take"
+                ) from error
+            raise CaptureError(f"{self.name}: {error}") from error
+
+
+def subject(name: str, given: Any, device: torch.device | None = None) -> Subject:
+    """Check what was given as a network.
+
+    Raises:
+        DataError: neither a module nor a loaded model. DesaliError: training mode.
+    """
+    import torch
+
+    loaded = isinstance(given, LoadedModel)
+    model = given.model if isinstance(given, LoadedModel) else given
+    if not isinstance(model, torch.nn.Module):
+        raise DataError(f"{name} must be a torch.nn.Module or what desali.load returns, got {type(given).__name__}")
+    part = training_part(model)
+    if part is not None:
+        raise DesaliError(
+            f"{name}{f', module {part!r},' if part else ''} is in training mode: call model.eval() first; desali does "
+            "not switch it silently"
+        )
+    model = moved(model, device)
+    card = given.card if loaded else {}
+    return Subject(name, model, card, given.preprocessing if loaded else None)
+
+
+def check_together(subjects: Sequence[Subject]) -> Preprocessing | None:
+    """The preprocessing that all loaded models share.
+
+    Raises:
+        DataError: one network twice, or different preprocessing, number types or devices.
+    """
+    first = subjects[0]
+    for index, one in enumerate(subjects):
+        for other in subjects[index + 1 :]:
+            if one.model is other.model:
+                raise DataError(f"{one.name} and {other.name} are the same object: give two networks")
+        for what in ("dtype", "device"):
+            if getattr(one, what) != getattr(first, what):
+                raise DataError(
+                    f"{first.name} is on {first.device} in {first.dtype} and {one.name} on {one.device} in {one.dtype}"
+                    ": bring them together (device=, module.to(...))"
+                )
+    rules = [(one.name, one.preprocessing) for one in subjects if one.preprocessing is not None]
+    for name, rule in rules[1:]:
+        if rule != rules[0][1]:
+            fields = rules[0][1].to_dict(), rule.to_dict()
+            field = next(key for key in fields[0] if fields[0][key] != fields[1][key])
+            differing = f"{field} is {fields[0][field]} and {fields[1][field]}"
+            raise DataError(
+                f"{rules[0][0]} and {name} prepare images in different ways ({differing}): signals can be compared on "
+                "the same input only; give the plain modules and a tensor"
+            )
+    return rules[0][1] if rules else None

@@ -1,0 +1,193 @@
+"""The images that two networks are compared on, their patients, and the order in which they are read.
+
+The order follows from the images' own bytes, not from where they stand in the caller's array: the same images in
+another order go through the same batches and give the same numbers, bit by bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from desali.data.imageset import ImageSet
+from desali.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from desali.data.preprocess import Preprocessing
+
+Integers = npt.NDArray[np.int64]
+LEAST = 4
+"""Images below which nothing is computed."""
+PER_CLASS = 30
+"""Images of a class in a set that `draw` makes."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeSet:
+    """Images, ready to be read in a fixed order.
+
+    Attributes:
+        images: float [N, C, *spatial], or an `ImageSet`, which `preprocessing` turns into tensors while it is read.
+        hashes: SHA-256 of each image's pixels [N].
+        patients: of each image [N]; its own hash where no patients are known.
+        known: whether patients are known.
+        unit: what `patients` are: "patient", or "view" or "sample" of a set without patients.
+        labels: class of each image [N] in words, or None.
+    """
+
+    images: Tensor | ImageSet
+    preprocessing: Preprocessing | None
+    hashes: tuple[str, ...]
+    patients: npt.NDArray[np.str_]
+    known: bool
+    unit: str
+    labels: tuple[str, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    @property
+    def count_of_patients(self) -> int:
+        """Number of patients; of images where no patients are known."""
+        return len(np.unique(self.patients))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all images, whatever their order."""
+        return hashlib.sha256("".join(sorted(self.hashes)).encode()).hexdigest()
+
+    @property
+    def repeated(self) -> int:
+        """How many images are there once more than once."""
+        return len(self) - len(set(self.hashes))
+
+    @property
+    def class_counts(self) -> dict[str, int] | None:
+        """Images of each class; None where the classes are not known."""
+        return None if self.labels is None else dict(sorted(Counter(self.labels).items()))
+
+    def blocks(self, most: int) -> Integers:
+        """The block of each image [N], numbered from 0: a patient each, or several where there are more than `most`.
+
+        Patients are dealt out by size, the largest first, always to the smallest block; ties by a hash of their names.
+        """
+        names, index, sizes = np.unique(self.patients, return_inverse=True, return_counts=True)
+        marks = [hashlib.sha256(str(name).encode()).hexdigest() for name in names]
+        order = sorted(range(len(names)), key=lambda k: (-sizes[k], marks[k]))
+        loads = [0] * min(len(names), most)
+        block = np.zeros(len(names), np.int64)
+        for k in order:
+            block[k] = loads.index(min(loads))
+            loads[block[k]] += int(sizes[k])
+        return np.asarray(block[index], np.int64)
+
+    def tensor(self, index: Integers) -> Tensor:
+        """The images at `index` as a network takes them."""
+        import torch
+
+        if isinstance(self.images, ImageSet):
+            assert self.preprocessing is not None
+            return self.preprocessing.apply_batch(self.images.images[index], self.images.unit)
+        return self.images.detach()[torch.from_numpy(index).to(self.images.device)]
+
+    def batches(
+        self, blocks: Integers, size: int, device: torch.device, dtype: torch.dtype
+    ) -> Iterator[tuple[Tensor, Integers]]:
+        """Batches of at most `size` images, block after block, each with its images' blocks.
+
+        Raises:
+            DataError: NaN or infinity in an image.
+        """
+        order = np.array(sorted(range(len(self)), key=lambda k: (blocks[k], self.hashes[k])), np.int64)
+        for start in range(0, len(order), size):
+            index = order[start : start + size]
+            batch = self.tensor(index).to(device, dtype)
+            if not bool(batch.isfinite().all()):
+                bad = int((~batch.isfinite()).flatten(1).any(1).nonzero()[0])
+                raise DataError(f"image {index[bad]} holds NaN or infinity: leave it out or repair it")
+            yield batch, blocks[index]
+
+
+def probe_set(
+    images: Tensor | ImageSet,
+    groups: Sequence[Any] | None = None,
+    labels: Sequence[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> ProbeSet:
+    """Check images, patients and labels, and hash the images.
+
+    Args:
+        images: float [N, C, *spatial], or an `ImageSet`.
+        groups: the patient of each image; None: those of the `ImageSet`, or each image its own.
+        labels: the class of each image; None: those of the `ImageSet`.
+        preprocessing: of an `ImageSet`.
+
+    Raises:
+        DataError: fewer than four images, another type, or as many labels or groups as do not fit.
+    """
+    import torch
+
+    unit = "patient"
+    if isinstance(images, ImageSet):
+        if preprocessing is None:
+            raise DataError(
+                "an ImageSet needs a model's preprocessing, and a plain module has none: give what desali.load "
+                "returns, or the images as a tensor"
+            )
+        if groups is None and images.unit_of_split != "image":
+            groups, unit = images.patients.tolist(), images.unit_of_split
+        labels = [images.classes[label] for label in images.labels] if labels is None else labels
+        pixels: Any = images.images
+    elif isinstance(images, torch.Tensor) and images.dim() >= 3 and images.is_floating_point():
+        pixels = images.detach()
+    else:
+        got = f"{images.dtype} {list(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
+        raise DataError(f"images must be a float tensor of shape [N, C, *spatial] or an ImageSet, got {got}")
+    n = len(pixels)
+    if n < LEAST:
+        raise DataError(f"{n} images are too few: channels are followed over at least {LEAST}; give more")
+    for name, given in (("groups", groups), ("labels", labels)):
+        if given is not None and len(given) != n:
+            raise DataError(f"{name} must hold one entry for each of the {n} images, got {len(given)}")
+    hashes = tuple(_hash(pixels[k]) for k in range(n))
+    patients = np.array(hashes if groups is None else [_plain(item) for item in groups], np.str_)
+    words = None if labels is None else tuple(_plain(item) for item in labels)
+    return ProbeSet(images, preprocessing, hashes, patients, groups is not None, unit, words)
+
+
+def _hash(pixels: Any) -> str:
+    array = pixels.cpu().numpy() if hasattr(pixels, "cpu") else pixels
+    array = np.ascontiguousarray(array)
+    return hashlib.sha256(f"{array.dtype.str} {array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def _plain(item: Any) -> str:
+    return str(item.item() if hasattr(item, "item") else item)
+
+
+def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0) -> ImageSet:
+    """A balanced part of a set: at most `per_class` images of each class, drawn by seed, spread over the patients.
+
+    Within a class the patients take turns, so that no patient has two images before every other has one.
+    """
+    rng = np.random.default_rng(seed)
+    chosen: list[int] = []
+    for label in range(len(images.classes)):
+        own = rng.permutation(np.flatnonzero(images.labels == label))
+        turn: dict[str, int] = {}
+        rank = []
+        for k in own:
+            patient = str(images.patients[k])
+            rank.append(turn.get(patient, 0))
+            turn[patient] = rank[-1] + 1
+        chosen += [int(k) for k in own[np.argsort(rank, kind="stable")][:per_class]]
+    return images.subset(np.sort(np.array(chosen, np.int64)))

@@ -1,0 +1,82 @@
+"""Which channel after is which channel before, and what became of each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+
+SILENT = 0.001
+ALIVE = 0.01
+TIE = 1e-6
+"""Correlations that differ by less are equal: float32 signals tell no more. A tie goes to the channel itself."""
+
+FROZEN: Final = "frozen"
+KEPT: Final = "kept"
+RESHAPED: Final = "reshaped"
+TRACEABLE: Final = "traceable"
+LOST: Final = "lost"
+SILENCED: Final = "silenced"
+WOKEN: Final = "woken"
+SILENT_THROUGHOUT: Final = "silent throughout"
+FAINT: Final = "faint"
+STATES = (FROZEN, KEPT, TRACEABLE, RESHAPED, LOST, SILENCED, WOKEN, SILENT_THROUGHOUT, FAINT)
+
+
+def own_nearest(m: Floats) -> Bools:
+    """Whether each channel is its own mutual nearest neighbour [C], of correlations M [C, C].
+
+    The largest signed correlation in its row and in its column is its own; a constant channel (NaN) has none.
+    """
+    own = np.diagonal(m)
+    known = np.where(np.isnan(m), -np.inf, m)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((own >= known.max(1) - TIE) & (own >= known.max(0) - TIE))
+
+
+def partners(m: Floats) -> Integers:
+    """The channel after that each channel before is most alike to [C]; -1 for a constant one."""
+    known = np.where(np.isnan(m), -np.inf, m)
+    best = known.argmax(1)
+    own = np.diagonal(known)
+    best = np.where(own >= known.max(1) - TIE, np.arange(len(m)), best)
+    return np.asarray(np.where(np.isneginf(known.max(1)), -1, best), np.int64)
+
+
+def matched(m: Floats) -> Floats:
+    """Correlations of all mutual nearest neighbours; the channels' order changes nothing."""
+    known = np.where(np.isnan(m), -np.inf, m)
+    rows, columns = known.argmax(1), known.argmax(0)
+    mutual = (columns[rows] == np.arange(len(m))) & ~np.isneginf(known.max(1))
+    return np.asarray(known[np.flatnonzero(mutual), rows[mutual]])
+
+
+def states(
+    frozen: Bools, traceable: Bools, correlation: Floats, before: Floats, after: Floats, floor: float | None
+) -> npt.NDArray[np.str_]:
+    """The state of every channel [C], in the words of `STATES`.
+
+    Args:
+        frozen, traceable: [C].
+        correlation: of each channel with itself [C].
+        before, after: firing [C].
+        floor: the replicates' lower decile of correlations; None without replicates: *kept* and *reshaped* are then one
+            state, *traceable*.
+    """
+    silent, alive = ((before < SILENT, after < SILENT), (before > ALIVE, after > ALIVE))
+    if floor is None:
+        followed = np.full(len(frozen), TRACEABLE, object)
+    else:
+        followed = np.where(correlation >= floor, KEPT, RESHAPED).astype(object)
+    found = np.where(traceable, followed, LOST)
+    both = alive[0] & alive[1]
+    found = np.where(both, found, FAINT)
+    found = np.where(silent[0] & silent[1], SILENT_THROUGHOUT, found)
+    found = np.where(alive[0] & silent[1], SILENCED, found)
+    found = np.where(silent[0] & alive[1], WOKEN, found)
+    return np.asarray(np.where(frozen, FROZEN, found), np.str_)

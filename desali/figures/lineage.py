@@ -1,0 +1,209 @@
+"""The drawing of a lineage: the share of traceable channels by depth with its nulls, above what became of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from desali.comparison import tracing
+from desali.errors import OutputError
+from desali.figures.drawing.text import ELLIPSIS, FAMILY, drawable, width, wrap
+from desali.figures.sidecar import sidecar, write_sidecar
+from desali.output.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from desali.comparison.ancestry import LayerLineage, Lineage
+
+SCREEN = 100
+"""Pixels per inch where a notebook shows a figure."""
+COLOURS = {
+    tracing.FROZEN: "#3B4A6B",
+    tracing.KEPT: "#0072B2",
+    tracing.TRACEABLE: "#0072B2",
+    tracing.RESHAPED: "#8CC5E8",
+    tracing.LOST: "#D55E00",
+    tracing.SILENCED: "#111111",
+    tracing.WOKEN: "#009E73",
+    tracing.SILENT_THROUGHOUT: "#B0B0B0",
+    tracing.FAINT: "#E4E4E4",
+}
+"""Of the states; Okabe and Ito's palette where it has them."""
+STRANGERS = "#FFFFFF"
+PAIR, FLOOR, RANDOM = "#0072B2", "#B8860B", "#9A9A9A"
+MOST_LABELS = 44
+LONGEST = 30
+"""Letters of a layer's name that are shown."""
+SLANT = 60
+LEAST_INCHES, MOST_INCHES = 8.0, 17.0
+
+
+class LineageFigure:
+    """The figure of a `desali.lineage`; its record holds every number of it."""
+
+    def __init__(self, change: Lineage) -> None:
+        self._change = change
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record, as `Lineage.to_dict` gives it."""
+        return self._change.to_dict()
+
+    def save(self, path: str | os.PathLike[str], *, dpi: int = 150) -> Path:
+        """Write the figure as PNG, PDF or SVG by the suffix, and its record beside it as JSON: both or neither.
+
+        Raises:
+            OutputError: the path cannot be written, or has another file's record beside it.
+        """
+        target = Path(path)
+        side = sidecar(target)
+        record = self.to_dict()
+        if side.exists() and not _is_record(side, record["kind"]):
+            raise OutputError(f"{side}: exists and is not the record of a lineage; choose another output path")
+        if target.suffix.lower() not in (".png", ".pdf", ".svg"):
+            raise OutputError(f"{target}: a figure is written as .png, .pdf or .svg")
+        with atomic_path(target) as temporary:
+            _figure(self._change).savefig(temporary, dpi=dpi, facecolor="white")
+            write_sidecar(target, record)
+        return target
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        _figure(self._change).savefig(buffer, dpi=SCREEN, format="png", facecolor="white")
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        return f"LineageFigure({len(self._change)} layers; .save(path), .to_dict())"
+
+
+def draw(change: Lineage) -> LineageFigure:
+    """The figure of a lineage."""
+    return LineageFigure(change)
+
+
+def _is_record(path: Path, kind: str) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == kind
+
+
+def _figure(change: Lineage) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    layers = list(change)
+    wide = min(MOST_INCHES, max(LEAST_INCHES, 2.6 + 0.34 * len(layers)))
+    room = (wide - 0.6) * 72
+    head = wrap(change.verdict, room, 11, weight="bold")
+    foot = [line for note in change.notes for line in wrap(note, room, 8)]
+    if change.strangers:
+        foot += wrap("Between strangers no channel has a counterpart: what became of each is not drawn.", room, 8)
+    top, bottom = 0.3 + 0.2 * len(head), 0.2 + 0.155 * len(foot)
+    names = max(width(_label(layer), 8) for layer in layers) * math.sin(math.radians(SLANT)) / 72
+    high = top + bottom + names + (2.6 if change.strangers else 5.2)
+    figure = Figure(figsize=(wide, high))
+    FigureCanvasAgg(figure)
+    figure.text(0.3 / wide, 1 - 0.15 / high, "\n".join(head), size=11, weight="bold", va="top", family=FAMILY)
+    figure.text(0.3 / wide, 0.12 / high, "\n".join(foot), size=8, va="bottom", family=FAMILY, color="0.25")
+    figure.set_layout_engine("constrained", rect=(0, bottom / high, 1, 1 - (top + bottom) / high))
+    if change.strangers:
+        axes = [figure.subplots(1, 1)]
+    else:
+        axes = list(figure.subplots(2, 1, sharex=True, height_ratios=(3, 2.4)))
+        _states(axes[1], layers)
+    _shares(axes[0], layers)
+    _names(axes[-1], layers)
+    return figure
+
+
+def _shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
+    x = np.arange(len(layers))
+    if layers[0].null:
+        low, high = ([edge(layer.null) for layer in layers] for edge in (min, max))
+        _band(axis, x, low, high, f"{len(layers[0].null)} networks with random weights")
+    axis.plot(x, [layer.chance for layer in layers], ":", color=RANDOM, linewidth=1.2, label="chance, 1 / channels")
+    replicates = len(layers[0].replicate)
+    for k in range(replicates):
+        style: Any = {"color": FLOOR, "linewidth": 1.2, "marker": "d", "markersize": 3.5}
+        label = None if k else "after to replicate: the noise floor"
+        axis.plot(x, [layer.replicate[k] for layer in layers], "--", label=label, **style)
+    for k in range(replicates):
+        label = None if k else "before to replicate: another seed"
+        axis.plot(x, [layer.repeated[k] for layer in layers], "-", color=PAIR, linewidth=0.8, alpha=0.6, label=label)
+    values = np.array([layer.traceable for layer in layers])
+    spans = [layer.interval or (layer.traceable, layer.traceable) for layer in layers]
+    errors = np.abs(np.array(spans).T - values)
+    interval = ", 95 % by patient" if any(layer.interval for layer in layers) else ""
+    axis.errorbar(
+        x, values, yerr=errors, color=PAIR, linewidth=2.0, marker="o", markersize=5, capsize=2.5, elinewidth=1.0,
+        label=f"before to after{interval}",
+    )  # fmt: skip
+    equal = [k for k, layer in enumerate(layers) if layer.equal]
+    if equal:
+        axis.plot(x[equal], values[equal], "s", color="white", markeredgecolor=PAIR, markersize=8, zorder=5,
+                  label="weights equal bit by bit")  # fmt: skip
+    axis.set(ylim=(-0.02, 1.04), ylabel="share of channels\nthat are traceable")
+    axis.yaxis.set_major_formatter(_percent())
+    axis.grid(axis="y", color="0.92")
+    axis.set_axisbelow(True)
+    _legend(axis, 3)
+
+
+def _band(axis: Axes, x: Any, low: Sequence[float], high: Sequence[float], label: str) -> None:
+    if len(x) == 1:  # a band needs some width
+        x, low, high = np.array([-0.4, 0.4]), [low[0]] * 2, [high[0]] * 2
+    axis.fill_between(x, low, high, color=RANDOM, alpha=0.45, linewidth=0, label=label)
+
+
+def _states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
+    x = np.arange(len(layers))
+    base = np.zeros(len(layers))
+    apart = np.array([layer.strangers for layer in layers])
+    for state in tracing.STATES:
+        share = np.array([layer.counts.get(state, 0) / layer.channels for layer in layers])
+        if share[~apart].any():
+            share = np.where(apart, 0, share)
+            axis.bar(x, share, 0.82, base, color=COLOURS[state], edgecolor="white", linewidth=0.4, label=state)
+            base += share
+    if apart.any():
+        axis.bar(x, np.where(apart, 1, 0), 0.82, color=STRANGERS, edgecolor="0.5", hatch="///", linewidth=0,
+                 label="strangers")  # fmt: skip
+    axis.set(ylim=(0, 1), ylabel="states of the channels")
+    axis.yaxis.set_major_formatter(_percent())
+    _legend(axis, 5)
+
+
+def _names(axis: Axes, layers: Sequence[LayerLineage]) -> None:
+    step = -(-len(layers) // MOST_LABELS)
+    shown = range(0, len(layers), step)
+    labels = [_label(layers[k]) for k in shown]
+    axis.set_xticks(list(shown), labels, rotation=SLANT, ha="right", rotation_mode="anchor", fontsize=8)
+    axis.set_xlim(-0.6, len(layers) - 0.4)
+    axis.set_xlabel("ReLU in forward order (channels)" + (f", one in {step} named" if step > 1 else ""))
+
+
+def _label(layer: LayerLineage) -> str:
+    """The layer's name, or its end where it is long, and its channels."""
+    name = layer.name if len(layer.name) <= LONGEST else ELLIPSIS + layer.name[1 - LONGEST :]
+    return drawable(f"{name}  ({layer.channels})")
+
+
+def _legend(axis: Axes, columns: int) -> None:
+    """Above the axes, growing upwards."""
+    axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False, borderpad=0.2)
+
+
+def _percent() -> Any:
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(1.0, decimals=0)

@@ -443,7 +443,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], list[str]]] = {
     ),
     "no reach but None": (lambda: changed(reach=None), ["Odd does not say how far it reaches"]),
     "a number for a reach": (lambda: changed(reach=3), ["Odd does not say how far it reaches"]),
-    "recognised by an instance": (lambda: changed(recognise=lambda self, call: None), ["Odd.recognise", "@classmethod"]),
+    "recognised by an instance": (lambda: changed(recognise=lambda *_: None), ["Odd.recognise", "@classmethod"]),
     "no names": (lambda: without("names"), ["Half does not say what it is found by", "modules = (Blur,)"]),
     "names as a string": (lambda: changed(names="relu"), ["Odd.names must be a tuple"]),
     "a name with a typing error": (lambda: changed(names=("leaky_rel",)), ["'leaky_rel'", "mean 'leaky_relu'?"]),

@@ -1,6 +1,6 @@
 """Sweeps captured in CUDA graphs against the same sweeps launch by launch: equality first, then times and memory.
 
-`python -m benchmarks.gpu_graphs OUTPUT.json` on a machine with a GPU. From its figures
+`python -m benchmarks.gpu_graphs OUTPUT.json` on a machine with a GPU. From its numbers
 `desali.reversal.replay.DEFAULT` can be set: it may become "on" when every case is equal and none is slower.
 """
 
@@ -99,7 +99,7 @@ def measure() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Write the figures; 1 if a case failed or gave other numbers."""
+    """Write the measurements; 1 if a case failed or gave other numbers."""
     if len(sys.argv) != 2:
         print("usage: python -m benchmarks.gpu_graphs OUTPUT.json", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
 """CUDA kernels one by one: bandwidth of the element-wise ones, every way through a convolution against cuDNN, and the
 density from which walking the signal's non-zeros pays.
 
-`python -m benchmarks.gpu_kernels OUTPUT.json` on a machine with a GPU. From its figures the rule in
+`python -m benchmarks.gpu_kernels OUTPUT.json` on a machine with a GPU. From its numbers the rule in
 `desali.ops.cuda_convolution.choose_way` and `WALK_NONZEROS` can be set.
 """
 
@@ -177,7 +177,7 @@ def _pool(x: Tensor) -> object:
 
 
 def measure() -> dict[str, Any]:
-    """All figures of this module.
+    """All measurements of this module.
 
     Raises:
         DesaliError: without a GPU or without the core's CUDA kernels.

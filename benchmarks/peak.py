@@ -66,7 +66,7 @@ int main(int, char** argv) {
 
 
 def multiply_rates(simd: str, threads: int) -> list[float]:
-    """GFLOP/s of the register loop in float32, one figure for each of 60 turns of some milliseconds.
+    """GFLOP/s of the register loop in float32, one number for each of 60 turns of some milliseconds.
 
     Raises:
         DesaliError: no loop for this instruction set, no C++ compiler, or it fails.

@@ -58,16 +58,16 @@ def ratio(result: dict[str, Any], entry: dict[str, Any]) -> float | None:
 
 
 def reached(result: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any], float]]:
-    """For every target: the target, the baseline that counts, and the figure (ratio; for bandwidth the fraction)."""
+    """For every target: the target, the baseline that counts, and the value (ratio; for bandwidth the fraction)."""
     found = []
     for target in result["targets"]:
         entry = best(result, target["against"])
-        figure = None if entry is None else ratio(result, entry)
-        if entry is not None and figure is not None:
-            found.append((target, entry, figure))
+        value = None if entry is None else ratio(result, entry)
+        if entry is not None and value is not None:
+            found.append((target, entry, value))
     return found
 
 
-def verdict(target: dict[str, Any], figure: float) -> str:
+def verdict(target: dict[str, Any], value: float) -> str:
     """ "aim met", "met" or "missed"."""
-    return "aim met" if figure >= target["aim"] else "met" if figure >= target["at_least"] else "missed"
+    return "aim met" if value >= target["aim"] else "met" if value >= target["at_least"] else "missed"

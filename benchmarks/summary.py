@@ -26,7 +26,7 @@ class Line:
     Attributes:
         machine: the letter of the file that it was measured in.
         share: a fraction of a copy's bandwidth, and no ratio of times or bytes.
-        values: (figure, job) of each measurement; a ratio below 1 is a loss.
+        values: (number, job) of each measurement; a ratio below 1 is a loss.
         verdicts: of those that something was asked of.
     """
 
@@ -40,7 +40,7 @@ class Line:
 
     @property
     def worst(self) -> float:
-        """The least figure of the row."""
+        """The least number of the row."""
         return min(value for value, _ in self.values)
 
     @property
@@ -132,7 +132,7 @@ def _machine(measured: Result, letter: str) -> str:
     where = facts.get("gpu") or f"{facts['cpu']}, {facts['threads']} threads of {facts['cores']} cores, {facts['simd']}"
     load = facts["load_before"]
     noisy = f"; **not quiet, load {load[0]:.1f}**" if load is not None and load[0] > 0.5 * facts["cores"] else ""
-    scale = "" if measured["scale"] == "full" else f"; **a {measured['scale']} run, not figures to quote**"
+    scale = "" if measured["scale"] == "full" else f"; **a {measured['scale']} run, not numbers to quote**"
     versions = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
     return f"{letter}: {facts['date'][:10]}, {where}; {versions}; commit {facts['commit']}{noisy}{scale}."
 

@@ -63,21 +63,21 @@ def _machine(measured: Result) -> str:
     if load is not None and load[0] > 0.5 * facts["cores"]:
         lines.append(f"**The machine was not quiet: load {load[0]:.1f} before the run.**")
     if measured["scale"] != "full":
-        lines.append(f"**A {measured['scale']} run: few and short measurements, not the figures to quote.**")
+        lines.append(f"**A {measured['scale']} run: few and short measurements, not the numbers to quote.**")
     return "\n\n".join(lines)
 
 
 def _targets(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
-        for target, entry, figure in reached(result):
-            shown = f"{figure:.0%}" if result["kind"] == "bandwidth" else f"{figure:.3g}x"
+        for target, entry, value in reached(result):
+            shown = f"{value:.0%}" if result["kind"] == "bandwidth" else f"{value:.3g}x"
             least, aim = (
                 (f"{target['at_least']:.0%}", f"{target['aim']:.0%}")
                 if result["kind"] == "bandwidth"
                 else (f"{target['at_least']:g}x", f"{target['aim']:g}x")
             )
-            word = verdict(target, figure)
+            word = verdict(target, value)
             rows.append([result["job"], entry["name"], shown, least, aim, f"**{word}**" if word == "missed" else word])
     return grid(["job", "against", "measured", "at least", "aim", "verdict"], rows) if rows else ""
 
@@ -192,7 +192,7 @@ def render(measured: Result) -> str:
     blocks = [_machine(measured)]
     targets = _targets(measured["results"])
     if targets:
-        blocks += ["### Figures to reach", targets]
+        blocks += ["### Targets", targets]
     for case, group in groupby(measured["results"], key=lambda result: result["case"]):
         results = list(group)
         form = _layers if case == "layers" else _FORMS[results[0]["kind"]]

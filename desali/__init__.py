@@ -4,6 +4,10 @@ Record one forward pass of a CNN, then run it backwards to image space along any
 
     recording = desali.record(model, images)
     maps = recording.reconstruct("features.conv5", desali.Seed.layer(), method="desalinet")
+
+The names below are what users call. Behind them: `reversal` (on `ops`) records and projects; `comparison` counts and
+`figures` draws; `models` and `data` bring networks and images; `training`, `evaluation` and `experiments` make models
+worth comparing; `output` and `errors` are everybody's. Each room's `__init__` says what may be touched from outside.
 """
 
 from __future__ import annotations

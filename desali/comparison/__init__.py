@@ -1,4 +1,8 @@
 """What differs between models, in numbers: what each model makes of an image, likeness, controls, selectivity.
 
-Everything here returns numbers with their nulls beside them; drawing them is the business of `desali.figures`.
+`views` is what a model makes of images, layer by layer; `controls` the network with random weights and how alike two
+maps are; `selectivity` what channels answer to, asked with the `stimuli`. Numbers come with their nulls beside them.
+
+Touch from outside: `controls.randomised`, `controls.likeness`, `views.looks` and `selectivity.selectivity`. Nothing
+here draws; that is the business of `desali.figures`.
 """

@@ -102,12 +102,8 @@ def one_size(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.NDA
     return resized[0], resized[1]
 
 
-def rank_correlation(first: Any, second: Any) -> float:
-    """Spearman's rank correlation of two arrays of one shape; 0 if one of them is constant."""
-    return _correlation(*(_ranks(np.asarray(array, np.float64).ravel()) for array in (first, second)))
-
-
 def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Pearson's correlation; 0 if one of them is constant."""
     a, b = first - first.mean(), second - second.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / norm if norm > 0 else 0.0

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from desali.errors import DataError
 from desali.reversal.methods import Method
 from desali.reversal.placing import Placed, Points
-from desali.reversal.recording import Recording, Seeds, record
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from desali.reversal.recording import Recording, Seeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,32 +50,6 @@ class Look:
 
     views: list[View]
     probabilities: Tensor | None
-
-
-def look(
-    model: nn.Module,
-    image: Tensor,
-    layers: Sequence[str],
-    seed: Seeds,
-    method: str | Method,
-    backend: str = "auto",
-    device: str | torch.device | None = None,
-) -> Look:
-    """Activations and reconstructions of one image [C, H, W] at every layer, from one forward pass and one sweep.
-
-    Args:
-        device: "cpu", "cuda", "cuda:N" or "auto": where a copy of the model and of the image works; None: where the
-            model is.
-
-    Raises:
-        UnknownNameError: an unknown layer or method. SeedError: a seed that does not fit a layer.
-        DesaliError: a device that is not there.
-    """
-    if device is not None:
-        from desali.ops.device import moved, resolve
-
-        model, image = moved(model, device), image.to(resolve(device))
-    return looks(record(model, image.unsqueeze(0), keep="activations", backend=backend), layers, seed, method)[0]
 
 
 def looks(

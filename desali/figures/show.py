@@ -75,7 +75,7 @@ def show(
     if scale not in ("panel", "row"):
         raise DataError(f"scale must be 'panel' or 'row', got {scale!r}")
     rule = find_method("desalinet" if method is None else method)
-    recording = recording if device is None else _elsewhere(recording, device)
+    recording = recording if device is None else record(recording.model, recording.images, device=device)
     seeds = default_seed() if seed is None else seed
     network, images = recording.network, recording.images
     architecture = type(recording.model).__name__
@@ -133,14 +133,6 @@ def show(
         "seconds": round(time.perf_counter() - start, 3),
     }
     return Figure(laid.grid(heading, footnote), record_)
-
-
-def _elsewhere(recording: Recording, device: str | torch.device) -> Recording:
-    """The same model and images recorded on another device, by a copy of the model."""
-    from desali.ops.device import moved, resolve
-    from desali.reversal.recording import record
-
-    return record(moved(recording.model, device), recording.images.to(resolve(device)))
 
 
 def _check_rows(images: int, layers: Sequence[Any]) -> None:

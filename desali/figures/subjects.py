@@ -64,10 +64,6 @@ class Subject:
         """ "file", "random", or "module" for a module whose weights are what they are."""
         return "module" if self.plain else "random" if self.path is None else "file"
 
-    def class_name(self, index: int) -> str:
-        """The class of a logit, else its number."""
-        return self.classes[index] if index < len(self.classes) else f"class {index}"
-
 
 def subjects(
     models: Models,
@@ -174,10 +170,8 @@ def _subject(
         raise DataError(f"{name} must be a torch.nn.Module or what desali.load returns, got {type(model).__name__}")
     part = training_part(module)
     if part is not None:
-        where = f"its module {part!r}" if part else name
-        raise DesaliError(
-            f"{name}: {where} is in training mode: call model.eval() first; desali does not switch it silently"
-        )
+        where = f"{name}: its module {part!r}" if part else name
+        raise DesaliError(f"{where} is in training mode: call model.eval() first; desali does not switch it silently")
     device = one_device(module, name)
     if target is not None and target != device:
         module, device = moved(module, target), target

@@ -26,6 +26,18 @@ IMAGENET: dict[str, Any] = {
 }
 """What torchvision's and most of timm's weights were trained with: RGB in [0, 1], ImageNet's mean and deviation."""
 
+SQUEEZENET: dict[str, Any] = {
+    "size": 227,
+    "channels": 3,
+    "resize": "bicubic",
+    "scale": 255.0,
+    "mean": (104.0, 117.0, 123.0),
+    "channel_order": "bgr",
+}
+"""As SqueezeNet's published weights were trained: bytes in the order blue, green, red, minus ImageNet's means."""
+
+SQUEEZENET_SHOW = ("relu1", "fire3.expand_relu", "fire5.expand_relu", "fire7.expand_relu", "fire9.expand_relu")
+
 FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 RANDOM_SEED = 0
 
@@ -69,7 +81,6 @@ def blueprint(name: str) -> Blueprint | None:
 
 
 def _squeezenet(name: str) -> Blueprint:
-    from desali.models.registry import SQUEEZENET, SQUEEZENET_SHOW
     from desali.models.squeezenet import SqueezeNet
 
     def build(num_classes: int | None, seed: int = RANDOM_SEED) -> nn.Module:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError, look_up
+from desali.models.foreign import RANDOM_SEED, SQUEEZENET, SQUEEZENET_SHOW, blueprint, classifier_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,18 +67,6 @@ def _preprocessing(size: int) -> dict[str, Any]:
     return {"size": size, "channels": 3, "window": (-600, 1500), "resize": "bicubic"}
 
 
-SQUEEZENET: dict[str, Any] = {
-    "size": 227,
-    "channels": 3,
-    "resize": "bicubic",
-    "scale": 255.0,
-    "mean": (104.0, 117.0, 123.0),
-    "channel_order": "bgr",
-}
-"""As SqueezeNet's published weights were trained: bytes in the order blue, green, red, minus ImageNet's means."""
-
-SQUEEZENET_SHOW = ("relu1", "fire3.expand_relu", "fire5.expand_relu", "fire7.expand_relu", "fire9.expand_relu")
-
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
     for entry in (
@@ -109,8 +98,6 @@ def architecture(name: str) -> Architecture:
 @lru_cache(maxsize=8)
 def _foreign(name: str) -> Architecture:
     """A network that others define; its classifier is found by asking for two numbers of classes."""
-    from desali.models.foreign import RANDOM_SEED, blueprint, classifier_of
-
     plan = blueprint(name)
     if plan is None:
         known = [*ARCHITECTURES, "torchvision:NAME", "timm:NAME", "module.path:factory"]

@@ -109,17 +109,6 @@ class Method:
         """The three bits as letters: ReLU mask, pooling switches, ReLU backward; "TTT" is DeSaliNet."""
         return "".join("T" if bit else "F" for bit in (self.relu_mask, self.switches, self.relu_backward))
 
-    @property
-    def is_adjoint(self) -> bool:
-        """Whether the reversal is a linear map of the seed that is the adjoint of the linearised forward pass."""
-        return (
-            self.relu_mask
-            and self.switches
-            and not self.relu_backward
-            and self.overlap == "sum"
-            and self.lrn == "adjoint"
-        )
-
 
 _CORNERS = {
     name: Method(name[0] == "T", name[1] == "T", name[2] == "T")

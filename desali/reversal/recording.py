@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from desali.errors import DesaliError, MethodError
 from desali.ops import contents
-from desali.ops.device import capturing
+from desali.ops.device import capturing, moved, resolve
 from desali.output import summary
 from desali.reversal.applicability import check_method
 from desali.reversal.context import Bottleneck, rule_for
@@ -30,6 +30,7 @@ from desali.reversal.seeds import Seed
 from desali.reversal.sweep import steps
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 PAID = 8
@@ -335,6 +336,7 @@ def record(
     keep: Keep = "reversal",
     *,
     backend: str = "auto",
+    device: str | torch.device | None = None,
     fold_batch_norm: bool = False,
 ) -> Recording:
     """Run a model once and keep what its reversal needs.
@@ -345,12 +347,14 @@ def record(
         keep: "reversal" keeps ReLU masks (one bit each) and pooling switches (one byte each); "activations" also every
             layer's output.
         backend: "auto", "native" or "torch".
+        device: "cpu", "cuda", "cuda:N" or "auto": a model and images that lie elsewhere are copied there. None: where
+            they are.
         fold_batch_norm: record a copy of the model with every batch normalisation folded into the convolution or linear
             layer right before it (`desali.reversal.graph.folding`); rounds anew, so that masks near zero flip.
 
     Raises:
         CaptureError: the model is in training mode or cannot be captured.
-        DesaliError: the images do not fit.
+        DesaliError: the images do not fit, or a device that is not there. UnknownNameError: no such device.
     """
     import torch
 
@@ -361,6 +365,8 @@ def record(
         raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
     if images.shape[0] < 1:
         raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
+    if device is not None:
+        model, images = moved(model, device), images.to(resolve(device))
     for name, parameter in model.named_parameters():
         if parameter.is_floating_point() and (parameter.dtype, parameter.device) != (images.dtype, images.device):
             raise DesaliError(
@@ -381,7 +387,9 @@ def reconstruct(
     layer: str,
     seed: Seeds,
     method: str | Method = "desalinet",
+    *,
+    device: str | torch.device | None = None,
     **options: Any,
 ) -> Tensor:
     """`record` and `Recording.reconstruct` in one call; see there. Returns maps [N, K, C, *spatial]."""
-    return record(model, images).reconstruct(layer, seed, method, **options)
+    return record(model, images, device=device).reconstruct(layer, seed, method, **options)

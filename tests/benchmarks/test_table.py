@@ -169,7 +169,7 @@ def test_the_steps_work_from_files(measured: dict[str, Any], tmp_path: Path) -> 
     result = CliRunner().invoke(table.main, [str(source)])
     assert result.exit_code == 0, result.output
     assert result.output.startswith("## cpu\n")
-    assert "Figures to reach" in result.output
+    assert "### Targets" in result.output
     document.write_text(f"Title\n{summary.BEGIN}\n{summary.END}\n")
     result = CliRunner().invoke(summary.main, [str(source), "--into", str(document)])
     assert result.exit_code == 0, result.output

@@ -111,12 +111,13 @@ def test_weights_are_for_one_model(desali: Run, runs: Path, photograph: Path) ->
 
 
 def test_maps_of_a_bgr_network_are_shown_as_rgb() -> None:
-    from desali.comparison.views import look
+    from desali.comparison.views import looks
+    from desali.reversal.recording import record
     from desali.reversal.seeds import Seed
 
     loaded = load("squeezenet1_0", weights="random", num_classes=2)
-    image = torch.randn(3, 47, 47, generator=torch.Generator().manual_seed(1)) * 50
-    seen = look(loaded.model, image, ["fire2.expand_relu"], Seed.layer(), "saliency")
+    image = torch.randn(1, 3, 47, 47, generator=torch.Generator().manual_seed(1)) * 50
+    (seen,) = looks(record(loaded.model, image), ["fire2.expand_relu"], Seed.layer(), "saliency")
     turned = in_rgb(seen, loaded.preprocessing)
     assert torch.equal(turned.views[0].maps[:, 0], seen.views[0].maps[:, 2])
     assert not torch.equal(turned.views[0].maps, seen.views[0].maps)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from desali import METHODS, Seed, record
-from desali.comparison.views import look
+from desali.comparison.views import looks
 from desali.reversal.graph.share import adopt
 from tests.networks import chain, images
 
@@ -16,7 +16,8 @@ LAYERS = ["features.1", "features.5", "classifier.3"]
 def test_a_look_holds_what_the_recording_gives() -> None:
     model, image = chain(), images(1)[0]
     recording = record(model, image[None])
-    seen = look(model, image, LAYERS[:2], Seed.channel(2), METHODS["saliency"])
+    kept = record(model, image[None], keep="activations")
+    (seen,) = looks(kept, LAYERS[:2], Seed.channel(2), METHODS["saliency"])
     for view in seen.views:
         assert torch.equal(view.activation, recording.activation(view.layer)[0])
         assert torch.equal(view.maps, recording.reconstruct(view.layer, Seed.channel(2), "saliency")[0])
@@ -26,7 +27,7 @@ def test_a_look_holds_what_the_recording_gives() -> None:
 
 
 def test_single_neurons_carry_the_field_that_holds_their_map() -> None:
-    seen = look(chain(), images(1)[0], LAYERS[:2], Seed.top(3), "desalinet")
+    (seen,) = looks(record(chain(), images(1)), LAYERS[:2], Seed.top(3), "desalinet")
     for view in seen.views:
         assert len(view.fields) == 3
         for map, field in zip(view.maps, view.fields, strict=True):

@@ -408,6 +408,11 @@ BAD: list[tuple[Callable[[], Any], type[DesaliError], str]] = [
         "b: its module 'layer3' is in training mode",
     ),
     (
+        lambda: desali.compare({"a": BOTH["before"], "b": copy.deepcopy(BOTH["after"]).train()}, picture()),
+        DesaliError,
+        "b is in training mode: call model.eval() first",
+    ),
+    (
         lambda: desali.compare({"a": residual(0, 1), "b": residual(1, 1)}, picture()),
         ImageError,
         "the image has 3 channels, but a takes 1",

@@ -83,6 +83,18 @@ def test_layer_shapes(recording: Recording) -> None:
         assert recording.shape(layer) == tuple(recording.activation(layer).shape[1:])
 
 
+def test_on_a_named_device_copies_are_recorded_and_nothing_is_moved() -> None:
+    model, given = chain(), images(2)
+    expected = desali.record(model, given)
+    named = desali.record(model, given, device="cpu")
+    assert named.model is model  # it is there already
+    assert torch.equal(named.output, expected.output)
+    with pytest.raises(UnknownNameError, match="unknown device 'gpu': did you mean 'cuda'"):
+        desali.record(model, given, device="gpu")
+    with pytest.raises(DesaliError, match="device 'cuda:99'"):
+        desali.reconstruct(model, given, "features.1", desali.Seed.layer(), device="cuda:99")
+
+
 def test_one_call_does_both() -> None:
     model, x = chain(), images(2)
     seed = desali.Seed.top(2)

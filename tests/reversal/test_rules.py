@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import desali
 from desali.errors import MethodError, UnknownNameError
-from desali.reversal.methods import TRUE_ADJOINT, method
+from desali.reversal.methods import method
 
 
 def test_the_three_published_methods_are_corners() -> None:
@@ -31,14 +31,6 @@ def test_eight_corners_cover_all_bits() -> None:
         if len(name) == 3 and m.corner == name
     }
     assert len(corners) == 8
-
-
-def test_is_adjoint_only_for_the_gradient_with_sums() -> None:
-    assert desali.METHODS["saliency"].is_adjoint
-    assert TRUE_ADJOINT.is_adjoint
-    assert not desali.Method(True, True, False, lrn="identity").is_adjoint
-    assert not desali.Method(True, True, False, lrn="adjoint", overlap="overwrite").is_adjoint
-    assert not any(desali.METHODS[name].is_adjoint for name in ("desalinet", "deconvnet", "TFF", "FTF"))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +70,6 @@ def test_names_known_from_elsewhere_are_exactly_what_they_say() -> None:
     assert desali.METHODS["guided_backprop"] == desali.Method(True, True, True, lrn="adjoint", overlap="sum")
     assert desali.METHODS["deconv"] is desali.METHODS["deconvnet"]
     assert desali.METHODS["gradient"] is desali.METHODS["saliency"]
-    assert desali.METHODS["gradient"].is_adjoint
 
 
 @pytest.mark.parametrize(

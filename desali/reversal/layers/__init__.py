@@ -7,11 +7,12 @@ kind a layer is. A kind of your own is one class and `desali.register_layer` (do
 
 from __future__ import annotations
 
+from desali.reversal.layers.adjoint import Adjoint
 from desali.reversal.layers.base import Arrivals, Context, Layer, Node, Recorder
 from desali.reversal.layers.call import Call, Constant, Parameter, Ref
 from desali.reversal.layers.reach import everything, pointwise, windows
 from desali.reversal.layers.registry import register_layer, registered, unregister_layer
-from desali.reversal.layers.simple import Adjoint, WholeMaps
+from desali.reversal.layers.whole_maps import WholeMaps
 
 __all__ = [
     "Adjoint",

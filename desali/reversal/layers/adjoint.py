@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from desali.errors import UnsupportedLayerError
-from desali.reversal.layers.base import Context, Node
+from desali.reversal.layers.base import Arrivals, Context, Layer, Node
+from desali.reversal.signals import Signal, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,3 +77,14 @@ def _leaf(tensor: Tensor) -> Tensor:
 def _repeat(tensor: Tensor, k: int) -> Tensor:
     """[N, ...] -> [N * K, ...], each image K times."""
     return tensor.detach().unsqueeze(1).expand(-1, k, *tensor.shape[1:]).flatten(0, 1)
+
+
+class Adjoint(Layer):
+    """A kind that is reversed by its adjoint at the recorded point, under every method: its vector-Jacobian product."""
+
+    def reverse(self, context: Context, node: Node, signal: Signal) -> Arrivals:
+        parts = vector_jacobian(context, node, whole(signal, node.shape[1:]).tensor, self.batchwise)
+        return {index: Signal(part) for index, part in parts.items()}
+
+    def reason_against_capture(self) -> str:
+        return "is reversed by autograd, whose decisions a graph would freeze"

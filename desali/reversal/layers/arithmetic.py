@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from desali.reversal.layers.base import Arrivals, Context, Layer, Node
+from desali.reversal.layers.base import Arrivals, Context, Layer, Node, ValueFree
 from desali.reversal.layers.call import Call, name_of
 from desali.reversal.layers.ends import compares
 from desali.reversal.layers.reach import Cells, Shaped, broadcast_cells
 from desali.reversal.layers.regions import arrive, unbroadcast
-from desali.reversal.methods import Method
 from desali.reversal.signals import Signal, spread
 
 _SIGNS = {"add": (1.0, 1.0), "sub": (1.0, -1.0), "rsub": (-1.0, 1.0), "neg": (-1.0, 0.0)}
 
 
 @dataclass(frozen=True)
-class Sum(Layer):
+class Sum(ValueFree):
     """Sum of inputs times factors, and of constants; smaller inputs are broadcast.
 
     Attributes:
@@ -27,7 +26,7 @@ class Sum(Layer):
     terms: tuple[tuple[int, float], ...]
 
     names = ("add", "sub", "rsub", "neg", "mul", "div")
-    batchwise = fresh = True
+    fresh = True
 
     @classmethod
     def recognise(cls, call: Call) -> Sum | None:
@@ -70,12 +69,6 @@ class Sum(Layer):
 
     def reach(self, node: Shaped, source: Shaped, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
         return broadcast_cells(node, source, cells)
-
-    def needs_inputs(self, rule: Method) -> bool:
-        return False
-
-    def reason_against_capture(self) -> None:
-        return None
 
 
 @dataclass(frozen=True)

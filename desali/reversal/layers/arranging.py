@@ -7,26 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from desali.reversal.layers.base import Arrivals, Context, Layer, Node, TorchCall
+from desali.reversal.layers.base import Arrivals, Context, Node, TorchCall, ValueFree
 from desali.reversal.layers.call import Call, Ref
 from desali.reversal.layers.reach import Cells, Shaped
 from desali.reversal.layers.regions import arrive
-from desali.reversal.methods import Method
 from desali.reversal.signals import Signal, whole
 
 
-class _Arranging(Layer):
-    batchwise = True
-
-    def needs_inputs(self, rule: Method) -> bool:
-        return False
-
-    def reason_against_capture(self) -> None:
-        return None
-
-
 @dataclass(frozen=True)
-class Identity(_Arranging):
+class Identity(ValueFree):
     """Passes its input unchanged (dropout at inference, clone, contiguous)."""
 
     names = (
@@ -54,7 +43,7 @@ class Identity(_Arranging):
 
 
 @dataclass(frozen=True)
-class Reshape(_Arranging):
+class Reshape(ValueFree):
     """Same numbers in the same order under another shape; the batch dimension stays."""
 
     names = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view")
@@ -87,7 +76,7 @@ class Reshape(_Arranging):
 
 
 @dataclass(frozen=True)
-class Permutation(_Arranging):
+class Permutation(ValueFree):
     """Another order of the dimensions; dimension 0 is the channel, the batch dimension stays."""
 
     order: tuple[int, ...]
@@ -117,7 +106,7 @@ class Permutation(_Arranging):
 
 
 @dataclass(frozen=True)
-class ChannelShuffle(_Arranging):
+class ChannelShuffle(ValueFree):
     """Channels dealt out to groups: channel i C/g + j goes to j g + i."""
 
     groups: int
@@ -138,7 +127,7 @@ class ChannelShuffle(_Arranging):
 
 
 @dataclass(frozen=True)
-class Slice(_Arranging):
+class Slice(ValueFree):
     """Every `step`-th element from `start` along one dimension; dimension 0 is the channel."""
 
     dim: int
@@ -179,7 +168,7 @@ class Slice(_Arranging):
 
 
 @dataclass(frozen=True)
-class Concatenation(_Arranging):
+class Concatenation(ValueFree):
     """Channels of several inputs, in this order."""
 
     parts: tuple[int, ...]

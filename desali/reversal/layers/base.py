@@ -140,6 +140,18 @@ class Layer(ABC):
         return None
 
 
+class ValueFree(Layer):
+    """A kind whose reversal reads no values of its inputs and launches the same kernels whatever they are."""
+
+    batchwise = True
+
+    def needs_inputs(self, rule: Method) -> bool:
+        return False
+
+    def reason_against_capture(self) -> None:
+        return None
+
+
 @dataclass(frozen=True)
 class Node:
     """One layer of a captured network.

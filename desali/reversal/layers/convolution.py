@@ -7,23 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from desali import ops
-from desali.reversal.layers.base import Arrivals, Context, Layer, Node, TorchCall
+from desali.reversal.layers.base import Arrivals, Context, Node, TorchCall, ValueFree
 from desali.reversal.layers.call import Call, Parameter, per_dimension
 from desali.reversal.layers.reach import Cells, Shaped, window_cells
 from desali.reversal.layers.regions import fusion, region_below
-from desali.reversal.methods import Method
 from desali.reversal.signals import Signal, whole
 
 
-class _Affine(Layer):
-    batchwise = fresh = True
+class _Affine(ValueFree):
+    fresh = True
     folding = "affine"
-
-    def needs_inputs(self, rule: Method) -> bool:
-        return False
-
-    def reason_against_capture(self) -> None:
-        return None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from desali.reversal.layers.base import Arrivals, Context, Layer, Node, TorchCall
+from desali.reversal.layers.base import Arrivals, Context, Layer, Node, TorchCall, ValueFree
 from desali.reversal.layers.call import Call, Parameter
 from desali.reversal.layers.reach import Cells, Shaped, pointwise
 from desali.reversal.methods import Method
@@ -102,7 +102,7 @@ def _channel_sum(x: Tensor, dim: int, before: int, after: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class BatchNorm(Layer):
+class BatchNorm(ValueFree):
     """Batch normalisation at inference: (x - mean) / sqrt(variance + eps) * weight + bias for each channel."""
 
     weight: str | None
@@ -110,7 +110,7 @@ class BatchNorm(Layer):
     eps: float
 
     names = ("batch_norm",)
-    batchwise = fresh = True
+    fresh = True
     folding = "norm"
 
     @classmethod
@@ -132,9 +132,3 @@ class BatchNorm(Layer):
 
     def reach(self, node: Shaped, source: Shaped, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
         return cells
-
-    def needs_inputs(self, rule: Method) -> bool:
-        return False
-
-    def reason_against_capture(self) -> None:
-        return None

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from desali.errors import UnsupportedLayerError
-from desali.reversal.layers.adjoint import vector_jacobian
-from desali.reversal.layers.base import Arrivals, Context, Layer, Node
+from desali.reversal.layers.adjoint import Adjoint
+from desali.reversal.layers.base import Arrivals, Context, Node
 from desali.reversal.layers.call import Call, Ref, name_of
 from desali.reversal.layers.ends import compares
 from desali.reversal.layers.pooling import Window, window_of
 from desali.reversal.layers.reach import Cells, Shaped, adaptive_cells, every, pointwise, window_cells
 from desali.reversal.methods import Method
-from desali.reversal.signals import Signal, whole
+from desali.reversal.signals import Signal
 
 _POINTWISE = frozenset({
     "add", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "pow", "square", "sigmoid",
@@ -58,7 +58,7 @@ _KINKED = frozenset({
 
 
 @dataclass(frozen=True)
-class Other(Layer):
+class Other(Adjoint):
     """Reversed by its vector-Jacobian product.
 
     Attributes:
@@ -106,8 +106,7 @@ class Other(Layer):
                 "and overlap='sum' are defined; use a method with both (saliency, desalinet) or leave the layer out "
                 "with Method(..., only=[...])"
             )
-        parts = vector_jacobian(context, node, whole(signal, node.shape[1:]).tensor, self.batchwise)
-        return {index: Signal(part) for index, part in parts.items()}
+        return super().reverse(context, node, signal)
 
     def reach(self, node: Shaped, source: Shaped, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
         same_rank = len(source.shape) == len(node.shape)
@@ -122,9 +121,6 @@ class Other(Layer):
 
     def needs_inputs(self, rule: Method) -> bool:
         return not (self.linear and self.batchwise)
-
-    def reason_against_capture(self) -> str:
-        return "is reversed by autograd, whose decisions a graph would freeze"
 
     def bends(self, nodes: Sequence[Node], node: Node) -> bool:
         if not self.smooth and not self.pooling:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from desali import ops
-from desali.reversal.layers.base import Arrivals, Context, Layer, Node, Recorder, TorchCall
+from desali.reversal.layers.base import Arrivals, Context, Node, Recorder, TorchCall, ValueFree
 from desali.reversal.layers.call import Call, per_dimension
 from desali.reversal.layers.reach import Cells, Shaped, every, window_cells
 from desali.reversal.layers.regions import fusion, region_below
-from desali.reversal.methods import Method
 from desali.reversal.signals import Signal, whole
 
 if TYPE_CHECKING:
@@ -21,18 +20,8 @@ if TYPE_CHECKING:
 Window = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-class _Pool(Layer):
-    batchwise = True
-
-    def needs_inputs(self, rule: Method) -> bool:
-        return False
-
-    def reason_against_capture(self) -> None:
-        return None
-
-
 @dataclass(frozen=True)
-class MaxPool(_Pool):
+class MaxPool(ValueFree):
     """Max pooling over windows; the places of the maxima are kept as switches, one byte each."""
 
     kernel: tuple[int, ...]
@@ -118,7 +107,7 @@ class MaxPool(_Pool):
 
 
 @dataclass(frozen=True)
-class AveragePool(_Pool):
+class AveragePool(ValueFree):
     """Mean over windows, every sum divided by the same number."""
 
     kernel: tuple[int, ...]
@@ -177,7 +166,7 @@ class AveragePool(_Pool):
 
 
 @dataclass(frozen=True)
-class GlobalAverage(_Pool):
+class GlobalAverage(ValueFree):
     """Mean over all spatial positions, to [C] or [C, 1, ...]."""
 
     names = ("mean", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")

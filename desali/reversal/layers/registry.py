@@ -168,13 +168,16 @@ def _check(kind: Any) -> None:
             "messages tell kinds by their names"
         )
     abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
-    missing = [answer for answer in _MISSING if answer in abstract]
+    answers = [answer for answer in _MISSING if hasattr(kind, answer)]
+    missing = [answer for answer in answers if answer in abstract or not callable(getattr(kind, answer))]
     if missing:
         texts = [_MISSING[answer] for answer in missing]
         raise LayerError(
             f"register_layer: {name} does not say {' nor '.join(text for text, _ in texts)}: "
             f"{'; '.join(way for _, way in texts)}"
         )
+    if inspect.isfunction(inspect.getattr_static(kind, "recognise")):
+        raise LayerError(f"register_layer: {name}.recognise must be a classmethod: write @classmethod before it")
     _check_claims(kind, name)
     if kind.fuses and kind.reverse_with_relu is Layer.reverse_with_relu:
         raise LayerError(

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from desali import ops
 from desali.ops.backend import use_native
-from desali.reversal.layers.base import Arrivals, Context, Layer, Node, Recorder, TorchCall
+from desali.reversal.layers.base import Arrivals, Context, Node, Recorder, TorchCall, ValueFree
 from desali.reversal.layers.call import Call
 from desali.reversal.layers.reach import Cells, Shaped
-from desali.reversal.methods import Method
 from desali.reversal.signals import Signal
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReLU(Layer):
+class ReLU(ValueFree):
     """max(x, 0), or min(max(x, 0), upper); its mask is kept, one bit for each element.
 
     Attributes:
@@ -30,7 +29,7 @@ class ReLU(Layer):
     written_out: bool = False
 
     names = ("relu", "relu6", "threshold", "clamp", "clip", "clamp_min", "hardtanh")
-    rectifies = masked = batchwise = True
+    rectifies = masked = True
     plain_module = "ReLU"
 
     @classmethod
@@ -86,12 +85,6 @@ class ReLU(Layer):
 
     def reach(self, node: Shaped, source: Shaped, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
         return cells
-
-    def needs_inputs(self, rule: Method) -> bool:
-        return False
-
-    def reason_against_capture(self) -> None:
-        return None
 
     @property
     def mask_is_sign(self) -> bool:

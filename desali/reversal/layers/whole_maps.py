@@ -1,4 +1,4 @@
-"""Two base classes with less to write: a rule on whole maps, and the plain adjoint."""
+"""A base class with less to write: a rule that is one function of whole maps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from desali.errors import UnsupportedLayerError
-from desali.reversal.layers.adjoint import vector_jacobian
 from desali.reversal.layers.base import Arrivals, Context, Layer, Node
 from desali.reversal.methods import Method
 from desali.reversal.signals import Signal, whole
@@ -55,14 +54,3 @@ class WholeMaps(Layer):
                 f"{back.dtype} {list(back.shape)}"
             )
         return {source: Signal(back)}
-
-
-class Adjoint(Layer):
-    """A kind that is reversed by its adjoint at the recorded point, under every method: its vector-Jacobian product."""
-
-    def reverse(self, context: Context, node: Node, signal: Signal) -> Arrivals:
-        parts = vector_jacobian(context, node, whole(signal, node.shape[1:]).tensor, self.batchwise)
-        return {index: Signal(part) for index, part in parts.items()}
-
-    def reason_against_capture(self) -> str:
-        return "is reversed by autograd, whose decisions a graph would freeze"

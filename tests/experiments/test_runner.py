@@ -15,8 +15,9 @@ import pytest
 from desali.data.imageset import ImageSet
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions
-from desali.experiments import Experiment, fixed, leave_one_patient_out, run
+from desali.experiments import Experiment, run
 from desali.training import recipe
+from desali.training.splits import fixed, leave_one_patient_out
 from tests.training.images import stripes
 
 TARGET = stripes(36, classes=3, patients=3, seed=3)

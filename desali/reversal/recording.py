@@ -317,6 +317,9 @@ class Recording:
 
 def _listed(seed: Seeds) -> list[Seed]:
     seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple)) else [seed]
+    words = [item for item in seeds if isinstance(item, str)]
+    if words:
+        raise MethodError(f"the seed is the text {words[0]!r}: make a seed of it with desali.Seed.parse({words[0]!r})")
     if not seeds or not all(isinstance(item, Seed) for item in seeds):
         raise MethodError("reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)")
     return seeds

@@ -288,24 +288,13 @@ class Watch:
         return state.fingerprints() + self._of_images(contents.WHOLE)
 
     def _read(self, state: State) -> list[int]:
-<<<<<<< HEAD
-        """What `most` allows, and the images."""
-        tensors = [state.tensors[index] for index in self._larger]
-        addresses = [state.addresses[index] for index in self._larger]
-        spans = [state.spans[index] for index in self._larger]
-        found = contents.fingerprints(tensors, addresses, spans, contents.EVERYTHING) if tensors else []
-        return found + self._of_images(contents.EVERYTHING)
-=======
         """All of what `most` allows."""
         if not self._larger:
             return []
-        tensors, addresses, spans = (
-            [state.tensors[index] for index in self._larger],
-            [state.addresses[index] for index in self._larger],
-            [state.spans[index] for index in self._larger],
-        )
+        tensors = [state.tensors[index] for index in self._larger]
+        addresses = [state.addresses[index] for index in self._larger]
+        spans = [state.spans[index] for index in self._larger]
         return contents.fingerprints(tensors, addresses, spans, contents.EVERYTHING)
->>>>>>> fresh
 
     def _of_images(self, whole: int) -> list[int]:
         images = None if self._images is None else self._images[0]()

@@ -598,5 +598,5 @@ def test_a_reversal_that_gives_no_signals_says_so(answer: Any, words: str) -> No
 @pytest.mark.parametrize("claims", [{"modules": (Blur,)}, {"names": ("relu",), "modules": ()}])
 def test_a_kind_that_recognises_no_layer_says_so(claims: dict[str, Any], answer: Any) -> None:
     kind = type("Vague", (Loud,), {"recognise": classmethod(lambda cls, call: answer), **claims})
-    with registered(kind), pytest.raises(LayerError, match="Vague.recognise must return an instance of Vague"):
+    with registered(kind), pytest.raises(LayerError, match=r"Vague\.recognise must return an instance of Vague"):
         desali.record(Network(Blur()).to(DTYPE).eval(), some_images())

@@ -58,11 +58,7 @@ def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
         OutputError: another suffix, a bad resolution, or a path that cannot be written.
     """
     target = Path(path)
-    suffix = target.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise OutputError(f"{target}: unknown kind of figure {suffix or 'without suffix'!r}; use {', '.join(SUFFIXES)}")
-    if not 20 <= dpi <= 2400:
-        raise OutputError(f"{target}: {dpi} pixels per inch; expected 20 to 2400")
+    suffix = check(target, dpi)
     import matplotlib
 
     figure = draw(grid, dpi)
@@ -70,6 +66,20 @@ def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
     with atomic_path(target) as temporary, matplotlib.rc_context({"svg.hashsalt": "desali", "savefig.bbox": None}):
         figure.savefig(temporary, dpi=dpi, format=suffix[1:], metadata=stamps[suffix], facecolor="white")
     return target
+
+
+def check(target: Path, dpi: float) -> str:
+    """The suffix of a figure that can be written so.
+
+    Raises:
+        OutputError: another suffix than PNG's, PDF's or SVG's, or a bad resolution.
+    """
+    suffix = target.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise OutputError(f"{target}: unknown kind of figure {suffix or 'without suffix'!r}; use {', '.join(SUFFIXES)}")
+    if not isinstance(dpi, int | float) or not 20 <= dpi <= 2400:
+        raise OutputError(f"{target}: {dpi} pixels per inch; expected 20 to 2400")
+    return suffix
 
 
 def draw(grid: Grid, dpi: int = 150) -> Figure:

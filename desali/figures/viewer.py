@@ -295,12 +295,12 @@ def _layers_by_model(layers: Layers | None, found: Sequence[Subject]) -> dict[st
     if missing or unknown:
         what = f"none for {missing[0]!r}" if missing else f"some for {unknown[0]!r}, which is no model here"
         raise DataError(f"layers must name a list for each model ({', '.join(names)}): there are {what}")
-    layers = {name: layer_names(chosen, f" of {name}") for name, chosen in layers.items()}
-    counts = {name: len(layers[name]) for name in names}
+    listed = {name: layer_names(layers[name], f" of {name}") for name in names}
+    counts = {name: len(listed[name]) for name in names}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(f"layers must be equally many for each model, a row each; got {said}")
-    return {name: layers[name] for name in names}
+    return listed
 
 
 def layer_names(layers: Any, whose: str = "") -> tuple[str, ...]:

@@ -189,12 +189,14 @@ def read_config(path: Path) -> TrainingConfig:
         import tomli as tomllib
 
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DesaliError(f"{path}: no such file; give a TOML file, for instance runs/two_stage/config.toml") from None
     except OSError as error:
         raise DesaliError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise DesaliError(f"{path}: tables in tables too deep to read; see docs/training.md for an example") from None
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise DesaliError(f"{path}: not TOML ({error}); see docs/training.md for an example") from None
     try:
         return _checked(values)

@@ -80,6 +80,8 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
         ("stage = 3", r"stage must be a table, \[stage\], got 3"),
         ("recipe = 3", "recipe must be text, got 3"),
         ("recipe = ", "not TOML"),
+        (f"seed = {'9' * 5000}", "not TOML"),
+        (f"seed = {'[' * 5000}{']' * 5000}", "tables in tables too deep to read"),
     ],
 )
 def test_bad_files_are_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
@@ -90,6 +92,10 @@ def test_bad_files_are_refused_by_name(tmp_path: Path, text: str, words: str) ->
     assert "\n" not in str(error.value)
     with pytest.raises(DesaliError, match="no such file"):
         read_config(tmp_path / "other.toml")
+
+
+def test_a_file_of_an_editor_that_marks_its_encoding_is_read(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, "\ufeffseed = 3")).seed == 3
 
 
 def test_a_command_with_data_of_its_own_is_repeated_by_its_configuration(

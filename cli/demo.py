@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,5 +34,8 @@ def demo_command(output: Path, seed: int, device: str, fresh: bool) -> None:
     total = sum(result.seconds.values())
     parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items())
     click.echo(f"seconds: {total:.0f} in all ({parts})")
-    click.echo(f"next: desali visualize --model two_stage --roi {result.files['ROI']} --runs {result.files['models']}")
+    program = "desali" if shutil.which("desali") else os.path.relpath(sys.argv[0])
+    click.echo(
+        f"next: {program} visualize --model two_stage --roi {result.files['ROI']} --runs {result.files['models']}"
+    )
     click.echo("All images and patients are synthetic. Not a medical device.")

@@ -203,8 +203,9 @@ def _sheets(
     pages = [rows[start : start + per_page] for start in range(0, len(rows), per_page)]
     written = []
     footnote = f"{viewer.origins} {SHEET_NOTE}"
+    name, words = viewer.projection
     for number, page in enumerate(pages, start=1):
-        title = f"{last}: page {number} of {len(pages)}"
+        title = f"{last}: {name} from {words}, page {number} of {len(pages)}"
         labels = [f"{entry.name}\n{entry.label}" if entry.label else entry.name for entry, _ in page]
         grid = Grid(labels, columns, [panels for _, panels in page], title, footnote)
         written.append(save_grid(grid, folder / f"contact-sheet-{number:03d}.png", dpi))

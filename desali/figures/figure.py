@@ -49,9 +49,11 @@ class Figure:
         Raises:
             OutputError: the path cannot be written, is the image itself, or has another file's record beside it.
         """
+        from desali.figures.drawing.grid import check_suffix
         from desali.figures.drawing.grid import save as save_grid
 
         target = Path(path)
+        check_suffix(target)
         side = sidecar(target)
         image = self._record.get("image") or {}
         if target.exists() and image.get("path") and target.resolve() == Path(image["path"]).resolve():

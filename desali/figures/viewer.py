@@ -96,6 +96,13 @@ class Viewer:
         self.controls, self._missing = controls(self.subjects, settings.random_seed)
 
     @property
+    def projection(self) -> tuple[str, str]:
+        """The method and what is projected, in words for titles."""
+        method = self.settings.method
+        name = method if isinstance(method, str) else method.corner
+        return name, seed_words(self.seed, self.subjects[0].classes)
+
+    @property
     def origins(self) -> str:
         """What the models were trained on, in sentences."""
         return provenance(self.subjects)
@@ -198,9 +205,8 @@ class Viewer:
         notes = {name: prediction_words(found) for name, found in predictions.items()}
         made = table([block], self.settings.scale, notes)  # type: ignore[arg-type]
         rule = find_method(self.settings.method)
-        name = self.settings.method if isinstance(self.settings.method, str) else rule.corner
         layers = self.layers(image)
-        words = seed_words(self.seed, self.subjects[0].classes)
+        name, words = self.projection
         heading = title or f"{image_name(image)}: {name} from {words}"
         footnote = self._footnote(image, block)
         record = {

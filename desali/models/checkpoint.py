@@ -208,7 +208,10 @@ def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
     near = difflib.get_close_matches(str(name_or_path), known, n=1, cutoff=0.4)
     there = f"trained there: {', '.join(known)}" if known else "nothing is trained there"
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise WeightsError(f"{name_or_path}: no such model under {runs} ({there}); {hint}{MAKE_ONE}")
+    raise WeightsError(
+        f"{name_or_path}: no such model under {runs} ({there}); {hint}"
+        "training makes one (`desali train two_stage`), and --runs names another folder (the demo's is demo/runs)"
+    )
 
 
 def read_state(path: Path, data: bytes, advice: str = MAKE_ONE) -> dict[str, Tensor]:

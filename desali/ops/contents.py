@@ -19,9 +19,9 @@ from torch import Tensor
 from desali.ops.backend import core
 from desali.ops.device import on_host
 
-WHOLE = 32 << 10
+WHOLE = 16 << 10
 """Tensors of up to so many bytes are always read completely."""
-LINES = 32
+LINES = 16
 """Lines of 64 bytes that are read of larger ones."""
 EVERYTHING = 2**62
 """As `whole`: read every tensor completely."""

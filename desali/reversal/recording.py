@@ -240,15 +240,16 @@ class Recording:
     def _keep(self, node: Node, value: Tensor) -> None:
         self._kept[node.index] = value
 
-    def _check_unchanged(self, whole: bool, path: Sequence[Node] = ()) -> None:
+    def _check_unchanged(self, whole: bool, path: Sequence[Node] = (), forward: bool = False) -> None:
         """Refuse to go on with a model or images that are no longer those of the recording.
 
         Args:
             whole: read completely all that the recording read completely.
             path: nodes about to be reversed, whose weights may have been packed before.
+            forward: the images are about to be read.
         """
         state = State(self._model)
-        unchanged = self._watch.holds(state, whole)
+        unchanged = self._watch.holds(state, whole, forward)
         if unchanged and path and not capturing():
             held = self.network.weight_caches
             used = (item.name for node in path for item in node.args if isinstance(item, Parameter))
@@ -279,7 +280,7 @@ class Recording:
         missing = {index for index in indices if index not in self._kept and index != 0}
         found: dict[int, Tensor] = {0: self._images, **self._kept}
         if missing:
-            self._check_unchanged(True)
+            self._check_unchanged(True, forward=True)
 
             def observe(node: Node, value: Tensor) -> None:
                 if node.index in missing:
@@ -317,6 +318,9 @@ class Recording:
 
 def _listed(seed: Seeds) -> list[Seed]:
     seeds: list[Any] = list(seed) if isinstance(seed, (list, tuple)) else [seed]
+    words = [item for item in seeds if isinstance(item, str)]
+    if words:
+        raise MethodError(f"the seed is the text {words[0]!r}: make a seed of it with desali.Seed.parse({words[0]!r})")
     if not seeds or not all(isinstance(item, Seed) for item in seeds):
         raise MethodError("reconstruct needs at least one layer and one seed (desali.Seed.neuron(...), .layer(), ...)")
     return seeds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import linecache
 import os
 import subprocess
 import sys
@@ -35,7 +36,9 @@ OTHERS = {"echo", "git", "cd", "cmake", "torchrun"}
 
 
 def _python(block: Block, namespace: dict[str, Any]) -> None:
-    code = compile("\n" * (block.line - 1) + block.content, str(ROOT / block.page), "exec", dont_inherit=True)
+    source, name = "\n" * (block.line - 1) + block.content, f"<{block.page}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)  # for those who read the source
+    code = compile(source, name, "exec", dont_inherit=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
         exec(code, namespace)

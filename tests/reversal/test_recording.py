@@ -213,6 +213,8 @@ def test_bad_arguments_are_refused() -> None:
         recording.reconstruct("features.8", desali.Seed.layer(), backend="cuda")
     with pytest.raises(MethodError, match="at least one layer"):
         recording.reconstruct([], desali.Seed.layer())
+    with pytest.raises(MethodError, match=r"desali\.Seed\.parse\('top:9'\)"):
+        recording.reconstruct("features.8", "top:9")  # type: ignore[call-overload]
 
 
 def test_a_network_without_relu_is_refused_and_says_what_it_found() -> None:

@@ -58,9 +58,7 @@ def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
         OutputError: another suffix, a bad resolution, or a path that cannot be written.
     """
     target = Path(path)
-    suffix = target.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise OutputError(f"{target}: unknown kind of figure {suffix or 'without suffix'!r}; use {', '.join(SUFFIXES)}")
+    suffix = check_suffix(target)
     if not 20 <= dpi <= 2400:
         raise OutputError(f"{target}: {dpi} pixels per inch; expected 20 to 2400")
     import matplotlib
@@ -70,6 +68,19 @@ def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
     with atomic_path(target) as temporary, matplotlib.rc_context({"svg.hashsalt": "desali", "savefig.bbox": None}):
         figure.savefig(temporary, dpi=dpi, format=suffix[1:], metadata=stamps[suffix], facecolor="white")
     return target
+
+
+def check_suffix(target: Path) -> str:
+    """The suffix of a figure's path in small letters.
+
+    Raises:
+        OutputError: it is none of `SUFFIXES`.
+    """
+    suffix = target.suffix.lower()
+    if suffix not in SUFFIXES:
+        found = f"unknown kind of figure {suffix!r}" if suffix else "the name has no suffix"
+        raise OutputError(f"{target}: {found}; use {', '.join(SUFFIXES)}")
+    return suffix
 
 
 def draw(grid: Grid, dpi: int = 150) -> Figure:

@@ -8,15 +8,15 @@ has been written to as often, and holds the same values.
 Values are compared by fingerprints (`desali.ops.contents`), so that writes that PyTorch does not count show too:
 through `.data`, NumPy, a bare address or another process. How much is read:
 
-- tensors of up to 32 KiB completely, each time; of larger ones 32 lines of 64 bytes, each time;
+- tensors of up to 16 KiB completely, each time; of larger ones 16 lines of 64 bytes, each time;
 - larger ones completely too as long as that costs little beside the recording itself (`Watch`'s `most`), when the
   recording is first used and whenever the forward pass is done again;
-- the images completely at these times;
+- the images completely whenever the forward pass is done again (a sweep does not read them);
 - convolution weights that were packed, of any size, when a recording first uses them (`Recording`).
 
-Not covered: a write to a small part of a large tensor that no such time follows; tensors on a GPU, where only object,
-address, layout and count of writes are compared (packed weights excepted); what a module holds in objects of the user's
-own, which count by their identity.
+Not covered: a write to a small part of a large tensor, if none of these times follows or not all of it was read when
+the recording was made; tensors on a GPU, of which only object, address, layout and count of writes are compared (packed
+weights excepted); what a module holds in objects of the user's own, which count by their identity.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from __future__ import annotations
 import operator
 import weakref
 from functools import cached_property
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from desali.ops import contents
-from desali.reversal.graph.structure import APART, PLAIN, mark, may_change, reference, structure
+from desali.reversal.graph.structure import APART, GROUPS, PLAIN, mark, may_change, reference, structure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,41 +67,32 @@ class State:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.hooked = False
+        import torch
+
         self._model = model
-        self._modules: list[nn.Module] = []
-        self._ids: list[Any] = []
-        found: list[Tensor | None] = []
-        ids, tensors, modules, own = self._ids.extend, found.extend, self._modules.append, len(_bookkeeping())
-
-        def visit(module: nn.Module) -> None:
-            modules(module)
-            state = module.__dict__
-            ids(map(id, islice(state.values(), own, None)))
-            if state["_forward_hooks"] or state["_forward_pre_hooks"]:
-                self.hooked = True
-            tensors(state["_parameters"].values())
-            tensors(state["_buffers"].values())
-            children = state["_modules"]
+        self._modules = [model]
+        states: list[dict[str, Any]] = []
+        keys: list[str] = []
+        for module in self._modules:  # which grows
+            states.append(module.__dict__)
+            children = module.__dict__["_modules"]
             if children:
-                ids(children)
-                for child in children.values():
-                    if child is not None:
-                        visit(child)
-
-        visit(model)
-        ids(map(id, self._modules))
-        ids([module.training for module in self._modules])
-        ids(map(id, found))
+                keys += children
+                self._modules += [child for child in children.values() if child is not None]
+        self.hooked = any(state["_forward_hooks"] or state["_forward_pre_hooks"] for state in states)
+        groups = [state[group] for state in states for group in GROUPS if state[group]]
+        found = list(chain.from_iterable(map(dict.values, groups)))
+        own = map(islice, map(dict.values, states), repeat(len(_bookkeeping())), repeat(None))
+        self._ids: list[Any] = list(map(id, chain(chain.from_iterable(own), keys, self._modules, found)))
+        self._ids += [state["training"] for state in states]
         self.tensors: list[Tensor] = [tensor for tensor in found if tensor is not None]
         # plain lists of numbers: tuples would set Python's garbage collection going at every walk
-        self.addresses = [tensor.data_ptr() for tensor in self.tensors]
+        self.addresses = list(map(torch.Tensor.data_ptr, self.tensors))
         try:
             self.versions = [tensor._version for tensor in self.tensors]
         except RuntimeError:  # tensors of inference mode keep no count
             self.versions = list(map(contents.version, self.tensors))
-        self.layouts = [tensor.numel() for tensor in self.tensors]
-        self.layouts += [hash(tensor.stride()) for tensor in self.tensors]
+        self.sizes = list(map(torch.Tensor.numel, self.tensors))
 
     @cached_property
     def _known(self) -> _Known:
@@ -118,6 +109,11 @@ class State:
         if self.hooked or globals_of_torch._global_forward_hooks or globals_of_torch._global_forward_pre_hooks:
             return Key(structure(self._model))
         return self._known.key(self._model)
+
+    @property
+    def strides(self) -> list[int]:
+        """Strides, hashed, of the tensors of several dimensions."""
+        return self._known.strides
 
     @property
     def spans(self) -> list[int]:
@@ -145,7 +141,11 @@ class _Known:
         self.ids = state._ids
         self.types = [type(module) for module in state._modules]
         self.addresses = state.addresses
-        self.layouts = state.layouts
+        self.sizes = state.sizes
+        self.wide = [
+            index for index, tensor in enumerate(state.tensors) if tensor.dim() > 1 or not tensor.is_contiguous()
+        ]
+        self.strides = self._strides(state)
         self.spans = [contents.span(tensor) for tensor in state.tensors]
         self.odd = [  # attributes that can change without being replaced: index of the module, name
             (index, key)
@@ -170,7 +170,8 @@ class _Known:
             self.usual
             and self.ids == state._ids
             and self.addresses == state.addresses
-            and self.layouts == state.layouts
+            and self.sizes == state.sizes
+            and self.strides == self._strides(state)
             and self.types == list(map(type, state._modules))
             and all(other() is not None for other in self.alive)
             and (not self.odd or self.marks == self._marks(state))
@@ -187,6 +188,9 @@ class _Known:
             chosen = [index for (_, index), read in zip(self._larger, sums, strict=True) if read <= most]
             self._affordable = most, chosen
         return self._affordable[1]
+
+    def _strides(self, state: State) -> list[int]:
+        return [hash(state.tensors[index].stride()) for index in self.wide]
 
     def _marks(self, state: State) -> list[Any]:
         return [mark(state._modules[index].__dict__.get(key)) for index, key in self.odd]
@@ -216,28 +220,33 @@ class Watch:
 
     def __init__(self, state: State, images: Tensor | None = None, most: int = 0) -> None:
         self._held = list(map(weakref.ref, state.tensors))
-        self._addresses, self._versions, self._layouts = state.addresses, state.versions, state.layouts
+        self._addresses, self._versions = state.addresses, state.versions
+        self._sizes, self._strides = state.sizes, state.strides
         self._images = None if images is None else (weakref.ref(images), contents.facts(images))
         self._larger = state.affordable(most)
         self._glances, self._values = self._glance(state), self._read(state)
+        self._pixels = self._of_images(contents.EVERYTHING)
         self._learned: dict[int, int] = {}
         self._packings: dict[str, int] = {}
 
-    def holds(self, state: State, whole: bool = False) -> bool:
+    def holds(self, state: State, whole: bool = False, whole_images: bool = False) -> bool:
         """Whether all is as it was.
 
         Args:
             state: the model now.
-            whole: read completely what was read completely before, not only a part of it.
+            whole: read all of the tensors of which `most` allowed to read all, not only a part.
+            whole_images: the same for the images.
         """
         return (
             self._addresses == state.addresses
             and self._versions == state.versions
-            and self._layouts == state.layouts
+            and self._sizes == state.sizes
+            and self._strides == state.strides
             and all(map(operator.is_, [held() for held in self._held], state.tensors))
             and (self._images is None or _same(*self._images))
             and self._glances == self._glance(state)
             and (not whole or self._values == self._read(state))
+            and (not whole_images or self._pixels == self._of_images(contents.EVERYTHING))
         )
 
     def packed_holds(
@@ -279,20 +288,19 @@ class Watch:
         return state.fingerprints() + self._of_images(contents.WHOLE)
 
     def _read(self, state: State) -> list[int]:
-        """What `most` allows, and the images."""
+        """All of what `most` allows."""
+        if not self._larger:
+            return []
         tensors = [state.tensors[index] for index in self._larger]
         addresses = [state.addresses[index] for index in self._larger]
         spans = [state.spans[index] for index in self._larger]
-        found = contents.fingerprints(tensors, addresses, spans, contents.EVERYTHING) if tensors else []
-        return found + self._of_images(contents.EVERYTHING)
+        return contents.fingerprints(tensors, addresses, spans, contents.EVERYTHING)
 
     def _of_images(self, whole: int) -> list[int]:
         images = None if self._images is None else self._images[0]()
-        return (
-            []
-            if images is None
-            else contents.fingerprints([images], [images.data_ptr()], [contents.span(images)], whole)
-        )
+        if images is None:
+            return []
+        return contents.fingerprints([images], [images.data_ptr()], [contents.span(images)], whole)
 
 
 def _same(held: weakref.ref[Tensor], facts: tuple[Any, ...]) -> bool:

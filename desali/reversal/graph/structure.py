@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PLAIN = (int, float, str, type(None))
+GROUPS = ("_parameters", "_buffers")
 DEPTH = 4  # containers inside containers that are looked into
 APART = frozenset({
     "training", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_backward_pre_hooks",
@@ -78,20 +79,14 @@ def mark(value: Any, depth: int = 0) -> Hashable:
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter and buffer under each of its qualified names, in one quick walk."""
+    """Every parameter and buffer under each of its qualified names, in the order of `freshness.State`."""
     found: dict[str, Tensor] = {}
-
-    def visit(module: nn.Module, prefix: str) -> None:
+    modules = [("", model)]
+    for prefix, module in modules:  # which grows
         state = module.__dict__
-        for group in (state["_parameters"], state["_buffers"]):
-            for key, tensor in group.items():
-                if tensor is not None:
-                    found[prefix + key] = tensor
-        for key, child in state["_modules"].items():
-            if child is not None:
-                visit(child, f"{prefix}{key}.")
-
-    visit(model, "")
+        modules += [(f"{prefix}{key}.", child) for key, child in state["_modules"].items() if child is not None]
+        for group in GROUPS:
+            found.update((prefix + key, tensor) for key, tensor in state[group].items() if tensor is not None)
     return found
 
 

@@ -160,7 +160,9 @@ def device_option(default: str = "cpu") -> Callable[[Any], Any]:
 
 def dpi_option(default: int) -> Callable[[Any], Any]:
     """`--dpi` of a command that draws."""
-    return click.option("--dpi", type=click.IntRange(1), default=default, show_default=True, help="Pixels per inch.")
+    return click.option(
+        "--dpi", type=click.IntRange(20, 2400), default=default, show_default=True, help="Pixels per inch."
+    )
 
 
 def folder_option(default: str) -> Callable[[Any], Any]:

@@ -25,7 +25,7 @@ def seed_words(seed: Seeds, classes: Sequence[str]) -> str:
 
 
 def predicted(subject: Subject, seen: Seen) -> dict[str, Any] | None:
-    """The most probable class: its name where names are known, its place and probability.
+    """The most probable class: its name where names are known, its place and probability; all None if NaN comes out.
 
     Raises:
         DataError: other classes were given than the model has outputs.
@@ -37,6 +37,8 @@ def predicted(subject: Subject, seen: Seen) -> dict[str, Any] | None:
         raise DataError(
             f"{subject.name} has {len(probabilities)} outputs, but {len(subject.classes)} class names were given"
         )
+    if not bool(probabilities.isfinite().all()):
+        return {"class": None, "index": None, "probability": None}
     index = int(probabilities.argmax())
     known = len(subject.classes) == len(probabilities)
     return {
@@ -50,6 +52,8 @@ def prediction_words(prediction: Mapping[str, Any] | None) -> str:
     """A prediction as a figure prints it."""
     if prediction is None:
         return ""
+    if prediction["index"] is None:
+        return "predicts nothing (NaN)"
     name = prediction["class"] if prediction["class"] is not None else f"class {prediction['index']}"
     probability = prediction["probability"]
     return f"predicts {name} ({'< 0.01' if probability < 0.005 else f'{probability:.2f}'})"

@@ -49,16 +49,16 @@ class Figure:
         Raises:
             OutputError: the path cannot be written, is the image itself, or has another file's record beside it.
         """
-        from desali.figures.drawing.grid import check_suffix
+        from desali.figures.drawing.grid import check
         from desali.figures.drawing.grid import save as save_grid
 
         target = Path(path)
-        check_suffix(target)
         side = sidecar(target)
+        check(target, dpi)
         image = self._record.get("image") or {}
-        if target.exists() and image.get("path") and target.resolve() == Path(image["path"]).resolve():
+        if os.path.exists(target) and image.get("path") and target.resolve() == Path(image["path"]).resolve():
             raise OutputError(f"{target}: is the image itself; choose another output path")
-        if side.exists() and not _is_record(side):
+        if os.path.exists(side) and not _is_record(side):
             raise OutputError(f"{side}: exists and is not the record of a figure; choose another output path")
         known = {"key": key, "command": None if command is None else list(command)}
         known = {name: value for name, value in known.items() if value is not None}

@@ -178,12 +178,17 @@ def image_facts(image: Roi | Tensor, rule: Rule, window: tuple[float, float] | N
 
 
 def _tensor(image: Tensor) -> Tensor:
+    import torch
+
     shape = list(image.shape)
     if image.dim() == 4 and image.shape[0] != 1:
         raise ImageError(f"image must be one image [C, H, W] or [1, C, H, W], got a batch {shape}: give images[0]")
     image = image[0] if image.dim() == 4 else image
     if image.dim() != 3 or 0 in image.shape:
         raise ImageError(f"image must be a tensor [C, H, W] or [1, C, H, W], got {shape}")
+    if image.layout is not torch.strided or image.device.type == "meta":
+        what = f"of the layout {image.layout}" if image.layout is not torch.strided else "without values (meta)"
+        raise ImageError(f"image is a tensor {what}; give an ordinary one (tensor.to_dense())")
     if not image.is_floating_point():
         raise ImageError(f"image is a {image.dtype} tensor; give floats as the network takes them, or a NumPy array")
     if not bool(image.isfinite().all()):
@@ -192,7 +197,9 @@ def _tensor(image: Tensor) -> Tensor:
 
 
 def _array(array: npt.NDArray[Any]) -> Roi:
-    pixels = _channels_last(array)
+    if np.ma.is_masked(array):
+        raise ImageError("an array with masked pixels: say what stands there, image.filled(0)")
+    pixels = _channels_last(np.asarray(array))
     shape = " x ".join(map(str, array.shape))
     unit: PixelUnit
     if pixels.dtype == np.uint8:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
@@ -12,8 +12,8 @@ from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Plain, image_facts, prepare
 from desali.figures.rows import Block, Seen, table
 from desali.figures.sources import RANDOM, controls, default_seed, in_rgb, kept_words, spread_relus
-from desali.figures.subjects import Subject
-from desali.figures.viewer import NOTE
+from desali.figures.subjects import Subject, class_names
+from desali.figures.viewer import NOTE, layer_names
 from desali.models.checkpoint import versions
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
@@ -79,15 +79,16 @@ def show(
     seeds = default_seed() if seed is None else seed
     network, images = recording.network, recording.images
     architecture = type(recording.model).__name__
-    names = (
-        [layers] if isinstance(layers, str) else list(spread_relus(network, architecture) if layers is None else layers)
-    )
+    if layers is None:
+        names = list(spread_relus(network, architecture))
+    else:
+        none = isinstance(layers, Sized) and not layers
+        names = [layers] if isinstance(layers, str) else [] if none else list(layer_names(layers))
+    classes = class_names(classes)
     _check_rows(len(images), names)
     input_rule = Plain(None) if preprocessing is None else preprocessing
     card = {"architecture": architecture}
-    subject = Subject(
-        MODEL, recording.model, images.device, input_rule, "as recorded", tuple(classes), card, None, True
-    )
+    subject = Subject(MODEL, recording.model, images.device, input_rule, "as recorded", classes, card, None, True)
     seen = [in_rgb(one, input_rule) for one in looks(recording, names, seeds, rule)]
     count = seen[0].views[0].maps.shape[0]
     if count > MOST_SEEDS:

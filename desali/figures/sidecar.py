@@ -21,6 +21,8 @@ def sidecar(path: str | os.PathLike[str]) -> Path:
         OutputError: the figure's own name ends in .json.
     """
     figure = Path(path)
+    if not figure.name:
+        raise OutputError(f"{figure}: names no file; give a figure's path, such as figure.png")
     if figure.suffix.lower() == ".json":
         raise OutputError(f"{figure}: a figure cannot end in .json, its record does; use .png, .pdf or .svg")
     return figure.with_suffix(".json")

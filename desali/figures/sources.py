@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from desali.data.preprocess import Preprocessing
-from desali.errors import DesaliError, MethodError
+from desali.errors import DataError, DesaliError, MethodError
 from desali.figures.inputs import Rule
 from desali.figures.subjects import Subject
 from desali.models.modules import kind_of, shapes_of
@@ -108,8 +108,14 @@ def controls(found: Sequence[Subject], seed: int) -> tuple[dict[str, Control], s
 
     Returns:
         by model the control that has its architecture; and in words which are missing and why.
+
+    Raises:
+        DataError: a seed that is no whole number from 0 to 2^63 - 1.
     """
     from desali.comparison.controls import randomised
+
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**63:
+        raise DataError(f"random_seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
 
     made: dict[object, Control] = {}
     own: dict[str, Control] = {}
@@ -118,7 +124,7 @@ def controls(found: Sequence[Subject], seed: int) -> tuple[dict[str, Control], s
         kind = (kind_of(subject.model), shapes_of(subject.model))
         if kind not in made:
             try:
-                made[kind] = Control(randomised(subject.model, seed), subject)
+                made[kind] = Control(randomised(subject.model, int(seed)), subject)
             except DesaliError as error:
                 missing.append(f"No random control for {subject.name}: {error}.")
                 continue

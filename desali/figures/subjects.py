@@ -27,6 +27,8 @@ Models = Mapping[str, Any]
 """Name -> a `torch.nn.Module` or a `LoadedModel`."""
 Rules = Preprocessing | Mapping[str, Preprocessing]
 Classes = Sequence[str] | Mapping[str, Sequence[str]]
+TAKEN = {"random": "the random control", "input": "the image", "edges": "the edge detector"}
+"""Names that captions give to what a map is compared with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +92,19 @@ def subjects(
         raise DataError(f"models must be a dict, name -> module, got {type(models).__name__}")
     if not models:
         raise DataError("nothing to show: give at least one model")
+    for name in models:
+        if not isinstance(name, str) or not name.strip():
+            raise DataError(f"models must be named by text, got the name {name!r}")
+        if name in TAKEN:
+            raise DataError(
+                f"a model cannot be called {name!r}: the figure's captions call {TAKEN[name]} so; rename it"
+            )
     target = None if device is None else resolve(device)
     _check_names("preprocessing", preprocessing, models)
     _check_names("classes", classes, models)
-    found = [_subject(str(name), model, preprocessing, classes, target) for name, model in models.items()]
+    shared = classes if isinstance(classes, Mapping) else dict.fromkeys(models, class_names(classes))
+    own = {name: class_names(given, f" of {name}") for name, given in shared.items()}
+    found = [_subject(name, model, preprocessing, own.get(name, ()), target) for name, model in models.items()]
     first = found[0]
     for one in found[1:]:
         if one.device != first.device:
@@ -102,6 +113,21 @@ def subjects(
                 "device (device=, --device), where copies are run"
             )
     return found
+
+
+def class_names(classes: Any, whose: str = "") -> tuple[str, ...]:
+    """Names of classes in the order of the logits; none for None.
+
+    Raises:
+        DataError: something without an order of its own, or text, whose letters would be taken for names.
+    """
+    if classes is None:
+        return ()
+    listed = classes.tolist() if hasattr(classes, "tolist") else classes  # NumPy and pandas
+    if isinstance(listed, str | bytes) or not isinstance(listed, Sequence):
+        got = f"the string {listed!r}" if isinstance(listed, str) else f"a {type(listed).__name__}"
+        raise DataError(f"classes{whose} must be a list of names in the order of the outputs, got {got}")
+    return tuple(map(str, listed))
 
 
 def check_different(found: Sequence[Subject]) -> None:
@@ -158,7 +184,7 @@ def _check_names(option: str, value: Any, models: Models) -> None:
 
 
 def _subject(
-    name: str, model: Any, preprocessing: Rules | None, classes: Classes | None, target: torch.device | None
+    name: str, model: Any, preprocessing: Rules | None, classes: tuple[str, ...], target: torch.device | None
 ) -> Subject:
     import torch
 
@@ -178,17 +204,14 @@ def _subject(
     given = preprocessing.get(name) if isinstance(preprocessing, Mapping) else preprocessing
     if given is not None and not isinstance(given, Preprocessing):
         raise DataError(f"preprocessing of {name} must be a desali.data.preprocess.Preprocessing, got {given!r}")
-    names = classes.get(name) if isinstance(classes, Mapping) else classes
-    if isinstance(names, str):
-        raise DataError(f"classes of {name} must be a list of names, got the string {names!r}")
     if loaded is not None:
         rule: Rule = loaded.preprocessing
         origin = str(loaded.card.get("preprocessing_origin", "the model's card"))
         if isinstance(preprocessing, Mapping) and given is not None:
             rule, origin = given, "given"
-        own = loaded.classes or tuple(names or ())
+        own = loaded.classes or classes
         return Subject(name, module, device, rule, origin, own, loaded.card, loaded.path, False)
     plain = Plain(input_channels(module))
     card = {"architecture": type(module).__name__}
     rule, origin = (plain, plain.words) if given is None else (given, "given")
-    return Subject(name, module, device, rule, origin, tuple(map(str, names or ())), card, None, True)
+    return Subject(name, module, device, rule, origin, classes, card, None, True)

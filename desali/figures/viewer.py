@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -289,20 +289,32 @@ def _layers_by_model(layers: Layers | None, found: Sequence[Subject]) -> dict[st
     if isinstance(layers, str):
         raise DataError(f"layers must be a list of names, got the string {layers!r}: write [{layers!r}]")
     if not isinstance(layers, Mapping):
-        layers = dict.fromkeys(names, layers)
+        layers = dict.fromkeys(names, layer_names(layers))
     missing = [name for name in names if name not in layers]
     unknown = [name for name in layers if name not in names]
     if missing or unknown:
         what = f"none for {missing[0]!r}" if missing else f"some for {unknown[0]!r}, which is no model here"
         raise DataError(f"layers must name a list for each model ({', '.join(names)}): there are {what}")
-    for name, chosen in layers.items():
-        if isinstance(chosen, str) or not chosen or not all(isinstance(layer, str) for layer in chosen):
-            raise DataError(f"layers of {name} must be a list of at least one name, got {chosen!r}")
+    layers = {name: layer_names(chosen, f" of {name}") for name, chosen in layers.items()}
     counts = {name: len(layers[name]) for name in names}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(f"layers must be equally many for each model, a row each; got {said}")
-    return {name: tuple(layers[name]) for name in names}
+    return {name: layers[name] for name in names}
+
+
+def layer_names(layers: Any, whose: str = "") -> tuple[str, ...]:
+    """Names of layers in their order.
+
+    Raises:
+        DataError: text, none, or something else than names.
+    """
+    if isinstance(layers, Iterable) and not isinstance(layers, str | bytes | Set):
+        listed = tuple(layers)
+        if listed and all(isinstance(layer, str) for layer in listed):
+            return listed
+        layers = list(listed)
+    raise DataError(f"layers{whose} must be a list of at least one name, got {layers!r}")
 
 
 @contextmanager

@@ -34,6 +34,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OutputError: the folder cannot be made or written.
     """
     target = Path(path)
+    if "\0" in str(target):
+        raise OutputError(f"{str(target)!r}: no path can hold a zero byte{ELSEWHERE}")
     with _explained(target, ELSEWHERE):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():

@@ -271,7 +271,7 @@ class Recording:
         if known is None and any(seed.needs_activation for seed in seeds):
             activations = list(self._activations([node.index for node in nodes]))
         return [
-            join([place(seed, node.name, node.shape, n, self.output, activation) for seed in seeds])
+            join([place(seed, node.name, node.shape, n, self._images, activation) for seed in seeds])
             for node, activation in zip(nodes, activations, strict=True)
         ]
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from desali.errors import UnsupportedLayerError
 from desali.reversal.context import Reversal
 from desali.reversal.graph.network import Network
 from desali.reversal.layers.base import Node
+from desali.reversal.layers.registry import BUILT_IN
 from desali.reversal.signals import Signal, add
+
+_OWN = frozenset(BUILT_IN)
 
 
 def steps(network: Network, tops: list[int]) -> list[int]:
@@ -51,9 +55,34 @@ class Sweep:
                     results = layer.reverse(self.context, node, signal)
                 else:
                     results = layer.reverse_with_relu(self.context, node, signal, relu)
+                if type(layer) not in _OWN:
+                    self._check(node, signal, results)
                 for target, result in results.items():
                     self._deliver(pending.setdefault(target, {}), target, owners, result)
         return pending.get(0, {})
+
+    def _check(self, node: Node, signal: Signal, results: Any) -> None:
+        """Refuse what a kind from outside gives that is no signal on one of its sources."""
+        sources = self.network.sources[node.index]
+        label = type(node.operation).__name__
+        expected = f"layer {node.name!r}: {label}.reverse must return a dict of Signals by index of its sources"
+        if not isinstance(results, dict) or not all(isinstance(result, Signal) for result in results.values()):
+            raise UnsupportedLayerError(f"{expected}, got {_kinds(results)}")
+        for target, result in results.items():
+            if target not in sources and not self._fused_below(node, target):
+                raise UnsupportedLayerError(f"{expected}, which are {list(sources)}; got one for {target}")
+            below = self.network.nodes[target].shape
+            size = below if result.origin is None else (below[:1] + result.size)
+            wanted = (*signal.tensor.shape[:2], *size)
+            if tuple(result.tensor.shape) != wanted or result.tensor.dtype != signal.tensor.dtype:
+                raise UnsupportedLayerError(
+                    f"layer {node.name!r}: {label}.reverse must give source {target} {signal.tensor.dtype} of shape "
+                    f"{list(wanted)}, got {result.tensor.dtype} {list(result.tensor.shape)}"
+                )
+
+    def _fused_below(self, node: Node, target: int) -> bool:
+        operation = node.operation
+        return operation is not None and operation.fuses and target in self.network.nodes[node.inputs[0]].inputs
 
     def _deliver(self, slot: dict[int, Signal], target: int, owners: list[tuple[int, int]], result: Signal) -> None:
         start = 0
@@ -71,6 +100,12 @@ class Sweep:
         below = self.network.nodes[node.inputs[0]]
         alone = len(self.network.consumers[below.index]) == 1 and below.index not in seeds
         return below if alone and below.operation is not None and below.operation.masked else None
+
+
+def _kinds(results: Any) -> str:
+    if not isinstance(results, dict):
+        return type(results).__name__
+    return f"a dict of {', '.join(sorted({type(result).__name__ for result in results.values()}))}"
 
 
 def _batches(arrived: dict[int, Signal]) -> list[tuple[list[tuple[int, int]], Signal]]:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 import desali
 from desali.comparison.controls import likeness, randomised
 from desali.data.preprocess import Preprocessing
-from desali.errors import DataError, DesaliError, ImageError, SeedError, UnknownNameError
+from desali.errors import DataError, DesaliError, ImageError, OutputError, SeedError, UnknownNameError
 from desali.figures.drawing.display import to_grey
 from desali.figures.drawing.panel import Panel, Words
 from desali.figures.figure import Figure
@@ -464,6 +464,31 @@ BAD: list[tuple[Callable[[], Any], type[DesaliError], str]] = [
     (lambda: desali.compare(BOTH, picture(), scale="rows"), DataError, "scale must be 'panel' or 'row'"),
     (lambda: desali.compare(BOTH, picture(), classes={"befor": ["a"]}), DataError, "classes names 'befor'"),
     (lambda: desali.compare(BOTH, picture(), classes=["a", "b"]), DataError, "before has 4 outputs, but 2 class names"),
+    (lambda: desali.compare(BOTH, picture(), classes=set("abcd")), DataError, "in the order of the outputs, got a set"),
+    (lambda: desali.compare(BOTH, picture(), classes=iter("abcd")), DataError, "order of the outputs, got a str"),
+    (
+        lambda: desali.compare(BOTH, picture(), classes={"before": "abcd"}),
+        DataError,
+        "classes of before must be a list",
+    ),
+    (lambda: desali.compare(BOTH, picture(), layers=5), DataError, "layers must be a list of at least one name, got 5"),
+    (lambda: desali.compare(BOTH, picture(), layers={"relu", "layer1"}), DataError, "layers must be a list of at"),
+    (lambda: desali.compare(BOTH, picture(), layers=[None]), DataError, "at least one name, got [None]"),
+    (lambda: desali.compare({1: BOTH["before"], "1": BOTH["after"]}, picture()), DataError, "got the name 1"),
+    (
+        lambda: desali.compare({"a": BOTH["before"], "random": BOTH["after"]}, picture()),
+        DataError,
+        "a model cannot be called 'random': the figure's captions call the random control so",
+    ),
+    (lambda: desali.compare(BOTH, picture(), random_seed=2**63), DataError, "random_seed must be a whole number"),
+    (lambda: desali.compare(BOTH, picture(), random_seed=1.5), DataError, "2^63 - 1, got 1.5"),
+    (lambda: desali.compare(BOTH, torch.zeros(3, 32, 32).to_sparse()), ImageError, "of the layout torch.sparse_coo"),
+    (lambda: desali.compare(BOTH, torch.zeros(3, 32, 32, device="meta")), ImageError, "without values (meta)"),
+    (
+        lambda: desali.compare(BOTH, np.ma.masked_less(np.linspace(0, 1, 1024).reshape(32, 32), 0.5)),
+        ImageError,
+        "masked pixels",
+    ),
     (lambda: desali.compare(BOTH, picture(), preprocessing=24), DataError, "preprocessing of before must be a"),
 ]
 
@@ -479,3 +504,49 @@ def test_weights_that_differ_only_in_statistics_are_compared() -> None:
     other.layer2.bn1.running_mean += 0.5
     figure = desali.compare({"a": BOTH["before"], "b": other}, picture(), layers=["layer1", "layer2"])
     assert [bool(words(figure, row)) for row in (0, 1)] == [True, False]
+
+
+def test_layers_and_classes_may_come_in_any_ordered_form() -> None:
+    plain = desali.compare(BOTH, picture(), layers=["layer1", "layer2"], classes=["a", "b", "c", "d"]).to_dict()
+    names: Any = (name for name in ("layer1", "layer2"))
+    classes: Any = np.array(["a", "b", "c", "d"])
+    other = desali.compare(BOTH, picture(), layers=names, classes=classes).to_dict()
+    assert other["models"] == plain["models"]
+    assert other["rows"] == plain["rows"]
+
+
+def test_a_network_whose_output_is_nan_predicts_nothing() -> None:
+    class Overflowing(nn.Module):
+        def __init__(self, seed: int) -> None:
+            super().__init__()
+            self.network = residual(seed)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.network(x) * torch.inf
+            return y
+
+    models = {"a": Overflowing(0).eval(), "b": Overflowing(1).eval()}
+    figure = desali.compare(models, picture(), layers=["network.layer1"], seed=desali.Seed.layer(value="one"))
+    found = figure.to_dict()["models"]["a"]["prediction"]
+    assert found == {"class": None, "index": None, "probability": None}
+    assert any("predicts nothing (NaN)" in column.note for column in figure.grid.columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("figure.bmp", "figure.bmp: unknown kind of figure '.bmp'; use .png, .pdf, .svg"),
+        ("figure", "figure: unknown kind of figure 'without suffix'"),
+        (".", ".: names no file"),
+        ("zero\0byte.png", "no path can hold a zero byte"),
+        ("n" * 300 + ".png", "cannot be written (File name too long)"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_named(
+    compared: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError) as error:
+        compared.save(name)
+    assert expected in str(error.value)
+    assert not list(tmp_path.iterdir())

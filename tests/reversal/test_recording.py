@@ -229,3 +229,41 @@ def test_only_must_name_relus(recording: Recording) -> None:
         recording.reconstruct("features.8", desali.Seed.layer(), desali.Method(True, True, True, only=["features.0"]))
     with pytest.raises(UnknownNameError, match="did you mean"):
         recording.reconstruct("features.8", desali.Seed.layer(), desali.Method(True, True, True, only=["features.x"]))
+
+
+def test_the_network_ends_at_its_output() -> None:
+    class Further(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.relu(self.first(x))
+            torch.relu(self.second(y))  # of no use to the output
+            return y
+
+    torch.manual_seed(0)
+    model = Further().eval()
+    recording = desali.record(model, torch.randn(2, 3, 9, 9))
+    assert recording.layers == ["first", "relu_fn"]
+    assert all(recording.reconstruct(layer, desali.Seed.layer()).any() for layer in recording.layers)
+
+
+@pytest.mark.parametrize("last", [torch.float64, torch.float16, torch.int64])
+def test_the_type_of_the_output_does_not_decide_that_of_the_signals(last: torch.dtype) -> None:
+    class Cast(nn.Module):
+        def __init__(self, to: torch.dtype) -> None:
+            super().__init__()
+            self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(196, 5))
+            self.to_type = to
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.features(x).to(self.to_type)
+
+    maps = []
+    for to in (torch.float32, last):
+        torch.manual_seed(0)
+        recording = desali.record(Cast(to).eval(), torch.randn(2, 3, 9, 9))
+        seeds = [desali.Seed.layer(), desali.Seed.top(2, value="activation"), desali.Seed.neuron(0, 1, 1)]
+        maps.append(recording.reconstruct("features.1", seeds))
+    assert torch.equal(*maps)

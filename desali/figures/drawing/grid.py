@@ -58,9 +58,7 @@ def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
         OutputError: another suffix, a bad resolution, or a path that cannot be written.
     """
     target = Path(path)
-    suffix = check_suffix(target)
-    if not 20 <= dpi <= 2400:
-        raise OutputError(f"{target}: {dpi} pixels per inch; expected 20 to 2400")
+    suffix = check(target, dpi)
     import matplotlib
 
     figure = draw(grid, dpi)
@@ -70,16 +68,17 @@ def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
     return target
 
 
-def check_suffix(target: Path) -> str:
-    """The suffix of a figure's path in small letters.
+def check(target: Path, dpi: float) -> str:
+    """The suffix of a figure that can be written so.
 
     Raises:
-        OutputError: it is none of `SUFFIXES`.
+        OutputError: another suffix than PNG's, PDF's or SVG's, or a bad resolution.
     """
     suffix = target.suffix.lower()
     if suffix not in SUFFIXES:
-        found = f"unknown kind of figure {suffix!r}" if suffix else "the name has no suffix"
-        raise OutputError(f"{target}: {found}; use {', '.join(SUFFIXES)}")
+        raise OutputError(f"{target}: unknown kind of figure {suffix or 'without suffix'!r}; use {', '.join(SUFFIXES)}")
+    if not isinstance(dpi, int | float) or not 20 <= dpi <= 2400:
+        raise OutputError(f"{target}: {dpi} pixels per inch; expected 20 to 2400")
     return suffix
 
 

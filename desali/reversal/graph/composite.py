@@ -122,7 +122,7 @@ class Gathering:
         steps = (*sizes.values(), *steps)
         args = (Ref(source), *(leaf for leaf in _open(steps) if leaf != Ref(source)))
         call = Call(name, args, {}, {source: nodes[source].shape}, shape, module=self.module, path=self.use[0])
-        layer = self.kind.recognise(call)
+        layer = registry.recognise_as(self.kind, call)
         if layer is None:
             raise Declined(self.use)
         self.result, self.node = result, index
@@ -148,7 +148,8 @@ class Gatherings:
     def __init__(self, model: nn.Module, declined: set[Use]) -> None:
         self._kinds = {}
         if registry.claims_modules():
-            found = {path: (registry.kind_of_module(type(module)), module) for path, module in model.named_modules()}
+            every = model.named_modules(remove_duplicate=False)  # a module of two names is claimed under both
+            found = {path: (registry.kind_of_module(type(module)), module) for path, module in every}
             self._kinds = {path: (kind, module) for path, (kind, module) in found.items() if path and kind is not None}
         self._declined = declined
         self._uses: dict[Use, Gathering] = {}

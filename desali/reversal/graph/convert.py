@@ -289,4 +289,5 @@ class _Converter:
         output = None if output is None else self._outside(output)
         if output is None or self.nodes[output].operation is None:
             raise CaptureError("the module must return a tensor that depends on its input")
-        return Network(tuple(self.nodes), output, self.constants)
+        # what the forward computes after its output is never run: no layer of the network
+        return Network(tuple(self.nodes[: output + 1]), output, self.constants)

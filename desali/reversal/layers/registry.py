@@ -80,10 +80,26 @@ def recognise_by_users(call: Call) -> Layer | None:
 
 def _first(table: dict[str, tuple[Kind, ...]], call: Call) -> Layer | None:
     for kind in table.get(call.name, ()):
-        layer = kind.recognise(call)
+        layer = recognise_as(kind, call)
         if layer is not None:
             return layer
     return None
+
+
+def recognise_as(kind: Kind, call: Call) -> Layer | None:
+    """The layer that a call is for one kind.
+
+    Raises:
+        LayerError: the kind gives neither a layer nor None.
+    """
+    layer: Any = kind.recognise(call)
+    if layer is None or isinstance(layer, Layer):
+        return layer
+    got = f"the class {layer.__name__} itself" if inspect.isclass(layer) else repr(layer)
+    raise LayerError(
+        f"{kind.__name__}.recognise must return an instance of {kind.__name__}, such as cls(), or None to leave the "
+        f"call to others; got {got}"
+    )
 
 
 def kind_of_module(module: type[nn.Module]) -> Kind | None:

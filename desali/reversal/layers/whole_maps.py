@@ -46,7 +46,10 @@ class WholeMaps(Layer):
                 "desali.reversal.layers.Layer"
             )
         full = whole(signal, node.shape[1:]).tensor
-        back = self.backward(full, context.inputs(node)[source], context.rule(node))
+        rule = context.rule(node)
+        x = context.inputs(node)[source]
+        # copies, since a rule may write: the signal may go to other layers too, and x may be the caller's image
+        back = self.backward(full.clone(), x.clone() if self.needs_inputs(rule) else x, rule)
         wanted = (*full.shape[:2], *context.shape(source))
         if tuple(back.shape) != wanted or back.dtype != full.dtype:
             raise UnsupportedLayerError(

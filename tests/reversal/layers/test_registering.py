@@ -500,3 +500,106 @@ def test_a_rule_that_returns_another_shape_says_so() -> None:
         recording = desali.record(Leaking().to(DTYPE).eval(), some_images())
         with pytest.raises(UnsupportedLayerError, match=r"layer '1': Narrow.backward must return .* got"):
             recording.reconstruct("2", desali.Seed.layer())
+
+
+class Loud(WholeMaps):
+    """Seven times what arrives, by a rule of its own."""
+
+    modules = (Blur,)
+    batchwise = True
+    reach = everything
+
+    @classmethod
+    def recognise(cls, call: Call) -> Any:
+        return cls()
+
+    def backward(self, signal: Tensor, x: Tensor, method: Method) -> Tensor:
+        return 7 * signal
+
+
+def test_a_module_of_two_names_is_claimed_under_both() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = Blur()
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+            self.second = self.first
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.second(F.relu(self.conv(self.first(x))))
+
+    torch.manual_seed(0)
+    model = Twice().to(DTYPE).eval()
+    with registered(Loud):
+        recording = desali.record(model, some_images())
+    kinds = {node.name: type(node.operation).__name__ for node in recording.network.nodes}
+    assert kinds["first"] == kinds["second"] == "Loud"
+    plain = nn.Sequential(model.conv, nn.ReLU())
+    x = recording.activation("first")
+    inner = desali.record(plain.eval(), x).reconstruct("1", desali.Seed.layer(value="one"), "saliency")
+    found = recording.reconstruct("second", desali.Seed.layer(value="one"), "saliency")
+    assert torch.allclose(found, 49 * inner)
+
+
+def test_a_rule_may_write_into_what_it_is_given() -> None:
+    class Writing(Loud):
+        def backward(self, signal: Tensor, x: Tensor, method: Method) -> Tensor:
+            x.zero_()
+            return signal.mul_(7)
+
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blur, self.conv = Blur(), nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(self.conv(x)) + self.blur(x) + x
+
+    torch.manual_seed(0)
+    model, images = Branches().to(DTYPE).eval(), some_images()
+    seed = torch.ones(3, 1, 3, 14, 13, dtype=DTYPE)
+    maps = []
+    for kind in (Loud, Writing):
+        with registered(kind):
+            recording = desali.record(model, images, keep="activations")
+            layer = recording.layers[-1]
+            maps += [recording.reconstruct(layer, desali.Seed.tensor(seed), "saliency") for _ in range(2)]
+    assert all(torch.equal(one, maps[0]) for one in maps)
+    assert torch.equal(images, some_images())
+    assert torch.equal(seed, torch.ones_like(seed))
+
+
+def _reversing(answer: Callable[[Context, Node, Signal], Any]) -> type[Layer]:
+    def reverse(self: Any, context: Context, node: Node, signal: Signal) -> Any:
+        return answer(context, node, signal)
+
+    return type("Wrong", (Smoothing,), {"reverse": reverse, "needs_inputs": lambda self, rule: False})
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda context, node, signal: None, "must return a dict of Signals by index of its sources, got NoneType"),
+        (lambda context, node, signal: {node.inputs[0]: signal.tensor}, "got a dict of Tensor"),
+        (lambda context, node, signal: {0: signal}, r"which are \[3\]; got one for 0"),
+        (lambda context, node, signal: {99: signal}, r"which are \[3\]; got one for 99"),
+        (
+            lambda context, node, signal: {node.inputs[0]: Signal(signal.tensor[..., 1:])},
+            r"must give source 3 torch.float64 of shape \[3, 1, 4, 12, 11\], got torch.float64 \[3, 1, 4, 12, 10\]",
+        ),
+        (lambda context, node, signal: {node.inputs[0]: Signal(signal.tensor.float())}, "got torch.float32"),
+    ],
+)
+def test_a_reversal_that_gives_no_signals_says_so(answer: Any, words: str) -> None:
+    with registered(_reversing(answer)):
+        recording = desali.record(Network(Blur()).to(DTYPE).eval(), some_images())
+        with pytest.raises(UnsupportedLayerError, match=f"layer 'blur': Wrong.reverse .*{words}"):
+            recording.reconstruct("blur", desali.Seed.layer())
+
+
+@pytest.mark.parametrize("answer", [True, Loud])
+@pytest.mark.parametrize("claims", [{"modules": (Blur,)}, {"names": ("relu",), "modules": ()}])
+def test_a_kind_that_recognises_no_layer_says_so(claims: dict[str, Any], answer: Any) -> None:
+    kind = type("Vague", (Loud,), {"recognise": classmethod(lambda cls, call: answer), **claims})
+    with registered(kind), pytest.raises(LayerError, match=r"Vague\.recognise must return an instance of Vague"):
+        desali.record(Network(Blur()).to(DTYPE).eval(), some_images())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from desali.errors import DataError
 from desali.models.checkpoint import find, read_card
 from desali.training.config import SYNTHETIC, DataConfig
 from desali.training.recipes import Recipe
-from desali.training.splits import first_of_each_class
+from desali.training.splits import check_fraction, first_of_each_class
 from desali.training.stage import Domain
 
 if TYPE_CHECKING:
@@ -125,22 +125,24 @@ def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 
         DataError: `share` is not in (0, 1].
     """
     from desali.data import synthetic
+    from desali.data.synthetic.target_rois import target_part
 
+    check_fraction(share)
     make = {
         "natural": lambda: synthetic.natural(seed, images_per_class=IMAGES_PER_CLASS),
         "texture": lambda: synthetic.texture(seed, views_per_sample=VIEWS_PER_SAMPLE),
-        "target": lambda: first_of_each_class(synthetic.target(seed, train=TARGET_SHARE)[0], share),
+        "target": lambda: first_of_each_class(target_part("train", seed, train=TARGET_SHARE), share),
     }
     return {domain: make[domain]() for domain in domains}
 
 
-def synthetic_target(recipes: Sequence[str], runs: Path) -> tuple[ImageSet, ImageSet]:
-    """The synthetic target that `recipes` under `runs` were trained on, and the evaluation images that belong to it.
+def synthetic_target(recipes: Sequence[str], runs: Path, split: Literal["train", "evaluation"]) -> ImageSet:
+    """The synthetic target that `recipes` under `runs` were trained on, or the evaluation images that belong to it.
 
     Raises:
         WeightsError: a recipe is not trained. DataError: the recipes were trained on different or other data.
     """
-    from desali.data import synthetic
+    from desali.data.synthetic.target_rois import target_part
 
     found: dict[str, dict[str, Any]] = {}
     for name in recipes:
@@ -155,5 +157,5 @@ def synthetic_target(recipes: Sequence[str], runs: Path) -> tuple[ImageSet, Imag
             other = next(iter(found))
             raise DataError(f"{name} was trained on other data than {other}; train both with the same options")
     share = first.pop("share")
-    training, evaluation = synthetic.target(**first)
-    return first_of_each_class(training, share), evaluation
+    images = target_part(split, **first)
+    return first_of_each_class(images, share) if split == "train" else images

@@ -44,7 +44,8 @@ def target_and_held_out(
     first = next(iter(cards))
     given = data[first].get("parameters", {}).get("spec")
     if spec is None and given is None:
-        return synthetic_target(recipes, runs)
+        synthetic = synthetic_target(recipes, runs, "train") if training else None
+        return synthetic, synthetic_target(recipes, runs, "evaluation")
     for name in recipes:
         if data[name].get("fingerprint") != data[first].get("fingerprint"):
             raise DataError(f"{name} was trained on other data than {first}; train both with the same options")
@@ -58,7 +59,7 @@ def target_and_held_out(
         own = find_images(str(given), **{name: value for name, value in known["options"].items() if name != "split"})
     learned = None
     if training and own is None:
-        learned = synthetic_target(recipes, runs)[0]
+        learned = synthetic_target(recipes, runs, "train")
     elif training and own is not None:
         part = own.choose(split=known["options"].get("split"))
         learned = read_found(part, cache=True, skip_unreadable=bool(known.get("unreadable")))

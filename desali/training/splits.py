@@ -189,7 +189,7 @@ def take(images: ImageSet, fraction: float, by: By, seed: int) -> ImageSet:
     Raises:
         DataError: a fraction outside (0, 1].
     """
-    _check_fraction(fraction)
+    check_fraction(fraction)
     if fraction == 1:
         return images
     generator = np.random.default_rng(derive(seed, "fraction", by))
@@ -214,7 +214,7 @@ def first_of_each_class(images: ImageSet, fraction: float) -> ImageSet:
     Raises:
         DataError: a fraction outside (0, 1].
     """
-    _check_fraction(fraction)
+    check_fraction(fraction)
     if fraction == 1:
         return images
     kept = _of_each_class(images, fraction, np.arange(len(images)))
@@ -229,6 +229,11 @@ def _of_each_class(images: ImageSet, fraction: float, order: npt.NDArray[np.int6
     return [index[: max(LEAST_OF_A_CLASS, round(fraction * len(index)))] for index in members]
 
 
-def _check_fraction(fraction: float) -> None:
+def check_fraction(fraction: float) -> None:
+    """Refuse what is no share.
+
+    Raises:
+        DataError: a fraction outside (0, 1].
+    """
     if not 0 < fraction <= 1:
         raise DataError(f"the fraction of the training data must lie in (0, 1], got {fraction:g}")

@@ -83,7 +83,7 @@ def test_bad_use_is_one_line_and_code_2(
     ("arguments", "work"),
     [
         (("train", "scratch", "--runs", "{}"), "desali.training.domains.synthetic_datasets"),
-        (("evaluate", "scratch", "--json", "{}/metrics.json"), "desali.training.domains.synthetic_target"),
+        (("evaluate", "scratch", "--json", "{}/metrics.json"), "desali.training.held_out.synthetic_target"),
         (("demo", "-o", "{}"), "desali.data.synthetic.natural"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from desali.data.imageset import ImageSet
@@ -31,12 +33,17 @@ def target(seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: 
     Raises:
         DataError: an argument out of range.
     """
+    arguments: dict[str, Any] = {"seed": seed, "train": train, "evaluation": evaluation, "floor": floor}
+    return target_part("train", **arguments), target_part("evaluation", **arguments)
+
+
+def target_part(split: str, seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: int = 20) -> ImageSet:
+    """One of the two sets that `target` gives for the same arguments, "train" or "evaluation"."""
     seed, floor = whole_number("seed", seed, 0), whole_number("floor", floor, 1)
     arguments = {"seed": seed, "train": train, "evaluation": evaluation, "floor": floor}
     # both counts first, so that a bad argument is refused before anything is drawn
     plans = {"train": class_counts("train", train, floor), "evaluation": class_counts("evaluation", evaluation, floor)}
-    first, second = (_roi_set(seed, split, counts, arguments) for split, counts in plans.items())
-    return first, second
+    return _roi_set(seed, split, plans[split], arguments)
 
 
 def _roi_set(seed: int, split: str, counts: dict[str, int], arguments: dict[str, float]) -> ImageSet:

@@ -133,6 +133,7 @@ WRITES: list[Callable[[Any, int, int], None]] = [
     in_place, through_data, through_numpy, through_an_address, mirrored, rolled, swapped, turned, reassigned,
     there_and_back, statistics, at_a_dead_ones_address, nothing,
 ]  # fmt: skip
+Write = tuple[Callable[[Any, int, int], None], int, int]
 STEPS = st.lists(st.tuples(st.sampled_from(WRITES), st.integers(0, 6), st.integers(0, 500)), min_size=1, max_size=4)
 
 
@@ -162,8 +163,18 @@ def old_answer(recording: desali.Recording, before: list[Tensor]) -> bool:
 
 
 @settings(max_examples=25)
-@given(STEPS, st.booleans())
-def test_every_kind_of_write(writes: list[tuple[Callable[[Any, int, int], None], int, int]], fold: bool) -> None:
+@given(STEPS)
+def test_every_kind_of_write(writes: list[Write]) -> None:
+    check_writes(writes, fold=False)
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_every_kind_of_write_with_folded_batch_norm(write: Callable[[Any, int, int], None]) -> None:
+    check_writes([(write, 1, 3)], fold=True)
+
+
+def check_writes(writes: list[Write], fold: bool) -> None:
+    """Whatever was written, a recording gives the right answer, its own old one, or says that it cannot."""
     model, x = small(), images(2)
     for write, which, at in writes:
         recording = desali.record(model, x, fold_batch_norm=fold)

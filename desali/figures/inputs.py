@@ -186,7 +186,7 @@ def _tensor(image: Tensor) -> Tensor:
     image = image[0] if image.dim() == 4 else image
     if image.dim() != 3 or 0 in image.shape:
         raise ImageError(f"image must be a tensor [C, H, W] or [1, C, H, W], got {shape}")
-    if image.layout is not torch.strided or image.device.type == "meta":
+    if image.layout is not torch.strided or image.is_meta:
         what = f"of the layout {image.layout}" if image.layout is not torch.strided else "without values (meta)"
         raise ImageError(f"image is a tensor {what}; give an ordinary one (tensor.to_dense())")
     if not image.is_floating_point():

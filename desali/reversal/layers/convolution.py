@@ -9,7 +9,7 @@ from typing import Any
 from desali import ops
 from desali.reversal.layers.base import Arrivals, Context, Node, TorchCall, ValueFree
 from desali.reversal.layers.call import Call, Parameter, per_dimension
-from desali.reversal.layers.reach import Cells, Shaped, window_cells
+from desali.reversal.layers.reach import Cells, Shaped, window_reach
 from desali.reversal.layers.regions import fusion, region_below
 from desali.reversal.signals import Signal, whole
 
@@ -89,8 +89,7 @@ class Convolution(_Affine):
         return {source if relu is None else relu.inputs[0]: Signal(tensor, origin)}
 
     def reach(self, node: Shaped, source: Shaped, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
-        windows = window_cells(cells[1:], self.kernel, self.stride, self.padding, self.dilation)
-        return (range(source.shape[0]), *windows)
+        return window_reach(source, cells, self.kernel, self.stride, self.padding, self.dilation)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from desali.reversal.layers.base import Arrivals, Context, Node
 from desali.reversal.layers.call import Call, Ref, name_of
 from desali.reversal.layers.ends import compares
 from desali.reversal.layers.pooling import Window, window_of
-from desali.reversal.layers.reach import Cells, Shaped, adaptive_cells, every, pointwise, window_cells
+from desali.reversal.layers.reach import Cells, Shaped, adaptive_cells, every, pointwise, window_reach
 from desali.reversal.methods import Method
 from desali.reversal.signals import Signal
 
@@ -111,8 +111,7 @@ class Other(Adjoint):
     def reach(self, node: Shaped, source: Shaped, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
         same_rank = len(source.shape) == len(node.shape)
         if self.window is not None and same_rank:
-            windows = window_cells(cells[1:], *self.window, (1,) * len(self.window[0]))
-            return (range(source.shape[0]), *windows)
+            return window_reach(source, cells, *self.window, (1,) * len(self.window[0]))
         if self.pointwise and source.shape[1:] == node.shape[1:]:
             return pointwise(self, node, source, cells)
         if self.kind.startswith("adaptive_") and same_rank:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from desali import ops
 from desali.reversal.layers.base import Arrivals, Context, Node, Recorder, TorchCall, ValueFree
 from desali.reversal.layers.call import Call, per_dimension
-from desali.reversal.layers.reach import Cells, Shaped, every, window_cells
+from desali.reversal.layers.reach import Cells, Shaped, every, window_reach
 from desali.reversal.layers.regions import fusion, region_below
 from desali.reversal.signals import Signal, whole
 
@@ -102,8 +102,7 @@ class MaxPool(ValueFree):
         return {source if relu is None else relu.inputs[0]: Signal(tensor, origin)}
 
     def reach(self, node: Shaped, source: Shaped, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
-        windows = window_cells(cells[1:], self.kernel, self.stride, self.padding, self.dilation)
-        return (range(source.shape[0]), *windows)
+        return window_reach(source, cells, self.kernel, self.stride, self.padding, self.dilation)
 
 
 @dataclass(frozen=True)
@@ -161,8 +160,7 @@ class AveragePool(ValueFree):
         return {source: Signal(tensor, origin)}
 
     def reach(self, node: Shaped, source: Shaped, cells: tuple[Cells, ...]) -> tuple[Cells, ...]:
-        ones = (1,) * len(self.kernel)
-        return (range(source.shape[0]), *window_cells(cells[1:], self.kernel, self.stride, self.padding, ones))
+        return window_reach(source, cells, self.kernel, self.stride, self.padding, (1,) * len(self.kernel))
 
 
 @dataclass(frozen=True)

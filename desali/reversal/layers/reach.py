@@ -66,7 +66,7 @@ def windows(
                 f"{type(layer).__name__}: its reach is given by windows of {len(geometry[0])} dimensions, but it makes "
                 f"{list(node.shape)} of {list(source.shape)}"
             )
-        return (range(source.shape[0]), *window_cells(cells[1:], *geometry))
+        return window_reach(source, cells, *geometry)
 
     return reach
 
@@ -76,18 +76,20 @@ def every(source: Shaped) -> tuple[Cells, ...]:
     return tuple(range(size) for size in source.shape)
 
 
-def window_cells(
+def window_reach(
+    source: Shaped,
     cells: tuple[Cells, ...],
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> tuple[Cells, ...]:
-    """What windows at these cells read, along each spatial dimension."""
-    return tuple(
+    """What windows at these cells read of the source: every channel, and positions along each spatial dimension."""
+    positions = (
         {at * step - around + offset * between for at in part for offset in range(width)}
-        for part, width, step, around, between in zip(cells, kernel, stride, padding, dilation, strict=True)
+        for part, width, step, around, between in zip(cells[1:], kernel, stride, padding, dilation, strict=True)
     )
+    return (range(source.shape[0]), *positions)
 
 
 def adaptive_cells(cells: tuple[Cells, ...], before: tuple[int, ...], after: tuple[int, ...]) -> tuple[Cells, ...]:

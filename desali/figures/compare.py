@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from desali.errors import DataError
 from desali.figures.figure import Figure
 from desali.figures.sources import default_seed
-from desali.figures.subjects import Classes, Models, Rules, check_different
+from desali.figures.subjects import Classes, Models, Rules
 from desali.figures.viewer import Layers, Settings, Viewer
 from desali.reversal.methods import Method
 from desali.reversal.seeds import Seed
@@ -89,6 +89,4 @@ def comparing(models: Models, settings: Settings) -> Viewer:
         raise DataError(
             f"compare needs two models, got one ({next(iter(models))}): use desali.show (or the command visualize)"
         )
-    viewer = Viewer(models, settings)
-    check_different(viewer.subjects)
-    return viewer
+    return Viewer(models, settings, different=True)

@@ -9,6 +9,7 @@ from desali.errors import DataError
 from desali.figures.rows import Seen
 from desali.figures.subjects import Subject
 from desali.models.modules import fingerprint
+from desali.reversal.methods import Method
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ def seed_words(seed: Seeds, classes: Sequence[str]) -> str:
     if seed.kind == "logit" and seed.channel_index < len(classes):
         return f"{seed.describe()} ({classes[seed.channel_index]})"
     return seed.describe()
+
+
+def method_words(method: str | Method) -> str:
+    """The method as it was named, or by its three bits."""
+    return method if isinstance(method, str) else method.corner
 
 
 def predicted(subject: Subject, seen: Seen) -> dict[str, Any] | None:

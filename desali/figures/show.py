@@ -7,7 +7,7 @@ from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
-from desali.figures.facts import control_facts, model_facts, predicted, prediction_words, seed_words
+from desali.figures.facts import control_facts, method_words, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Plain, image_facts, prepare
 from desali.figures.rows import Block, Seen, table
@@ -74,7 +74,8 @@ def show(
         raise DataError(f"show takes what desali.record returns, got {type(recording).__name__}; see desali.compare")
     if scale not in ("panel", "row"):
         raise DataError(f"scale must be 'panel' or 'row', got {scale!r}")
-    rule = find_method("desalinet" if method is None else method)
+    chosen = "desalinet" if method is None else method
+    rule = find_method(chosen)
     recording = recording if device is None else record(recording.model, recording.images, device=device)
     seeds = default_seed() if seed is None else seed
     network, images = recording.network, recording.images
@@ -107,7 +108,7 @@ def show(
         label = f"image {index + 1}" if len(images) > 1 else ""
         blocks.append(Block({MODEL: own}, twins, control_of, label, prediction_words(predictions[-1])))
     laid = table(blocks, scale)  # type: ignore[arg-type]
-    name = "desalinet" if method is None else method if isinstance(method, str) else rule.corner
+    name = method_words(chosen)
     words = seed_words(seeds, classes)
     listed = [seeds] if isinstance(seeds, Seed) else list(seeds)
     incomplete = kept_words(recording.model) if made else ""

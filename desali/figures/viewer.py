@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from desali.data.roi import Roi
 from desali.errors import DataError, DesaliError, ImageError, SeedError
-from desali.figures.facts import control_facts, model_facts, predicted, prediction_words, seed_words
+from desali.figures.facts import control_facts, method_words, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Input, image_facts, image_name, prepare, to_image
 from desali.figures.rows import Block, Seen, table
 from desali.figures.sources import RANDOM, Control, controls, default_layers, default_seed, in_rgb, provenance
-from desali.figures.subjects import Classes, Models, Rules, Subject, check_one_architecture, subjects
+from desali.figures.subjects import Classes, Models, Rules, Subject, check_different, check_one_architecture, subjects
 from desali.models.checkpoint import versions
 from desali.models.modules import input_channels
 from desali.reversal.methods import Method
@@ -73,13 +73,15 @@ class Viewer:
 
     Args:
         models: name -> a `torch.nn.Module` in evaluation mode, or what `desali.load` returns; none is changed.
+        different: refuse one model or the same weights twice.
 
     Raises:
-        UnknownNameError: a method or device that does not exist. DataError: no models, or layers that do not fit them.
+        UnknownNameError: a method or device that does not exist. DataError: no models, layers that do not fit them, or
+            `different` and two are the same.
         DesaliError: training mode, or models on different devices.
     """
 
-    def __init__(self, models: Models, settings: Settings | None = None) -> None:
+    def __init__(self, models: Models, settings: Settings | None = None, *, different: bool = False) -> None:
         settings = settings or Settings()
         find_method(settings.method)
         if settings.scale not in ("panel", "row"):
@@ -91,6 +93,8 @@ class Viewer:
         self.subjects = subjects(
             models, preprocessing=settings.preprocessing, classes=settings.classes, device=settings.device
         )
+        if different:
+            check_different(self.subjects)
         self.architecture = check_one_architecture(self.subjects, isinstance(settings.layers, Mapping))
         self._layers = _layers_by_model(settings.layers, self.subjects)
         self.controls, self._missing = controls(self.subjects, settings.random_seed)
@@ -98,9 +102,7 @@ class Viewer:
     @property
     def projection(self) -> tuple[str, str]:
         """The method and what is projected, in words for titles."""
-        method = self.settings.method
-        name = method if isinstance(method, str) else method.corner
-        return name, seed_words(self.seed, self.subjects[0].classes)
+        return method_words(self.settings.method), seed_words(self.seed, self.subjects[0].classes)
 
     @property
     def origins(self) -> str:
@@ -114,12 +116,12 @@ class Viewer:
 
     def layers(self, image: Roi | Tensor) -> dict[str, tuple[str, ...]]:
         """The layers of each model, as named or by default, for an image."""
-        if self._layers is not None:
-            return self._layers
+        return self._layers or self._default_layers(self._input(self.subjects[0], image))
+
+    def _default_layers(self, input: Input) -> dict[str, tuple[str, ...]]:
         first = self.subjects[0]
-        tensor = self._input(first, image).tensor
-        with _explained(first, tensor):
-            chosen = default_layers(first, self.seed, tensor)
+        with _explained(first, input.tensor):
+            chosen = default_layers(first, self.seed, input.tensor)
         return {subject.name: chosen for subject in self.subjects}
 
     def look(self, image: Roi | Tensor, last: bool = False) -> Block:
@@ -138,9 +140,11 @@ class Viewer:
         from desali.comparison.views import looks
         from desali.reversal.graph.share import adopt
 
-        layers = {name: chosen[-1:] if last else chosen for name, chosen in self.layers(image).items()}
         inputs = {subject.name: self._input(subject, image) for subject in self.subjects}
         first = self.subjects[0]
+        layers = self._layers or self._default_layers(inputs[first.name])
+        if last:
+            layers = {name: chosen[-1:] for name, chosen in layers.items()}
         recordings = {}
         for subject in self.subjects:
             adopt(subject.model, first.model)
@@ -205,7 +209,7 @@ class Viewer:
         notes = {name: prediction_words(found) for name, found in predictions.items()}
         made = table([block], self.settings.scale, notes)  # type: ignore[arg-type]
         rule = find_method(self.settings.method)
-        layers = self.layers(image)
+        layers = {one: tuple(view.layer for view in block.models[one].look.views) for one in self.names}
         name, words = self.projection
         heading = title or f"{image_name(image)}: {name} from {words}"
         footnote = self._footnote(image, block)

@@ -20,7 +20,6 @@ from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.structure import tensors
 from desali.reversal.layers.base import Node, Recorder
-from desali.reversal.layers.call import Parameter
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
 from desali.reversal.placing import Placed, Points, join, place
@@ -252,7 +251,7 @@ class Recording:
         unchanged = self._watch.holds(state, whole, forward)
         if unchanged and path and not capturing():
             held = self.network.weight_caches
-            used = (item.name for node in path for item in node.args if isinstance(item, Parameter))
+            used = (name for node in path for _, name in self.network.program[node.index - 1].parameters)
             caches = {name: held[name] for name in used if name in held}
             unchanged = self._watch.packed_holds(state, self._names, caches, functools.cache(self._comes_again))
         if not unchanged:

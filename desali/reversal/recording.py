@@ -217,9 +217,10 @@ class Recording:
         nodes = [self.network.find(name) for name in names]
         check_method(self.network, rule, nodes)
         path = self._path(nodes)
-        self._check_unchanged(not self._used, path)
+        again = self._runs_again(nodes, seeds, path, rule)
+        self._check_unchanged(again or not self._used, path, again)
         self._used = True
-        placed = [seed.signals[name] for name in names] if isinstance(seed, Placed) else self._place(nodes, seeds)
+        placed = [seed.signals[name] for name in names] if isinstance(seed, Placed) else self._place(nodes, seeds, checked=True)
         jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(
@@ -262,24 +263,31 @@ class Recording:
         now = Recording(self._model, self._images, "activations" if self._kept else "reversal", self._backend)
         return _values(now) == _values(self)
 
+    def _runs_again(self, nodes: list[Node], seeds: list[Seed], path: list[Node], rule: Method) -> bool:
+        """Whether a reconstruction needs values that only another forward pass has."""
+        wanted = {node.index for node in nodes if any(seed.needs_activation for seed in seeds)}
+        wanted.update(index for node in path if self._needs_inputs(node, rule) for index in node.inputs)
+        return not wanted <= {0, *self._kept}
+
     def _place(
-        self, nodes: list[Node], seeds: list[Seed], known: Sequence[Tensor] | None = None
+        self, nodes: list[Node], seeds: list[Seed], known: Sequence[Tensor] | None = None, checked: bool = False
     ) -> list[list[Points | Tensor]]:
         n = self._images.shape[0]
         activations: list[Tensor | None] = [None] * len(nodes) if known is None else list(known)
         if known is None and any(seed.needs_activation for seed in seeds):
-            activations = list(self._activations([node.index for node in nodes]))
+            activations = list(self._activations([node.index for node in nodes], checked))
         return [
             join([place(seed, node.name, node.shape, n, self._images, activation) for seed in seeds])
             for node, activation in zip(nodes, activations, strict=True)
         ]
 
-    def _activations(self, indices: list[int]) -> list[Tensor]:
-        """Values of nodes, kept or computed again in one forward pass."""
+    def _activations(self, indices: list[int], checked: bool = False) -> list[Tensor]:
+        """Values of nodes, kept or computed again in one forward pass, before which nothing may have changed."""
         missing = {index for index in indices if index not in self._kept and index != 0}
         found: dict[int, Tensor] = {0: self._images, **self._kept}
         if missing:
-            self._check_unchanged(True, forward=True)
+            if not checked:
+                self._check_unchanged(True, forward=True)
 
             def observe(node: Node, value: Tensor) -> None:
                 if node.index in missing:
@@ -306,7 +314,7 @@ class Recording:
                 }
             if not known:
                 wanted = sorted({index for below in path if self._needs_inputs(below, rule) for index in below.inputs})
-                known.update(zip(wanted, self._activations(wanted), strict=True))
+                known.update(zip(wanted, self._activations(wanted, checked=True), strict=True))
             return {index: known[index] for index in node.inputs}
 
         return Bottleneck(self._decisions, self._fixed, inputs)

@@ -235,9 +235,9 @@ class Lineage:
 
     def text(self) -> str:
         """The verdict, tables for reading, and the notes."""
-        lines = [self.verdict]
-        for cells in (self._cells(), *numbers_tables(list(self))):
-            lines += ["", *columns(cells)]
+        lines = [self.verdict, "", *columns(self._cells())]
+        for title, cells in numbers_tables(list(self)):
+            lines += ["", title, *columns(cells)]
         return "\n".join([*lines, "", *self.notes])
 
     __str__ = text
@@ -261,7 +261,9 @@ class Lineage:
         return f"Lineage({len(self)} layers: {self.verdict})"
 
     def _repr_html_(self) -> str:
-        tables = "".join(_html(cells) for cells in (self._cells(), *numbers_tables(list(self))))
+        tables = _html(self._cells())
+        for title, cells in numbers_tables(list(self)):
+            tables += f"<p>{html.escape(title)}</p>{_html(cells)}"
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return f"<p><b>{html.escape(self.verdict)}</b></p>{tables}<ul>{notes}</ul>"
 

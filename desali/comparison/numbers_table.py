@@ -12,26 +12,30 @@ if TYPE_CHECKING:
     from desali.comparison.ancestry import LayerLineage
 
 Rows = list[list[str]]
+TITLES = {
+    "purity": ("purity", "class purity of the nine strongest images"),
+    "probe": ("probe", "balanced accuracy of a linear probe"),
+}
 
 
-def numbers_tables(layers: Sequence[LayerLineage]) -> list[Rows]:
-    """Rows of cells: purity and probe of each network side by side, as far as there are classes, then similarity."""
+def numbers_tables(layers: Sequence[LayerLineage]) -> list[tuple[str, Rows]]:
+    """Titles and rows of cells: purity and probe side by side, as far as there are classes, and similarity."""
     replicates = any(layer.replicate for layer in layers)
     scores = [name for name in ("purity", "probe") if any(getattr(layer, name) is not None for layer in layers)]
-    found: list[Rows] = []
+    found: list[tuple[str, Rows]] = []
     if scores:
-        heads = [[f"{name}, before > after", "after, 95 %", "random", "replicates"] for name in scores]
+        heads = [[TITLES[name][0], "95 % after", "random", "replicates"] for name in scores]
         rows = [["layer", *(cell for head in heads for cell in _shown(head, replicates))]]
         for layer in layers:
             cells = [_shown(_score(getattr(layer, name)), replicates) for name in scores]
             rows.append([layer.name, *(cell for part in cells for cell in part)])
-        found.append(rows)
-    rows = [["layer", *_shown(["similarity (CKA)", "95 %", "random", "replicates"], replicates)]]
+        found.append((f"{' and '.join(TITLES[name][1] for name in scores)}, before > after:".capitalize(), rows))
+    rows = [["layer", *_shown(["similarity", "95 %", "random", "replicates"], replicates)]]
     for layer in layers:
         alike = layer.similarity
         cells = [_decimal(alike.value), _interval(alike.interval), _range(alike.null), _range(alike.replicate)]
         rows.append([layer.name, *_shown(cells, replicates)])
-    return [*found, rows]
+    return [*found, ("Similarity of before and after (unbiased CKA without the input's own):", rows)]
 
 
 def no_difference(layers: Sequence[LayerLineage]) -> list[str]:

@@ -40,7 +40,7 @@ def demo(
     report: Callable[[str], None] = lambda line: None,
     command: Sequence[str] = ("desali", "demo"),
 ) -> DemoResult:
-    """Generate the data, train the four recipes (seven stages at most, and one replicate), evaluate them and compare them on one ROI.
+    """Generate the data, train the four recipes (seven stages and a replicate), evaluate and compare them on one ROI.
 
     The ROI is the first honeycomb image of the evaluation set, whatever the models make of it.
 

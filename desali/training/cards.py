@@ -72,10 +72,12 @@ def card_of_trained(
     processes: int,
     parent: StageResult | None,
     features: int | None = None,
+    initial: str | None = None,
 ) -> dict[str, Any]:
     """The card of a stage that was trained on `data`, `held` [n] of which were held out for early stopping.
 
-    `features` is the seed of the feature layers that a replicate of a first stage starts from.
+    `features` is the seed of the feature layers that a replicate of a first stage starts from, `initial` the hash of
+    the weights that a first stage starts from (see `desali.models.modules.fingerprint`).
     """
     share = compute_share(fitted.timing)
     return {
@@ -96,6 +98,7 @@ def card_of_trained(
         "parent": parent.key if parent else None,
         "seed": seed,
         **({} if features is None else {"features_seed": features}),
+        **({} if initial is None else {"initial_sha256": initial}),
         "data": {
             "name": data.name,
             "fingerprint": data.fingerprint,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, OutputError, WeightsError
 from desali.models.checkpoint import WEIGHTS_NAME, LoadedModel, load, save
+from desali.models.modules import fingerprint
 from desali.models.registry import Architecture
 from desali.models.replicate import folder_of
 from desali.output.files import write_text
@@ -19,6 +20,7 @@ from desali.training.history import HISTORY_NAME, TIMING_NAME, rows_as_csv
 from desali.training.keys import stage_key, weights_key
 from desali.training.recipes import Recipe
 from desali.training.seeding import derive
+from desali.training.seen import write_seen
 from desali.training.splits import hold_out
 from desali.training.stage import Stage
 from desali.training.state import STATE_NAME
@@ -215,7 +217,8 @@ class StageTrainer:
 
     def _train(self, stage: Stage, title: str, parent: StageResult | None, key: str, folder: Path) -> StageResult:
         from desali.training.augmentation import augmentation_of
-        from desali.training.fit import fit_stage, fresh_model
+        from desali.training.fit import fit_stage
+        from desali.training.initial import fresh_model
 
         data = self.datasets[stage.domain]
         held = hold_out(data.labels, data.patients, stage.validation, derive(self.seed, stage.domain, HELD_OUT))
@@ -223,6 +226,7 @@ class StageTrainer:
         if start is None and self.features is not None:
             start = fresh_model(self.architecture, len(data.classes), self.features, stage.domain, None).state_dict()
         model = fresh_model(self.architecture, len(data.classes), self.seed, stage.domain, start)
+        begun = fingerprint(model) if parent is None else None
         parts = [self.prepared.inputs(data, None if held is None else ~held)]
         parts += [] if held is None else [self.prepared.inputs(data, held)]
         fitted = fit_stage(
@@ -245,7 +249,7 @@ class StageTrainer:
         if not self.first:
             return self._wait(folder, key, title)
         try:
-            return self._keep(stage, title, parent, key, folder, model, fitted, held)
+            return self._keep(stage, title, parent, key, folder, model, fitted, held, begun)
         except OutputError as error:
             raise OutputError(
                 f"{error}; the state after epoch {len(fitted.history)} is kept in {folder / STATE_NAME}; "
@@ -262,6 +266,7 @@ class StageTrainer:
         model: nn.Module,
         fitted: Fitted,
         held: npt.NDArray[np.bool_] | None,
+        begun: str | None,
     ) -> StageResult:
         data = self.datasets[stage.domain]
         model.load_state_dict(fitted.weights)
@@ -281,7 +286,9 @@ class StageTrainer:
             processes=self.devices * self.nodes,
             parent=parent,
             features=self.features if parent is None else None,
+            initial=begun,
         )
+        write_seen(folder, data)
         weights = save(model, folder / WEIGHTS_NAME, card)
         (folder / STATE_NAME).unlink(missing_ok=True)
         return result_of(card, title, weights, reused=False)

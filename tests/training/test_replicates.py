@@ -55,7 +55,8 @@ def test_without_a_parent_the_features_start_from_the_same_initial_weights(tmp_p
     still = recipe("scratch").with_options(epochs=1, batch_size=32, learning_rate=1e-12, weight_decay=0)
     train([still], DATA, tmp_path, replicates=1, device="cpu")
     first, again = load("scratch", runs=tmp_path), load("scratch/replicate-1", runs=tmp_path)
-    assert again.card["features_seed"] == 0 and "features_seed" not in first.card
+    assert again.card["features_seed"] == 0
+    assert "features_seed" not in first.card
     weights = first.model.state_dict(), again.model.state_dict()
     torch.testing.assert_close(weights[0]["features.conv1.weight"], weights[1]["features.conv1.weight"])
     assert not torch.allclose(weights[0]["classifier.fc8.weight"], weights[1]["classifier.fc8.weight"])

@@ -82,8 +82,8 @@ def awkward(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tenso
 
 
 def in_layout(tensor: Tensor, layout: str, channel: int) -> Tensor:
-    """The same values contiguous, channels-last, as a slice of something larger, or with dimensions of one element whose
-    strides mean nothing (as `transpose` and `expand` leave them).
+    """The same values contiguous, channels-last, as a slice of something larger, or "strange": with dimensions of one
+    element whose strides mean nothing (as `transpose` and `expand` leave them).
     """
     if layout == "strange":
         tensor = tensor.movedim(channel, -1).contiguous().movedim(-1, channel) if tensor.numel() % 2 else tensor

@@ -222,18 +222,10 @@ class Recording:
         again = self._runs_again(nodes, seeds, path, rule)
         self._check_unchanged(again or not self._used, path, again)
         self._used = True
-<<<<<<< HEAD
-        placed = (
-            [seed.signals[name] for name in names]
-            if isinstance(seed, Placed)
-            else self._place(nodes, seeds, checked=True)
-        )
-=======
         if isinstance(seed, Placed):
             placed = [seed.signals[name] for name in names]
         else:
             placed = self._place(nodes, seeds, checked=True)
->>>>>>> main
         jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(

@@ -71,7 +71,7 @@ def read_dicom(data: bytes, name: str, *, frame: int | None = None, offset_given
 
 
 def _pixels(dataset: Any, name: str, frame: int) -> npt.NDArray[Any]:
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     try:
         return np.asarray(pixel_array(dataset, index=frame))

@@ -84,6 +84,6 @@ def test_a_missing_plug_in_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     def refuse(*_: Any, **options: Any) -> Any:
         raise RuntimeError("all plugins are missing required dependencies")
 
-    monkeypatch.setattr(pydicom.pixels, "pixel_array", refuse)
+    monkeypatch.setattr(pydicom.pixels.utils, "pixel_array", refuse)
     with pytest.raises(DataError, match=r"pip install 'desali\[dicom\]'"):
         read_images(str(tmp_path))

@@ -243,8 +243,8 @@ def read_state(path: Path, data: bytes, advice: str = MAKE_ONE, notes: Notes | N
     except RuntimeError as error:
         if "TorchScript" in str(error):
             raise WeightsError(
-                f"{path}: a TorchScript archive, which carries code; save the state dict of the module that it was made "
-                "from: torch.jit.load(FILE).state_dict()"
+                f"{path}: a TorchScript archive, which carries code; save that of the module it was made from: "
+                "torch.jit.load(FILE).state_dict()"
             ) from None
         raise WeightsError(
             f"{path}: unreadable or truncated ({_reason(error)}); fetch it again, or {advice}"

@@ -71,7 +71,9 @@ class Numbers:
             return None
         from threadpoolctl import threadpool_limits  # scikit-learn brings it
 
-        with threadpool_limits(1, user_api="blas"):  # for matrices of some hundred rows threads cost more than they give
+        with threadpool_limits(
+            1, user_api="blas"
+        ):  # for matrices of some hundred rows threads cost more than they give
             found = [balanced_accuracy(one.of(layer), self.task) for one in self._all()]
         return Probe(
             **_score([value for value, _ in found], [left for _, left in found[:2]], len(self.followed.random)),

@@ -157,8 +157,7 @@ class Kernels:
             a, b = (np.array([item[place] for item in part]) for part in shared)
             inverse = np.linalg.pinv(gram) if len(gram) else gram
             cross, own, others = (
-                value - u @ inverse @ v
-                for value, u, v in zip(values, (a, a, b), (b, a, b), strict=True)
+                value - u @ inverse @ v for value, u, v in zip(values, (a, a, b), (b, a, b), strict=True)
             )
             if own > NOTHING * values[1] and others > NOTHING * values[2]:
                 found[place] = min(1.0, max(-1.0, cross / np.sqrt(own * others)))

@@ -176,3 +176,31 @@ def test_a_table_of_values_of_interest_goes_before_the_window(tmp_path: Path) ->
     table.add_new("LUTData", "US", [0, 51, 102, 255])
     tags = {"WindowCenter": 1, "WindowWidth": 2, "VOILUTSequence": Sequence([table]), "Modality": "MR"}
     assert read(dicom(stored, MRImageStorage, **NO_SCALE, **tags), tmp_path).pixels.tolist() == [[0, 51], [102, 255]]
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length")
+def test_nothing_that_a_header_says_of_the_patient_comes_out(tmp_path: Path) -> None:
+    """Every text of the header is marked, also where a code or a number belongs."""
+    marked = "MARKED^Person"
+    damage: list[dict[str, Any]] = [
+        {},
+        {"Modality": marked},
+        {"RescaleType": marked},
+        {"RescaleSlope": None},
+        {"PhotometricInterpretation": marked, "Modality": "MR"},
+        {"VOILUTFunction": marked, "WindowCenter": 1, "WindowWidth": 2, "Modality": "MR"},
+    ]
+    texts = ("PatientName", "PatientID", "StudyDescription", "SeriesDescription", "InstitutionName", "ImageComments")
+    for tags in damage:
+        dataset = dicom(body(), **{**dict.fromkeys(texts, marked), **tags})
+        try:
+            roi = read(dataset, tmp_path)
+            said = repr(roi)
+        except ImageError as error:
+            said = str(error)
+        assert "MARKED" not in said.upper().replace(str(tmp_path).upper(), ""), tags
+    raw = dicom(body(), PatientID=marked)
+    raw.add_new(0x00281053, "LO", marked)  # RescaleSlope
+    with pytest.raises(ImageError) as caught:
+        read(raw, tmp_path)
+    assert "MARKED" not in str(caught.value)

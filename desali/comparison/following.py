@@ -124,7 +124,7 @@ def follow(
     ]
     sampled, random_images = Sums(after.name, layers, 1, device, False), 0
     frozen: dict[str, Bools] = {}
-    size = _batch(captured, inputs, dtype)
+    size = batch_size(captured, inputs, dtype)
     every = max(1, len(probe) // RANDOM_IMAGES)
     for number, (images, block) in enumerate(probe.batches(blocks, size, device, dtype)):
         index = _on(block, device)
@@ -219,7 +219,7 @@ def _blocks(probe: ProbeSet, layers: Mapping[str, int]) -> tuple[Integers, int]:
     return blocks, int(blocks.max()) + 1
 
 
-def _batch(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype) -> int:
+def batch_size(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype) -> int:
     """How many images are run at a time: a function of the network alone."""
     import math
 

@@ -238,7 +238,7 @@ def _column_words(column: Column) -> list[str]:
     said = "" if np.isnan(column.r) else f"r {_signed(column.r)}"
     between = _interval(column.interval)
     state = [] if column.state == column.choice.why or column.choice.why.startswith(column.state) else [column.state]
-    return [*state, *([f"{said} ({between})" if between else said] if said else ["r: constant"])]
+    return [*state, *([said, *([f"95 %: {between}"] if between else [])] if said else ["r: constant"])]
 
 
 def _caption(made: Sheet, band: Band, k: int) -> str:
@@ -253,7 +253,7 @@ def _caption(made: Sheet, band: Band, k: int) -> str:
     if tiles and probe.known:
         many = patients_of(tiles, probe)
         lines.append(f"{many} {probe.unit}{'s' if many > 1 else ''}")
-    lines.append(f"open at {_percent(band.firing[k])}")
+    lines.append(f"fires at {_percent(band.firing[k])}")
     if band.relevance:
         mean, interval = band.relevance[k]
         lines.append(

@@ -1,4 +1,4 @@
-"""One pass over the images for one layer of some networks: what every channel answers to most strongly, and how alike."""
+"""One pass over the images for one layer of some networks: what every channel answers to most strongly."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from desali.comparison.channel_statistics import Moments, Sums
-from desali.comparison.following import LEAST_BLOCKS, MOST_BLOCKS, batch_size
+from desali.comparison.channel_statistics import RESOLUTION, Moments, Sums
+from desali.comparison.following import MOST_BLOCKS, bar, batch_size
+from desali.comparison.jackknife import half_width
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
 from desali.comparison.relevance import relevance
@@ -54,7 +55,7 @@ class Answers:
         n = self.moments.count.sum()
         mean = self.moments.total.sum(0) / n
         variance = self.moments.square.sum(0) / n - mean**2
-        return np.asarray(np.where(variance > 1e-12 * (variance + mean**2), np.sqrt(np.maximum(variance, 0)), 1.0))
+        return np.asarray(np.where(variance > RESOLUTION * (variance + mean**2), np.sqrt(np.maximum(variance, 0)), 1.0))
 
 
 class _Runner:
@@ -128,12 +129,14 @@ def answers(
     probe: ProbeSet,
     layer: str,
     classes: Integers | None = None,
+    progress: bool = False,
 ) -> tuple[list[Answers], Floats]:
     """Run every network once over the images.
 
     Args:
         layer: name of the ReLU.
         classes: the output of each image's class [N]: channels are then ranked by relevance, else by activation.
+        progress: show a bar over the images on stderr.
 
     Returns:
         Of each network, and the sums of products of each channel's signals in the first two, by block [B, C]; zeros
@@ -146,7 +149,7 @@ def answers(
 
     first = subjects[0]
     device, dtype = first.device, first.dtype
-    blocks = probe.blocks(max(LEAST_BLOCKS, MOST_BLOCKS))
+    blocks = probe.blocks(MOST_BLOCKS)
     count = int(blocks.max()) + 1
     runners = [_Runner(one, layer, count, device, classes) for one in subjects]
     sample = first.capture(probe.tensor(np.arange(2)).to(device, dtype))
@@ -155,11 +158,14 @@ def answers(
     products = torch.zeros(count, inputs[0].channels, dtype=torch.float64, device=device)
     keys = [(str(patient), mark) for patient, mark in zip(probe.patients, probe.hashes, strict=True)]
     order = np.array(sorted(range(len(probe)), key=keys.__getitem__), np.int64)
+    shown = bar(len(probe), progress)
     for images, index in probe.read(order, size, device, dtype):
+        shown.update(len(images))
         block = torch.from_numpy(blocks[index]).to(device)
         signals: list[Any] = [one.add(images, index, probe.patients[index], block) for one in runners]
         if len(subjects) > 1:
             products.index_add_(0, block, (signals[0] * signals[1]).sum(2).T.contiguous())
+    shown.close()
     return [one.answers() for one in runners], products.cpu().numpy()
 
 
@@ -174,18 +180,13 @@ def own_correlation(
     Args:
         products: by block [B, C].
     """
-    import math
-
-    from scipy.special import stdtrit
-
-    from desali.evaluation.statistics import LEVEL
 
     def of(keep: npt.NDArray[np.bool_]) -> Floats:
         n = first.count[keep].sum()
         means = [sums.total[keep].sum(0) / n for sums in (first, second)]
         squares = [sums.square[keep].sum(0) / n for sums in (first, second)]
         variances = [square - mean**2 for square, mean in zip(squares, means, strict=True)]
-        known = [variance > 1e-12 * square for variance, square in zip(variances, squares, strict=True)]
+        known = [variance > RESOLUTION * square for variance, square in zip(variances, squares, strict=True)]
         covariance = products[keep].sum(0) / n - means[0] * means[1]
         scale = np.sqrt(np.maximum(variances[0], 0) * np.maximum(variances[1], 0))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -197,11 +198,10 @@ def own_correlation(
     if blocks < 2:
         return r, [None] * len(r)
     without = np.array([of(everything & (np.arange(blocks) != k)) for k in range(blocks)])
-    spread = np.sqrt((blocks - 1) / blocks * ((without - without.mean(0)) ** 2).sum(0))
-    half = float(stdtrit(blocks - 1, (1 + LEVEL) / 2)) * spread
+    half = half_width(without)
     found: list[tuple[float, float] | None] = [
         None
-        if math.isnan(value) or math.isnan(width)
+        if np.isnan(value) or np.isnan(width)
         else (max(-1.0, float(value - width)), min(1.0, float(value + width)))
         for value, width in zip(r, half, strict=True)
     ]

@@ -128,9 +128,9 @@ def follow(
     frozen: dict[str, Bools] = {}
     size = batch_size(captured, inputs, dtype)
     every = max(1, len(probe) // RANDOM_IMAGES)
-    bar = _bar(len(probe), progress)
+    shown = bar(len(probe), progress)
     for number, (images, block) in enumerate(probe.batches(blocks, size, device, dtype)):
-        bar.update(len(images))
+        shown.update(len(images))
         index = _on(block, device)
         start, end = before.capture(images), after.capture(images)
         first = _signals(start, before.tensors, images, layers, sums[before.name], index)
@@ -160,7 +160,7 @@ def follow(
                 to.add(layer, z, second[layer], block)  # noqa: B023
 
             _signals(end, weights, images, layers, own, index * 0, nulls)
-    bar.close()
+    shown.close()
     return Followed(
         layers=layers,
         left_out=left_out,
@@ -177,7 +177,8 @@ def follow(
     )
 
 
-def _bar(images: int, progress: bool) -> Any:
+def bar(images: int, progress: bool) -> Any:
+    """A bar over images on stderr, or one that shows nothing."""
     from tqdm import tqdm
 
     return tqdm(total=images, desc="images", unit="image", leave=False, disable=not progress)

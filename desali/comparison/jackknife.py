@@ -38,3 +38,16 @@ def share_interval(share: float, left_out: npt.NDArray[np.float64], level: float
     half = float(stdtrit(blocks - 1, (1 + level) / 2)) * error
     unbiased = min(1.0, max(0.0, blocks * share - (blocks - 1) * middle))
     return max(0.0, min(share, unbiased) - half), min(1.0, max(share, unbiased) + half)
+
+
+def half_width(left_out: npt.NDArray[np.float64], level: float = LEVEL) -> npt.NDArray[np.float64]:
+    """Half the width of the interval of smooth figures: Student's t times the delete-one jackknife's error.
+
+    Args:
+        left_out: the figures without each of at least two blocks in turn [B, ...].
+    """
+    from scipy.special import stdtrit
+
+    blocks = len(left_out)
+    spread = ((left_out - left_out.mean(0)) ** 2).sum(0)
+    return np.asarray(np.sqrt((blocks - 1) / blocks * spread) * stdtrit(blocks - 1, (1 + level) / 2))

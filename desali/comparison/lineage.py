@@ -87,7 +87,7 @@ def lineage(
     again = [subject(f"replicate {k}", one, where) for k, one in enumerate(replicates, 1)]
     preprocessing = check_together([*pair, *again])
     probe = probe_set(images, groups, labels, preprocessing)
-    return lineage_of(pair, again, probe, layers, random_networks, seed)
+    return lineage_of(pair, again, probe, layers, random_networks, seed, progress)
 
 
 def lineage_of(
@@ -97,6 +97,7 @@ def lineage_of(
     layers: Sequence[str] | None,
     random_networks: int,
     seed: int,
+    progress: bool = False,
 ) -> Lineage:
     """`lineage` of two networks that were checked, over images that were checked; see there."""
     seeds = nulls.random_seeds(random_networks, seed)

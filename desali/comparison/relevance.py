@@ -1,7 +1,7 @@
 """What a channel contributes to telling the classes apart: its activation times the gradient of the class contrast.
 
-The contrast of an image is the output of its own class minus the mean of all others. For a network of ReLUs the products
-add up, over a layer, to what the contrast is made of (Shrikumar et al. 2016, "gradient times input", here at a layer).
+The contrast of an image is the output of its own class minus the mean of all others. In a network of ReLUs the products
+of a layer add up to the contrast but for biases (Shrikumar et al. 2016, "gradient times input", here at a layer).
 Rescaling a channel, and the next layer by the inverse, changes no product.
 """
 
@@ -51,7 +51,8 @@ def classes_of(labels: Sequence[str] | None, names: Sequence[str], outputs: int)
     if unknown:
         known = ", ".join(names) if len(names) == outputs else f"0 to {outputs - 1}"
         raise DataError(
-            f"the label {unknown[0]!r} is no class of the network ({known}): give labels= by class, or rank by activation"
+            f"the label {unknown[0]!r} is no class of the network ({known}): give labels= by class, or rank "
+            "by activation"
         )
     return np.array([places[label] for label in labels], np.int64)
 
@@ -90,4 +91,5 @@ def relevance(network: Network, tensors: Mapping[str, Tensor], images: Tensor, i
     with torch.enable_grad():
         contrast = (output * weight).sum()
     (gradient,) = torch.autograd.grad(contrast, leaf)
-    return (leaf.detach() * gradient).detach()
+    found: Tensor = leaf.detach() * gradient
+    return found

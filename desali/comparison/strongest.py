@@ -6,6 +6,7 @@ What is kept does not grow with the number of images: the images of a patient mu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +70,7 @@ class Ranking:
         numbers = torch.from_numpy(image).to(self._device)[:, None].expand_as(position)
         table = tuple(part.T for part in (value.to(torch.float64), numbers, position))
         cuts = [0, *(np.flatnonzero(patients[1:] != patients[:-1]) + 1).tolist(), len(patients)]
-        runs = list(zip(cuts[:-1], cuts[1:], strict=True))
+        runs = list(pairwise(cuts))
         alone = [start for start, stop in runs[1:-1] if stop - start == 1]
         for start, stop in runs:
             if stop - start == 1 and 0 < start < len(patients) - 1:

@@ -107,7 +107,7 @@ def pair_of(before: str, after: str, replicates: Sequence[str], runs: Path, devi
 def display_size(pair: Pair) -> int | None:
     """To how many pixels display images are cut for a pair; None for networks whose target images stay as they are."""
     after = pair.networks()[1]
-    return None if _is_trained(after) else after.preprocessing.size
+    return None if is_trained(after) else after.preprocessing.size
 
 
 def expand(names: str) -> list[str]:
@@ -142,9 +142,9 @@ def follow_pairs(
         _begin(output, chosen, images)
     for number, pair in enumerate(pairs, 1):
         before, after, again, said = pair.networks()
-        files = [one.path for one in (before, after, *again) if one is not None and one.path and _is_trained(one)]
+        files = [one.path for one in (before, after, *again) if one is not None and one.path and is_trained(one)]
         seen = check_unseen(images, files, options.allow_training_images)
-        said = [*said, *_unknown(before, after), *dict.fromkeys(note for notes in seen.values() for note in notes)]
+        said = [*said, *unknown(before, after), *dict.fromkeys(note for notes in seen.values() for note in notes)]
         if before is None:
             yield PairLineage(pair.name, pair.title, f"{pair.title}: not compared.", "", tuple(said), (), None, False)
             continue
@@ -193,18 +193,19 @@ def _followed(
     return PairLineage(pair.name, pair.title, change.verdict, text, tuple(change.notes), rows, figure, False)
 
 
-def _is_trained(one: LoadedModel) -> bool:
+def is_trained(one: LoadedModel) -> bool:
+    """Whether desali trained it."""
     return bool((one.card.get("stage") or {}).get("key"))
 
 
-def _unknown(before: LoadedModel | None, after: LoadedModel) -> list[str]:
-    """Networks whose training nothing is known of."""
+def unknown(before: LoadedModel | None, after: LoadedModel | None) -> list[str]:
+    """Networks whose training nothing is known of, a sentence each; a single network is `before`."""
     found = [
         name
-        for name, one in (("before", before), ("after", after))
-        if one is not None and one.path is not None and (not _is_trained(one) or one.card["stage"].get("weights"))
+        for name, one in ((" before" if after is not None else "", before), (" after", after))
+        if one is not None and one.path is not None and (not is_trained(one) or one.card["stage"].get("weights"))
     ]
-    return [f"What the network {name} was trained on is not known, and so may be these images." for name in found]
+    return [f"What the network{name} was trained on is not known, and so may be these images." for name in found]
 
 
 def _key(networks: Sequence[LoadedModel], images: ImageSet, options: LineageOptions, said: Sequence[str]) -> str:

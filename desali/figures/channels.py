@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from desali.comparison import choice
 from desali.comparison.networks import check_together, subject
-from desali.comparison.probe_set import ProbeSet, probe_set
-from desali.comparison.sheet import CONTROL, Band, Column, Sheet, Tile, class_counts, patients_of, sheet
-from desali.data.imageset import ImageSet
-from desali.data.preprocess import Preprocessing
+from desali.comparison.probe_set import probe_set
+from desali.comparison.sheet import CONTROL, Asked, sheet
 from desali.errors import DataError, UnknownNameError
-from desali.figures.drawing.display import display, scale_text, to_grey
-from desali.figures.drawing.mosaic import cut, mosaic
-from desali.figures.drawing.panel import Cell, Grid, Panel, Words
-from desali.figures.drawing.panel import Column as GridColumn
 from desali.figures.facts import method_words
 from desali.figures.figure import KIND, Figure
+from desali.figures.sheet_grid import arrange
+from desali.figures.words import between, number, percent, signed
 from desali.models.checkpoint import versions
 from desali.output.columns import columns as aligned
 from desali.reversal.methods import Method
@@ -30,22 +22,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from desali.data.imageset import ImageSet
     from desali.models.checkpoint import LoadedModel
 
-ACROSS = 3
-SIDE_BY_SIDE = 4
-"""Up to so many channels, reconstructions stand beside the regions, else below them."""
 MOST = 24
 RANKED_BY = ("activation", "relevance")
-CLASSES_SHOWN = 3
-
-NOTE = (
-    "Each tile is a region of the image that one neuron of the channel sees, cut where the channel answers most strongly, "
-    "the strongest first; mid-grey outside of the image. Reconstructions are run backwards from that neuron alone, which "
-    "is set to one over the channel's standard deviation, so that no rescaling of a network changes them. r: correlation "
-    "of the channel's signal before and after, 95 % interval by patient. Networks with random weights show what needs no "
-    "learning. No picture here explains a decision. Not a medical device."
-)
 
 
 class ChannelsFigure(Figure):
@@ -61,10 +42,10 @@ class ChannelsFigure(Figure):
         for column in record["columns"]:
             cells = [str(column["channel"]), column["why"]]
             if pair:
-                cells += [column["state"], _signed(column["r"]), _interval(column["r_interval"]) or "-"]
-                cells += [str(column["shared"]), _number(column["shared_with_others"])]
+                cells += [column["state"], signed(column["r"]), between(column["r_interval"]) or "-"]
+                cells += [str(column["shared"]), number(column["shared_with_others"])]
             shown = [column["shown"][band] for band in bands]
-            cells += [_percent(one["firing"]) for one in shown]
+            cells += [percent(one["firing"]) for one in shown]
             cells += [", ".join(f"{name} {n}" for name, n in (one["classes"] or {}).items()) or "-" for one in shown]
             rows.append(cells)
         return "\n".join(aligned(rows))
@@ -90,6 +71,8 @@ def channels(
     seed: int = 0,
     device: str | torch.device | None = None,
     title: str = "",
+    notes: Sequence[str] = (),
+    progress: bool = False,
 ) -> ChannelsFigure:
     """Show what channels look for: their nine strongest regions with reconstructions, before over after a stage.
 
@@ -115,7 +98,9 @@ def channels(
             leaves it out.
         seed: of the halves, the channels drawn at random and the random weights.
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the networks are.
-        title: instead of the layer's name.
+        title: before the layer's name.
+        notes: sentences that stand under the figure besides its own.
+        progress: show bars over the images on stderr.
 
     Raises:
         DataError: two architectures or two kinds of preprocessing, fewer than four images, NaN, a layer without
@@ -136,8 +121,23 @@ def channels(
         pair = [subject("before", before, where), subject("after", after, where)]
     again = [subject(f"replicate {k}", one, where) for k, one in enumerate(replicates, 1)]
     probe = probe_set(images, groups, labels, check_together([*pair, *again]))
-    made = sheet(pair, again, probe, layer, channels, by, rule, random_networks, seed)
-    return draw(made, method, title)
+    asked = Asked(layer, channels, by, rule, random_networks, seed, progress)
+    made = sheet(pair, again, probe, asked)
+    made.notes.extend(notes)
+    words = method_words(method)
+    grid, scales = arrange(made, words, title)
+    record = {
+        "kind": KIND,
+        "figure": "channels",
+        "title": grid.title,
+        **made.record,
+        "method": rule.to_dict(),
+        "method_in_words": words,
+        "scales": scales,
+        "note": grid.footnote,
+        "versions": versions(),
+    }
+    return ChannelsFigure(grid, record)
 
 
 def _check(by: str, after: Any, layer: Any, channels: Any, replicates: Any, random_networks: Any, seed: Any) -> None:
@@ -145,7 +145,7 @@ def _check(by: str, after: Any, layer: Any, channels: Any, replicates: Any, rand
         raise UnknownNameError("ranking", str(by), RANKED_BY)
     if by == "relevance" and after is not None:
         raise DataError(
-            "relevance is for one network (after=None; --model): two networks may have other classes; rank by activation"
+            "relevance is for one network (after=None; --model), as two may have other classes: rank by activation"
         )
     if not isinstance(layer, str):
         raise DataError(f"layer must be one name, got {layer!r}; make a figure for each layer")
@@ -157,196 +157,6 @@ def _check(by: str, after: Any, layer: Any, channels: Any, replicates: Any, rand
         raise DataError(f"replicates must be a list of networks, got {type(replicates).__name__}")
     if replicates and after is None:
         raise DataError("replicates belong to a stage, before and after; leave them out for one network")
-    for name, number in (("random_networks", random_networks), ("seed", seed)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise DataError(f"{name} must be a whole number of at least 0, got {number!r}")
-
-
-def draw(made: Sheet, method: str | Method, title: str = "") -> ChannelsFigure:
-    """The figure of a sheet."""
-    pictures = _Pictures(made.drawn_from, [tile for band in made.bands for tiles in band.tiles for tile in tiles])
-    wide = len(made.columns) <= SIDE_BY_SIDE
-    rows: list[str] = []
-    panels: list[list[Cell]] = []
-    scales: dict[str, float] = {}
-    for band in made.bands:
-        crops = [[cut(pictures[tile.place], tile.window, made.size) for tile in tiles] for tiles in band.tiles]
-        maps, scale = _reconstructions(made, band, pictures)
-        scales[band.name] = scale
-        said = "\n".join([f"{scale_text('a', scale)}"] if scale else [])
-        top: list[Cell] = []
-        below: list[Cell] = []
-        for k, (regions, planes) in enumerate(zip(crops, maps, strict=True)):
-            caption = _caption(made, band, k)
-            if not regions:
-                pair: list[Cell] = [Words(f"silent\n{caption}"), None]
-            else:
-                pair = [
-                    Panel(mosaic(regions, ACROSS), caption, "input"),
-                    Panel(mosaic(planes, ACROSS), "", "reconstruction"),
-                ]
-            top += pair if wide else pair[:1]
-            below += [] if wide else pair[1:]
-        head = CONTROL if band.name == CONTROL else band.name
-        if wide:
-            rows.append(f"{head}\n{said}")
-            panels.append(top)
-        else:
-            rows += [f"{head}\nstrongest regions", f"reconstructions\n{said}"]
-            panels += [top, below]
-    heading = title or _title(made, method)
-    footnote = " ".join([f"Channels: {made.rule}.", *made.notes, *pictures.words, NOTE])
-    grid = Grid(rows, _headings(made, wide), panels, heading, footnote)
-    rule = find_method(method)
-    record = {
-        "kind": KIND,
-        "figure": "channels",
-        "title": heading,
-        **made.record,
-        "method": rule.to_dict(),
-        "method_in_words": method_words(method),
-        "scales": scales,
-        "note": footnote,
-        "versions": versions(),
-    }
-    return ChannelsFigure(grid, record)
-
-
-def _title(made: Sheet, method: str | Method) -> str:
-    what = "before and after" if made.columns[0].state is not None else "what its channels look for"
-    by = "relevance" if made.bands[0].relevance else "activation"
-    return f"{made.layer.name}, {made.layer.channels} channels: {what} (strongest by {by}, {method_words(method)})"
-
-
-def _headings(made: Sheet, wide: bool) -> list[GridColumn]:
-    found = []
-    for column in made.columns:
-        lines = _column_words(column)
-        why = "" if column.choice.why == choice.NAMED else column.choice.why
-        if wide:
-            head = f"channel {column.choice.channel}" + (f": {why}" if why else "")
-            note = "\n".join(lines)
-            found += [GridColumn("strongest regions", head, note), GridColumn("reconstructions", head, note)]
-        else:
-            found.append(GridColumn("\n".join([f"channel {column.choice.channel}", *lines]), why))
-    return found
-
-
-def _column_words(column: Column) -> list[str]:
-    if column.state is None or column.r is None:
-        return []
-    said = "" if np.isnan(column.r) else f"r {_signed(column.r)}"
-    between = _interval(column.interval)
-    state = [] if column.state == column.choice.why or column.choice.why.startswith(column.state) else [column.state]
-    return [*state, *([said, *([f"95 %: {between}"] if between else [])] if said else ["r: constant"])]
-
-
-def _caption(made: Sheet, band: Band, k: int) -> str:
-    """Classes, patients, firing and what is shared, under the regions of one channel."""
-    tiles, column, probe = band.tiles[k], made.columns[k], made.drawn_from
-    lines = []
-    counts = class_counts(tiles, probe)
-    if counts:
-        shown = [f"{name} {n}" for name, n in list(counts.items())[:CLASSES_SHOWN]]
-        rest = sum(list(counts.values())[CLASSES_SHOWN:])
-        lines.append(", ".join([*shown, *([f"others {rest}"] if rest else [])]))
-    if tiles and probe.known:
-        many = patients_of(tiles, probe)
-        lines.append(f"{many} {probe.unit}{'s' if many > 1 else ''}")
-    lines.append(f"fires at {_percent(band.firing[k])}")
-    if band.relevance:
-        mean, interval = band.relevance[k]
-        lines.append(
-            f"relevance {_short(mean)}"
-            + ("" if interval is None else f" ({_short(interval[0])} to {_short(interval[1])})")
-        )
-    if band.name == "after" and column.shared is not None and column.others is not None and tiles:
-        others = "" if np.isnan(column.others) else f" (other channels {column.others:.1f})"
-        lines.append(f"{column.shared} of {len(tiles)} shared{others}")
-    return "\n".join(lines)
-
-
-def _reconstructions(made: Sheet, band: Band, pictures: _Pictures) -> tuple[list[list[npt.NDArray[np.float64]]], float]:
-    """The tiles' maps as pixels, all of a band on one scale, and that scale."""
-    planes: list[list[npt.NDArray[np.float64]]] = []
-    for tiles in band.tiles:
-        row = []
-        for tile in tiles:
-            values = np.asarray(band.maps[tile.map].double().numpy())
-            if pictures.bgr:
-                values = values[::-1]
-            values = np.moveaxis(values, 0, -1) if pictures.colour else to_grey(values)
-            row.append(cut(values, tile.window, made.size, outside=0.0))
-        planes.append(row)
-    every = [one for row in planes for one in row]
-    if not every:
-        return [[] for _ in planes], 0.0
-    _, scale = display(np.stack(every))
-    shown = [[display(one, scale or None)[0] for one in row] for row in planes]
-    return shown, scale
-
-
-class _Pictures:
-    """The images as a reader sees them, by their place in the set; all on one scale."""
-
-    def __init__(self, probe: ProbeSet, tiles: Sequence[Tile]) -> None:
-        places = sorted({tile.place for tile in tiles})
-        self.words: list[str] = []
-        rule = probe.preprocessing
-        self.bgr = rule is not None and rule.channel_order == "bgr"
-        index = np.array(places, np.int64)
-        if isinstance(probe.images, ImageSet):
-            assert rule is not None
-            seen = Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
-            values = seen.apply_batch(probe.images.images[probe.row(index)], probe.images.unit).double().numpy()
-            self.colour = probe.images.images.ndim == 4
-        else:
-            values = self._of_tensors(probe.tensor(index).double().cpu().numpy(), rule)
-        shown = np.moveaxis(values, 1, -1) if self.colour else values[:, 0]
-        self._found = dict(zip(places, shown, strict=True))
-
-    def __getitem__(self, place: int) -> npt.NDArray[np.float64]:
-        return self._found[place]
-
-    def _of_tensors(self, values: Any, rule: Preprocessing | None) -> Any:
-        """Display values [N, C, h, w] in [0, 1]."""
-        if rule is not None and rule.channels == values.shape[1]:
-            back = values
-            for factor, add in ((rule.std, None), (None, rule.mean)):
-                back = back * np.reshape(factor, (1, -1, 1, 1)) if factor is not None else back
-                back = back + np.reshape(add, (1, -1, 1, 1)) if add is not None else back
-            back = back / rule.scale
-            if back.min() >= -1e-3 and back.max() <= 1 + 1e-3:
-                values = back.clip(0, 1)
-            values = values[:, ::-1] if rule.channel_order == "bgr" else values
-        low, high = float(values.min()), float(values.max())
-        if low < 0 or high > 1:
-            values = (values - low) / (high - low)
-            self.words.append(f"The images' values, {low:.3g} to {high:.3g}, are shown as black to white.")
-        self.colour = values.shape[1] == 3 and not bool((values == values[:, :1]).all())
-        if not self.colour and values.shape[1] > 1 and not bool((values == values[:, :1]).all()):
-            self.words.append(
-                f"The {values.shape[1]} channels of the images are shown as their mean, maps as their sum."
-            )
-            values = values.mean(1, keepdims=True)
-        return values
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _interval(interval: Sequence[float] | None) -> str:
-    return "" if interval is None else f"{_signed(interval[0])} to {_signed(interval[1])}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
-
-
-def _percent(share: float) -> str:
-    return "0 %" if share == 0 else "< 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
-
-
-def _short(value: float) -> str:
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+    for name, value in (("random_networks", random_networks), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise DataError(f"{name} must be a whole number of at least 0, got {value!r}")

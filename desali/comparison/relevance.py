@@ -44,9 +44,10 @@ def classes_of(labels: Sequence[str] | None, names: Sequence[str], outputs: int)
         )
     if outputs < 2:
         raise DataError("the network has one output, and relevance contrasts several: rank by activation")
-    places = {name: k for k, name in enumerate(names)} if len(names) == outputs else {}
-    if not set(found) <= set(places):
-        places = {str(k): k for k in range(outputs)}
+    numbered = {str(k): k for k in range(outputs)}
+    places = {name: k for k, name in enumerate(names)} if len(names) == outputs else numbered
+    if set(found) <= set(numbered) and not set(found) <= set(places):
+        places = numbered
     unknown = [label for label in found if label not in places]
     if unknown:
         known = ", ".join(names) if len(names) == outputs else f"0 to {outputs - 1}"

@@ -23,7 +23,7 @@ from desali.comparison.lineage import lineage_of
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
 from desali.comparison.relevance import classes_of
-from desali.comparison.relu_inputs import ReluInput, relu_inputs, resolve
+from desali.comparison.relu_inputs import ReluInput, common, relu_inputs, resolve
 from desali.comparison.sheet_facts import notes, record, span
 from desali.comparison.strongest import NINE
 from desali.comparison.tiles import Band, Windows, band_of
@@ -126,6 +126,8 @@ def sheet(pair: Sequence[Subject], again: Sequence[Subject], probe: ProbeSet, as
         DataError: see `desali.channels`. UnknownNameError: no such layer.
     """
     start = pair[-1].capture(_sample(pair[-1], probe))
+    if len(pair) > 1:
+        common(pair[0].capture(_sample(pair[0], probe)), start)
     found = _followed(start, asked.layer)
     split = halves(probe, asked.seed)
     named = asked.channels is not None

@@ -12,7 +12,7 @@ from desali.errors import DataError, UnknownNameError
 from desali.figures.facts import method_words
 from desali.figures.figure import KIND, Figure
 from desali.figures.sheet_grid import arrange
-from desali.figures.words import between, number, percent, signed
+from desali.figures.words import between, number, percent, short, signed
 from desali.models.checkpoint import versions
 from desali.output.columns import columns as aligned
 from desali.reversal.methods import Method
@@ -38,6 +38,8 @@ class ChannelsFigure(Figure):
         bands = [band for band in record["columns"][0]["shown"] if band != CONTROL]
         pair = len(bands) > 1
         head = ["channel", "why", *(["state", "r", "95 %", "shared", "others"] if pair else [])]
+        ranked = [] if record["by"] == "activation" else ["relevance", "95 %"]
+        head = [*head, *ranked]
         rows = [[*head, *(f"fires {band}" for band in bands), *(f"classes {band}" for band in bands)]]
         for column in record["columns"]:
             cells = [str(column["channel"]), column["why"]]
@@ -45,6 +47,9 @@ class ChannelsFigure(Figure):
                 cells += [column["state"], signed(column["r"]), between(column["r_interval"]) or "-"]
                 cells += [str(column["shared"]), number(column["shared_with_others"])]
             shown = [column["shown"][band] for band in bands]
+            if ranked:
+                one = shown[0]
+                cells += [short(one["relevance"]), " to ".join(map(short, one["relevance_interval"] or ())) or "-"]
             cells += [percent(one["firing"]) for one in shown]
             cells += [", ".join(f"{name} {n}" for name, n in (one["classes"] or {}).items()) or "-" for one in shown]
             rows.append(cells)

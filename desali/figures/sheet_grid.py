@@ -24,8 +24,8 @@ NOTE = (
     "Each tile is the region that one neuron of the channel sees where the channel answers most strongly, the "
     "strongest first; mid-grey outside of the image. Reconstructions are run backwards from that neuron alone, set to "
     "one over the channel's standard deviation, so that no rescaling of a network changes them; one scale a row. "
-    "r: correlation of the channel's signal before and after, 95 % by patient; lost: alive, but more alike to another channel. What "
-    "random weights show needs no learning. No picture here explains a decision. Not a medical device."
+    "r: correlation of the channel's signal before and after, 95 % by patient; lost: alive, but more alike to another "
+    "channel. What random weights show needs no learning. No picture here explains a decision. Not a medical device."
 )
 
 
@@ -102,7 +102,7 @@ def _column_words(column: Column) -> list[str]:
     said = "" if np.isnan(column.r) else f"r {signed(column.r)}"
     interval = between(column.interval)
     state = [] if column.state == column.choice.why or column.choice.why.startswith(column.state) else [column.state]
-    return [*state, *([said, *([f"95 %: {interval}"] if interval else [])] if said else ["r: constant"])]
+    return [*state, *([said, *([f"({interval})"] if interval else [])] if said else ["r: constant"])]
 
 
 def _caption(made: Sheet, band: Band, k: int) -> str:

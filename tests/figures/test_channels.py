@@ -42,9 +42,8 @@ def figure(pair: Any) -> Any:
 def texts(figure: Any) -> str:
     grid = figure.grid
     cells = [cell for row in grid.panels for cell in row]
-    captions = [
-        cell.caption if isinstance(cell, Panel) else cell.text if isinstance(cell, Words) else "" for cell in cells
-    ]
+    captions = [cell.caption for cell in cells if isinstance(cell, Panel)]
+    captions += [cell.text for cell in cells if isinstance(cell, Words)]
     return "\n".join([grid.title, *grid.rows, *(f"{c.group} {c.label} {c.note}" for c in grid.columns), *captions])
 
 

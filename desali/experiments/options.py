@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from desali.errors import look_up
+from desali.evaluation.options import ENOUGH, RESAMPLES
 from desali.reversal.methods import METHODS
 from desali.training.options import FROM_0, FROM_1, SEED, SHARE, Range, check_fields, option
 
@@ -35,7 +35,7 @@ class CrossValidationOptions:
         range=FROM_1,
         shown="torch's own number",
     )
-    resamples: int = option(2000, "Of the bootstrap over patients.", range=Range(100))
+    resamples: int = option(RESAMPLES, "Of the bootstrap over patients.", range=ENOUGH)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -100,8 +100,9 @@ class ChannelsOptions(LineageOptions):
     by: Literal["activation", "relevance"] = option(
         "activation", "What makes an answer strong; relevance, to the class contrast, is for one network."
     )
-    method: str = option("desalinet", f"How regions are reconstructed: one of {', '.join(METHODS)}.", metavar="METHOD")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        look_up("method", self.method, METHODS)
+    method: str = option(
+        "desalinet",
+        f"How regions are reconstructed: one of {', '.join(METHODS)}.",
+        choices=tuple(METHODS),
+        metavar="METHOD",
+    )

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entry = ARCHITECTURES["caffenet-small"]
     torch.manual_seed(0)
     model = entry.build(2, 3)
-    card = {"architecture": entry.name, "classes": ["a", "b"], "preprocessing": entry.preprocessing, "origin": "invented"}
+    card = {"architecture": entry.name, "classes": ["a", "b"], "preprocessing": entry.preprocessing, "origin": "none"}
     checkpoint.save(model, where / "before.safetensors", card)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -60,7 +60,8 @@ def test_two_networks(desali: Run, folder: Path, tmp_path: Path, monkeypatch: py
     by_rule = desali("channels", *pair, *images, "--layer", "features.relu4", "-o", "out.png", "--dpi", 60)
     assert by_rule.code == 0, by_rule.err
     assert "drawn at random" in by_rule.out
-    unlabelled = desali("channels", *pair, *images, "--layer", "conv3", "--channels", "3", "--no-labels", "-o", "no.png")
+    named = ("--layer", "conv3", "--channels", "3")
+    unlabelled = desali("channels", *pair, *images, *named, "--no-labels", "-o", "no.png")
     assert unlabelled.code == 0, unlabelled.err
     assert json.loads((tmp_path / "no.json").read_text())["images"]["classes"] is None
 

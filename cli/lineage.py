@@ -12,7 +12,6 @@ from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import MODEL_HELP, runs_option
 from desali.experiments.options import LineageOptions
 
-
 MOST_NAMED = 2
 """Stages that are named before a note on them."""
 

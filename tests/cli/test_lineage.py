@@ -212,7 +212,8 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "few images": (("natural", "--per-class", "1"), "3 images are too few"),
     "a device that is not there": (("natural", "--device", "tpu"), "unknown device 'tpu'"),
     "another architecture": (
-        ("--before", "natural", "--after", "squeezenet1_0@random", "--images", "{target}"), "prepare images in different ways",
+        ("--before", "natural", "--after", "squeezenet1_0@random", "--images", "{target}"),
+        "prepare images in different ways",
     ),
     "another architecture with the same preprocessing": (
         ("--before", "natural", "--after", "{other}", "--images", "{target}"), "two architectures",

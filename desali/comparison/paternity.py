@@ -181,7 +181,7 @@ def paternity(
 
     bar = tqdm(total=len(probe), desc="images", unit="image", leave=False, disable=not progress)
     blocks = np.zeros(len(probe), np.int64)
-    for batch, block in probe.batches(blocks, BATCH, device_, dtype):
+    for batch, index in probe.batches([np.arange(len(probe))], blocks, BATCH, device_, dtype):
         captured = {name: one.capture(batch) for name, one in made.items()}
         read = functools.partial(_signals, channels=channels, images=batch)
         own = {name: read(captured[name], made[name].tensors, sums=sums[name]) for name in children}
@@ -195,7 +195,7 @@ def paternity(
             for child in children:
                 if child != name:
                     for layer, z in signals.items():
-                        products[child, name].add(layer, z, own[child][layer], block)
+                        products[child, name].add(layer, z, own[child][layer], blocks[index])
         bar.update(len(batch))
     bar.close()
     found = np.full((2, len(children), len(names), len(channels)), np.nan)

@@ -159,8 +159,8 @@ def follow_pairs(
             yield replace(kept, name=pair.name, title=pair.title, figure=output / f"{pair.name}.png")
             continue
         report(f"[{number}/{len(pairs)}] {pair.title}")
-        layers = list(options.layers) or _inherited(nets, chosen)
-        if layers and not options.layers:
+        layers = _inherited(nets, chosen) if options.layers is None else list(options.layers)
+        if layers and options.layers is None:
             said.append(
                 f"The stage drew its classifier anew ({', '.join(nets.drawn_anew)}), so that nothing in it was "
                 "inherited: it is not shown here; --layers names any layer."
@@ -186,6 +186,7 @@ def _followed(
         before,
         after,
         images,
+        labels=None if options.labels else (),
         layers=layers,
         replicates=list(again),
         random_networks=options.random_networks,

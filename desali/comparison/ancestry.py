@@ -102,8 +102,13 @@ class LayerLineage:
 
     @property
     def no_difference(self) -> bool | None:
-        """Whether as many channels are traceable as between replicates; None without replicates."""
-        return None if not self.replicate else self.equal or self.traceable >= min(self.replicate)
+        """Whether as many channels are traceable as between replicates.
+
+        None without replicates, and for strangers, of whose channels a share says nothing.
+        """
+        if not self.replicate or self.strangers:
+            return None
+        return self.equal or self.traceable >= min(self.replicate)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -73,9 +73,9 @@ class LineageOptions:
         shown="those that the recipe is evaluated on",
     )
     per_class: int = option(30, "Images of each class, drawn by --seed, the patients taking turns.", range=FROM_1)
-    labels: bool = option(True, "Use the classes: as many images of each; else as many in all, whatever their class.")
-    layers: tuple[str, ...] = option(
-        (), "ReLUs, layers before them, or containers.", metavar="NAME,...", shown="all ReLUs"
+    labels: bool = option(True, "Use the classes: as many images of each, class purity and linear probes.")
+    layers: tuple[str, ...] | None = option(
+        None, "ReLUs, layers before them, or containers.", metavar="NAME,...", shown="all ReLUs"
     )
     random_networks: int = option(5, "Networks with random weights to compare with; from 5 on a range.", range=FROM_0)
     seed: int = option(0, "Of the images drawn and of the random weights.", range=SEED)

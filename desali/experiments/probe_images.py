@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,9 +92,7 @@ def drawn(images: ImageSet, options: LineageOptions) -> ImageSet:
     return chosen
 
 
-def check_unseen(
-    images: ImageSet, weights: Sequence[Path], allowed: bool, report: Callable[[str], None] = lambda line: None
-) -> dict[Path, list[str]]:
+def check_unseen(images: ImageSet, weights: Sequence[Path], allowed: bool) -> dict[Path, list[str]]:
     """Refuse images that a stage behind one of the networks was trained on or selected by.
 
     Args:
@@ -111,9 +109,11 @@ def check_unseen(
     said: dict[Path, list[str]] = {}
     asked: dict[Path, str | None] = {}
     for file in weights:
+        unlisted = []
         said[file] = []
         for stage in stages_behind(file):
-            title = (read_card(stage).get("stage") or {}).get("title", stage.parent.name)
+            about = read_card(stage).get("stage") or {}
+            title = about.get("title", stage.parent.name)
             if stage not in asked:
                 asked[stage] = seen(images, stage)
             what = asked[stage]
@@ -128,9 +128,11 @@ def check_unseen(
                     f"TRAINING IMAGES: the stage {title} was trained on or selected by {what}; what it shows may not "
                     "hold for others."
                 )
-            elif not keeps_marks(stage) and not (read_card(stage).get("stage") or {}).get("weights"):
-                said[file].append(
-                    f"The stage {title} keeps no list of its images: that it has seen none of these was checked by "
-                    "data set and patient alone."
-                )
+            elif not keeps_marks(stage) and not about.get("weights"):
+                unlisted.append(title)
+        if unlisted:
+            said[file].append(
+                f"Of {', '.join(unlisted)} no list of images is kept: that these were not among them was checked by "
+                "data set and patient alone."
+            )
     return said

@@ -77,7 +77,8 @@ def of_recipe(name: str, options: ChannelsOptions, runs: Path = RUNS) -> Sheets:
 
     links, said = chain(name, runs)
     last = links[-1]
-    before, after, again, notes = last.networks()
+    networks = last.networks()
+    before, after, again, notes = networks.before, networks.after, networks.replicates, networks.notes
     if before is None:
         raise DataError(
             f"{name}: {' '.join(notes) or 'what it started from cannot be made again'}; draw the trained network alone "
@@ -97,7 +98,8 @@ def of_pair(before: str, after: str, replicates: Sequence[str], options: Channel
     if options.images is None:
         raise DataError("two networks need images to be looked at with: name them with --images DATASET")
     pair = pair_of(before, after, replicates, runs)
-    first, second, again, said = pair.networks()
+    networks = pair.networks()
+    first, second, again, said = networks.before, networks.after, networks.replicates, networks.notes
     assert first is not None
     images = named(options.images, options, display_size(pair))
     return _sheets(pair.name, pair.title, first, second, again, images, said, options)

@@ -35,7 +35,7 @@ class Sheets:
     title: str
     before: LoadedModel
     after: LoadedModel | None
-    replicates: list[LoadedModel]
+    replicates: Sequence[LoadedModel]
     images: ImageSet
     notes: list[str]
 
@@ -130,7 +130,7 @@ def _sheets(
     title: str,
     before: LoadedModel,
     after: LoadedModel | None,
-    again: list[LoadedModel],
+    again: Sequence[LoadedModel],
     images: ImageSet,
     said: Sequence[str],
     options: ChannelsOptions,

@@ -84,7 +84,7 @@ def test_a_recipe_and_images_that_it_has_seen(
     monkeypatch.setenv("DESALI_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     trained = desali(
-        "train", "texture", "--target", folder / "rois.csv", "--texture", f"{folder / 'rois.csv'}?split=train&size=64",
+        "train", "texture", "--target", folder / "rois.csv", "--texture", f"{folder / 'rois.csv'}?split=train&size=32",
         "--epochs", 1, "--batch-size", 8, "--replicates", 1,
     )  # fmt: skip
     assert trained.code == 0, trained.err

@@ -17,9 +17,7 @@ figure
 # %%
 # Two channels by their numbers.
 
-desali.channels(
-    before, after, images, "conv3", [3, 25], groups=held_out.patients, labels=labels
-)
+desali.channels(before, after, images, "conv3", [3, 25], groups=held_out.patients, labels=labels)
 
 # %%
 # Which channels of one network speak for the right class, and where.

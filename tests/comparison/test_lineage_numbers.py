@@ -1,4 +1,4 @@
-"""The numbers by layer of a lineage: against an oracle of the whole way, what leaves them alone, and what is missing."""
+"""The numbers by layer of a lineage: against an oracle, what leaves them alone, and what is missing."""
 
 from __future__ import annotations
 
@@ -126,7 +126,8 @@ def test_gauge(seed: int) -> None:
     assert isinstance(after, Plain)
     options: dict[str, Any] = {"replicates": [again], "random_networks": 2}
     rows = [
-        desali.lineage(before, one, IMAGES, PATIENTS, LABELS, **options).table() for one in (after, rescaled(after, seed))
+        desali.lineage(before, one, IMAGES, PATIENTS, LABELS, **options).table()
+        for one in (after, rescaled(after, seed))
     ]
     compared = 0
     for one, other in zip(*rows, strict=True):

@@ -233,14 +233,15 @@ class Lineage:
 
         return draw(self)
 
-    def text(self) -> str:
+    def text(self, notes: bool = True) -> str:
         """The verdict, tables for reading, and the notes."""
         lines = [self.verdict, "", *columns(self._cells())]
         for title, cells in numbers_tables(list(self)):
             lines += ["", title, *columns(cells)]
-        return "\n".join([*lines, "", *self.notes])
+        return "\n".join([*lines, *(["", *self.notes] if notes else [])])
 
-    __str__ = text
+    def __str__(self) -> str:
+        return self.text()
 
     def _cells(self) -> list[list[str]]:
         found = list(self)

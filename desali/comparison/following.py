@@ -105,10 +105,12 @@ def follow(
     random: Sequence[nn.Module],
     probe: ProbeSet,
     names: Sequence[str] | None,
+    progress: bool = False,
 ) -> Followed:
     """Run every network once over the images and add up the sums.
 
     Args:
+        progress: show a bar over the images on stderr.
         random: copies of the network after with other weights; they are run as its captured network.
         names: of the layers, as users name them; None: all. The first of the network is always followed.
 
@@ -164,7 +166,9 @@ def follow(
     size = _batch(captured, places, dtype)
     rest = np.setdiff1d(np.arange(len(probe)), chosen_images)
     seen = 0
+    bar = _bar(len(probe), progress)
     for images, index in probe.batches((chosen_images, rest), blocks, size, device, dtype):
+        bar.update(len(images))
         block, at = blocks[index], _on(blocks[index], device)
         start, end = before.capture(images), after.capture(images)
         place = seen if seen < n else None
@@ -196,6 +200,7 @@ def follow(
                 to.add(layer, z, second[layer], block)  # noqa: B023
 
             _signals(end, tensors(twin), images, layers, own.sums, at * 0, own.descriptors, place, nulls)
+    bar.close()
     return Followed(
         layers=layers,
         left_out=left_out,
@@ -213,6 +218,12 @@ def follow(
         block=blocks,
         network=captured,
     )
+
+
+def _bar(images: int, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=images, desc="images", unit="image", leave=False, disable=not progress)
 
 
 def _frozen(

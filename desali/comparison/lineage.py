@@ -18,7 +18,6 @@ from desali.comparison import nulls, tracing
 from desali.comparison.ancestry import LayerLineage, Lineage
 from desali.comparison.channel_statistics import correlation
 from desali.comparison.following import Followed, follow
-from desali.comparison.jackknife import share_interval
 from desali.comparison.networks import Subject, check_together, subject
 from desali.comparison.notes import notes
 from desali.comparison.numbers import Numbers, numbers
@@ -27,6 +26,7 @@ from desali.comparison.probe_set import ProbeSet, probe_set
 from desali.comparison.relu_inputs import resolve
 from desali.comparison.verdict import verdict
 from desali.errors import DataError
+from desali.evaluation.jackknife import share_interval
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +49,7 @@ def lineage(
     random_networks: int = 5,
     seed: int = 0,
     device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> Lineage:
     """Which channels of a network are still themselves after a stage of training, layer by layer.
 
@@ -68,6 +69,7 @@ def lineage(
         random_networks: how many networks with random weights to compare the network after with; from 5 on a range.
         seed: of the random weights.
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the networks are.
+        progress: show a bar over the images on stderr.
 
     Raises:
         DataError: two architectures, two kinds of preprocessing, fewer than four images, the same network twice, NaN,
@@ -90,7 +92,7 @@ def lineage(
     probe = probe_set(images, groups, labels, preprocessing)
     seeds = nulls.random_seeds(random_networks, seed)
     drawn = [nulls.random_network(pair[1].model, one) for one in seeds]
-    followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers)
+    followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers, progress)
     _refuse_closed(followed)
     by_layer = numbers(followed, probe, labels is None or len(labels) > 0)
     found = [_layer(followed, name, by_layer) for name in followed.layers]

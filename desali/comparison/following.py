@@ -53,7 +53,7 @@ class Replicate:
 
 @dataclass(frozen=True, eq=False)
 class Random:
-    """What a pass over the sample left of one random network: its sums, products with the network after, descriptors."""
+    """What a pass over the sample left of a random network: its sums, products with the network after, descriptors."""
 
     sums: Sums
     after: Products

@@ -122,8 +122,11 @@ def lineage_of(
         found,
         first.strangers,
         verdict(first, found, first.strangers),
-        notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found)
-        + [*by_layer.missing, *no_difference(found)],
+        [
+            *notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found),
+            *by_layer.missing,
+            *no_difference(found),
+        ],
         {**_record(pair, again, probe, followed, seeds, seed), "numbers": by_layer.to_dict()},
         functools.partial(resolve, followed.network, known=[layer.name for layer in found]),
     )

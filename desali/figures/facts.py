@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.figures.rows import Seen
-from desali.figures.subjects import Subject
+from desali.figures.subjects import Shown
 from desali.models.modules import fingerprint
 from desali.reversal.methods import Method
 from desali.reversal.seeds import Seed
@@ -30,7 +30,7 @@ def method_words(method: str | Method) -> str:
     return method if isinstance(method, str) else method.corner
 
 
-def predicted(subject: Subject, seen: Seen) -> dict[str, Any] | None:
+def predicted(subject: Shown, seen: Seen) -> dict[str, Any] | None:
     """The most probable class: its name where names are known, its place and probability; all None if NaN comes out.
 
     Raises:
@@ -65,7 +65,7 @@ def prediction_words(prediction: Mapping[str, Any] | None) -> str:
     return f"predicts {name} ({'< 0.01' if probability < 0.005 else f'{probability:.2f}'})"
 
 
-def model_facts(subject: Subject, seen: Seen) -> dict[str, Any]:
+def model_facts(subject: Shown, seen: Seen) -> dict[str, Any]:
     """A model in the record of a figure."""
     probabilities = seen.look.probabilities
     softmax = None

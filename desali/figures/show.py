@@ -12,7 +12,7 @@ from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Plain, image_facts, prepare
 from desali.figures.rows import Block, Seen, table
 from desali.figures.sources import RANDOM, controls, default_seed, in_rgb, kept_words, spread_relus
-from desali.figures.subjects import Subject, class_names
+from desali.figures.subjects import Shown, class_names
 from desali.figures.viewer import NOTE, layer_names
 from desali.models.checkpoint import versions
 from desali.reversal.methods import Method
@@ -89,7 +89,7 @@ def show(
     _check_rows(len(images), names)
     input_rule = Plain(None) if preprocessing is None else preprocessing
     card = {"architecture": architecture}
-    subject = Subject(MODEL, recording.model, images.device, input_rule, "as recorded", classes, card, None, True)
+    subject = Shown(MODEL, recording.model, card, None, input_rule, "as recorded", classes, None, True)
     seen = [in_rgb(one, input_rule) for one in looks(recording, names, seeds, rule)]
     count = seen[0].views[0].maps.shape[0]
     if count > MOST_SEEDS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from desali.data.preprocess import Preprocessing
 from desali.errors import DataError, DesaliError, MethodError
 from desali.figures.inputs import Rule
-from desali.figures.subjects import Subject
+from desali.figures.subjects import Shown
 from desali.models.modules import kind_of, shapes_of
 from desali.models.registry import ARCHITECTURES
 from desali.reversal.seeds import DEFAULT_SEED, Seed
@@ -31,7 +31,7 @@ def default_seed() -> Seed:
     return Seed.parse(DEFAULT_SEED)
 
 
-def default_layers(subject: Subject, seed: Seeds | None = None, image: Tensor | None = None) -> tuple[str, ...]:
+def default_layers(subject: Shown, seed: Seeds | None = None, image: Tensor | None = None) -> tuple[str, ...]:
     """The architecture's own choice of layers; where there is none, five ReLUs spread evenly over the depth.
 
     The first and the last ReLU with positions are among the five. For a logit seed it is the network's output alone,
@@ -64,7 +64,7 @@ def spread_relus(network: Network, architecture: str) -> tuple[str, ...]:
     return spread(spatial, SHOWN)
 
 
-def _network(subject: Subject, image: Tensor | None) -> Network:
+def _network(subject: Shown, image: Tensor | None) -> Network:
     import torch
 
     from desali.reversal.graph.capture import capture
@@ -100,10 +100,10 @@ class Control:
     """
 
     model: nn.Module
-    of: Subject
+    of: Shown
 
 
-def controls(found: Sequence[Subject], seed: int) -> tuple[dict[str, Control], str]:
+def controls(found: Sequence[Shown], seed: int) -> tuple[dict[str, Control], str]:
     """A random twin of each architecture.
 
     Returns:
@@ -144,7 +144,7 @@ def not_redrawn(model: nn.Module) -> list[str]:
     ]
 
 
-def provenance(found: Sequence[Subject]) -> str:
+def provenance(found: Sequence[Shown]) -> str:
     """What the models were trained on, in a sentence or two; random weights are called so, and incomplete controls."""
     random = [one.name for one in found if one.weights == "random"]
     trained = [one for one in found if one.weights == "file"]

@@ -15,7 +15,7 @@ from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Input, image_facts, image_name, prepare, to_image
 from desali.figures.rows import Block, Seen, table
 from desali.figures.sources import RANDOM, Control, controls, default_layers, default_seed, in_rgb, provenance
-from desali.figures.subjects import Classes, Models, Rules, Subject, check_different, check_one_architecture, subjects
+from desali.figures.subjects import Classes, Models, Rules, Shown, check_different, check_one_architecture, subjects
 from desali.models.checkpoint import versions
 from desali.models.modules import input_channels
 from desali.reversal.methods import Method
@@ -168,7 +168,7 @@ class Viewer:
         from desali.comparison.views import looks
         from desali.reversal.graph.share import adopt
 
-        shown: list[tuple[Control, Subject]] = []
+        shown: list[tuple[Control, Shown]] = []
         place: dict[str, int] = {}
         for subject in self.subjects:
             control = self.controls.get(subject.name)
@@ -238,13 +238,13 @@ class Viewer:
         }
         return Figure(made.grid(heading, footnote), record)
 
-    def _input(self, subject: Subject, image: Roi | Tensor) -> Input:
+    def _input(self, subject: Shown, image: Roi | Tensor) -> Input:
         try:
             return prepare(image, subject.rule, self.settings.window)
         except ImageError as error:
             raise ImageError(f"{subject.name}: {error}") from error
 
-    def _record(self, subject: Subject, model: nn.Module, input: Input) -> Recording:
+    def _record(self, subject: Shown, model: nn.Module, input: Input) -> Recording:
         from desali.reversal.recording import record
 
         with _explained(subject, input.tensor):
@@ -286,7 +286,7 @@ def _same(one: Input, other: Input, layers: Mapping[str, Sequence[str]], name: s
     return alike and torch.equal(one.tensor, other.tensor) and layers[name] == layers[other_name]
 
 
-def _layers_by_model(layers: Layers | None, found: Sequence[Subject]) -> dict[str, tuple[str, ...]] | None:
+def _layers_by_model(layers: Layers | None, found: Sequence[Shown]) -> dict[str, tuple[str, ...]] | None:
     if layers is None:
         return None
     names = [subject.name for subject in found]
@@ -322,7 +322,7 @@ def layer_names(layers: Any, whose: str = "") -> tuple[str, ...]:
 
 
 @contextmanager
-def _explained(subject: Subject, tensor: Tensor) -> Iterator[None]:
+def _explained(subject: Shown, tensor: Tensor) -> Iterator[None]:
     """Say so where a module fails because the image has other channels than its first convolution takes."""
     try:
         yield
@@ -341,7 +341,7 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _shrunk(image: Roi | Tensor, subject: Subject) -> str:
+def _shrunk(image: Roi | Tensor, subject: Shown) -> str:
     """A sentence for an image that loses pixels on its way into the network, else nothing."""
     size = getattr(subject.rule, "size", None)
     if not isinstance(image, Roi) or size is None:

@@ -348,12 +348,18 @@ def test_a_device_takes_copies_and_one_that_is_not_there_is_one_line() -> None:
 
 
 def test_models_on_different_devices_are_refused_unless_a_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from desali.figures import subjects
+    from desali.comparison import networks
 
-    places = iter([torch.device("cpu"), torch.device("cuda", 0)] * 2)
-    monkeypatch.setattr(subjects, "one_device", lambda module, name: next(places))
+    places = {"before": torch.device("cpu"), "after": torch.device("cuda", 0)}
+    monkeypatch.setattr(networks, "one_device", lambda module, name: places[name])
     text = message(lambda: desali.compare(BOTH, picture()))
     assert text.startswith("before is on cpu and after on cuda:0: move one of them, or name a device")
+
+    def moved(module: nn.Module, device: torch.device) -> nn.Module:
+        places["after"] = device
+        return module
+
+    monkeypatch.setattr(networks, "moved", moved)
     assert desali.compare(BOTH, picture(), layers=["layer4"], device="cpu").to_dict()["device"] == "cpu"
 
 
@@ -405,7 +411,7 @@ BAD: list[tuple[Callable[[], Any], type[DesaliError], str]] = [
     (
         lambda: desali.compare({"a": BOTH["before"], "b": _training(BOTH["after"])}, picture()),
         DesaliError,
-        "b: its module 'layer3' is in training mode",
+        "b, module 'layer3', is in training mode",
     ),
     (
         lambda: desali.compare({"a": BOTH["before"], "b": copy.deepcopy(BOTH["after"]).train()}, picture()),

@@ -16,7 +16,7 @@ from desali.figures.drawing.panel import Cell, Column, Grid, Panel
 from desali.figures.viewer import Viewer
 
 if TYPE_CHECKING:
-    from desali.figures.rows import Block
+    from desali.figures.block import Block
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
 SHEET_NOTE = "Each picture has a scale of its own. No picture here explains a decision. Not a medical device."

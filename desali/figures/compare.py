@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.figures.figure import Figure
+from desali.figures.layers import Layers
 from desali.figures.sources import default_seed
 from desali.figures.subjects import Classes, Models, Rules
-from desali.figures.viewer import Layers, Settings, Viewer
+from desali.figures.viewer import Settings, Viewer
 from desali.reversal.methods import Method
 from desali.reversal.seeds import Seed
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
-from desali.figures.rows import Seen
+from desali.figures.block import Seen
 from desali.figures.subjects import Shown
 from desali.models.modules import fingerprint
 from desali.reversal.methods import Method

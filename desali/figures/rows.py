@@ -10,53 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.comparison.controls import Likeness, one_size
-from desali.comparison.views import Look, View, twins
-from desali.figures.drawing.crop import crop_map
+from desali.comparison.views import View, twins
+from desali.figures.block import Block
+from desali.figures.captions import listed, neuron_words, rho
 from desali.figures.drawing.display import (
     display,
     display_map,
     display_positive,
     scale_text,
-    summarise_activation,
     to_grey,
 )
 from desali.figures.drawing.panel import Cell, Column, Grid, Panel, Words
 from desali.figures.inputs import Input
+from desali.figures.windows import activation_map, cropped
 
 Scale = Literal["panel", "row"]
 EDGES = "edge detector"
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """One model (or control) on one image.
-
-    Attributes:
-        look: its views, a row each.
-        input: the image as it got it.
-    """
-
-    look: Look
-    input: Input
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """One image: a row a layer.
-
-    Attributes:
-        models: by name, in the order of the columns.
-        controls: networks with random weights, by the label of their column.
-        control_of: for each model the label of its control; models without one are missing.
-        label: goes before the layers' names, "" for nothing.
-        predicts: under the input, "" for nothing.
-    """
-
-    models: Mapping[str, Seen]
-    controls: Mapping[str, Seen]
-    control_of: Mapping[str, str]
-    label: str = ""
-    predicts: str = ""
 
 
 @dataclass
@@ -111,7 +80,7 @@ class _Row:
         self.block = block
         self.views = {name: seen.look.views[index] for name, seen in block.models.items()}
         self.controls = {label: seen.look.views[index] for label, seen in block.controls.items()}
-        self.activations = {name: _activation(view) for name, view in self.views.items()}
+        self.activations = {name: activation_map(view) for name, view in self.views.items()}
         self.twins = twins(self.views)
         self.likeness = likeness
         self.planes: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
@@ -158,7 +127,7 @@ class _Row:
             if not everywhere:
                 said = f"equal bit by bit to {self.twins[name]}"
             elif place == 1:
-                said = f"equal bit by bit in {_listed(list(self.views))}"
+                said = f"equal bit by bit in {listed(list(self.views))}"
             span = len(drawn) * (len(self.views) - 1 if everywhere else 1)
             cells += [Words(said, span) if said else None, *[None] * (len(drawn) - 1)]
         cells += [self._control(label) for label in self.controls]
@@ -180,11 +149,11 @@ class _Row:
         entries = []
         control = self.controls.get(self.block.control_of.get(name, ""))
         for seed, (plane, region, neuron) in enumerate(zip(view.maps, view.fields, view.neurons, strict=True)):
-            shown, used = display_map(_cropped(plane, region), colour=self.block.models[name].input.colour, scale=a)
+            shown, used = display_map(cropped(plane, region), colour=self.block.models[name].input.colour, scale=a)
             caption = scale_text("a", used)
             entry: dict[str, Any] = {"a": used}
             if neuron is not None:
-                caption = f"{_neuron(neuron)}\n{caption}"
+                caption = f"{neuron_words(neuron)}\n{caption}"
                 entry["neuron"] = list(neuron)
             pair = self._against(name) if seed == 0 else {}
             if not plane.any():
@@ -192,7 +161,7 @@ class _Row:
                 entry["silent"] = True
             elif region is None:
                 entry["rank_correlation"] = self._alike(self.block.models[name].input, view, seed, control)
-                caption += _rho({**pair, **entry["rank_correlation"]})
+                caption += rho({**pair, **entry["rank_correlation"]})
             else:
                 corner = f"{region[0]}, {region[1]}".replace("-", "\N{MINUS SIGN}")
                 entry["receptive_field"] = list(region)
@@ -200,7 +169,7 @@ class _Row:
                 if random is not None:
                     entry["rank_correlation"] = {"random": random}
                 caption += f"\nfield {region[2]} x {region[3]} px at {corner}"
-                caption += _rho({**pair, **entry.get("rank_correlation", {})})
+                caption += rho({**pair, **entry.get("rank_correlation", {})})
             cells.append(Panel(shown, caption, "reconstruction"))
             entries.append(entry)
         self.numbers["models"][name] = {"activation_max": highest, "reconstructions": entries}
@@ -208,15 +177,15 @@ class _Row:
 
     def _control(self, label: str) -> Panel:
         seen, view = self.block.controls[label], self.controls[label]
-        shown, a = display_map(_cropped(view.maps[0], view.fields[0]), colour=seen.input.colour)
+        shown, a = display_map(cropped(view.maps[0], view.fields[0]), colour=seen.input.colour)
         neuron = view.neurons[0]
-        caption = scale_text("a", a) if neuron is None else f"{_neuron(neuron)}\n{scale_text('a', a)}"
+        caption = scale_text("a", a) if neuron is None else f"{neuron_words(neuron)}\n{scale_text('a', a)}"
         entry: dict[str, Any] = {"a": a}
         if not view.maps[0].any():
             caption += "\nsilent on this image"
         elif view.fields[0] is None:
             entry["rank_correlation"] = self._alike(seen.input, view, 0, None)
-            caption += _rho(entry["rank_correlation"])
+            caption += rho(entry["rank_correlation"])
         self.numbers["controls"][label] = entry
         return Panel(shown, caption, "reconstruction")
 
@@ -253,7 +222,7 @@ class _Row:
             view = self.views[earlier] if view is self.views[name] else view
         key = (id(view), seed)
         if key not in self.planes:
-            self.planes[key] = to_grey(_cropped(view.maps[seed], view.fields[seed]))
+            self.planes[key] = to_grey(cropped(view.maps[seed], view.fields[seed]))
         return self.planes[key]
 
     def _against(self, name: str) -> dict[str, float]:
@@ -281,43 +250,7 @@ class _Row:
         for name, view in self.views.items():
             colour = self.block.models[name].input.colour
             for map, region in zip(view.maps, view.fields, strict=True):
-                values = np.asarray(_cropped(map.cpu(), region), np.float64)
+                values = np.asarray(cropped(map.cpu(), region), np.float64)
                 a = display(values if colour else to_grey(values))[1]
                 found[self._colour(name)] = min(found.get(self._colour(name), 0.0), a)
         return {key: value for key, value in found.items() if value}
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-
-
-def _rho(alike: Mapping[str, float]) -> str:
-    """A line for each network, another for the image and its edges."""
-    if not alike:
-        return ""
-    parts = {name: f"{name} {_signed(value)}" for name, value in alike.items()}
-    image = [parts.pop(name) for name in ("input", "edges") if name in parts]
-    return "\nrho " + "\n".join([*parts.values(), *([", ".join(image)] if image else [])])
-
-
-def _cropped(map: Any, field: tuple[int, ...] | None) -> Any:
-    """A single neuron's map cut to its receptive field, unless that is about the whole image."""
-    if field is None or field[2] * field[3] > 0.5 * map.shape[-2] * map.shape[-1]:
-        return map
-    return crop_map(map, (field[0], field[1], field[2], field[3]))
-
-
-def _activation(view: View) -> npt.NDArray[np.float64]:
-    """What the activation panel shows: the seed's own channel where there is one, else the mean over all channels."""
-    if view.channel is None or view.activation.dim() < 3:
-        return summarise_activation(view.activation)
-    return summarise_activation(view.activation[view.channel : view.channel + 1])
-
-
-def _neuron(neuron: tuple[int, ...]) -> str:
-    channel, *place = neuron
-    return f"channel {channel}" + (f" at {', '.join(map(str, place))}" if place else "")
-
-
-def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")

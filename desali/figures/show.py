@@ -7,13 +7,15 @@ from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
+from desali.figures.block import Block, Seen
 from desali.figures.facts import control_facts, method_words, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
+from desali.figures.footnote import NOTE
 from desali.figures.inputs import Plain, image_facts, prepare
-from desali.figures.rows import Block, Seen, table
+from desali.figures.layers import layer_names
+from desali.figures.rows import table
 from desali.figures.sources import RANDOM, controls, default_seed, in_rgb, kept_words, spread_relus
 from desali.figures.subjects import Shown, class_names
-from desali.figures.viewer import NOTE, layer_names
 from desali.models.checkpoint import versions
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from desali.data.roi import Roi
 from desali.errors import DataError, DesaliError, ImageError, SeedError
+from desali.figures.block import Block, Seen
 from desali.figures.facts import control_facts, method_words, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
+from desali.figures.footnote import NOTE, about_input
 from desali.figures.inputs import Input, image_facts, image_name, prepare, to_image
-from desali.figures.rows import Block, Seen, table
+from desali.figures.layers import Layers, layers_by_model, same_input, swept_together
+from desali.figures.rows import table
 from desali.figures.sources import RANDOM, Control, controls, default_layers, default_seed, in_rgb, provenance
 from desali.figures.subjects import Classes, Models, Rules, Shown, check_different, check_one_architecture, subjects
 from desali.models.checkpoint import versions
@@ -27,17 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from desali.reversal.recording import Recording
-
-Layers = Sequence[str] | Mapping[str, Sequence[str]]
-
-NOTE = (
-    "Activations: mean of |activation| over all channels, or the one channel that the caption names. rho: rank "
-    "correlation, after a slight blur, with the map of the network that is named, of the same network with random "
-    "weights, with the input, and (magnitudes) with the edge detector. A map that is like the input and like the "
-    "random network's shows the image, not what was learned; two models' maps say little of what they share unless "
-    "they are more alike than each is to its random control; a low rho alone shows nothing. No picture here explains "
-    "a decision. Not a medical device."
-)
 
 
 @dataclass(frozen=True)
@@ -96,7 +88,7 @@ class Viewer:
         if different:
             check_different(self.subjects)
         self.architecture = check_one_architecture(self.subjects, isinstance(settings.layers, Mapping))
-        self._layers = _layers_by_model(settings.layers, self.subjects)
+        self._layers = layers_by_model(settings.layers, self.subjects)
         self.controls, self._missing = controls(self.subjects, settings.random_seed)
 
     @property
@@ -149,7 +141,7 @@ class Viewer:
         for subject in self.subjects:
             adopt(subject.model, first.model)
             recordings[subject.name] = self._record(subject, subject.model, inputs[subject.name])
-        rows = _swept_together([recordings[name].activations(layers[name]) for name in self.names], layers, self.names)
+        rows = swept_together([recordings[name].activations(layers[name]) for name in self.names], layers, self.names)
         seen: dict[str, Seen] = {}
         for subject in self.subjects:
             name = subject.name
@@ -175,7 +167,9 @@ class Viewer:
             if control is None:
                 continue
             for index, (other, of) in enumerate(shown):
-                if other is control and _same(inputs[of.name], inputs[subject.name], layers, of.name, subject.name):
+                if other is control and same_input(
+                    inputs[of.name], inputs[subject.name], layers, of.name, subject.name
+                ):
                     place[subject.name] = index
                     break
             else:
@@ -212,7 +206,10 @@ class Viewer:
         layers = {one: tuple(view.layer for view in block.models[one].look.views) for one in self.names}
         name, words = self.projection
         heading = title or f"{image_name(image)}: {name} from {words}"
-        footnote = self._footnote(image, block)
+        shared = "The models' reconstructions of a row share one scale, and so do their activations."
+        scale = [shared] if self.settings.scale == "row" else []
+        said = [*about_input(image, block, self.subjects), *scale, self.origins, self._missing, NOTE]
+        footnote = " ".join(part for part in said if part)
         record = {
             "kind": KIND,
             "title": heading,
@@ -251,75 +248,6 @@ class Viewer:
             images = input.tensor.to(subject.device).unsqueeze(0)
             return record(model, images, keep="activations", backend=self.settings.backend)
 
-    def _footnote(self, image: Roi | Tensor, block: Block) -> str:
-        said = [_shrunk(image, self.subjects[0])]
-        if self.settings.scale == "row":
-            said.append("The models' reconstructions of a row share one scale, and so do their activations.")
-        plain = [one for one in self.subjects if one.plain]
-        if isinstance(image, Roi) and plain and plain[0].rule_origin != "given":
-            said.append(f"Input of {', '.join(one.name for one in plain)}: {plain[0].rule_origin}.")
-        said += list(dict.fromkeys(seen.input.words for seen in block.models.values()))
-        return " ".join(part for part in [*said, self.origins, self._missing, NOTE] if part)
-
-
-def _swept_together(
-    activations: Sequence[Mapping[str, Tensor]], layers: Mapping[str, Sequence[str]], names: Sequence[str]
-) -> list[list[int]]:
-    """Rows in groups: in each the activations are the same, bit by bit, in the same models."""
-    import torch
-
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for row in range(len(layers[names[0]])):
-        values = [found[layers[name][row]] for name, found in zip(names, activations, strict=True)]
-        pattern = tuple(
-            next(index for index, other in enumerate(values) if other is value or torch.equal(other, value))
-            for value in values
-        )
-        groups.setdefault(pattern, []).append(row)
-    return list(groups.values())
-
-
-def _same(one: Input, other: Input, layers: Mapping[str, Sequence[str]], name: str, other_name: str) -> bool:
-    import torch
-
-    alike = one.tensor.shape == other.tensor.shape and one.picture.shape == other.picture.shape
-    return alike and torch.equal(one.tensor, other.tensor) and layers[name] == layers[other_name]
-
-
-def _layers_by_model(layers: Layers | None, found: Sequence[Shown]) -> dict[str, tuple[str, ...]] | None:
-    if layers is None:
-        return None
-    names = [subject.name for subject in found]
-    if isinstance(layers, str):
-        raise DataError(f"layers must be a list of names, got the string {layers!r}: write [{layers!r}]")
-    if not isinstance(layers, Mapping):
-        layers = dict.fromkeys(names, layer_names(layers))
-    missing = [name for name in names if name not in layers]
-    unknown = [name for name in layers if name not in names]
-    if missing or unknown:
-        what = f"none for {missing[0]!r}" if missing else f"some for {unknown[0]!r}, which is no model here"
-        raise DataError(f"layers must name a list for each model ({', '.join(names)}): there are {what}")
-    listed = {name: layer_names(layers[name], f" of {name}") for name in names}
-    counts = {name: len(listed[name]) for name in names}
-    if len(set(counts.values())) > 1:
-        said = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise DataError(f"layers must be equally many for each model, a row each; got {said}")
-    return listed
-
-
-def layer_names(layers: Any, whose: str = "") -> tuple[str, ...]:
-    """Names of layers in their order.
-
-    Raises:
-        DataError: text, none, or something else than names.
-    """
-    if isinstance(layers, Iterable) and not isinstance(layers, str | bytes | Set):
-        listed = tuple(layers)
-        if listed and all(isinstance(layer, str) for layer in listed):
-            return listed
-        layers = list(listed)
-    raise DataError(f"layers{whose} must be a list of at least one name, got {layers!r}")
-
 
 @contextmanager
 def _explained(subject: Shown, tensor: Tensor) -> Iterator[None]:
@@ -339,14 +267,3 @@ def _explained(subject: Shown, tensor: Tensor) -> Iterator[None]:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-def _shrunk(image: Roi | Tensor, subject: Shown) -> str:
-    """A sentence for an image that loses pixels on its way into the network, else nothing."""
-    size = getattr(subject.rule, "size", None)
-    if not isinstance(image, Roi) or size is None:
-        return ""
-    height, width = image.pixels.shape[:2]
-    if max(height, width) <= size:
-        return ""
-    return f"The image of {height} x {width} pixels was shrunk to {size} x {size}; a box would keep its detail."

@@ -124,13 +124,13 @@ def follow(
     ]
     sampled, random_images = Sums(after.name, layers, 1, device, False), 0
     frozen: dict[str, Bools] = {}
-    size = _batch(captured, inputs, dtype)
+    size = batch_size(captured, inputs, dtype)
     every = max(1, len(probe) // RANDOM_IMAGES)
     for number, (images, block) in enumerate(probe.batches(blocks, size, device, dtype)):
         index = _on(block, device)
         start, end = before.capture(images), after.capture(images)
-        first = _signals(start, before.tensors, images, layers, sums[before.name], index)
-        second = _signals(end, after.tensors, images, layers, sums[after.name], index)
+        first = signals(start, before.tensors, images, layers, sums[before.name], index)
+        second = signals(end, after.tensors, images, layers, sums[after.name], index)
         if not frozen:
             frozen.update(_frozen(before, start, after, end, layers, images))
         for layer in layers:
@@ -144,7 +144,7 @@ def follow(
                 to.before.add(layer, first[layer], z, block)  # noqa: B023 (used in this turn alone)
                 to.after.add(layer, second[layer], z, block)  # noqa: B023
 
-            _signals(again_captured, one.tensors, images, layers, sums[one.name], index, both)
+            signals(again_captured, one.tensors, images, layers, sums[one.name], index, both)
         if number % every:
             continue
         random_images += len(images)
@@ -155,7 +155,7 @@ def follow(
             def nulls(layer: str, z: Tensor, to: Products = products) -> None:
                 to.add(layer, z, second[layer], block)  # noqa: B023
 
-            _signals(end, weights, images, layers, own, index * 0, nulls)
+            signals(end, weights, images, layers, own, index * 0, nulls)
     return Followed(
         layers=layers,
         left_out=left_out,
@@ -175,10 +175,10 @@ def follow(
 def _frozen(
     before: Subject, start: Network, after: Subject, end: Network, layers: Mapping[str, int], images: Tensor
 ) -> dict[str, Bools]:
-    return frozen_channels(start, before.tensors, end, after.tensors, _only(end, layers), images)
+    return frozen_channels(start, before.tensors, end, after.tensors, only(end, layers), images)
 
 
-def _signals(
+def signals(
     network: Network,
     weights: Mapping[str, Tensor],
     images: Tensor,
@@ -191,7 +191,7 @@ def _signals(
     from desali.reversal.graph.quiet import quiet
     from desali.reversal.graph.run import run
 
-    wanted = {layer.source: layer.name for layer in _only(network, layers)}
+    wanted = {layer.source: layer.name for layer in only(network, layers)}
     kept: Signals = {}
 
     def observe(node: Node, value: Tensor) -> None:
@@ -208,7 +208,8 @@ def _signals(
     return kept
 
 
-def _only(network: Network, layers: Mapping[str, int]) -> list[ReluInput]:
+def only(network: Network, layers: Mapping[str, int]) -> list[ReluInput]:
+    """The inputs of these ReLUs."""
     return [layer for layer in relu_inputs(network) if layer.name in layers]
 
 
@@ -219,13 +220,17 @@ def _blocks(probe: ProbeSet, layers: Mapping[str, int]) -> tuple[Integers, int]:
     return blocks, int(blocks.max()) + 1
 
 
-def _batch(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype) -> int:
-    """How many images are run at a time: a function of the network alone."""
+def batch_size(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype, kept: int = 2) -> int:
+    """How many images are run at a time: a function of the network alone.
+
+    Args:
+        kept: networks whose signals are held together.
+    """
     import math
 
     largest = max(math.prod(node.shape) for node in network.nodes)
-    signals = sum(layer.channels * math.prod(read_at(layer.positions)) for layer in layers)
-    each = 3 * dtype.itemsize * largest + 2 * 8 * signals
+    numbers = sum(layer.channels * math.prod(read_at(layer.positions)) for layer in layers)
+    each = 3 * dtype.itemsize * largest + kept * 8 * numbers
     return max(1, min(MOST_IMAGES, BATCH_BYTES // each))
 
 

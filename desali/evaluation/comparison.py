@@ -12,6 +12,7 @@ import numpy as np
 from desali.evaluation.calibration import reliability
 from desali.evaluation.models import CLASS_METRICS, Model, gather
 from desali.evaluation.notes import notes_on
+from desali.evaluation.options import RESAMPLES
 from desali.evaluation.paired import Clustered, clustered_mcnemar, holm, mcnemar, sign_flip, sign_flip_of_sums
 from desali.evaluation.results import (
     ALL_METRICS,
@@ -45,7 +46,7 @@ SHIFTED = ("ECE", "class-wise ECE")
 
 
 def compare(
-    predictions: Sequence[Predictions], *, resamples: int = 2000, curve_resamples: int = 500, seed: int = 0
+    predictions: Sequence[Predictions], *, resamples: int = RESAMPLES, curve_resamples: int = 500, seed: int = 0
 ) -> Comparison:
     """Evaluate each recipe of `predictions` and compare every two.
 

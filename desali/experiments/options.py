@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from desali.evaluation.options import ENOUGH, RESAMPLES
 from desali.training.options import FROM_1, SEED, SHARE, Range, check_fields, option
 
 
@@ -33,7 +34,7 @@ class CrossValidationOptions:
         range=FROM_1,
         shown="torch's own number",
     )
-    resamples: int = option(2000, "Of the bootstrap over patients.", range=Range(100))
+    resamples: int = option(RESAMPLES, "Of the bootstrap over patients.", range=ENOUGH)
 
     def __post_init__(self) -> None:
         check_fields(self)

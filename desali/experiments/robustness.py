@@ -13,6 +13,7 @@ import numpy as np
 from desali.errors import DataError
 from desali.evaluation.comparison import compare
 from desali.evaluation.models import Model, gather
+from desali.evaluation.options import RESAMPLES
 from desali.evaluation.predictions import Predictions
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
 from desali.evaluation.statistics import Floats, interval, resample_weights
@@ -76,7 +77,7 @@ class Robustness:
 
 
 def robustness(
-    predictions: Mapping[float, Sequence[Predictions]], by: str, *, resamples: int = 2000, seed: int = 0
+    predictions: Mapping[float, Sequence[Predictions]], by: str, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Robustness:
     """Curves from predictions at each fraction, as `desali.experiments.run` gives them.
 

@@ -16,6 +16,7 @@ from desali.figures.figure import KIND, Figure
 from desali.figures.footnote import NOTE, about_input
 from desali.figures.inputs import Input, image_facts, image_name, prepare, to_image
 from desali.figures.layers import Layers, layers_by_model, same_input, swept_together
+from desali.figures.options import FigureOptions
 from desali.figures.rows import table
 from desali.figures.sources import RANDOM, Control, controls, default_layers, default_seed, in_rgb, provenance
 from desali.figures.subjects import Classes, Models, Rules, Shown, check_different, check_one_architecture, subjects
@@ -50,11 +51,11 @@ class Settings:
 
     layers: Layers | None = None
     seed: Seed = field(default_factory=default_seed)
-    method: str | Method = "desalinet"
+    method: str | Method = FigureOptions.method
     window: tuple[float, float] | None = None
-    scale: str = "panel"
-    random_seed: int = 1
-    backend: str = "auto"
+    scale: str = FigureOptions.scale
+    random_seed: int = FigureOptions.seed
+    backend: str = FigureOptions.backend
     device: str | torch.device | None = None
     preprocessing: Rules | None = None
     classes: Classes | None = None

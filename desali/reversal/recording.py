@@ -220,7 +220,11 @@ class Recording:
         again = self._runs_again(nodes, seeds, path, rule)
         self._check_unchanged(again or not self._used, path, again)
         self._used = True
-        placed = [seed.signals[name] for name in names] if isinstance(seed, Placed) else self._place(nodes, seeds, checked=True)
+        placed = (
+            [seed.signals[name] for name in names]
+            if isinstance(seed, Placed)
+            else self._place(nodes, seeds, checked=True)
+        )
         jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(

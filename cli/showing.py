@@ -14,7 +14,8 @@ from desali.figures.options import FigureOptions, ImageOptions
 if TYPE_CHECKING:
     from desali.data.roi import Roi
     from desali.figures.figure import Figure
-    from desali.figures.viewer import Settings, Viewer
+    from desali.figures.settings import Settings
+    from desali.figures.viewer import Viewer
     from desali.models.checkpoint import LoadedModel
 
 figure_options = _stack(

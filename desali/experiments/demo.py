@@ -77,7 +77,8 @@ def demo(
         write_text(folder / "evaluation.txt", result.table)
     with _timed(result, "figure", report, "comparing the four models on one ROI"):
         from desali.data.roi import read_image
-        from desali.figures.viewer import Settings, Viewer
+        from desali.figures.settings import Settings
+        from desali.figures.viewer import Viewer
         from desali.models.checkpoint import WEIGHTS_NAME, load
 
         shown = int((held_out.labels == held_out.classes.index(SHOWN_CLASS)).argmax())

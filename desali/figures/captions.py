@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from desali.figures.drawing.display import scale_text
+
+SILENT = "silent on this image"
+
 
 def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def rho(alike: Mapping[str, float]) -> str:
-    """A line for each network, another for the image and its edges."""
-    if not alike:
-        return ""
-    parts = {name: f"{name} {_signed(value)}" for name, value in alike.items()}
-    image = [parts.pop(name) for name in ("input", "edges") if name in parts]
-    return "\nrho " + "\n".join([*parts.values(), *([", ".join(image)] if image else [])])
+def around_zero(a: float) -> str:
+    """The scale of a map whose zero is in the middle: what becomes black and what becomes white."""
+    return scale_text("", abs(a)).replace(" = ", "\N{PLUS-MINUS SIGN}")
+
+
+def image_rho(alike: Mapping[str, float]) -> str:
+    """The likeness to the image and to its edges, on a line of its own."""
+    parts = [f"{name} {signed(alike[name])}" for name in ("input", "edges") if name in alike]
+    return f"\nrho {', '.join(parts)}" if parts else ""
 
 
 def neuron_words(neuron: tuple[int, ...]) -> str:
+    """A single neuron by its channel and place."""
     channel, *place = neuron
     return f"channel {channel}" + (f" at {', '.join(map(str, place))}" if place else "")
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A number with two digits and a real minus sign."""
     return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")

@@ -20,7 +20,7 @@ def seed_words(seed: Seeds, classes: Sequence[str]) -> str:
     """The seed in words; a class by its name."""
     if not isinstance(seed, Seed):
         return "; ".join(seed_words(one, classes) for one in seed)
-    if seed.kind == "logit" and seed.channel_index < len(classes):
+    if seed.kind in ("logit", "contrast") and seed.target is None and seed.channel_index < len(classes):
         return f"{seed.describe()} ({classes[seed.channel_index]})"
     return seed.describe()
 
@@ -85,6 +85,9 @@ def model_facts(subject: Shown, seen: Seen) -> dict[str, Any]:
     }
 
 
-def control_facts(seed: int, architecture: str, control_of: Mapping[str, str]) -> dict[str, Any]:
-    """The random controls in the record of a figure: the seed of their weights, and which stands for which model."""
-    return {"random_seed": seed, "architecture": architecture, "of": dict(control_of)}
+def control_facts(
+    seed: int, networks: int, architecture: str, control_of: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The random controls in the record of a figure: the first one's seed, how many, and which stand for which model."""
+    of = {name: list(labels) for name, labels in control_of.items()}
+    return {"random_seed": seed, "networks": networks, "architecture": architecture, "of": of}

@@ -12,13 +12,21 @@ from desali.figures.subjects import Shown
 if TYPE_CHECKING:
     from torch import Tensor
 
+CHANNELS = "Rows by layer show one channel: its activations, and what they project to."
+WHOLE = (
+    "Whole layers: their maps look alike whatever the weights are, random ones too, and cannot show what training "
+    "changed."
+)
+CONTRAST = (
+    "Class contrast: the gradient of one class's output minus the mean of the others', summed over colours and blurred "
+    "by 1/32 of the width; what speaks for the class and what against it."
+)
 NOTE = (
-    "Activations: mean of |activation| over all channels, or the one channel that the caption names. rho: rank "
-    "correlation, after a slight blur, with the map of the network that is named, of the same network with random "
-    "weights, with the input, and (magnitudes) with the edge detector. A map that is like the input and like the "
-    "random network's shows the image, not what was learned; two models' maps say little of what they share unless "
-    "they are more alike than each is to its random control; a low rho alone shows nothing. No picture here explains "
-    "a decision. Not a medical device."
+    "Activations: the channel that the caption names, or the mean of |activation| over all. Tables: rank correlation "
+    "of the row's maps after a slight blur; rho under a map: with the input and (magnitudes) with the edge detector. A "
+    "map that is like the input and like the random networks' shows the image, not what was learned; two models' maps "
+    "say little of what they share unless they are more alike than the random floor; a low rho alone shows nothing. No "
+    "picture here explains a decision. Not a medical device."
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,48 @@ def subjects(
     return found
 
 
+def replicas(
+    found: Sequence[Shown], replicates: Mapping[str, Any], device: str | torch.device | None = None
+) -> tuple[list[Shown], dict[str, str]]:
+    """Networks of the same training with other seeds, as a figure shows them.
+
+    Args:
+        replicates: name of a model -> one or several.
+
+    Returns:
+        them by the labels of their columns; and of which model each is, by label.
+
+    Raises:
+        DataError: a name that is no model's, another architecture, or one network twice.
+    """
+    from desali.ops.device import resolve
+
+    if not isinstance(replicates, Mapping):
+        raise DataError(f"replicates must be a dict, name of a model -> network, got {type(replicates).__name__}")
+    target = None if device is None else resolve(device)
+    models = {one.name: one for one in found}
+    made: list[Shown] = []
+    of: dict[str, str] = {}
+    for name, given in replicates.items():
+        if name not in models:
+            raise DataError(f"replicates names {name!r}, which is not among the models {', '.join(models)}")
+        one = models[name]
+        several = list(given) if isinstance(given, list | tuple) else [given]
+        for number, network in enumerate(several, 1):
+            label = f"{name}, again" if len(several) == 1 else f"{name}, again {number}"
+            checked = subject(label, network, target)
+            if kind_of(checked.model) != kind_of(one.model):
+                raise DataError(f"{label} is built otherwise than {name}: a replicate is the same training again")
+            again = replace(one, name=label, model=checked.model, card=checked.card or one.card, path=None)
+            if isinstance(network, LoadedModel):
+                again = replace(again, path=network.path)
+            made.append(again)
+            of[label] = name
+    check_apart([*found, *made])
+    check_one_device([*found, *made])
+    return made, of
+
+
 def class_names(classes: Any, whose: str = "") -> tuple[str, ...]:
     """Names of classes in the order of the logits; none for None.
 
@@ -178,8 +220,18 @@ def _shown(
         if isinstance(preprocessing, Mapping) and given is not None:
             rule, origin = given, "given"
         own = loaded.classes or classes
-        return Shown(name, module, loaded.card, loaded.preprocessing, rule, origin, own, loaded.path, False)
+        return Shown(
+            name,
+            module,
+            loaded.card,
+            rule if isinstance(rule, Preprocessing) else None,
+            rule,
+            origin,
+            own,
+            loaded.path,
+            False,
+        )
     plain = Plain(input_channels(module))
     card = {"architecture": type(module).__name__}
     rule, origin = (plain, plain.words) if given is None else (given, "given")
-    return Shown(name, module, card, None, rule, origin, classes, None, True)
+    return Shown(name, module, card, given, rule, origin, classes, None, True)

@@ -3,62 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from desali.comparison.views import CONTRAST_METHOD
 from desali.data.roi import Roi
-from desali.errors import DataError, DesaliError, ImageError, SeedError
-from desali.figures.block import Block, Seen
+from desali.errors import DataError, ImageError, SeedError
+from desali.figures.block import Block
 from desali.figures.facts import control_facts, method_words, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
-from desali.figures.footnote import NOTE, about_input
+from desali.figures.footnote import CHANNELS, CONTRAST, NOTE, WHOLE, about_input
 from desali.figures.inputs import Input, image_facts, image_name, prepare, to_image
-from desali.figures.layers import Layers, layers_by_model, same_input, swept_together
-from desali.figures.options import FigureOptions
+from desali.figures.kin import ancestry
+from desali.figures.layers import layers_by_model
+from desali.figures.lead import lead
+from desali.figures.looking import Looking, explained
 from desali.figures.rows import table
-from desali.figures.sources import RANDOM, Control, controls, default_layers, default_seed, in_rgb, provenance
-from desali.figures.subjects import Classes, Models, Rules, Shown, check_different, check_one_architecture, subjects
+from desali.figures.settings import Channels, Settings
+from desali.figures.sources import controls, default_layers, provenance
+from desali.figures.subjects import Models, Shown, check_different, check_one_architecture, replicas, subjects
 from desali.models.checkpoint import versions
-from desali.models.modules import input_channels
-from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from desali.reversal.recording import Recording
+    from desali.comparison.kinship import Kinship
+    from desali.data.imageset import ImageSet
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What is shown and how.
-
-    Attributes:
-        layers: names, for all models or for each by its name; None: the architecture's own choice.
-        seed: what is projected.
-        method: a name of `METHODS` or a `Method`.
-        window: (level, width) in HU instead of the model's own; None keeps it.
-        scale: "panel" or "row".
-        random_seed: of the control's weights.
-        device: "cpu", "cuda", "cuda:N" or "auto"; None: where the models are.
-        preprocessing: of plain modules, one for all or by name.
-        classes: names of the classes of plain modules, one list for all or by name.
-    """
-
-    layers: Layers | None = None
-    seed: Seed = field(default_factory=default_seed)
-    method: str | Method = FigureOptions.method
-    window: tuple[float, float] | None = None
-    scale: str = FigureOptions.scale
-    random_seed: int = FigureOptions.seed
-    backend: str = FigureOptions.backend
-    device: str | torch.device | None = None
-    preprocessing: Rules | None = None
-    classes: Classes | None = None
+__all__ = ["Settings", "Viewer"]
+AUTOMATIC = "one channel of each layer"
 
 
 class Viewer:
@@ -67,6 +43,9 @@ class Viewer:
     Args:
         models: name -> a `torch.nn.Module` in evaluation mode, or what `desali.load` returns; none is changed.
         different: refuse one model or the same weights twice.
+        replicates: name of a model -> a network of the same training with another seed, or several.
+        images: to follow channels between the models; see `ancestry`.
+        groups: the patient of each of these images.
 
     Raises:
         UnknownNameError: a method or device that does not exist. DataError: no models, layers that do not fit them, or
@@ -74,14 +53,23 @@ class Viewer:
         DesaliError: training mode, or models on different devices.
     """
 
-    def __init__(self, models: Models, settings: Settings | None = None, *, different: bool = False) -> None:
+    def __init__(
+        self,
+        models: Models,
+        settings: Settings | None = None,
+        *,
+        different: bool = False,
+        replicates: Mapping[str, Any] | None = None,
+        images: Tensor | ImageSet | None = None,
+        groups: Sequence[Any] | None = None,
+    ) -> None:
         settings = settings or Settings()
-        find_method(settings.method)
+        find_method(settings.rule)
         if settings.scale not in ("panel", "row"):
             raise DataError(f"scale must be 'panel' or 'row', got {settings.scale!r}")
         self.settings = settings
         self.seed = settings.seed
-        if not isinstance(self.seed, Seed):
+        if self.seed is not None and not isinstance(self.seed, Seed):
             raise SeedError(f"seed must be a desali.Seed (Seed.layer(), Seed.top(1), ...), got {self.seed!r}")
         self.subjects = subjects(
             models, preprocessing=settings.preprocessing, classes=settings.classes, device=settings.device
@@ -89,13 +77,17 @@ class Viewer:
         if different:
             check_different(self.subjects)
         self.architecture = check_one_architecture(self.subjects, isinstance(settings.layers, Mapping))
+        self.replicates, self._replicate_of = replicas(self.subjects, replicates or {}, settings.device)
         self._layers = layers_by_model(settings.layers, self.subjects)
-        self.controls, self._missing = controls(self.subjects, settings.random_seed)
+        self.controls, self._missing = controls(self.subjects, settings.random_seed, settings.random_networks)
+        self._images, self._groups = images, groups
+        self._kin: dict[tuple[tuple[str, ...], ...], tuple[Kinship | None, dict[str, Any]]] = {}
 
     @property
     def projection(self) -> tuple[str, str]:
         """The method and what is projected, in words for titles."""
-        return method_words(self.settings.method), seed_words(self.seed, self.subjects[0].classes)
+        words = AUTOMATIC if self.seed is None else seed_words(self.seed, self.subjects[0].classes)
+        return method_words(self.settings.rule), words
 
     @property
     def origins(self) -> str:
@@ -113,77 +105,48 @@ class Viewer:
 
     def _default_layers(self, input: Input) -> dict[str, tuple[str, ...]]:
         first = self.subjects[0]
-        with _explained(first, input.tensor):
+        with explained(first, input.tensor):
             chosen = default_layers(first, self.seed, input.tensor)
         return {subject.name: chosen for subject in self.subjects}
 
-    def look(self, image: Roi | Tensor, last: bool = False) -> Block:
-        """Views of one image by every model and every network with random weights.
+    def look(self, image: Roi | Tensor, last: bool = False, label: int | str | None = None) -> Block:
+        """Views of one image by every model, every replicate and every network with random weights.
 
         Layers whose activations are the same in the same models are swept together, so that equal weights below give
         equal maps bit by bit: what else takes part in a sweep decides the last bits.
 
         Args:
             last: of the last layer alone.
+            label: the image's own class, instead of that of the settings.
 
         Raises:
             ImageError: the image does not fit a model. UnknownNameError: an unknown layer.
-            SeedError: a seed that does not fit a layer.
+            SeedError: a seed that does not fit a layer, or a class that is none.
         """
-        from desali.comparison.views import looks
-        from desali.reversal.graph.share import adopt
-
-        inputs = {subject.name: self._input(subject, image) for subject in self.subjects}
-        first = self.subjects[0]
-        layers = self._layers or self._default_layers(inputs[first.name])
+        everyone = [*self.subjects, *self.replicates]
+        inputs = {one.name: self._input(one, image) for one in everyone}
+        layers = dict(self._layers or self._default_layers(inputs[self.subjects[0].name]))
+        layers |= {one.name: layers[self._replicate_of[one.name]] for one in self.replicates}
+        settings = self.settings if label is None else replace(self.settings, label=label)
         if last:
             layers = {name: chosen[-1:] for name, chosen in layers.items()}
-        recordings = {}
-        for subject in self.subjects:
-            adopt(subject.model, first.model)
-            recordings[subject.name] = self._record(subject, subject.model, inputs[subject.name])
-        rows = swept_together([recordings[name].activations(layers[name]) for name in self.names], layers, self.names)
-        seen: dict[str, Seen] = {}
-        for subject in self.subjects:
-            name = subject.name
-            sweeps = [[layers[name][row] for row in together] for together in rows]
-            (found,) = looks(recordings.pop(name), layers[name], self.seed, self.settings.method, sweeps)
-            seen[name] = Seen(in_rgb(found, subject.rule), inputs[name])
-        return Block(seen, *self._random(inputs, layers))
+            if settings.channels is not None:
+                settings = replace(settings, channels=replace(settings.channels, rows=settings.channels.rows[-1:]))
+        looking = Looking(
+            self.subjects, self.replicates, self.controls, settings, inputs, layers, lambda: self._followed(layers)[0]
+        )
+        block = looking.block()
+        made = settings.channels
+        if looking.rows is not None and made is None:
+            made = Channels(looking.rows, self._followed(layers)[1])
+        return replace(block, channels=made, true=settings.label)
 
-    def _random(
-        self, inputs: Mapping[str, Input], layers: Mapping[str, Sequence[str]]
-    ) -> tuple[dict[str, Seen], dict[str, str]]:
-        """What networks with random weights make of the inputs, by label; and for each model the label of its own.
-
-        Models of one architecture share one, unless they take the image in different ways.
-        """
-        from desali.comparison.views import looks
-        from desali.reversal.graph.share import adopt
-
-        shown: list[tuple[Control, Shown]] = []
-        place: dict[str, int] = {}
-        for subject in self.subjects:
-            control = self.controls.get(subject.name)
-            if control is None:
-                continue
-            for index, (other, of) in enumerate(shown):
-                if other is control and same_input(
-                    inputs[of.name], inputs[subject.name], layers, of.name, subject.name
-                ):
-                    place[subject.name] = index
-                    break
-            else:
-                place[subject.name] = len(shown)
-                shown.append((control, subject))
-        labels = [RANDOM if len(shown) == 1 else f"{RANDOM}, as {subject.name}" for _, subject in shown]
-        seen = {}
-        for label, (control, subject) in zip(labels, shown, strict=True):
-            adopt(control.model, control.of.model)
-            recording = self._record(subject, control.model, inputs[subject.name])
-            (found,) = looks(recording, layers[subject.name], self.seed, self.settings.method)
-            seen[label] = Seen(in_rgb(found, subject.rule), inputs[subject.name])
-        return seen, {name: labels[index] for name, index in place.items()}
+    def _followed(self, layers: Mapping[str, Sequence[str]]) -> tuple[Kinship | None, dict[str, Any]]:
+        key = tuple(tuple(chosen) for chosen in layers.values())
+        if key not in self._kin:
+            everyone = [*self.subjects, *self.replicates]
+            self._kin[key] = ancestry(everyone, layers, self._images, self._groups)
+        return self._kin[key]
 
     def figure(self, image: Any, title: str = "", block: Block | None = None) -> Figure:
         """The figure of one image, with its record; `block` spares looking again.
@@ -196,6 +159,7 @@ class Viewer:
         block = block or self.look(image)
         seeds = next(iter(block.models.values())).look.views[0].maps.shape[0]
         if seeds > 1 and len(self.subjects) > 1:
+            assert self.seed is not None
             raise SeedError(
                 f"seed '{self.seed.describe()}' gives {seeds} maps per layer, but compare shows one: "
                 "use visualize (desali.show), or top:1"
@@ -203,68 +167,64 @@ class Viewer:
         predictions = {one.name: predicted(one, block.models[one.name]) for one in self.subjects}
         notes = {name: prediction_words(found) for name, found in predictions.items()}
         made = table([block], self.settings.scale, notes)  # type: ignore[arg-type]
-        rule = find_method(self.settings.method)
         layers = {one: tuple(view.layer for view in block.models[one].look.views) for one in self.names}
         name, words = self.projection
         heading = title or f"{image_name(image)}: {name} from {words}"
-        shared = "The models' reconstructions of a row share one scale, and so do their activations."
-        scale = [shared] if self.settings.scale == "row" else []
-        said = [*about_input(image, block, self.subjects), *scale, self.origins, self._missing, NOTE]
-        footnote = " ".join(part for part in said if part)
+        contrast = made.contrasts[0] if made.contrasts else None
+        leading = lead(self.subjects, made.numbers, contrast, self._replicate_of)
+        footnote = self._footnote(image, block)
         record = {
             "kind": KIND,
             "title": heading,
+            "lead": leading,
             "image": image_facts(image, self.subjects[0].rule, self.settings.window),
             "models": {
                 one.name: {**model_facts(one, block.models[one.name]), "prediction": predictions[one.name]}
                 for one in self.subjects
             },
-            "control": control_facts(self.settings.random_seed, self.architecture, block.control_of),
+            "replicates": {
+                one.name: {**model_facts(one, block.replicates[one.name]), "of": self._replicate_of[one.name]}
+                for one in self.replicates
+            },
+            "control": control_facts(
+                self.settings.random_seed, self.settings.random_networks, self.architecture, block.control_of
+            ),
             "layers": list(layers[self.names[0]]) if len(set(layers.values())) == 1 else layers,
-            "seed": self.seed.to_dict(),
+            "seed": None if self.seed is None else self.seed.to_dict(),
             "seed_in_words": words,
-            "method": rule.to_dict(),
+            "channels": None if block.channels is None else block.channels.to_dict(),
+            "label": block.true,
+            "method": find_method(self.settings.rule).to_dict(),
             "method_in_words": name,
             "window": self.settings.window,
             "scale": self.settings.scale,
             "device": str(self.subjects[0].device),
             "backend": self.settings.backend,
+            "contrast": None
+            if contrast is None
+            else {**contrast, "method": find_method(CONTRAST_METHOD).to_dict(), "method_in_words": CONTRAST_METHOD},
             "rows": made.numbers,
             "note": footnote,
             "versions": versions(),
             "seconds": round(time.perf_counter() - start, 3),
         }
-        return Figure(made.grid(heading, footnote), record)
+        return Figure(made.grid(heading, footnote, leading), record)
+
+    def _footnote(self, image: Roi | Tensor, block: Block) -> str:
+        shared = "The models' reconstructions of a row share one scale, and so do their activations."
+        said = about_input(image, block, self.subjects)
+        said += [shared] if self.settings.scale == "row" else []
+        said += [self.origins, self._missing]
+        if block.channels is not None:
+            said += [CHANNELS, str(block.channels.ancestry.get("words", ""))]
+        if self.seed is not None and self.seed.kind == "layer":
+            said.append(WHOLE)
+        if any(seen.look.contrast is not None for seen in block.models.values()) or block.contrast:
+            said.append(CONTRAST)
+        return " ".join(part for part in [*said, NOTE] if part)
 
     def _input(self, subject: Shown, image: Roi | Tensor) -> Input:
         try:
             return prepare(image, subject.rule, self.settings.window)
         except ImageError as error:
             raise ImageError(f"{subject.name}: {error}") from error
-
-    def _record(self, subject: Shown, model: nn.Module, input: Input) -> Recording:
-        from desali.reversal.recording import record
-
-        with _explained(subject, input.tensor):
-            images = input.tensor.to(subject.device).unsqueeze(0)
-            return record(model, images, keep="activations", backend=self.settings.backend)
-
-
-@contextmanager
-def _explained(subject: Shown, tensor: Tensor) -> Iterator[None]:
-    """Say so where a module fails because the image has other channels than its first convolution takes."""
-    try:
-        yield
-    except DesaliError as error:
-        takes = input_channels(subject.model)
-        if takes is None or takes == len(tensor):
-            raise
-        grey = ", or an array H x W, which is copied to all of them" if len(tensor) == 1 else ""
-        raise ImageError(
-            f"the image has {_count(len(tensor), 'channel')}, but {subject.name} takes {takes}: give an image of "
-            f"{_count(takes, 'channel')}{grey}"
-        ) from error
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.comparison.controls import BLUR
 from desali.comparison.views import View
 from desali.figures.drawing.crop import crop_map
-from desali.figures.drawing.display import summarise_activation
+from desali.figures.drawing.display import display, summarise_activation, to_grey
 
 
 def cropped(map: Any, field: tuple[int, ...] | None) -> Any:
@@ -24,3 +25,11 @@ def activation_map(view: View) -> npt.NDArray[np.float64]:
     if view.channel is None or view.activation.dim() < 3:
         return summarise_activation(view.activation)
     return summarise_activation(view.activation[view.channel : view.channel + 1])
+
+
+def contrast_map(map: Any) -> tuple[npt.NDArray[np.float64], float]:
+    """A class contrast [C, H, W] as pixels: summed over its channels, blurred by 1/32 of its width, 0 in the middle."""
+    from scipy.ndimage import gaussian_filter
+
+    values = to_grey(map)
+    return display(gaussian_filter(values, values.shape[-1] * BLUR))

@@ -13,12 +13,10 @@ from desali.reversal.seed_forms import FIELDS, FORMS, TRUE, read_data, read_text
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DEFAULT_SEED", "FORMS", "Seed"]
+__all__ = ["FORMS", "Seed"]
 
 Kind = Literal["neuron", "channel", "layer", "top", "logit", "contrast", "tensor"]
 Value = Literal["one", "activation"]
-DEFAULT_SEED = "layer"
-"""What figures project unless another seed is named, as text."""
 Target = tuple[int, ...] | Literal["predicted", "true"] | None
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from desali.comparison.controls import Likeness, likeness_null, one_size
 from desali.comparison.views import View
+from desali.figures import captions
 from desali.figures.drawing.display import to_grey
 from desali.figures.drawing.panel import Matrix
 from desali.figures.inputs import Input
@@ -111,11 +112,11 @@ class Alike:
     def _note(self, floor: float | None) -> str:
         said = []
         if floor is not None:
-            said.append(f"Random floor: {floor:.2f}, the most that random weights reach; above it bold.")
+            said.append(f"Random floor {captions.signed(floor)}, the most that random weights reach; above it bold.")
         shown = next((self.plane(view, 0) for view in self.views.values()), None)
         if shown is not None:
             said.append(f"Independent noise stays within \N{PLUS-MINUS SIGN}{likeness_null(shown.shape):.2f} in 95 %.")
-        return " ".join(said).replace(": -", ": \N{MINUS SIGN}")
+        return " ".join(said)
 
     def plane(self, view: View, seed: int) -> npt.NDArray[np.float64]:
         """A view's map as [h, w], in the window that is shown."""

@@ -79,7 +79,7 @@ def compare(
         images: to follow channels from model to model, better none that a model was trained on: a float tensor
             [N, C, H, W] as the networks take it, N >= 4, or an `ImageSet`. None: ancestry is not measured.
         groups: the patient of each of these images; None: those of the `ImageSet`.
-        replicates: name of a model -> a network made by the same training with another seed, or a list: the noise floor.
+        replicates: name of a model -> a network of the same training with another seed, or a list: the noise floor.
         random_networks: how many networks with random weights stand beside, 0 to 8.
         contrast: whether there is a row of class contrast.
         label: the image's own class, by name or number.

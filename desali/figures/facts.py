@@ -88,6 +88,6 @@ def model_facts(subject: Shown, seen: Seen) -> dict[str, Any]:
 def control_facts(
     seed: int, networks: int, architecture: str, control_of: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """The random controls in the record of a figure: the first one's seed, how many, and which stand for which model."""
+    """The random networks in the record of a figure: the first one's seed, how many, and whose controls they are."""
     of = {name: list(labels) for name, labels in control_of.items()}
     return {"random_seed": seed, "networks": networks, "architecture": architecture, "of": of}

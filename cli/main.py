@@ -22,6 +22,7 @@ SECTIONS = {
         "visualize": "Show what one model sees in an image, layer by layer.",
         "compare": "Show one image through all models side by side.",
         "grid": "Compare many images: a figure for each, and contact sheets.",
+        "lineage": "Follow every channel through training, stage by stage.",
         "selectivity": "Ask whether channels answer to edges or to patterns.",
     },
     "Train and evaluate": {

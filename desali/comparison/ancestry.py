@@ -212,11 +212,12 @@ class Lineage:
 
         return draw(self)
 
-    def text(self) -> str:
+    def text(self, notes: bool = True) -> str:
         """The verdict, a table for reading, and the notes."""
-        return "\n".join([self.verdict, "", *columns(self._cells()), "", *self.notes])
+        return "\n".join([self.verdict, "", *columns(self._cells()), *(["", *self.notes] if notes else [])])
 
-    __str__ = text
+    def __str__(self) -> str:
+        return self.text()
 
     def _cells(self) -> list[list[str]]:
         found = list(self)

@@ -85,10 +85,12 @@ def follow(
     random: Sequence[nn.Module],
     probe: ProbeSet,
     names: Sequence[str] | None,
+    progress: bool = False,
 ) -> Followed:
     """Run every network once over the images and add up the sums.
 
     Args:
+        progress: show a bar over the images on stderr.
         random: copies of the network after with other weights; they are run as its captured network.
         names: of the layers, as users name them; None: all. The first of the network is always followed.
 
@@ -126,7 +128,9 @@ def follow(
     frozen: dict[str, Bools] = {}
     size = batch_size(captured, inputs, dtype)
     every = max(1, len(probe) // RANDOM_IMAGES)
+    bar = _bar(len(probe), progress)
     for number, (images, block) in enumerate(probe.batches(blocks, size, device, dtype)):
+        bar.update(len(images))
         index = _on(block, device)
         start, end = before.capture(images), after.capture(images)
         first = signals(start, before.tensors, images, layers, sums[before.name], index)
@@ -156,6 +160,7 @@ def follow(
                 to.add(layer, z, second[layer], block)  # noqa: B023
 
             signals(end, weights, images, layers, own, index * 0, nulls)
+    bar.close()
     return Followed(
         layers=layers,
         left_out=left_out,
@@ -170,6 +175,12 @@ def follow(
         random_images=random_images,
         network=captured,
     )
+
+
+def _bar(images: int, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=images, desc="images", unit="image", leave=False, disable=not progress)
 
 
 def _frozen(

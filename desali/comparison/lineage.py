@@ -47,6 +47,7 @@ def lineage(
     random_networks: int = 5,
     seed: int = 0,
     device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> Lineage:
     """Which channels of a network are still themselves after a stage of training, layer by layer.
 
@@ -65,6 +66,7 @@ def lineage(
         random_networks: how many networks with random weights to compare the network after with; from 5 on a range.
         seed: of the random weights.
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the networks are.
+        progress: show a bar over the images on stderr.
 
     Raises:
         DataError: two architectures, two kinds of preprocessing, fewer than four images, the same network twice, NaN,
@@ -87,7 +89,7 @@ def lineage(
     probe = probe_set(images, groups, labels, preprocessing)
     seeds = nulls.random_seeds(random_networks, seed)
     drawn = [nulls.random_network(pair[1].model, one) for one in seeds]
-    followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers)
+    followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers, progress)
     _refuse_closed(followed)
     found = [_layer(followed, name) for name in followed.layers]
     first = found[0]

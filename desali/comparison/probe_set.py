@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from desali.data.imageset import ImageSet
+from desali.data.imageset import ImageSet, pixel_hash
 from desali.errors import DataError
 
 if TYPE_CHECKING:
@@ -165,24 +165,28 @@ def probe_set(
 
 
 def _hash(pixels: Any) -> str:
-    array = pixels.cpu().numpy() if hasattr(pixels, "cpu") else pixels
-    array = np.ascontiguousarray(array)
-    return hashlib.sha256(f"{array.dtype.str} {array.shape}".encode() + array.tobytes()).hexdigest()
+    return pixel_hash(pixels.cpu().numpy() if hasattr(pixels, "cpu") else pixels)
 
 
 def _plain(item: Any) -> str:
     return str(item.item() if hasattr(item, "item") else item)
 
 
-def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0) -> ImageSet:
+def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0, balanced: bool = True) -> ImageSet:
     """A balanced part of a set: at most `per_class` images of each class, drawn by seed, spread over the patients.
 
     Within a class the patients take turns, so that no patient has two images before every other has one.
+
+    Args:
+        balanced: False draws as many images in all, whatever their classes.
     """
     rng = np.random.default_rng(seed)
     chosen: list[int] = []
-    for label in range(len(images.classes)):
-        own = rng.permutation(np.flatnonzero(images.labels == label))
+    parts = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
+    if not balanced:
+        parts, per_class = [np.arange(len(images))], per_class * len(images.classes)
+    for part in parts:
+        own = rng.permutation(part)
         turn: dict[str, int] = {}
         rank = []
         for k in own:

@@ -24,6 +24,7 @@ from desali.models.checkpoint import (
     side_file,
 )
 from desali.models.foreign import FACTORY, RANDOM_SEED, Blueprint, blueprint
+from desali.models.replicate import number_of
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +61,7 @@ def parse(spec: str) -> Source:
 
 
 def label(spec: str | Path, weights: str | Path | None = None, runs: Path = RUNS) -> str:
-    """The name a model is shown under: the recipe, the weights file's stem, or NETWORK@STEM.
+    """The name a model is shown under: the recipe (RECIPE-replicate-1), the weights file's stem, or NETWORK@STEM.
 
     Raises:
         WeightsError: a recipe or path that does not exist.
@@ -68,7 +69,10 @@ def label(spec: str | Path, weights: str | Path | None = None, runs: Path = RUNS
     source = parse(str(spec))
     if source.network is None:
         path = find(spec, runs)
-        return path.parent.name if path.name == WEIGHTS_NAME else path.stem
+        if path.name != WEIGHTS_NAME:
+            return path.stem
+        folder = path.parent
+        return folder.name if number_of(folder.name) is None else f"{folder.parent.name}-{folder.name}"
     kind, _, name = source.network.rpartition(":")
     short = name.replace("/", "-") if kind in ("", "torchvision", "timm") else name.rpartition(".")[2]
     given = weights or source.weights

@@ -115,6 +115,7 @@ def comparing(
     replicates: Mapping[str, Any] | None = None,
     images: Tensor | ImageSet | None = None,
     groups: Sequence[Any] | None = None,
+    said: str = "",
 ) -> Viewer:
     """A viewer of several models that differ.
 
@@ -125,4 +126,4 @@ def comparing(
         raise DataError(
             f"compare needs two models, got one ({next(iter(models))}): use desali.show (or the command visualize)"
         )
-    return Viewer(models, settings, different=True, replicates=replicates, images=images, groups=groups)
+    return Viewer(models, settings, different=True, replicates=replicates, images=images, groups=groups, said=said)

@@ -73,7 +73,8 @@ class Figure:
         return copied
 
     def table(self) -> str:
-        """The likeness of the models' maps, a row a layer: every two models, and each with its random networks.
+        """The likeness of the models' maps, a row a layer: every two models, a model and its replicate, and each model
+        with its random networks.
 
         The class contrast comes first. Spearman's rank correlation after a slight blur, as the figure prints it;
         "equal" where activations and maps are the same bit by bit. A dash where there is no such number: a silent map,
@@ -82,9 +83,9 @@ class Figure:
         contrast = self._record.get("contrast")
         rows = [*([contrast] if contrast else []), *self._record["rows"]]
         names = list(self._record["rows"][0]["models"])
-        again = list(self._record.get("replicates", {}))
-        all_names = [*names, *again]
-        pairs = [(one, other) for index, one in enumerate(all_names) for other in all_names[index + 1 :]]
+        again = {label: facts["of"] for label, facts in self._record.get("replicates", {}).items()}
+        pairs = [(one, other) for index, one in enumerate(names) for other in names[index + 1 :]]
+        pairs += [(one, label) for label, one in again.items()]
         lines = [["layer", *(f"{one} : {other}" for one, other in pairs), *(f"{name} : random" for name in names)]]
         for row in rows:
             layer = row["layer"] if isinstance(row["layer"], str) else " / ".join(row["layer"].values())

@@ -46,6 +46,7 @@ class Viewer:
         replicates: name of a model -> a network of the same training with another seed, or several.
         images: to follow channels between the models; see `ancestry`.
         groups: the patient of each of these images.
+        said: what must be said of them, "" for nothing.
 
     Raises:
         UnknownNameError: a method or device that does not exist. DataError: no models, layers that do not fit them, or
@@ -62,6 +63,7 @@ class Viewer:
         replicates: Mapping[str, Any] | None = None,
         images: Tensor | ImageSet | None = None,
         groups: Sequence[Any] | None = None,
+        said: str = "",
     ) -> None:
         settings = settings or Settings()
         find_method(settings.rule)
@@ -80,7 +82,7 @@ class Viewer:
         self.replicates, self._replicate_of = replicas(self.subjects, replicates or {}, settings.device)
         self._layers = layers_by_model(settings.layers, self.subjects)
         self.controls, self._missing = controls(self.subjects, settings.random_seed, settings.random_networks)
-        self._images, self._groups = images, groups
+        self._images, self._groups, self._said = images, groups, said
         self._kin: dict[tuple[tuple[str, ...], ...], tuple[Kinship | None, dict[str, Any]]] = {}
 
     @property
@@ -88,6 +90,13 @@ class Viewer:
         """The method and what is projected, in words for titles."""
         words = AUTOMATIC if self.seed is None else seed_words(self.seed, self.subjects[0].classes)
         return method_words(self.settings.rule), words
+
+    @property
+    def key(self) -> list[Any]:
+        """What its figures depend on beside the settings and the models, JSON-serialisable."""
+        weights = [one.card.get("weights_sha256") for one in self.replicates]
+        images = None if self._images is None else getattr(self._images, "fingerprint", id(self._images))
+        return [weights, images, None if self._groups is None else list(map(str, self._groups))]
 
     @property
     def origins(self) -> str:
@@ -145,7 +154,9 @@ class Viewer:
         key = tuple(tuple(chosen) for chosen in layers.values())
         if key not in self._kin:
             everyone = [*self.subjects, *self.replicates]
-            self._kin[key] = ancestry(everyone, layers, self._images, self._groups)
+            found, facts = ancestry(everyone, layers, self._images, self._groups)
+            words = " ".join(part for part in (facts["words"], self._said if found is not None else "") if part)
+            self._kin[key] = found, {**facts, "words": words}
         return self._kin[key]
 
     def figure(self, image: Any, title: str = "", block: Block | None = None) -> Figure:

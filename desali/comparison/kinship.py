@@ -117,7 +117,7 @@ def kinship(networks: Sequence[Subject], probe: ProbeSet, names: Sequence[str], 
             if (a, b) not in frozen:
                 start, end = networks[a], networks[b]
                 frozen[a, b] = frozen_channels(
-                    graphs[a], start.tensors, graphs[b], end.tensors, only(graphs[b], layers), images
+                    graphs[a], start.tensors, graphs[b], end.tensors, only(graphs[b], layers), images[:2]
                 )
             for layer in layers:
                 products[a, b].add(layer, found_signals[a][layer], found_signals[b][layer], block)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from desali.comparison.kinship import Kinship
     from desali.data.imageset import ImageSet
 
-__all__ = ["Settings", "Viewer"]
+__all__ = ["Viewer"]
 AUTOMATIC = "one channel of each layer"
 
 
@@ -207,6 +207,7 @@ class Viewer:
             "label": block.true,
             "method": find_method(self.settings.rule).to_dict(),
             "method_in_words": name,
+            "method_given": self.settings.method is not None,
             "window": self.settings.window,
             "scale": self.settings.scale,
             "device": str(self.subjects[0].device),

@@ -66,13 +66,13 @@ class Viewer:
         said: str = "",
     ) -> None:
         settings = settings or Settings()
+        if settings.seed is not None and not isinstance(settings.seed, Seed):
+            raise SeedError(f"seed must be a desali.Seed (Seed.layer(), Seed.top(1), ...), got {settings.seed!r}")
         find_method(settings.rule)
         if settings.scale not in ("panel", "row"):
             raise DataError(f"scale must be 'panel' or 'row', got {settings.scale!r}")
         self.settings = settings
         self.seed = settings.seed
-        if self.seed is not None and not isinstance(self.seed, Seed):
-            raise SeedError(f"seed must be a desali.Seed (Seed.layer(), Seed.top(1), ...), got {self.seed!r}")
         self.subjects = subjects(
             models, preprocessing=settings.preprocessing, classes=settings.classes, device=settings.device
         )

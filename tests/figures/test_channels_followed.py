@@ -21,6 +21,7 @@ from desali.errors import DataError, SeedError
 from desali.figures.drawing.panel import Bars, Matrix, Panel
 from desali.figures.figure import Figure
 from tests.figures.networks import further, picture, plain, residual
+from tests.torchvision_models import torchvision
 
 LAYERS = ["relu", "layer1", "layer3", "layer4"]
 
@@ -173,7 +174,7 @@ def test_two_residual_networks_that_differ_in_their_last_layer_are_said_to() -> 
 
 
 def test_two_resnets_of_torchvision_that_differ_in_layer4_are_said_to() -> None:
-    models = pytest.importorskip("torchvision.models")
+    models = torchvision()
     torch.manual_seed(0)
     before = models.resnet18(weights=None).eval()
     after = further(before, ["layer4"], by=0.02)

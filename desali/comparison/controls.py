@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,14 +25,28 @@ BLUR = 1 / 32
 """Deviation of the blur before pictures are compared, as a share of their width."""
 
 
+_STREAM = "desali: networks with random weights"
+
+
+def weights_seed(seed: int) -> int:
+    """The number that torch is seeded with to draw the weights of the random network number `seed`.
+
+    A network that a user built under `torch.manual_seed(seed)` would be its own control. These numbers are a function
+    of the purpose and of `seed`, and never below 2^31; torch's generator on the CPU reads the last 32 bits alone.
+    """
+    digest = hashlib.sha256(f"{_STREAM}: {seed}".encode()).digest()
+    return 2**31 | int.from_bytes(digest[:8], "little") % 2**31
+
+
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy of the model whose weights are drawn anew by each layer's own initialisation; torch's random state stays.
 
-    The weights are drawn on the CPU, so that a seed gives the same ones on every device.
+    The weights are drawn on the CPU, so that a seed gives the same ones on every device, and from random numbers of
+    their own: they are not those that a module built under `torch.manual_seed(seed)` starts with.
 
     Args:
         model: in evaluation mode; not changed.
-        seed: of the drawing.
+        seed: of the drawing, which `weights_seed` sets apart from other uses of the number.
 
     Raises:
         DesaliError: the model cannot be copied, or none of its modules can draw its weights anew.
@@ -49,7 +64,7 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
         raise DesaliError("none of its modules has a reset_parameters() to draw weights anew")
     state = torch.default_generator.get_state()
     try:
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(weights_seed(seed))
         with torch.no_grad():
             for reset in resets:
                 if callable(reset):

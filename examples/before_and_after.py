@@ -4,8 +4,8 @@ Before and after
 
 The question that desali is made for: what did fine-tuning change? The two lowest convolutions
 were frozen, so everything that they compute is the same bit by bit; it is drawn once and called
-so. Above them both networks show the same channel where it can be followed, beside their controls.
-The first row shows what speaks for one class of each network and what against it.
+so. Above them both networks show the same channel where it can be followed, beside their
+controls. The first row shows what speaks for one class of each network and what against it.
 """
 
 import desali

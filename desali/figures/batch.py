@@ -157,7 +157,7 @@ def make(
             roi = read_image(entry.path, box=entry.box, hu_offset=hu_offset)
         except ImageError as error:
             if not skip_unreadable:
-                raise ImageError(f"{error}; --skip-unreadable leaves such files out") from error
+                raise ImageError(f"{error}; such files are left out with skip_unreadable=True") from error
             outcome.skipped.append(str(error))
             continue
         target = folder / f"{entry.name}.png"

@@ -33,4 +33,4 @@ def neuron_words(neuron: tuple[int, ...]) -> str:
 
 def signed(value: float) -> str:
     """A number with two digits and a real minus sign."""
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")

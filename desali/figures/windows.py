@@ -10,7 +10,7 @@ import numpy.typing as npt
 from desali.comparison.controls import BLUR
 from desali.comparison.views import View
 from desali.figures.drawing.crop import crop_map
-from desali.figures.drawing.display import display, summarise_activation, to_grey
+from desali.figures.drawing.display import display_signed, summarise_activation, to_grey
 
 
 def cropped(map: Any, field: tuple[int, ...] | None) -> Any:
@@ -32,4 +32,4 @@ def contrast_map(map: Any) -> tuple[npt.NDArray[np.float64], float]:
     from scipy.ndimage import gaussian_filter
 
     values = to_grey(map)
-    return display(gaussian_filter(values, values.shape[-1] * BLUR))
+    return display_signed(gaussian_filter(values, values.shape[-1] * BLUR))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from desali.errors import SeedError, UnknownNameError, nearest
 
@@ -26,7 +26,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "contrast": ("class",),
 }
 """Kind of seed -> what its data hold beside the kind and, but for a contrast, the value."""
-TRUE = "true"
+TRUE: Final = "true"
 _WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
 _NAMES_SHOWN = 20
 Call = tuple[str, list[Any], dict[str, Any]]

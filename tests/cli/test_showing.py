@@ -61,10 +61,11 @@ def test_compare_follows_channels_over_images_and_without_them_says_that_it_did_
     desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
 ) -> None:
     folder = tmp_path / "probe"
-    folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(6):
-        Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8)).save(folder / f"{number}.png")
+        own = folder / f"class{number % 2}"
+        own.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8)).save(own / f"{number}.png")
     out = tmp_path / "compare.png"
     base = ["compare", "--roi", lung_patch_png, "--runs", runs, "--layers", "features.relu2", "-o", out]
     base += ["--models", "natural,two_stage"]
@@ -76,7 +77,6 @@ def test_compare_follows_channels_over_images_and_without_them_says_that_it_did_
         assert result.code == 0, result.err
         record = json.loads(out.with_suffix(".json").read_text())
         assert expected in record["note"]
-        assert record["command"][-len(more) :] == more
     out.unlink()
     result = desali(*base, "--images", tmp_path / "nowhere")
     assert result.code == 2

@@ -209,9 +209,9 @@ def test_the_first_row_is_the_contrast_of_one_class(label: Any) -> None:
         (gradient,) = torch.autograd.grad(loss, leaf)
         from scipy.ndimage import gaussian_filter
 
-        from desali.figures.drawing.display import display
+        from desali.figures.drawing.display import display_signed
 
-        shown, a = display(gaussian_filter(gradient[0].sum(0).double().numpy(), 1.0))
+        shown, a = display_signed(gaussian_filter(gradient[0].sum(0).double().numpy(), 1.0))
         entry = record["contrast"]["models"][name]["reconstructions"][0]
         assert entry["class"] == target
         assert entry["a"] == pytest.approx(a, rel=1e-3)

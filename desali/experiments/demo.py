@@ -92,8 +92,9 @@ def demo(
 
             tifffile.imwrite(temporary, held_out.images[shown])
         models = {name: load(runs / name / WEIGHTS_NAME) for name in RECIPES}
-        figure = Viewer(models, Settings(device=device)).figure(
-            read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: DeSaliNet from whole layers"
+        settings = Settings(device=device, label=SHOWN_CLASS)
+        figure = Viewer(models, settings, images=held_out).figure(
+            read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: class contrast, and one channel of each layer"
         )
         compared = figure.save(folder / "compare.png", command=command)
     with _timed(result, "sheets", report, "drawing a sheet of each domain"):

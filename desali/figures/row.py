@@ -17,7 +17,7 @@ from desali.figures.drawing.panel import Bars, Cell, Panel, Words
 from desali.figures.windows import activation_map, contrast_map, cropped
 
 Scale = Literal["panel", "row"]
-MOST_BARS = 6
+MOST_BARS = 7
 
 
 class Row:

@@ -11,6 +11,7 @@ import numpy as np
 
 from desali.errors import OutputError
 from desali.figures.drawing import text
+from desali.figures.drawing.keys import KEY_BAR, KEY_GAP, KEY_LINE, KEYS, key_lines
 from desali.figures.drawing.panel import COLORMAPS, Bars, Column, Grid, Panel, Words
 from desali.figures.drawing.tables import draw_bars, draw_matrix, matrix_height
 from desali.output.files import atomic_path
@@ -26,14 +27,8 @@ PAGE = 864.0  # 12 inches: 1800 pixels at the default resolution
 MARGIN, GAP, GROUP_GAP, ROW_GAP = 16.0, 4.0, 14.0, 9.0
 PANEL_MIN, PANEL_MAX = 62.0, 160.0
 LABEL_MAX, PAGE_MIN = 84.0, 300.0
-KEY_LINE, KEY_GAP, KEY_BAR = 16.0, 24.0, 72.0
 TITLE, LEAD, HEADING, LABEL, NOTE, SMALL = 11.0, 8.5, 8.5, 7.5, 7.0, 6.3
 INK, SOFT, RULE, MARK = "#1a1a1a", "#5a5a5a", "#9a9a9a", "#e69f00"
-KEYS = {
-    "activation": ("activation:  0", "panel's maximum"),
-    "reconstruction": ("reconstruction:  −s", "+s; 0 is mid-grey; ±s below each"),
-    "contrast": ("class contrast:  against", "for the class, 0 is white"),
-}
 
 
 @dataclass(frozen=True)
@@ -157,7 +152,7 @@ def arrange(grid: Grid, dpi: int = 150) -> Layout:
         tables.append(tops[-1] + side + 2.0 + max(captions, default=0) * SMALL * text.LEADING)
         y = tables[-1] + (matrix_height(grid.below[number]) if grid.below else 0.0) + ROW_GAP
     footer_top = y + 2.0
-    y = footer_top + KEY_LINE * len(_key_lines(grid, width))
+    y = footer_top + KEY_LINE * len(key_lines(grid, width, MARGIN, NOTE))
     y += _height(text.wrap(grid.footnote, width - 2 * MARGIN, NOTE), NOTE)
     return Layout(
         width,
@@ -275,27 +270,13 @@ def _picture(axes: Axes, image: Any, cmap: str, extent: tuple[float, float, floa
 
 def _footer(axes: Axes, grid: Grid, layout: Layout) -> None:
     y = layout.footer_top
-    for kinds in _key_lines(grid, layout.width):
+    for kinds in key_lines(grid, layout.width, MARGIN, NOTE):
         x = MARGIN
         for kind in kinds:
             x = _key(axes, x, y, COLORMAPS[kind], *KEYS[kind]) + KEY_GAP
         y += KEY_LINE
     lines = text.wrap(grid.footnote, layout.width - 2 * MARGIN, NOTE)
     _lines(axes, MARGIN, y, lines, NOTE, color=SOFT)
-
-
-def _key_lines(grid: Grid, width: float) -> list[list[str]]:
-    """The kinds of panels whose colours are explained, in as many lines as they need."""
-    lines: list[list[str]] = []
-    x = width
-    for kind in (kind for kind in KEYS if kind in grid.kinds()):
-        long = sum(text.width(words, NOTE) for words in KEYS[kind]) + KEY_BAR + 8.0
-        if x + long > width - MARGIN:
-            lines.append([])
-            x = MARGIN
-        lines[-1].append(kind)
-        x += long + KEY_GAP
-    return lines
 
 
 def _key(axes: Axes, x: float, y: float, cmap: str, low: str, high: str) -> float:

@@ -72,7 +72,7 @@ def test_no_text_of_tables_and_bars_overlaps(name: str, caption: str, count: int
     values = [[value if column >= row else None for column in range(count - 1)] for row in range(count - 1)]
     matrix = Matrix("rank correlation", names[:-1], names[1:], values, {(0, 0): "equal"}, frozenset({(0, 0)}),
                     caption if noted else "")  # fmt: skip
-    bars = Bars(names[:6], [value * 20 - k for k in range(len(names[:6]))], 0, caption)
+    bars = Bars(names[:7], [value * 20 - k for k in range(len(names[:7]))], 0, caption)
     row = [bars, Panel(RAMP, caption, "contrast")] * max(2, count - 1)
     lead = caption if noted else ""
     grid = Grid(["row"] * 2, [Column("x", "y")] * len(row), [row, row], "title", "foot", lead, [matrix, None])

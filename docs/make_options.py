@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from desali.evaluation.options import EvaluationOptions
-from desali.experiments.options import FollowOptions, RobustnessOptions
+from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.options import Option, options_of
@@ -20,6 +20,7 @@ PAGES: dict[str, dict[str, type]] = {
         "follow": FollowOptions,
         "evaluation": EvaluationOptions,
     },
+    "lineage.md": {"lineage": LineageOptions},
 }
 IN_A_FILE = {TrainingConfig, DataConfig, Stage}
 """Those whose options are also keys of a TOML file."""

@@ -1,128 +1,121 @@
-"""Which one channel of a layer is shown: a model's strongest on the image, or the one that an earlier model shows."""
+"""Which channels a sheet shows: by a rule that stands on it, never by eye, and always two drawn at random beside."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from desali.comparison.kinship import Kinship
+from desali.comparison import tracing
+from desali.comparison.ancestry import LayerLineage
 from desali.errors import DataError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 Floats = npt.NDArray[np.float64]
+RANDOM = 2
+KEPT, RESHAPED, SILENCED, WOKEN = 2, 3, 1, 1
+FIRST = KEPT + RESHAPED + SILENCED + WOKEN
+DRAWN = "drawn at random"
+NAMED = "named"
+_STREAM = 0x5EE7
+"""Sets the draw of channels apart from what else is drawn by the same seed."""
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The channel that a model shows of a layer.
+class Choice:
+    """One column of a sheet.
 
     Attributes:
         channel: its number.
-        same_as: the earlier model whose channel it is; None for the model's own strongest.
-        correlation: with that model's, over the images that channels were followed on; None where it is its own, or
-            constant.
-        frozen: whether it and everything below is equal bit by bit to that model's.
-        lost: an earlier model whose channel is not to be found here, though the two share an ancestor.
+        why: what it was chosen for.
     """
 
     channel: int
-    same_as: str | None = None
-    correlation: float | None = None
-    frozen: bool = False
-    lost: str | None = None
+    why: str
 
-    @property
-    def words(self) -> str:
-        """For the caption."""
-        if self.same_as is not None:
-            how = ", frozen" if self.frozen else "" if self.correlation is None else f", r {self.correlation:.2f}"
-            return f"channel {self.channel}, the same as in {self.same_as}{how}"
-        gone = f" (that of {self.lost} is not traceable here)" if self.lost else ""
-        return f"channel {self.channel}, its own strongest{gone}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-serialisable."""
-        return {
-            "channel": self.channel, "same_as": self.same_as, "correlation": self.correlation, "frozen": self.frozen,
-            "lost": self.lost,
-        }  # fmt: skip
+def named(channels: Sequence[int], count: int, layer: str) -> list[Choice]:
+    """Channels that a user names.
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Chosen:
-        """What `to_dict` wrote.
-
-        Raises:
-            DataError: other data.
-        """
-        try:
-            return cls(**data)
-        except TypeError as error:
+    Raises:
+        DataError: none, one twice, no whole numbers, or one that the layer has not.
+    """
+    found: list[int] = []
+    for channel in channels:
+        if isinstance(channel, bool) or not hasattr(channel, "__index__"):
+            raise DataError(f"channels must be whole numbers, got {channel!r}")
+        if not 0 <= int(channel) < count:
             raise DataError(
-                f"a shown channel as data must hold channel and where it comes from, got {data!r}"
-            ) from error
+                f"channel {int(channel)} is outside layer {layer!r}, which has {count}: use 0 to {count - 1}"
+            )
+        if int(channel) in found:
+            raise DataError(f"channel {int(channel)} is named twice")
+        found.append(int(channel))
+    if not found:
+        raise DataError("channels must name at least one; leave it out for a choice by rule")
+    return [Choice(channel, NAMED) for channel in found]
 
 
-def strength(activation: Tensor) -> Floats:
-    """How strong each channel of one image is [C]: the sum of its positive activations."""
-    values = activation.detach().double().reshape(activation.shape[0], -1).clamp(min=0)
-    return np.asarray(values.sum(1).cpu().numpy(), np.float64)
+def of_pair(layer: LayerLineage, seed: int) -> tuple[list[Choice], str]:
+    """Channels of two networks by the rule of the sheet, and the rule in words.
+
+    The two at random are drawn first, from all channels, so that the rule cannot thin them out.
+    """
+    with np.errstate(all="ignore"):
+        trainings = np.vstack([layer.correlation[None], layer.repeated_correlation])
+        known = ~np.isnan(trainings)
+        mean = np.where(known, trainings, 0).sum(0) / np.maximum(known.sum(0), 1)
+    drawn = _drawn(layer.channels, seed)
+    taken = set(drawn)
+    found: list[Choice] = []
+
+    def take(state: str, why: str, score: Floats, most: int) -> None:
+        inside = [int(c) for c in np.flatnonzero(layer.state == state) if int(c) not in taken]
+        for channel in sorted(inside, key=lambda c: (-score[c], c))[:most]:
+            taken.add(channel)
+            found.append(Choice(channel, why))
+
+    if layer.floor is None:
+        high, low = "traceable, highest r", "traceable, lowest r"
+        take(tracing.TRACEABLE, high, mean, KEPT)
+        take(tracing.TRACEABLE, low, -mean, RESHAPED)
+        said = (
+            f"{KEPT} traceable of the highest and {RESHAPED} of the lowest r (kept and reshaped are not told apart "
+            "without replicates)"
+        )
+    else:
+        take(tracing.KEPT, tracing.KEPT, mean, KEPT)
+        take(tracing.RESHAPED, tracing.RESHAPED, -mean, RESHAPED)
+        of = f"over {len(trainings)} trainings"
+        said = f"{KEPT} kept of the highest and {RESHAPED} reshaped of the lowest mean r {of}"
+    take(tracing.SILENCED, tracing.SILENCED, layer.firing_before, SILENCED)
+    take(tracing.WOKEN, tracing.WOKEN, layer.firing_after, WOKEN)
+    rule = (
+        f"{said}, the silenced one that fired most before, the woken one that fires most after, as far as there are any"
+    )
+    return [*found, *(Choice(channel, DRAWN) for channel in drawn)], f"{rule}; {_random_words(drawn, seed)}"
 
 
-def strongest(activation: Tensor) -> int:
-    """The channel with the largest sum of positive activations; the first of several."""
-    return int(strength(activation).argmax())
-
-
-def choose(
-    activations: Mapping[str, Tensor], layers: Mapping[str, str], kin: Kinship | None = None
-) -> dict[str, Chosen]:
-    """The channel that each model shows of one layer on one image.
-
-    The first model shows the strongest of its channels that are traceable in another model, or, where none is, its
-    strongest. Every later model shows the channel of the first earlier model in which it is traceable, else its own
-    strongest by the same rule.
+def of_one(score: Floats, why: str, words: str, seed: int) -> tuple[list[Choice], str]:
+    """Channels of a single network: those of the highest score, and two at random.
 
     Args:
-        activations: by model, in their order, [C, *spatial].
-        layers: the layer's name in each model.
-        kin: which channels are the same; None: not measured.
+        score: of each channel [C]; NaN or -infinity for one that never answers.
+        why: over their columns.
+        words: what the score is.
     """
-    names = list(activations)
-    found: dict[str, Chosen] = {}
-    for index, name in enumerate(names):
-        lost = None
-        for earlier in names[:index]:
-            pair = _pair(kin, earlier, name, layers)
-            if pair is None or pair.strangers:
-                continue
-            channel = found[earlier].channel
-            if pair.same(channel):
-                r = float(pair.correlation[channel])
-                frozen = bool(pair.frozen[channel])
-                found[name] = Chosen(channel, earlier, None if np.isnan(r) else round(r, 6), frozen)
-                break
-            lost = lost or earlier
-        else:
-            found[name] = Chosen(_own(activations[name], name, names[index + 1 :], layers, kin), lost=lost)
-    return found
+    drawn = _drawn(len(score), seed)
+    usable = [int(c) for c in np.flatnonzero(np.isfinite(score)) if int(c) not in drawn]
+    best = sorted(usable, key=lambda c: (-score[c], c))[:FIRST]
+    found = [*(Choice(channel, why) for channel in best), *(Choice(channel, DRAWN) for channel in drawn)]
+    return found, f"{len(best)} of the {words}; {_random_words(drawn, seed)}"
 
 
-def _own(activation: Tensor, name: str, later: Sequence[str], layers: Mapping[str, str], kin: Kinship | None) -> int:
-    values = strength(activation)
-    known = [pair for other in later if (pair := _pair(kin, name, other, layers)) is not None and not pair.strangers]
-    if known:
-        traced = np.any([pair.traceable for pair in known], axis=0)
-        if values[traced].size and values[traced].max() > 0:
-            values = np.where(traced, values, -np.inf)
-    return int(values.argmax())
+def _drawn(channels: int, seed: int) -> list[int]:
+    rng = np.random.default_rng([seed, _STREAM])
+    return sorted(int(c) for c in rng.permutation(channels)[:RANDOM])
 
 
-def _pair(kin: Kinship | None, one: str, other: str, layers: Mapping[str, str]) -> Any:
-    same = layers[one] == layers[other]
-    return kin.between(one, other, layers[one]) if kin is not None and same else None
+def _random_words(drawn: Sequence[int], seed: int) -> str:
+    return f"{len(drawn)} drawn at random from all channels (seed {seed})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from desali.comparison.choice import Chosen
+from desali.comparison.one_channel import Chosen
 from desali.comparison.views import Look
 from desali.figures.inputs import Input
 from desali.figures.settings import Channels

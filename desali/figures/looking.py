@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from desali.comparison.choice import Chosen, choose, strongest
+from desali.comparison.one_channel import Chosen, choose, strongest
 from desali.comparison.views import Look, class_layer, looks
 from desali.errors import DesaliError, ImageError, SeedError
 from desali.figures.block import Block, Seen

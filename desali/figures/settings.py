@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from desali.comparison.choice import Chosen
+from desali.comparison.one_channel import Chosen
 from desali.comparison.views import CONTRAST_METHOD
 from desali.errors import DataError
 from desali.figures.layers import Layers

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 import desali
-from desali.comparison.choice import Chosen, choose, strongest
 from desali.comparison.differences import changed_parts
 from desali.comparison.kinship import kinship
 from desali.comparison.networks import subject
+from desali.comparison.one_channel import Chosen, choose, strongest
 from desali.comparison.probe_set import probe_set
 from desali.errors import DataError, SeedError
 from desali.figures.drawing.panel import Bars, Matrix, Panel

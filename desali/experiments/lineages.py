@@ -106,7 +106,7 @@ def pair_of(before: str, after: str, replicates: Sequence[str], runs: Path, devi
 def display_size(pair: Pair) -> int | None:
     """To how many pixels display images are cut for a pair; None for networks whose target images stay as they are."""
     after = pair.networks().after
-    return None if _is_trained(after) else after.preprocessing.size
+    return None if is_trained(after) else after.preprocessing.size
 
 
 def expand(names: str) -> list[str]:
@@ -142,11 +142,11 @@ def follow_pairs(
     for number, pair in enumerate(pairs, 1):
         nets = pair.networks()
         before, after, again = nets.before, nets.after, nets.replicates
-        files = [one.path for one in (before, after, *again) if one is not None and one.path and _is_trained(one)]
+        files = [one.path for one in (before, after, *again) if one is not None and one.path and is_trained(one)]
         seen = check_unseen(images, files, options.allow_training_images)
         said = [
             *nets.notes,
-            *_unknown(before, after),
+            *unknown(before, after),
             *dict.fromkeys(note for notes in seen.values() for note in notes),
         ]
         if before is None:
@@ -223,18 +223,19 @@ def _inherited(networks: Networks, images: ImageSet) -> list[str] | None:
     return inside if inside and len(inside) < len(layers) else None
 
 
-def _is_trained(one: LoadedModel) -> bool:
+def is_trained(one: LoadedModel) -> bool:
+    """Whether desali trained it."""
     return bool((one.card.get("stage") or {}).get("key"))
 
 
-def _unknown(before: LoadedModel | None, after: LoadedModel) -> list[str]:
-    """Networks whose training nothing is known of."""
+def unknown(before: LoadedModel | None, after: LoadedModel | None) -> list[str]:
+    """Networks whose training nothing is known of, a sentence each; a single network is `before`."""
     found = [
         name
-        for name, one in (("before", before), ("after", after))
-        if one is not None and one.path is not None and (not _is_trained(one) or one.card["stage"].get("weights"))
+        for name, one in ((" before" if after is not None else "", before), (" after", after))
+        if one is not None and one.path is not None and (not is_trained(one) or one.card["stage"].get("weights"))
     ]
-    return [f"What the network {name} was trained on is not known, and so may be these images." for name in found]
+    return [f"What the network{name} was trained on is not known, and so may be these images." for name in found]
 
 
 def _key(networks: Sequence[LoadedModel], images: ImageSet, options: LineageOptions, said: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from desali.evaluation.options import ENOUGH, RESAMPLES
+from desali.reversal.methods import METHODS
 from desali.training.options import FROM_0, FROM_1, SEED, SHARE, Range, check_fields, option
 
 
@@ -86,3 +87,22 @@ class LineageOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+@dataclass(frozen=True)
+class ChannelsOptions(LineageOptions):
+    """Options of `desali channels`; `layers` is not among its flags."""
+
+    layer: str | None = option(None, "A ReLU, the layer before it, or a container.", metavar="NAME")
+    channels: tuple[int, ...] = option(
+        (), "Numbers of channels, e.g. 3,25,60.", range=FROM_0, metavar="N,N,...", shown="by the rule on the figure"
+    )
+    by: Literal["activation", "relevance"] = option(
+        "activation", "What makes an answer strong; relevance, to the class contrast, is for one network."
+    )
+    method: str = option(
+        "desalinet",
+        f"How regions are reconstructed: one of {', '.join(METHODS)}.",
+        choices=tuple(METHODS),
+        metavar="METHOD",
+    )

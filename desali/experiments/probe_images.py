@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desali.comparison.probe_set import LEAST, draw
-from desali.errors import DataError
+from desali.errors import DataError, ImageError
 from desali.experiments.options import LineageOptions
 from desali.models.checkpoint import find, read_card
 from desali.training.domains import synthetic_target
@@ -50,9 +50,22 @@ def named(spec: str, options: LineageOptions, size: int | None = None) -> ImageS
     Raises:
         UnknownNameError: no such reader or option. DataError: they cannot be read.
     """
+    if size is None or "size=" in spec.partition("?")[2]:
+        return _named(spec, options, None)
+    try:
+        return _named(spec, options, size)
+    except (DataError, ImageError):
+        try:
+            return _named(spec, options, None)  # images in HU keep their size
+        except (DataError, ImageError):
+            pass
+        raise
+
+
+def _named(spec: str, options: LineageOptions, size: int | None) -> ImageSet:
     from desali.data.readers import find_images
 
-    found = find_images(spec, size=None if "size=" in spec.partition("?")[2] else size)
+    found = find_images(spec, size=size)
     if "test" in found.selection.splits and "split" not in found.options:
         found = found.choose(split="test")
     return _read(found, options)

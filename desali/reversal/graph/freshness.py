@@ -16,7 +16,7 @@ through `.data`, NumPy, a bare address or another process. How much is read:
 
 Not covered: a write to a small part of a large tensor, if none of these times follows or not all of it was read when
 the recording was made; tensors on a GPU, of which only object, address, layout and count of writes are compared (packed
-weights excepted); what a module holds in objects of the user's own, which count by their identity.
+weights excepted); what a module reads through globals, or in objects more than a few levels deep (`marks`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from itertools import accumulate, chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from desali.ops import contents
-from desali.reversal.graph.structure import APART, GROUPS, PLAIN, mark, may_change, reference, structure
+from desali.reversal.graph.marks import PLAIN, is_users, mark, may_change, reference, settings
+from desali.reversal.graph.structure import APART, GROUPS, structure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,6 +141,8 @@ class _Known:
         self._key: Key | None = None
         self.ids = state._ids
         self.types = [type(module) for module in state._modules]
+        self.kinds = [kind for kind in dict.fromkeys(self.types) if is_users(kind)]
+        self.settings = list(map(settings, self.kinds))
         self.addresses = state.addresses
         self.sizes = state.sizes
         self.wide = [
@@ -174,6 +177,7 @@ class _Known:
             and self.strides == self._strides(state)
             and self.types == list(map(type, state._modules))
             and all(other() is not None for other in self.alive)
+            and self.settings == list(map(settings, self.kinds))
             and (not self.odd or self.marks == self._marks(state))
         )
 

@@ -82,5 +82,6 @@ def test_info_says_what_is_used(desali: Run) -> None:
     if facts["core"]["native"] and not facts["core"]["cuda_built"]:
         assert f"CUDA: {facts['core']['cuda']}" in text
         assert facts["core"]["cuda"].startswith("not built (")
+        assert text.count(facts["core"]["cuda_reason"]) == 1, "once is enough"
     assert "torch" in text
     assert "native" in text

@@ -254,7 +254,7 @@ class Recording:
             forward: the images are about to be read.
         """
         state = State(self._model)
-        unchanged = self._watch.holds(state, whole, forward) and state.structure == self._structure
+        unchanged = self._watch.holds(state, whole, forward) and state.structure.alike(self._structure)
         if unchanged and path and not capturing():
             held = self.network.weight_caches
             used = (name for node in path for _, name in self.network.program[node.index - 1].parameters)

@@ -28,7 +28,7 @@ from itertools import accumulate, chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from desali.ops import contents
-from desali.reversal.graph.marks import PLAIN, is_users, mark, may_change, reference, settings
+from desali.reversal.graph.marks import PLAIN, alike, is_users, mark, may_change, reference, settings
 from desali.reversal.graph.structure import APART, GROUPS, structure
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class Key:
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Key) and self._hash == other._hash and self._parts == other._parts)
+
+    def alike(self, other: Key) -> bool:
+        """Whether it is the same but for tensors that are no parameters: `prune` computes them in every forward pass."""
+        return self == other or alike(self._parts, other._parts)
 
 
 class State:

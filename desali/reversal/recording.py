@@ -14,10 +14,11 @@ from desali.reversal.applicability import check_method
 from desali.reversal.context import Bottleneck, rule_for
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
-from desali.reversal.graph.freshness import State, Watch
+from desali.reversal.graph.freshness import Watch
 from desali.reversal.graph.network import Network
 from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
+from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
 from desali.reversal.layers.base import Node, Recorder
 from desali.reversal.methods import Method

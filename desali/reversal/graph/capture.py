@@ -14,11 +14,11 @@ from desali.errors import DesaliError
 from desali.reversal.graph.chain import chain
 from desali.reversal.graph.convert import convert, input_of, norms_in
 from desali.reversal.graph.errors import CaptureError as CaptureError
-from desali.reversal.graph.freshness import State
 from desali.reversal.graph.kinds import check_kinds
 from desali.reversal.graph.network import Network
 from desali.reversal.graph.quiet import plain_attention, quiet, same_random_numbers, silent_export
 from desali.reversal.graph.run import run
+from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
 from desali.reversal.layers.registry import registered_kinds
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 import desali
 from desali.errors import DesaliError
-from desali.reversal.graph.freshness import State
 from desali.reversal.graph.marks import mark, may_change
+from desali.reversal.graph.state import State
 from tests.networks import images
 
 

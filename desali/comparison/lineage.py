@@ -3,7 +3,7 @@
 Two networks of one architecture are run once over one set of images. At the input of every ReLU each channel before is
 correlated with each channel after; a channel is traceable if it is its own mutual nearest neighbour. Beside the share
 of traceable channels stand what chance gives, what networks with random weights give, and, where there are replicates,
-what another seed of the same training gives.
+what another seed of the same training gives. From the same pass come class purity, linear probes and similarity.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from desali.comparison import nulls, tracing
 from desali.comparison.ancestry import LayerLineage, Lineage
 from desali.comparison.channel_statistics import correlation
 from desali.comparison.following import Followed, follow
-from desali.comparison.jackknife import share_interval
 from desali.comparison.networks import Subject, check_together, subject
 from desali.comparison.notes import notes
+from desali.comparison.numbers import Numbers, numbers
+from desali.comparison.numbers_table import no_difference
 from desali.comparison.probe_set import ProbeSet, probe_set
 from desali.comparison.relu_inputs import resolve
 from desali.comparison.verdict import verdict
 from desali.errors import DataError
+from desali.evaluation.jackknife import share_interval
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +49,7 @@ def lineage(
     random_networks: int = 5,
     seed: int = 0,
     device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> Lineage:
     """Which channels of a network are still themselves after a stage of training, layer by layer.
 
@@ -59,12 +62,14 @@ def lineage(
         images: float [N, C, *spatial] as the modules take it, N >= 4, or an `ImageSet`, which the loaded models' own
             preprocessing prepares; better none that a stage was trained on.
         groups: the patient of each image; None: those of the `ImageSet`; a tensor's images are then each their own.
-        labels: the class of each image; None: those of the `ImageSet`.
+        labels: the class of each image; None: those of the `ImageSet`; (): none, so that class purity and linear probes
+            are left out.
         layers: names of ReLUs, of layers before them, or of containers (their last ReLU); None: all ReLUs.
         replicates: networks made by the same stage from the same parent with another seed: the noise floor.
         random_networks: how many networks with random weights to compare the network after with; from 5 on a range.
         seed: of the random weights.
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the networks are.
+        progress: show a bar over the images on stderr.
 
     Raises:
         DataError: two architectures, two kinds of preprocessing, fewer than four images, the same network twice, NaN,
@@ -85,11 +90,30 @@ def lineage(
     again = [subject(f"replicate {k}", one, where) for k, one in enumerate(replicates, 1)]
     preprocessing = check_together([*pair, *again])
     probe = probe_set(images, groups, labels, preprocessing)
+    return lineage_of(pair, again, probe, layers, random_networks, seed, progress, labels is None or len(labels) > 0)
+
+
+def lineage_of(
+    pair: Sequence[Subject],
+    again: Sequence[Subject],
+    probe: ProbeSet,
+    layers: Sequence[str] | None,
+    random_networks: int,
+    seed: int,
+    progress: bool = False,
+    classes: bool = True,
+) -> Lineage:
+    """`lineage` of two networks that were checked, over images that were checked; see there.
+
+    Args:
+        classes: whether they are wanted: if they are missing, it is said.
+    """
     seeds = nulls.random_seeds(random_networks, seed)
     drawn = [nulls.random_network(pair[1].model, one) for one in seeds]
-    followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers)
+    followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers, progress)
     _refuse_closed(followed)
-    found = [_layer(followed, name) for name in followed.layers]
+    by_layer = numbers(followed, probe, classes)
+    found = [_layer(followed, name, by_layer) for name in followed.layers]
     first = found[0]
     if layers is not None:
         asked = {resolve(followed.network, name, list(followed.layers)) for name in layers}
@@ -98,8 +122,12 @@ def lineage(
         found,
         first.strangers,
         verdict(first, found, first.strangers),
-        notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found),
-        _record(pair, again, probe, followed, seeds, seed),
+        [
+            *notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found),
+            *by_layer.missing,
+            *no_difference(found),
+        ],
+        {**_record(pair, again, probe, followed, seeds, seed), "numbers": by_layer.to_dict()},
         functools.partial(resolve, followed.network, known=[layer.name for layer in found]),
     )
 
@@ -113,7 +141,7 @@ def _refuse_closed(followed: Followed) -> None:
             )
 
 
-def _layer(followed: Followed, name: str) -> LayerLineage:
+def _layer(followed: Followed, name: str, by_layer: Numbers) -> LayerLineage:
     before, after, products = followed.before.moments(name), followed.after.moments(name), followed.pair.of(name)
     frozen = followed.frozen[name]
     m = correlation(before, after, products)
@@ -124,11 +152,12 @@ def _layer(followed: Followed, name: str) -> LayerLineage:
         for without in (range(followed.blocks) if followed.blocks > 1 else ())
     ]
     floor: list[Any] = []
-    replicate, repeated = [], []
+    replicate, repeated, repeated_correlation = [], [], []
     for one in followed.replicates:
         own, also = one.sums.moments(name), one.frozen[name]
         from_before = correlation(before, own, one.before.of(name))
         repeated.append(float((tracing.own_nearest(from_before) | also).mean()))
+        repeated_correlation.append(np.diagonal(from_before))
         between = correlation(after, own, one.after.of(name))
         replicate.append(float((tracing.own_nearest(between) | (also & frozen)).mean()))
         floor.append(np.diagonal(between))
@@ -145,6 +174,7 @@ def _layer(followed: Followed, name: str) -> LayerLineage:
         replicate=tuple(replicate),
         repeated=tuple(repeated),
         correlation=r,
+        repeated_correlation=np.array(repeated_correlation).reshape(-1, len(r)),
         partner=tracing.partners(m),
         firing_before=before.firing,
         firing_after=after.firing,
@@ -156,14 +186,17 @@ def _layer(followed: Followed, name: str) -> LayerLineage:
         matched=len(pairs) / len(r),
         matched_correlation=nulls.median(pairs),
         random=null,
+        purity=by_layer.purity(name),
+        probe=by_layer.probe(name),
+        similarity=by_layer.similarity(name),
     )
 
 
 def _null(followed: Followed, name: str) -> nulls.Null:
     after = followed.sampled.moments(name)
     found = []
-    for sums, products in followed.random:
-        m = correlation(sums.moments(name), after, products.of(name))
+    for one in followed.random:
+        m = correlation(one.sums.moments(name), after, one.after.of(name))
         found.append(
             (float(tracing.own_nearest(m).mean()), nulls.median(np.diagonal(m)), nulls.median(tracing.matched(m)))
         )
@@ -179,16 +212,7 @@ def _record(
     seed: int,
 ) -> dict[str, Any]:
     return {
-        "networks": {
-            one.name: {
-                "class": type(one.model).__name__,
-                "recipe": one.card.get("recipe"),
-                "stage": (one.card.get("stage") or {}).get("title"),
-                "seed": one.card.get("seed"),
-                "weights_sha256": one.card.get("weights_sha256") or one.fingerprint,
-            }
-            for one in (*pair, *again)
-        },
+        "networks": {one.name: one.facts() for one in (*pair, *again)},
         "images": {
             "count": len(probe),
             "sha256": probe.fingerprint,
@@ -199,6 +223,6 @@ def _record(
             "preprocessing": None if probe.preprocessing is None else probe.preprocessing.to_dict(),
         },
         "interval": {"method": "delete-one jackknife by patient, Student's t", "blocks": followed.blocks},
-        "random": {"seed": seed, "seeds": list(seeds), "images": followed.random_images},
+        "random": {"seed": seed, "seeds": list(seeds), "images": len(followed.sample) if seeds else 0},
         "left_out": followed.left_out,
     }

@@ -36,8 +36,11 @@ def notes(
         )
     elif count < ENOUGH_RANDOM:
         found.append(f"{count} random network{'s are' if count > 1 else ' is'} too few for a range; 5 are a start.")
-    if count and followed.random_images < len(probe):
-        found.append(f"The random networks were run on {followed.random_images} of the images.")
+    if len(followed.sample) < len(probe):
+        found.append(
+            f"The random networks were run on {len(followed.sample)} of the images, classes as even as can be, and the "
+            "numbers by layer are of these in all networks."
+        )
     if not_drawn:
         found.append(
             f"The random networks keep {len(not_drawn)} weights of the network after ({not_drawn[0]}, ...), which no "
@@ -57,7 +60,7 @@ def notes(
     if followed.left_out:
         names = ", ".join(followed.left_out)
         found.append(f"Left out, because the networks' classifiers differ: {names}.")
-    return found + _seen(probe, subjects)
+    return found + seen_in_training(probe, subjects)
 
 
 def _patients(followed: Followed, probe: ProbeSet) -> str:
@@ -77,7 +80,7 @@ def _patients(followed: Followed, probe: ProbeSet) -> str:
     return f"{text}{few}."
 
 
-def _seen(probe: ProbeSet, subjects: Sequence[Subject]) -> list[str]:
+def seen_in_training(probe: ProbeSet, subjects: Sequence[Subject]) -> list[str]:
     """Who was trained on these images or patients, as far as cards tell."""
     if not isinstance(probe.images, ImageSet):
         return []

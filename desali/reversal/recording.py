@@ -12,6 +12,7 @@ from desali.ops.device import capturing, moved, resolve
 from desali.output import summary
 from desali.reversal.applicability import check_method
 from desali.reversal.context import Bottleneck, rule_for
+from desali.reversal.finite import warn_if_not_finite
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
 from desali.reversal.graph.freshness import Watch
@@ -65,6 +66,7 @@ class Recording:
         observe = self._keep if keep == "activations" else None
         with quiet(images.device):
             self.output, self._fixed = run(self.network, state.named(self._names), self._images, self._execute, observe)
+        warn_if_not_finite(model, self._images, self.output)
 
     @property
     def model(self) -> nn.Module:
@@ -370,7 +372,8 @@ def record(
             layer right before it (`desali.reversal.graph.folding`); rounds anew, so that masks near zero flip.
 
     Raises:
-        CaptureError: the model is in training mode or cannot be captured.
+        CaptureError: the model is in training mode or cannot be captured. NotFiniteWarning (a warning): NaN or infinity
+            in the output; maps of such images mean nothing.
         DesaliError: the images do not fit, or a device that is not there. UnknownNameError: no such device.
     """
     import torch

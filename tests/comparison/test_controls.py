@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 import desali
-from desali.comparison.controls import likeness, randomised, weights_seed
+from desali.comparison.controls import likeness, likeness_null, randomised, weights_seed
 from desali.comparison.nulls import random_seeds
 from tests.networks import chain
 
@@ -22,7 +22,7 @@ VALUES = arrays.arrays(np.float64, (4, 6), elements=st.integers(-4, 4).map(float
 @given(VALUES, VALUES)
 def test_likeness_is_spearmans_of_the_blurred_pictures(a: np.ndarray, b: np.ndarray) -> None:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
-        assert likeness(a, b) == 0
+        assert likeness(a, b) is None
         return
     blurred = [gaussian_filter(picture, 6 / 32).ravel() for picture in (a, b)]
     assert likeness(a, b) == pytest.approx(spearmanr(*blurred).statistic, abs=1e-12)
@@ -36,6 +36,20 @@ def test_likeness_sees_through_a_raster_and_tells_sign_from_magnitude() -> None:
     assert likeness(blob + raster, blob - 3 * raster) > 0.95
     assert likeness(blob, -blob) == pytest.approx(-1)
     assert likeness(blob, -blob, magnitude=True) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (40, 64), (64, 40), (24, 24), (8, 8), (6, 40)])
+def test_the_null_of_likeness_is_that_of_simulated_noise(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    simulated = [abs(likeness(*rng.standard_normal((2, *shape)))) for _ in range(2000)]
+    assert likeness_null(shape) == pytest.approx(np.quantile(simulated, 0.95), rel=0.08)
+
+
+def test_the_null_of_likeness_at_its_edges() -> None:
+    assert likeness_null((64, 64)) == pytest.approx(0.145, abs=1e-3)
+    assert likeness_null((224, 224)) == pytest.approx(likeness_null((64, 64)), abs=1e-3)
+    assert likeness_null((1, 1)) == likeness_null((1, 2)) == 1
+    assert likeness(np.full((9, 9), 3.0), np.eye(9)) is None
 
 
 def test_a_random_twin_has_other_weights_and_leaves_model_and_random_state_alone() -> None:

@@ -1,6 +1,6 @@
 """The one place that answers "has it changed?": for captures, recordings, folded copies and captured sweeps.
 
-`State` (in `state`) is a model as one quick walk finds it. Its `structure` is what a capture depends on; a `Watch` keeps
+`State` (in `state`) is a model as one quick walk finds it. Its `structure` is what a capture depends on; `Watch` keeps
 what its tensors were like, with the images if there are any, and later says whether all is as it was. A tensor is the
 same if it is the same object (not another that took a dead one's id or address), lies where it lay, in the same shape
 and strides, has been written to as often, and holds the same values.

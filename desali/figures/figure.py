@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from desali.errors import OutputError
+from desali.errors import DataError, OutputError
 from desali.figures.drawing.panel import Grid
 from desali.figures.sidecar import plain, sidecar, write_sidecar
 from desali.output.columns import columns
@@ -28,6 +28,8 @@ class Figure:
     """
 
     def __init__(self, grid: Grid, record: Mapping[str, Any]) -> None:
+        if not isinstance(grid.title, str):
+            raise DataError(f"title must be text, got {grid.title!r}")
         self.grid = grid
         self._record = plain(record, "the figure")
 
@@ -52,7 +54,7 @@ class Figure:
         from desali.figures.drawing.grid import check
         from desali.figures.drawing.grid import save as save_grid
 
-        target = Path(path)
+        target = _target(path)
         side = sidecar(target)
         check(target, dpi)
         image = self._record.get("image") or {}
@@ -119,6 +121,18 @@ class Figure:
         count = len(self._record.get("rows", []))
         rows = f"{count} row" if count == 1 else f"{count} rows"
         return f"Figure({self.grid.title!r}, models: {names}; {rows}; .save(path), .to_dict(), .table())"
+
+
+def _target(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+        raise OutputError(f"a figure is saved to a path, such as 'figure.png', got {path!r}")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise OutputError(f"{str(path)!r}: holds characters that no file name can have") from None
+    if "\0" in str(path):
+        raise OutputError(f"{str(path)!r}: holds a character that no file name can have")
+    return Path(path)
 
 
 def _number(value: float | None) -> str:

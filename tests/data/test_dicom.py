@@ -115,7 +115,7 @@ def test_each_frame_has_its_own_scale(tmp_path: Path) -> None:
         roi = read(dataset, tmp_path, frame=k + 1)
         assert (roi.pixels == -900 + 100 * k).all()
         assert f"frame {k + 1} of 3" in roi.origin
-    with pytest.raises(ImageError, match="choose one with --frame 1 to --frame 3"):
+    with pytest.raises(ImageError, match="choose one with frame=1 to frame=3"):
         read(dataset, tmp_path)
     for frame in (0, 4):
         with pytest.raises(ImageError, match="holds frames 1 to 3"):
@@ -123,7 +123,7 @@ def test_each_frame_has_its_own_scale(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_what_is_no_dicom_file_is_refused(lung_patch_png: Path) -> None:
-    with pytest.raises(ImageError, match="--frame 2 does not apply"):
+    with pytest.raises(ImageError, match="frame=2 does not apply"):
         read_image(lung_patch_png, frame=2)
 
 

@@ -51,10 +51,10 @@ def read_dicom(data: bytes, name: str, *, frame: int | None = None, offset_given
         if not has_pixels:
             raise ImageError(f"{name}: DICOM ({modality}) without pixel data; choose an image file of the series")
         if frame is None and frames > 1:
-            raise ImageError(f"{name}: DICOM with {frames} frames; choose one with --frame 1 to --frame {frames}")
+            raise ImageError(f"{name}: DICOM with {frames} frames; choose one with frame=1 to frame={frames}")
         if frame is not None and not 1 <= frame <= frames:
             held = "one frame" if frames == 1 else f"frames 1 to {frames}"
-            raise ImageError(f"{name}: --frame {frame}: the DICOM file holds {held}")
+            raise ImageError(f"{name}: frame={frame}: the DICOM file holds {held}")
         at = (frame or 1) - 1
         pixels = _pixels(dataset, name, at)
         try:

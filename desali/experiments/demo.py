@@ -73,7 +73,7 @@ def demo(
         datasets = {"natural": natural, "texture": texture, "target": target}
         train(list(RECIPES), datasets, runs, seed=seed, device=device, fresh=fresh, progress=progress, report=report)
     with _timed(result, "evaluation", report, f"evaluating on {len(held_out)} ROIs of other synthetic patients"):
-        result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, seed=seed, device=device))
+        result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, device=device))
         write_text(folder / "evaluation.txt", result.table)
     with _timed(result, "figure", report, "comparing the four models on one ROI"):
         from desali.data.roi import read_image

@@ -66,8 +66,8 @@ def evaluate_command(
 ) -> None:  # fmt: skip
     """Print how well trained recipes classify images of patients they have not seen (default: all recipes).
 
-    Predictions and metrics are kept under RUNS/evaluation, those of another --seed or number of --resamples under names
-    of their own. Recipes trained on synthetic images are evaluated on others
+    Predictions and metrics are kept under RUNS/evaluation, those of another --seed under a name of their
+    own. Recipes trained on synthetic images are evaluated on others
     of invented patients. With --predictions the data are those of the files, and nothing is kept.
     """
     from desali.evaluation.export import FORMATS

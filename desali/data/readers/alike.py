@@ -31,7 +31,7 @@ def thumbnail(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float32] | None
     small = small - small.mean()
     if float(np.abs(small).max()) <= FLAT * max(1.0, float(np.ptp(grey))):
         return None
-    return small / np.linalg.norm(small)
+    return np.asarray(small / np.linalg.norm(small), np.float32)
 
 
 def nearly_same(
@@ -53,5 +53,5 @@ def nearly_same(
 
 def _in_order(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
     """Whether the pixels of two thumbnails are nearly in the same order (Spearman)."""
-    ranks = [np.argsort(np.argsort(each, kind="stable"), kind="stable") for each in (one, other)]
-    return bool(np.corrcoef(*ranks)[0, 1] >= LIKE_IN_ORDER)
+    first, second = (np.argsort(np.argsort(each, kind="stable"), kind="stable") for each in (one, other))
+    return bool(np.corrcoef(first, second)[0, 1] >= LIKE_IN_ORDER)

@@ -11,6 +11,7 @@ from desali.evaluation.calibration import MOST, bias_corrected, error_interval, 
 from desali.evaluation.jackknife import log_interval, logit_interval
 from desali.evaluation.models import CLASS_METRICS, gather
 from desali.evaluation.notes import notes_on
+from desali.evaluation.options import RESAMPLES
 from desali.evaluation.pairs import Measured, compare_pairs
 from desali.evaluation.results import (
     ALL_METRICS,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    predictions: Sequence[Predictions], *, resamples: int = 2000, curve_resamples: int = 500, seed: int = 0
+    predictions: Sequence[Predictions], *, resamples: int = RESAMPLES, curve_resamples: int = 500, seed: int = 0
 ) -> Comparison:
     """Evaluate each recipe of `predictions` and compare every two.
 

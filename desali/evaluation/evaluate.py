@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desali.errors import DataError
+from desali.evaluation.options import RESAMPLES
 from desali.evaluation.predictions import Predictions, file_name, load_predictions
 from desali.models.checkpoint import RUNS, LoadedModel, find, load
 from desali.output.files import write_text
@@ -79,7 +80,7 @@ def evaluate_recipes(
     images: ImageSet,
     runs: Path = RUNS,
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     others: Sequence[Predictions] = (),
     device: str = "auto",

@@ -14,6 +14,7 @@ from desali.errors import DataError
 from desali.evaluation.comparison import compare
 from desali.evaluation.jackknife import t_interval
 from desali.evaluation.models import Model, gather
+from desali.evaluation.options import RESAMPLES
 from desali.evaluation.predictions import Predictions
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, estimate
 from desali.evaluation.statistics import Counts, Floats
@@ -79,7 +80,7 @@ class Robustness:
 
 
 def robustness(
-    predictions: Mapping[float, Sequence[Predictions]], by: str, *, resamples: int = 2000, seed: int = 0
+    predictions: Mapping[float, Sequence[Predictions]], by: str, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Robustness:
     """Curves from predictions at each fraction, as `desali.experiments.run` gives them.
 

@@ -19,12 +19,20 @@ KEY_FORMAT = 3
 
 
 def stage_key(
-    stage: Stage, *, architecture: str, preprocessing: dict[str, Any], data: str, seed: int, parent: str | None
+    stage: Stage,
+    *,
+    architecture: str,
+    preprocessing: dict[str, Any],
+    data: str,
+    seed: int,
+    parent: str | None,
+    features: int | None = None,
 ) -> str:
     """Sixteen hexadecimal digits that name everything a stage's weights depend on.
 
-    `data` is the image set's fingerprint, `parent` the key of the stage before. Two recipes that need the same stage
-    get the same key, so it is trained once.
+    `data` is the image set's fingerprint, `parent` the key of the stage before, `features` the seed of the first
+    feature layers where that is another one than `seed`. Two recipes that need the same stage get the same key, so it
+    is trained once.
     """
     defaults = {field.name: field.default for field in fields(Stage)}
     named = asdict(stage)
@@ -41,6 +49,8 @@ def stage_key(
         "seed": seed,
         "parent": parent,
     }
+    if features is not None:
+        parts["features"] = features
     return _digest(parts)
 
 

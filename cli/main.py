@@ -23,6 +23,7 @@ SECTIONS = {
         "visualize": "Show what one model sees in an image, layer by layer.",
         "compare": "Show one image through all models side by side.",
         "grid": "Compare many images: a figure for each, and contact sheets.",
+        "channels": "Show what channels look for, before and after a stage of training.",
         "lineage": "Follow every channel through training, stage by stage.",
         "selectivity": "Ask whether channels answer to edges or to patterns.",
     },

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from desali.data.roi import read_image as read_image
     from desali.errors import DesaliError as DesaliError
     from desali.errors import UnsupportedLayerError as UnsupportedLayerError
+    from desali.figures.channels import channels as channels
     from desali.figures.compare import compare as compare
     from desali.figures.show import show as show
     from desali.models.sources import load as load
@@ -40,6 +41,7 @@ _WHERE = {
     "Recording": "reversal.recording",
     "Seed": "reversal.seeds",
     "UnsupportedLayerError": "errors",
+    "channels": "figures.channels",
     "compare": "figures.compare",
     "lineage": "comparison.lineage",
     "load": "models.sources",

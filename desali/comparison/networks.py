@@ -59,6 +59,16 @@ class Subject:
         """SHA-256 over names and values of all parameters and buffers."""
         return fingerprint(self.model)
 
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it, JSON-serialisable."""
+        return {
+            "class": type(self.model).__name__,
+            "recipe": self.card.get("recipe"),
+            "stage": (self.card.get("stage") or {}).get("title"),
+            "seed": self.card.get("seed"),
+            "weights_sha256": self.card.get("weights_sha256") or self.fingerprint,
+        }
+
     def capture(self, images: Tensor) -> Network:
         """The captured network for images of this shape.
 

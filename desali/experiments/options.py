@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from desali.evaluation.options import ENOUGH, RESAMPLES
+from desali.reversal.methods import METHODS
 from desali.training.options import FROM_0, FROM_1, SEED, SHARE, Range, check_fields, option
 
 
@@ -72,9 +73,9 @@ class LineageOptions:
         shown="those that the recipe is evaluated on",
     )
     per_class: int = option(30, "Images of each class, drawn by --seed, the patients taking turns.", range=FROM_1)
-    labels: bool = option(True, "Use the classes: as many images of each; else as many in all, whatever their class.")
-    layers: tuple[str, ...] = option(
-        (), "ReLUs, layers before them, or containers.", metavar="NAME,...", shown="all ReLUs"
+    labels: bool = option(True, "Use the classes: as many images of each, class purity and linear probes.")
+    layers: tuple[str, ...] | None = option(
+        None, "ReLUs, layers before them, or containers.", metavar="NAME,...", shown="all ReLUs"
     )
     random_networks: int = option(5, "Networks with random weights to compare with; from 5 on a range.", range=FROM_0)
     seed: int = option(0, "Of the images drawn and of the random weights.", range=SEED)
@@ -86,3 +87,22 @@ class LineageOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+@dataclass(frozen=True)
+class ChannelsOptions(LineageOptions):
+    """Options of `desali channels`; `layers` is not among its flags."""
+
+    layer: str | None = option(None, "A ReLU, the layer before it, or a container.", metavar="NAME")
+    channels: tuple[int, ...] = option(
+        (), "Numbers of channels, e.g. 3,25,60.", range=FROM_0, metavar="N,N,...", shown="by the rule on the figure"
+    )
+    by: Literal["activation", "relevance"] = option(
+        "activation", "What makes an answer strong; relevance, to the class contrast, is for one network."
+    )
+    method: str = option(
+        "desalinet",
+        f"How regions are reconstructed: one of {', '.join(METHODS)}.",
+        choices=tuple(METHODS),
+        metavar="METHOD",
+    )

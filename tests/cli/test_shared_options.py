@@ -28,6 +28,7 @@ def arguments(name: str, folder: Path, runs: Path, roi: Path) -> list[object]:
     """What makes a command start its work, as quick as it can be."""
     return {
         "bench": ["--quick", "--output", folder / "bench.json"],
+        "channels": ["--model", "two_stage", "--layer", "conv3", "--runs", runs],
         "compare": ["--roi", roi, "--runs", runs],
         "crossvalidate": ["scratch", "-o", folder / "out"],
         "demo": ["-o", folder / "demo"],

@@ -226,6 +226,7 @@ def _findings(result: Check, found: Found) -> list[str]:
         said.append(
             "patients are not stated, so every image stands for itself; if several images are of one patient, metrics "
             f"will say too much: name the patients ({_could_say(found)}=...)"
+            + (", or say patient=none if there are none" if "patient" in found.reader.options else "")
         )
     if result.unknown_patients and found.options.get("unknown_patients") != "leave_out":
         said.append(
@@ -242,7 +243,9 @@ def _findings(result: Check, found: Found) -> list[str]:
 
 
 def _could_say(found: Found) -> str:
-    """The reader's option that names the patients; "" if its images have none."""
+    """The reader's option that names the patients; "" if its images have none, or are said to have none."""
+    if found.options.get("patient") == "none":  # said on purpose, for photos and materials
+        return ""
     return next((name for name in ("patient", "patient_column") if name in found.reader.options), "")
 
 

@@ -107,7 +107,8 @@ def test_a_set_of_unreadable_files_is_still_counted(tmp_path: Path) -> None:
 def test_patients_that_are_not_stated_are_a_finding_where_they_could_be(tmp_path: Path) -> None:
     folders(tmp_path / "set", count=2)
     (finding,) = check(str(tmp_path / "set")).findings
-    assert "name the patients (patient=...)" in finding
+    assert "name the patients (patient=...), or say patient=none" in finding
+    assert check(str(tmp_path / "set"), patient="none").findings == []
     (tmp_path / "rois.csv").write_text("path,label\n" + "".join(
         f"{path.relative_to(tmp_path).as_posix()},{path.parent.name}\n" for path in (tmp_path / "set").rglob("*.png")
     ))  # fmt: skip

@@ -77,7 +77,7 @@ def demo(
     with _timed(result, "replicate", report, f"training the last stage of {REPLICATED} again with another seed"):
         train([REPLICATED], datasets, runs, seed=seed, replicates=1, device=device, progress=progress, report=report)
     with _timed(result, "evaluation", report, f"evaluating on {len(held_out)} ROIs of other synthetic patients"):
-        result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, seed=seed, device=device))
+        result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, device=device))
         write_text(folder / "evaluation.txt", result.table)
     with _timed(result, "figure", report, "comparing the four models on one ROI"):
         from desali.data.roi import read_image

@@ -107,7 +107,7 @@ def test_every_flag_of_a_training_is_an_option_of_a_dataclass() -> None:
     left = {flag for name in LEFT_OUT for flag in options_of(TrainingConfig)[name].flags}
     for command, owner, more in (
         (crossvalidate_command, CrossValidationOptions, {"--plots"}),
-        (robustness_command, RobustnessOptions, set()),
+        (robustness_command, RobustnessOptions, {"--predictions"}),
     ):
         experiment = {flag for one in options_of(owner).values() for flag in one.flags}
         expected = (made - left) | experiment | more | {"--config", "--output", "-o"}

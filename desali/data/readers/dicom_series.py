@@ -49,7 +49,7 @@ def find(root: Path, label: str = "folder") -> Listing:
         tags = _tags(path, [label] if label != "folder" else [])
         name = relative(path, root)
         if label == "folder":
-            text = UNLABELLED if direct else name.split("/")[0]
+            text = UNLABELLED if direct else name.split("/")[0].strip()
         else:
             text = str(tags.get(label) or "").strip()
             if not text and tags:

@@ -121,13 +121,11 @@ def what_changed(
     made = _four(sheet(pair, again, probe, Asked(shown, None, "activation", rule, random_networks, seed, progress)))
     words = method_words("desalinet")
     grid, scales = arrange(made, words)
-    layers = list(change)
     footnote = " ".join([OUTSIDE, *change.notes, grid.footnote, *notes])
     heading = f"{title}: what changed" if title else "What changed"
     below = f"Below: {made.layer.name}, {made.layer.channels} channels{why}."
-    grid = replace(
-        grid, title=heading, lead=f"{change.verdict}\n{below}", plots=_plots(layers, curves), footnote=footnote
-    )
+    plots = _plots(list(change), curves)
+    grid = replace(grid, title=heading, lead=f"{change.verdict}\n{below}", plots=plots, footnote=footnote)
     record = {
         "kind": KIND,
         "figure": "what changed",

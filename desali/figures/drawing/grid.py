@@ -180,9 +180,8 @@ def _plots(figure: Figure, grid: Grid, layout: Layout) -> None:
     for number, plot in enumerate(grid.plots):
         left = MARGIN + number * each + PLOT_BESIDE
         bottom = layout.height - top - PLOT_HEIGHT
-        place = (left, bottom, each - PLOT_BESIDE - 8.0, PLOT_HEIGHT)
-        whole = (layout.width, layout.height, layout.width, layout.height)
-        plot(figure.add_axes(tuple(size / full for size, full in zip(place, whole, strict=True))))
+        wide, high = (each - PLOT_BESIDE - 8.0) / layout.width, PLOT_HEIGHT / layout.height
+        plot(figure.add_axes((left / layout.width, bottom / layout.height, wide, high)))
 
 
 def _heading_height(grid: Grid, lefts: list[float], side: float, first: int, past: int) -> float:

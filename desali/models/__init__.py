@@ -1,6 +1,6 @@
 """Architectures and checkpoints: what a network is called, how it is built, and what its card says.
 
-`registry` names architectures; `caffenet` and `squeezenet` are our own; `checkpoint` writes and reads weights with
+`registry` names architectures; `vgg`, `caffenet` and `squeezenet` are our own; `checkpoint` writes and reads weights with
 their card; `sources` finds a model by name or path, `foreign` those that others define.
 
 Touch from outside: the names below. Nothing here trains or draws. torch is imported when a name is first used (PEP
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from desali.models.registry import ARCHITECTURES, Architecture, architecture
     from desali.models.sources import load
     from desali.models.squeezenet import SqueezeNet
+    from desali.models.vgg import VGGSmall
 
 _HOME = {
     "CaffeNet": "caffenet",
@@ -30,6 +31,7 @@ _HOME = {
     "ARCHITECTURES": "registry",
     "Architecture": "registry",
     "SqueezeNet": "squeezenet",
+    "VGGSmall": "vgg",
     "architecture": "registry",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "Geometry",
     "LoadedModel",
     "SqueezeNet",
+    "VGGSmall",
     "architecture",
     "find",
     "load",

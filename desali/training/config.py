@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
+from desali.models.registry import DEFAULT
 from desali.training.options import FROM_0, FROM_1, SEED, SHARE, check_fields, checked_table, option, options_of
 from desali.training.recipes import RECIPES, Recipe, recipe
 from desali.training.stage import DOMAINS, STAGE_OPTIONS, Stage
@@ -76,8 +77,8 @@ class TrainingConfig:
     )
     runs: str = option("runs", "Folder of trained models.", metavar="DIR")
     architecture: str = option(
-        "caffenet-small",
-        "caffenet-small (64 px), caffenet (227 px), squeezenet1_0, torchvision:NAME, timm:NAME or module:factory.",
+        DEFAULT,
+        "vgg-small (64 px, grey), caffenet-small (64 px), caffenet (227 px), squeezenet1_0, torchvision:NAME, timm:NAME or module:factory.",
         metavar="NAME",
     )
     size: int | None = option(

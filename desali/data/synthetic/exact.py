@@ -10,6 +10,7 @@ Coefficients of sine and cosine: FreeBSD msun (fdlibm, Sun Microsystems 1993). R
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ Number = TypeVar("Number", float, Array)
 PI = 3.141592653589793
 _QUARTER_HIGH, _QUARTER_LOW = 1.57079632673412561417, 6.07710050650619224932e-11  # pi / 2; the first has 33 bits
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # the first has 33 bits
+_LN2, _ROOT_HALF = 0.6931471805599453, 0.7071067811865476
 _SINE = (
     1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
     -1.98412698298579493134e-04, 8.33333333332248946124e-03, -1.66666666666666324348e-01,
@@ -33,16 +35,19 @@ _EXP = tuple(1.0 / n for n in (6227020800, 479001600, 39916800, 3628800, 362880,
 _LOG = tuple(1.0 / n for n in range(23, 2, -2))
 
 
+_ARRAYS: tuple[Any, Any, Any] = (np.rint, np.floor, np.where)
+_FLOATS: tuple[Any, Any, Any] = (
+    lambda x: float(round(x)),
+    lambda x: float(math.floor(x)),
+    lambda first, one, other: one if first else other,
+)
+
+
 def _horner(x: Any, coefficients: tuple[float, ...]) -> Any:
     total = x * coefficients[0] + coefficients[1]
     for coefficient in coefficients[2:]:
         total = total * x + coefficient
     return total
-
-
-def _as(value: Any, like: Any) -> Any:
-    """`value` as a Python float where the argument was one."""
-    return value if isinstance(like, np.ndarray) else float(value)
 
 
 def sin(x: Number) -> Number:
@@ -57,43 +62,58 @@ def cos(x: Number) -> Number:
 
 def _wave(x: Any, quarters: float) -> Any:
     """sin(x + quarters * pi / 2)."""
-    turn = np.rint(x * (2 / PI))
+    rint, floor, choose = _ARRAYS if isinstance(x, np.ndarray) else _FLOATS
+    turn = rint(x * (2 / PI))
     r = (x - turn * _QUARTER_HIGH) - turn * _QUARTER_LOW
     turn = turn + quarters
+    half = floor(0.5 * turn)
     z = r * r
     sine = r + r * z * _horner(z, _SINE)
     cosine = 1.0 - 0.5 * z + z * z * _horner(z, _COSINE)
-    odd = turn - 2.0 * np.floor(0.5 * turn)
-    half = np.floor(0.5 * turn)
-    sign = 1.0 - 2.0 * (half - 2.0 * np.floor(0.5 * half))
-    return _as(sign * np.where(odd == 1.0, cosine, sine), x)
+    sign = 1.0 - 2.0 * (half - 2.0 * floor(0.5 * half))
+    return sign * choose(turn - 2.0 * half == 1.0, cosine, sine)
 
 
 def exp(x: Number) -> Number:
     """e to the power `x`; `x` is cut to [-700, 700]."""
-    cut = np.minimum(np.maximum(x, -700.0), 700.0)
-    power = np.rint(cut * (1 / 0.6931471805599453))
-    r = (cut - power * _LN2_HIGH) - power * _LN2_LOW
-    value = _horner(r, _EXP) * r + 1.0
-    return _as(np.ldexp(value, power.astype(np.int32)), x)
+    cut: Any = clip(x, -700.0, 700.0)
+    if isinstance(cut, np.ndarray):
+        power = np.rint(cut * (1 / _LN2))
+        return np.ldexp(_exp(cut, power), power.astype(np.int32))
+    turn = round(cut * (1 / _LN2))
+    return math.ldexp(_exp(cut, float(turn)), turn)
+
+
+def _exp(x: Any, power: Any) -> Any:
+    """e to the power `x`, divided by 2 to the `power`."""
+    r = (x - power * _LN2_HIGH) - power * _LN2_LOW
+    return _horner(r, _EXP) * r + 1.0
 
 
 def log(x: Number) -> Number:
     """Natural logarithm of `x` > 0."""
-    mantissa, power = np.frexp(x)
-    small = mantissa < 0.7071067811865476
-    mantissa = np.where(small, 2.0 * mantissa, mantissa)
-    power = np.where(small, power - 1, power).astype(np.float64)
+    if isinstance(x, np.ndarray):
+        mantissa, power = np.frexp(x)
+        small = mantissa < _ROOT_HALF
+        mantissa, power = np.where(small, 2.0 * mantissa, mantissa), np.where(small, power - 1, power)
+        return _log(mantissa, power.astype(np.float64))
+    m, p = math.frexp(x)
+    return float(_log(2.0 * m, p - 1.0) if m < _ROOT_HALF else _log(m, float(p)))
+
+
+def _log(mantissa: Any, power: Any) -> Any:
+    """Logarithm of mantissa * 2^power, the mantissa within a factor of sqrt(2) of 1."""
     s = (mantissa - 1.0) / (mantissa + 1.0)
     z = s * s
     series = 2.0 * s + 2.0 * s * z * _horner(z, _LOG)
-    return _as(power * _LN2_HIGH + (series + power * _LN2_LOW), x)
+    return power * _LN2_HIGH + (series + power * _LN2_LOW)
 
 
 def power(x: Number, exponent: float) -> Number:
     """`x` to the power `exponent`, for x >= 0 (0 gives 0)."""
-    lifted = exp(exponent * log(np.maximum(x, 1e-300)))  # type: ignore[type-var]
-    return _as(np.where(np.asarray(x) > 0, lifted, 0.0), x)
+    if isinstance(x, np.ndarray):
+        return np.where(x > 0, exp(exponent * log(np.maximum(x, 1e-300))), 0.0)
+    return exp(exponent * log(x)) if x > 0 else 0.0
 
 
 def tanh(x: Number) -> Number:
@@ -104,17 +124,18 @@ def tanh(x: Number) -> Number:
 
 def sqrt(x: Number) -> Number:
     """Square root (IEEE 754 rounds it correctly)."""
-    return _as(np.sqrt(x), x)
+    return np.sqrt(x) if isinstance(x, np.ndarray) else math.sqrt(x)
 
 
 def hypot(x: Number, y: Number) -> Number:
     """sqrt(x^2 + y^2)."""
-    return _as(np.sqrt(x * x + y * y), x)
+    result: Number = sqrt(x * x + y * y)
+    return result
 
 
 def clip(x: Number, low: float, high: float) -> Number:
     """`x`, but at least `low` and at most `high`."""
-    return _as(np.minimum(np.maximum(x, low), high), x)
+    return np.minimum(np.maximum(x, low), high) if isinstance(x, np.ndarray) else min(max(float(x), low), high)
 
 
 def total(values: Array) -> float:

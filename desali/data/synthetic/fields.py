@@ -23,15 +23,19 @@ class Taps(NamedTuple):
 
 
 def resampled(values: Array, down: Taps, across: Taps) -> Array:
-    """`values` [h, w] filtered along both axes, across first: [len(down.first), len(across.first)]."""
-    return _resampled(_resampled(values, across).T, down).T
+    """`values` [h, w] filtered along both axes, down first: [len(down.first), len(across.first)]."""
+    turned = np.ascontiguousarray(_resampled(values, down).T)
+    return np.ascontiguousarray(_resampled(turned, across).T)
 
 
 def _resampled(values: Array, taps: Taps) -> Array:
-    """`values` [n, w] filtered along the last axis."""
-    total = values[:, taps.first] * taps.weights[:, 0]
+    """`values` [h, n] filtered along the first axis."""
+    total = values.take(taps.first, 0)
+    total *= taps.weights[:, :1]
     for k in range(1, taps.weights.shape[1]):
-        total += values[:, taps.first + k] * taps.weights[:, k]
+        part = values.take(taps.first + k, 0)
+        part *= taps.weights[:, k, None]
+        total += part
     return total
 
 
@@ -71,12 +75,13 @@ def fractal_noise(
 
 
 class Cells(NamedTuple):
-    """Voronoi cells: distances to the nearest two centres, the index of the nearest, the number of cells."""
+    """Voronoi cells: distances to the nearest two centres, the index of the nearest, and where all centres lie."""
 
     first: Array
     second: Array
     nearest: npt.NDArray[np.int64]
-    total: int
+    x: Array
+    y: Array
 
 
 def voronoi(rng: Stream, x: Array, y: Array, jitter: float = 0.9) -> Cells:
@@ -103,7 +108,7 @@ def voronoi(rng: Stream, x: Array, y: Array, jitter: float = 0.9) -> Cells:
         np.minimum(second, np.maximum(first, distance), out=second)
         np.minimum(first, distance, out=first)
         np.copyto(index, neighbour, where=nearer)
-    return Cells(sqrt(first), sqrt(second), index, rows * columns)
+    return Cells(sqrt(first), sqrt(second), index, centre_x, centre_y)
 
 
 def soft_step(value: Array, width: float) -> Array:

@@ -42,7 +42,7 @@ def _granules(rng: Stream, size: float, waviness: float = 0.15) -> Cells:
 
 
 def _per_cell(rng: Stream, cells: Cells, low: float, high: float) -> Array:
-    return rng.uniform(low, high, cells.total)[cells.nearest]
+    return rng.uniform(low, high, len(cells.x))[cells.nearest]
 
 
 def _hash(rng: Stream, row: Array, column: Array, low: float, high: float) -> Array:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import operator
 import zlib
 from collections.abc import Sequence
-from typing import SupportsIndex, TypeVar, overload
+from typing import Any, SupportsIndex, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from desali.data.synthetic.exact import Array, exp, log
+from desali.data.synthetic.exact import Array, exp, log, sqrt
 from desali.errors import DataError
 
 Item = TypeVar("Item")
@@ -58,8 +58,7 @@ class Stream:
     def normal(self, mean: float, deviation: float, shape: Shape) -> Array: ...
     def normal(self, mean: float = 0.0, deviation: float = 1.0, shape: Shape | None = None) -> float | Array:
         """Gaussian, by inversion."""
-        quantile = _quantile(self.random(1 if shape is None else shape))
-        return mean + deviation * (float(quantile[0]) if shape is None else quantile)
+        return mean + deviation * (_quantile(self.random()) if shape is None else _quantiles(self.random(shape)))
 
     def exponential(self, mean: float) -> float:
         """Exponentially distributed."""
@@ -104,26 +103,35 @@ class Stream:
         return [int(k) for k in np.argsort(self._bits.random_raw(count), kind="stable")]
 
 
-def _quantile(p: Array) -> Array:
-    """The standard normal quantile of probabilities in (0, 1)."""
+def _quantiles(p: Array) -> Array:
+    """The standard normal quantiles of probabilities in (0, 1)."""
     q = p - 0.5
-    r = 0.180625 - q * q
-    result = q * _ratio(r, _CENTRE)
+    result: Array = q * _ratio(0.180625 - q * q, _CENTRE)
     outside = np.flatnonzero(np.abs(q.ravel()) > 0.425)
     if len(outside):
         flat = p.ravel()[outside]
-        r = np.sqrt(-log(np.minimum(flat, 1.0 - flat)))
+        r = sqrt(-log(np.minimum(flat, 1.0 - flat)))
         tail = np.where(r <= 5.0, _ratio(r - 1.6, _TAIL), _ratio(r - 5.0, _FAR))
         result.reshape(-1)[outside] = np.where(flat < 0.5, -tail, tail)
     return result
 
 
-def _ratio(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
+def _quantile(p: float) -> float:
+    """The same of one probability."""
+    q = p - 0.5
+    if abs(q) <= 0.425:
+        return float(q * _ratio(0.180625 - q * q, _CENTRE))
+    r = sqrt(-log(min(p, 1.0 - p)))
+    tail = float(_ratio(r - 1.6, _TAIL) if r <= 5.0 else _ratio(r - 5.0, _FAR))
+    return -tail if p < 0.5 else tail
+
+
+def _ratio(x: Any, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Any:
     above, below = (_polynomial(x, one) for one in coefficients)
     return above / below
 
 
-def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
+def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
     value = x * coefficients[0] + coefficients[1]
     for coefficient in coefficients[2:]:
         value = value * x + coefficient

@@ -7,17 +7,18 @@ from typing import Any
 
 import click
 
-from desali.cli.parameters import dpi_option, image_options, models_option, reversal_options, roi_option, runs_option
+from desali.cli.options import SectionedCommand
+from desali.cli.parameters import dpi_option, models_option, roi_option, runs_option
+from desali.cli.showing import chosen, draw, figure_options, load_models, settings_of
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @roi_option
 @models_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-compare.png here.")
 @dpi_option(150)
 @runs_option
-@image_options
-@reversal_options
+@figure_options
 def compare_command(
     roi: Path, models: tuple[str, ...], output: Path | None, dpi: int, runs: Path, **options: Any
 ) -> None:
@@ -25,14 +26,14 @@ def compare_command(
 
     Prints the figure's path, and a table of how alike the models' maps are to each other and to the random control's.
     """
-    from desali.cli.showing import draw, load_models, read, settings_of
     from desali.figures.compare import comparing
     from desali.output.files import check_writable
 
-    image = read(roi, options)
+    reading, shown = chosen(options)
+    image = reading.read(roi)
     target = output or Path(f"{roi.stem}-compare.png")
     check_writable(target)
     loaded = load_models(models, runs)
-    figure = draw(comparing(loaded, settings_of(options, loaded)), image, target, dpi)
+    figure = draw(comparing(loaded, settings_of(reading, shown, loaded)), image, target, dpi)
     click.echo(target)
     click.echo(figure.table())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from desali.training.config import TrainingConfig
     from desali.training.splits import Design
 
-TRAIN_ALONE = ("devices", "nodes", "tensorboard", "input_memory")
+TRAIN_ALONE = ("replicates", "devices", "nodes", "tensorboard", "input_memory")
 """Options of a training that an experiment does not use."""
 LEFT_OUT = ("runs", "seed", *TRAIN_ALONE)
 """Options of a training that are no flags of an experiment; OUTPUT and --seeds take the place of the first two."""

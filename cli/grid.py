@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from desali.cli.parameters import dpi_option, folder_option, image_options, models_option, reversal_options, runs_option
+from desali.cli.options import SectionedCommand
+from desali.cli.parameters import dpi_option, folder_option, models_option, runs_option
+from desali.cli.showing import chosen, figure_options, load_models, settings_of
 
 if TYPE_CHECKING:
     from desali.figures.batch import Entry
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.option(
     "--rois", required=True, type=click.Path(path_type=Path),
     help="Folder of images, or a CSV table: path[,box | y,x,size][,label], paths relative to it.",
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
 @dpi_option(110)
 @runs_option
-@image_options
-@reversal_options
+@figure_options
 def grid_command(
     rois: Path,
     models: tuple[str, ...],
@@ -41,7 +42,6 @@ def grid_command(
     """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
     from tqdm import tqdm
 
-    from desali.cli.showing import load_models, settings_of
     from desali.figures.batch import entries, make
     from desali.figures.viewer import Viewer
     from desali.output.files import check_writable
@@ -49,13 +49,14 @@ def grid_command(
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
         return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
 
-    batch = entries(rois, options["box"], output)
+    reading, shown = chosen(options)
+    batch = entries(rois, reading.box, output)
     check_writable(output, folder=True)
     loaded = load_models(models, runs)
-    viewer = Viewer(loaded, settings_of(options, loaded))
+    viewer = Viewer(loaded, settings_of(reading, shown, loaded))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],
-        hu_offset=options["hu_offset"], skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
+        hu_offset=reading.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
     )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from desali import __version__
-from desali.errors import DesaliError
+from desali.errors import DesaliError, NotFiniteWarning
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -22,6 +23,7 @@ SECTIONS = {
         "visualize": "Show what one model sees in an image, layer by layer.",
         "compare": "Show one image through all models side by side.",
         "grid": "Compare many images: a figure for each, and contact sheets.",
+        "lineage": "Follow every channel through training, stage by stage.",
         "selectivity": "Ask whether channels answer to edges or to patterns.",
     },
     "Train and evaluate": {
@@ -97,8 +99,10 @@ def main(argv: list[str] | None = None) -> Any:
     Exit codes: 0 done, 1 findings (`data check`), 2 bad input or use, 130 interrupted.
     """
     try:
-        result = cli.main(args=argv, prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, standalone_mode=False)
-    except DesaliError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", NotFiniteWarning)
+            result = cli.main(args=argv, prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, standalone_mode=False)
+    except (DesaliError, NotFiniteWarning) as error:
         _fail(str(error))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

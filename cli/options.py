@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -29,12 +29,23 @@ class SectionedCommand(click.Command):
 
 
 def options_from(
-    owner: type, section: str = "Options", leave_out: Iterable[str] = ()
+    owner: type,
+    section: str = "Options",
+    leave_out: Iterable[str] = (),
+    types: Mapping[str, _ParamType] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that adds an option for each option of the dataclass `owner`; what is not given is None."""
+    """A decorator that adds an option for each option of the dataclass `owner`; what is not given is None.
+
+    Args:
+        owner: see `desali.training.options`.
+        section: the heading of the help under which they stand.
+        leave_out: fields that get no flag.
+        types: by field a reader of its text that can say or complete more than the field itself.
+    """
     left = set(leave_out)
+    given = {"device": Device(), **(types or {})}
     made = [
-        _made(one, flag, section)
+        _made(one, flag, section, given.get(name))
         for name, one in options_of(owner).items()
         if name not in left
         for flag in one.flags
@@ -88,9 +99,9 @@ class _SectionedOption(click.Option):
         self.section = section
 
 
-def _made(option: Option, flag: str, section: str) -> Callable[[Any], Any]:
+def _made(option: Option, flag: str, section: str, reader: _ParamType | None) -> Callable[[Any], Any]:
     destination = _destination(flag)
-    kind = None if option.kind is bool else Device() if option.name == "device" else Value(option)
+    kind = None if option.kind is bool else reader or Value(option)
     flag = f"{flag}/{option.off}" if option.kind is bool else flag
     extra = [f"default: {option.default_text}"] if option.default_text else []
     extra += [str(option.range)] if option.range is not None else []

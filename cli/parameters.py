@@ -1,4 +1,4 @@
-"""Option types, and options that several commands share: each stands here once."""
+"""Option types, and options that several commands share beside those of dataclasses: each stands here once."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from desali.errors import look_up
-from desali.reversal.methods import METHODS
-from desali.reversal.seeds import DEFAULT_SEED, FORMS
+from desali.reversal.seeds import FORMS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -20,40 +18,12 @@ else:  # generic only in newer releases of click
     _ParamType = click.ParamType
 
 MODEL_HELP = "a recipe under --runs, a path to weights, torchvision:NAME, timm:NAME, module:factory or squeezenet1_0"
-FROM = "layer, channel:C, neuron:C,Y,X, top:K, top:K@Y,X or logit:K, K a number or the name of a class"
 
 
 def _completions(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
-
-
-class Numbers(_ParamType):
-    """Comma-separated numbers, so many of them."""
-
-    name = "numbers"
-
-    def __init__(self, names: str, kind: type[int] | type[float]) -> None:
-        self.names = names
-        self.kind = kind
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """What the help shows for a value."""
-        return self.names.upper()
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
-        """Parse the text."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split(",")
-        try:
-            numbers = tuple(self.kind(part) for part in parts)
-        except ValueError:
-            numbers = ()
-        if len(numbers) != len(self.names.split(",")):
-            self.fail(f"{value!r}: expected {self.names.upper()}, numbers with commas between", param, ctx)
-        return numbers
 
 
 class Names(_ParamType):
@@ -71,25 +41,14 @@ class Names(_ParamType):
         return names
 
 
-class MethodName(_ParamType):
-    """A name of `METHODS`."""
-
-    name = "method"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse an unknown name before any work begins."""
-        look_up("method", str(value), METHODS)
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """All methods."""
-        return _completions(METHODS, incomplete)
-
-
 class SeedText(_ParamType):
     """What is projected, as `Seed.parse` reads it; classes are known only with the model."""
 
     name = "seed"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What the help shows for a value."""
+        return "WHAT"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The kinds of seeds."""
@@ -189,44 +148,6 @@ roi_option = click.option(
     "--roi", required=True, type=click.Path(path_type=Path), help="PNG, JPEG, TIFF or DICOM file."
 )
 
-window_option = click.option(
-    "--window",
-    type=Numbers("level,width", float),
-    help="HU window, e.g. -600,1500 (the default is the model's own).",
-)
-
 hu_offset_option = click.option("--hu-offset", type=float, help="HU = pixel + offset, for unsigned 16-bit images.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-image_options = _stack(
-    [
-        click.option("--box", type=Numbers("y,x,size", int), help="Cut a square window out of the image, in pixels."),
-        window_option,
-        hu_offset_option,
-    ]
-)
-
-reversal_options = _stack(
-    [
-        layers_option,
-        click.option(
-            "--method", type=MethodName(), default="desalinet", show_default=True, help=f"One of {', '.join(METHODS)}."
-        ),
-        click.option(
-            "--from", "seed_text", type=SeedText(), metavar="WHAT", default=DEFAULT_SEED, show_default=True,
-            help=f"What is projected: {FROM}.",
-        ),
-        click.option(
-            "--value", type=click.Choice(["one", "activation"]),
-            help="What is put there: 1, or the activations. Default: activations for layer and channel, else 1.",
-        ),
-        click.option(
-            "--scale", type=click.Choice(["panel", "row"]), default="panel", show_default=True,
-            help="Normalise every panel by itself, or all of a row together.",
-        ),
-        seed_option("Of the random control's weights.", 1),
-        device_option(),
-        click.option("--backend", default="auto", show_default=True, help="auto, native or torch."),
-    ]
-)  # fmt: skip

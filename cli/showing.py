@@ -7,35 +7,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from desali.cli.options import options_from, taken
+from desali.cli.parameters import RandomSeed, SeedText, _stack
+from desali.figures.options import FigureOptions, ImageOptions
+
 if TYPE_CHECKING:
     from desali.data.roi import Roi
     from desali.figures.figure import Figure
     from desali.figures.viewer import Settings, Viewer
     from desali.models.checkpoint import LoadedModel
 
+figure_options = _stack(
+    [
+        options_from(ImageOptions, "Image"),
+        options_from(FigureOptions, "Figure", types={"source": SeedText(), "seed": RandomSeed()}),
+    ]
+)
+"""Adds the options of images and figures to a command."""
 
-def read(path: Path, options: dict[str, Any]) -> Roi:
-    """The image that the options name."""
-    from desali.data.roi import read_image
 
-    return read_image(path, box=options["box"], window=options["window"], hu_offset=options["hu_offset"])
+def chosen(options: dict[str, Any]) -> tuple[ImageOptions, FigureOptions]:
+    """What was asked of images and figures; options of `figure_options` leave `options`.
+
+    Raises:
+        DesaliError, UnknownNameError: a value that an option does not take.
+    """
+    return ImageOptions(**taken(ImageOptions, options)), FigureOptions(**taken(FigureOptions, options))
 
 
-def settings_of(options: dict[str, Any], models: Mapping[str, LoadedModel]) -> Settings:
+def settings_of(image: ImageOptions, shown: FigureOptions, models: Mapping[str, LoadedModel]) -> Settings:
     """The settings that the options name; a logit seed may name one of the models' classes."""
-    from desali.figures.viewer import Settings
-    from desali.reversal.seeds import Seed
-
-    return Settings(
-        layers=options["layers"],
-        seed=Seed.parse(options["seed_text"], options["value"], next(iter(models.values())).classes),
-        method=options["method"],
-        window=options["window"],
-        scale=options["scale"],
-        random_seed=options["seed"],
-        device=options["device"],
-        backend=options["backend"],
-    )
+    return shown.settings(image, next(iter(models.values())).classes)
 
 
 def load_models(specs: Sequence[str], runs: Path, weights: Path | None = None) -> dict[str, LoadedModel]:

@@ -62,7 +62,8 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     """Train a recipe (scratch, texture, natural, two_stage) or all.
 
     A stage that several recipes need is trained once. Interrupted, the same command goes on after the last finished
-    epoch. The data are synthetic unless others are given. runs/RECIPE/config.toml repeats the run.
+    epoch. The data are synthetic unless others are given. runs/RECIPE/config.toml repeats the run. Replicates lie in
+    runs/RECIPE/replicate-1 and so on.
     """
     from desali.errors import DesaliError
     from desali.output.files import check_writable
@@ -93,6 +94,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
         runs,
         chosen.architecture,
         chosen.seed,
+        replicates=chosen.replicates,
         preprocessing=preprocessing,
         fresh=fresh,
         resume=resume,
@@ -107,6 +109,8 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     )
     for result in trained.values():
         click.echo(f"{result.name}: {result.weights}")
+        for weights in result.replicates:
+            click.echo(f"{result.name}, {weights.parent.name.replace('-', ' ')}: {weights}")
     origins = sorted({"synthetic" if getattr(chosen.data, d) == SYNTHETIC else d for d in domains})
     which = "synthetic images" if origins == ["synthetic"] else f"{', '.join(origins)} images"
     how = f"desali evaluate {' '.join(trained)} --runs {runs}"

@@ -7,18 +7,12 @@ from typing import Any
 
 import click
 
-from desali.cli.parameters import (
-    MODEL_HELP,
-    Names,
-    dpi_option,
-    image_options,
-    reversal_options,
-    roi_option,
-    runs_option,
-)
+from desali.cli.options import SectionedCommand
+from desali.cli.parameters import MODEL_HELP, Names, dpi_option, roi_option, runs_option
+from desali.cli.showing import chosen, draw, figure_options, load_models, settings_of
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.option("--model", type=Names(), required=True, metavar="NAME", help=f"{MODEL_HELP}.")
 @click.option(
     "--weights", type=click.Path(path_type=Path),
@@ -28,8 +22,7 @@ from desali.cli.parameters import (
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-MODEL.png here.")
 @dpi_option(150)
 @runs_option
-@image_options
-@reversal_options
+@figure_options
 def visualize_command(
     model: tuple[str, ...],
     weights: Path | None,
@@ -40,13 +33,13 @@ def visualize_command(
     **options: Any,
 ) -> None:
     """Show what one model sees in an image: activations and reconstructions, layer by layer, beside their controls."""
-    from desali.cli.showing import draw, load_models, read, settings_of
     from desali.figures.viewer import Viewer
     from desali.output.files import check_writable
 
-    image = read(roi, options)
+    reading, shown = chosen(options)
+    image = reading.read(roi)
     models = load_models(model, runs, weights)
     target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
     check_writable(target)
-    draw(Viewer(models, settings_of(options, models)), image, target, dpi)
+    draw(Viewer(models, settings_of(reading, shown, models)), image, target, dpi)
     click.echo(target)

@@ -116,7 +116,7 @@ void channels_first(const MaxPoolArguments& a) {
                             best = wins ? v : best;
                             code = wins ? (Lane)(k * a.x_axis.kernel + l) - Integers<T>{} : code;
                         }
-                    if (a.after_relu) code |= (best > Vector<T>{}) & ((Lane)top - Integers<T>{});
+                    if (a.after_relu) code |= ~(best <= Vector<T>{}) & ((Lane)top - Integers<T>{});
                     int64_t count = least(lanes, a.q - q);
                     if (count == lanes)
                         store(pooled + p * a.q + q, best);
@@ -160,7 +160,7 @@ void channels_last(const MaxPoolArguments& a) {
                             best = wins ? v : best;
                             code = wins ? (Lane)(k * a.x_axis.kernel + l) - Integers<T>{} : code;
                         }
-                    if (a.after_relu) code |= (best > Vector<T>{}) & ((Lane)top - Integers<T>{});
+                    if (a.after_relu) code |= ~(best <= Vector<T>{}) & ((Lane)top - Integers<T>{});
                     Codes codes = __builtin_convertvector(code, Codes);
                     if (count == lanes) {
                         store(pooled + c, best);

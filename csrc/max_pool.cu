@@ -30,7 +30,7 @@ struct Best {
     }
     __device__ __forceinline__ S finish(bool after_relu) const {
         constexpr S top = static_cast<S>(S(1) << (8 * sizeof(S) - 1));
-        return after_relu && value > W(0) ? static_cast<S>(code | top) : code;
+        return after_relu && !(value <= W(0)) ? static_cast<S>(code | top) : code;
     }
 };
 

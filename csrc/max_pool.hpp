@@ -12,7 +12,7 @@ struct MaxPoolArguments {
     DType dtype;
     const void* x;   // [N, C, H, W], or [N, H, W, C] if channels_last
     void* y;         // [N, C, P, Q], or [N, P, Q, C] if channels_last
-    void* switches;  // [N, P, Q, C] of 1, 2 or 4 bytes; top bit: y > 0, if after_relu
+    void* switches;  // [N, P, Q, C] of 1, 2 or 4 bytes; top bit: not y <= 0, if after_relu
     int switch_bytes;
     bool channels_last, after_relu;
     int64_t n, c, h, w, p, q;

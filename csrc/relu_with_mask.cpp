@@ -7,23 +7,23 @@ namespace desali {
 namespace DESALI_LEVEL {
 namespace {
 
-// Rectified v, and all-ones lanes where it is positive (and below `upper`, if there is one).
+// Rectified v, and all-ones lanes where it is positive (and below `upper`, if there is one) or NaN.
 template <class T, bool capped>
 DESALI_INLINE Vector<T> rectified(Vector<T> v, T upper, Integers<T>& positive) {
 #if DESALI_VECTOR_BYTES == 64
     if constexpr (sizeof(T) == 4) {
         __m512 x = (__m512)v, zero = _mm512_setzero_ps();
-        __mmask16 inside = _mm512_cmp_ps_mask(x, zero, _CMP_GT_OQ);
+        __mmask16 inside = _mm512_cmp_ps_mask(x, zero, _CMP_NLE_UQ);
         x = _mm512_max_ps(zero, x);  // a NaN in the second place stays
         if constexpr (capped) {
-            inside = _mm512_mask_cmp_ps_mask(inside, x, _mm512_set1_ps(upper), _CMP_LT_OQ);
+            inside = _mm512_mask_cmp_ps_mask(inside, x, _mm512_set1_ps(upper), _CMP_NGE_UQ);
             x = _mm512_min_ps(_mm512_set1_ps(upper), x);
         }
         positive = (Integers<T>)_mm512_movm_epi32(inside);
         return (Vector<T>)x;
     }
 #endif
-    positive = v > Vector<T>{};
+    positive = ~(v <= Vector<T>{});
     v = rectify<T>(v);
     if constexpr (capped) {
         Integers<T> above = v >= broadcast(upper);
@@ -164,7 +164,7 @@ void channels_last(const ReluArguments& a, const T* x, T* y, T upper) {
             if (c < a.c) {
                 unsigned bits = 0;
                 for (int64_t r = 0; c + r < a.c; ++r)
-                    bits |= (unsigned)(from[c + r] > 0 && !(from[c + r] >= upper)) << r;
+                    bits |= (unsigned)(!(from[c + r] <= 0) && !(from[c + r] >= upper)) << r;
                 mask[c / 8] = (uint8_t)bits;
             }
             for (c = 0; c + lanes <= a.c; c += lanes) store(to + c, clip_vector<T>(load<Vector<T>>(from + c), upper));

@@ -14,7 +14,7 @@ struct Rectifier {
     // The rectified value; sets bit `index` of the byte where the input lies between zero and the limit.
     __device__ __forceinline__ T operator()(T given, int index, unsigned& byte) const {
         W v = widen(given);
-        byte |= static_cast<unsigned>(v > W(0) && !(v >= upper)) << index;
+        byte |= static_cast<unsigned>(!(v <= W(0)) && !(v >= upper)) << index;
         v = rectify(v);
         return v >= upper ? narrow<T>(upper) : narrow<T>(v);
     }

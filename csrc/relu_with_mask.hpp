@@ -1,4 +1,4 @@
-// ReLU (or ReLU clipped at `upper`) with the packed bits of where its input was positive (and below `upper`).
+// ReLU (or ReLU clipped at `upper`) with the packed bits of where its input was positive (and below `upper`) or NaN.
 #pragma once
 
 #include "cpu.hpp"

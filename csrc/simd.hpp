@@ -179,19 +179,19 @@ DESALI_INLINE bool bit(const uint8_t* bits, int64_t i) {
     return bits[i >> 3] >> (i & 7) & 1;
 }
 
-// Bits [p > 0] and not [p >= upper] of eight neighbours; an upper of NaN is none.
+// Bits not [p <= 0] and not [p >= upper] of eight neighbours: NaN has its bit; an upper of NaN is none.
 template <class T>
 DESALI_INLINE uint8_t positive_octet(const T* p, T upper) {
 #if defined(__AVX2__)
     if constexpr (sizeof(T) == 4) {
         __m256 v = _mm256_loadu_ps(p);
-        __m256 in = _mm256_and_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GT_OQ),
+        __m256 in = _mm256_and_ps(_mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_NLE_UQ),
                                   _mm256_cmp_ps(v, _mm256_set1_ps(upper), _CMP_NGE_UQ));
         return (uint8_t)_mm256_movemask_ps(in);
     }
 #endif
     unsigned bits = 0;
-    for (int i = 0; i < 8; ++i) bits |= (unsigned)(p[i] > 0 && !(p[i] >= upper)) << i;
+    for (int i = 0; i < 8; ++i) bits |= (unsigned)(!(p[i] <= 0) && !(p[i] >= upper)) << i;
     return (uint8_t)bits;
 }
 

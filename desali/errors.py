@@ -57,6 +57,10 @@ class GradientWarning(UserWarning):
     """Layers that decide like a rectifier but are no ReLU keep their gradient: the method does not act on them."""
 
 
+class NotFiniteWarning(UserWarning):
+    """A network's output holds NaN or infinity; the message says where it comes from. An error on the command line."""
+
+
 class SeedError(DesaliError, ValueError):
     """A seed that does not fit the layer it is put on."""
 

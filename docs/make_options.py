@@ -1,17 +1,23 @@
-"""Write the tables of options in docs/training.md from the dataclasses that hold them: python docs/make_options.py."""
+"""Write the tables of options in the docs from the dataclasses that hold them: python docs/make_options.py."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import RobustnessOptions
+from desali.figures.options import FigureOptions, ImageOptions
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.options import Option, options_of
 from desali.training.stage import Stage
 
-PAGE = Path(__file__).with_name("training.md")
-TABLES = {"run": TrainingConfig, "data": DataConfig, "stage": Stage, "experiment": RobustnessOptions}
+PAGES: dict[str, dict[str, type]] = {
+    "training.md": {"run": TrainingConfig, "data": DataConfig, "stage": Stage, "experiment": RobustnessOptions},
+    "command-line.md": {"image": ImageOptions, "figure": FigureOptions, "evaluation": EvaluationOptions},
+}
+IN_A_FILE = {TrainingConfig, DataConfig, Stage}
+"""Those whose options are also keys of a TOML file."""
 
 
 def table(owner: type, keys: bool) -> str:
@@ -23,14 +29,15 @@ def table(owner: type, keys: bool) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
 
 
-def written(text: str) -> str:
+def written(page: Path) -> str:
     """The page with its tables made anew."""
-    for name, owner in TABLES.items():
+    text = page.read_text(encoding="utf-8")
+    for name, owner in PAGES[page.name].items():
         start, end = f"<!-- options: {name} -->", "<!-- end of options -->"
         pattern = re.compile(rf"{re.escape(start)}\n.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(text):
-            raise SystemExit(f"{PAGE}: has no line {start!r} with a line {end!r} below it")
-        made = table(owner, keys=owner is not RobustnessOptions)
+            raise SystemExit(f"{page}: has no line {start!r} with a line {end!r} below it")
+        made = table(owner, keys=owner in IN_A_FILE)
         text = pattern.sub(lambda _, made=made, start=start, end=end: f"{start}\n{made}\n{end}", text)  # type: ignore[misc]
     return text
 
@@ -44,6 +51,7 @@ def _accepted(one: Option) -> str:
     if one.choices:
         return ", ".join(f"`{choice}`" for choice in one.choices)
     words = {bool: "yes or no", int: "whole numbers", float: "numbers", str: "text"}[one.kind]
+    words = "names" if one.kind is str and one.length is not None else words
     return words if one.range is None else f"{words} {one.range}"
 
 
@@ -53,4 +61,6 @@ def _default(one: Option) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in PAGES:
+        path = Path(__file__).with_name(name)
+        path.write_text(written(path), encoding="utf-8")

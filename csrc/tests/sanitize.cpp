@@ -71,7 +71,7 @@ void try_relu() {
         int64_t pixel = last ? i / c : i / (c * s) * s + i % s, channel = last ? i % c : i / s % c;
         double v = x[i], clipped = v <= 0 ? 0 : v >= upper ? upper : v;
         expect(y[i], clipped, "relu_with_mask value");
-        expect(naive::bit(mask.data(), pixel, c, channel), v > 0 && !(v >= upper), "relu_with_mask bit");
+        expect(naive::bit(mask.data(), pixel, c, channel), !(v <= 0) && !(v >= upper), "relu_with_mask bit");
     }
     for (int64_t i = 0; i < n * s && c % 8; ++i)
         expect(mask[i * ((c + 7) / 8) + c / 8] >> (c % 8), 0, "relu_with_mask padding");
@@ -189,7 +189,7 @@ void try_pooling() {
         T wanted = naive::pool(a, x.data(), image, channel, row, column, &offset);
         T got = last ? y[i] : y[((image * c + channel) * p + row) * q + column];
         expect(got, wanted, "max_pool value");
-        int64_t top = after_relu && wanted > 0 ? int64_t(1) << (8 * width - 1) : 0;
+        int64_t top = after_relu && !(wanted <= 0) ? int64_t(1) << (8 * width - 1) : 0;
         expect(static_cast<double>(code_at(b, i)), static_cast<double>(offset + top), "max_pool switch");
     }
     max_unpool(b);

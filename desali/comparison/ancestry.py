@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.comparison import probe as probes
+from desali.comparison import purity as purities
+from desali.comparison import similarity as similarities
 from desali.comparison.nulls import Null, median
+from desali.comparison.numbers_table import numbers_tables
+from desali.comparison.probe import Probe
+from desali.comparison.purity import Purity
+from desali.comparison.score import Interval, extent, number
+from desali.comparison.similarity import Similarity
 from desali.comparison.tracing import SILENT, STATES
 from desali.errors import UnknownNameError
 from desali.output.columns import columns
@@ -22,7 +30,6 @@ if TYPE_CHECKING:
     from desali.figures.lineage import LineageFigure
 
 Floats = npt.NDArray[np.float64]
-Interval = tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +56,9 @@ class LayerLineage:
         matched: share of channels that have a mutual nearest neighbour of any number, and `matched_correlation` the
             median of their correlations: these do not change when channels are permuted.
         random: what random networks show, for all of these.
+        purity: class purity of the images that move its channels most; None without classes.
+        probe: balanced accuracy of a linear probe; None without classes.
+        similarity: unbiased CKA of before and after.
     """
 
     name: str
@@ -69,6 +79,9 @@ class LayerLineage:
     matched: float
     matched_correlation: float
     random: Null
+    purity: Purity | None
+    probe: Probe | None
+    similarity: Similarity
 
     @property
     def chance(self) -> float:
@@ -106,21 +119,24 @@ class LayerLineage:
             "low": low,
             "high": high,
             "chance": self.chance,
-            **_range("random", self.null),
-            **_range("replicate", self.replicate),
-            **_range("repeated", self.repeated),
+            **extent("random", self.null),
+            **extent("replicate", self.replicate),
+            **extent("repeated", self.repeated),
             "no_difference": self.no_difference,
             "equal": self.equal,
             "strangers": self.strangers,
-            "correlation": _number(self.own_correlation),
-            **_range("random_correlation", self.random.correlation),
+            "correlation": number(self.own_correlation),
+            **extent("random_correlation", self.random.correlation),
             "floor": self.floor,
             "matched": self.matched,
-            "matched_correlation": _number(self.matched_correlation),
-            **_range("random_matched_correlation", self.random.matched),
+            "matched_correlation": number(self.matched_correlation),
+            **extent("random_matched_correlation", self.random.matched),
             "silent_before": int((self.firing_before < SILENT).sum()),
             "silent_after": int((self.firing_after < SILENT).sum()),
             **{f"channels_{state.replace(' ', '_')}": int((self.state == state).sum()) for state in STATES},
+            **purities.columns(self.purity),
+            **probes.columns(self.probe),
+            **similarities.columns(self.similarity),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,8 +146,13 @@ class LayerLineage:
             "random_networks": list(self.null),
             "replicates": list(self.replicate),
             "repeats": list(self.repeated),
+            "each_network": {
+                "purity": None if self.purity is None else self.purity.to_dict(),
+                "probe": None if self.probe is None else self.probe.to_dict(),
+                "similarity": self.similarity.to_dict(),
+            },
             "each_channel": {
-                "correlation": [_number(value) for value in self.correlation],
+                "correlation": [number(value) for value in self.correlation],
                 "partner": self.partner.tolist(),
                 "traceable": self.traced.tolist(),
                 "firing_before": self.firing_before.tolist(),
@@ -212,11 +233,15 @@ class Lineage:
 
         return draw(self)
 
-    def text(self) -> str:
-        """The verdict, a table for reading, and the notes."""
-        return "\n".join([self.verdict, "", *columns(self._cells()), "", *self.notes])
+    def text(self, notes: bool = True) -> str:
+        """The verdict, tables for reading, and the notes."""
+        lines = [self.verdict, "", *columns(self._cells())]
+        for title, cells in numbers_tables(list(self)):
+            lines += ["", title, *columns(cells)]
+        return "\n".join([*lines, *(["", *self.notes] if notes else [])])
 
-    __str__ = text
+    def __str__(self) -> str:
+        return self.text()
 
     def _cells(self) -> list[list[str]]:
         found = list(self)
@@ -237,26 +262,24 @@ class Lineage:
         return f"Lineage({len(self)} layers: {self.verdict})"
 
     def _repr_html_(self) -> str:
-        head, *rows = self._cells()
-        cells = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
-        cells += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+        tables = _html(self._cells())
+        for title, cells in numbers_tables(list(self)):
+            tables += f"<p>{html.escape(title)}</p>{_html(cells)}"
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return f"<p><b>{html.escape(self.verdict)}</b></p><table>{''.join(cells)}</table><ul>{notes}</ul>"
+        return f"<p><b>{html.escape(self.verdict)}</b></p>{tables}<ul>{notes}</ul>"
+
+
+def _html(cells: Sequence[Sequence[str]]) -> str:
+    head, *rows = cells
+    lines = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
+    lines += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+    return f"<table>{''.join(lines)}</table>"
 
 
 class UnknownLayerError(UnknownNameError, KeyError):
     """A layer that was not compared; also a KeyError, as `change[name]` is a look-up."""
 
     __str__ = Exception.__str__
-
-
-def _range(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    known = [value for value in values if not np.isnan(value)]
-    return {f"{name}_low": min(known, default=None), f"{name}_high": max(known, default=None)}
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _span(values: Sequence[float]) -> str:

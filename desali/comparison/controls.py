@@ -6,6 +6,10 @@ Source: Adebayo et al., "Sanity checks for saliency maps", 2018 (model parameter
 from __future__ import annotations
 
 import copy
+import functools
+import hashlib
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,15 +21,32 @@ from desali.models.modules import one_device
 if TYPE_CHECKING:
     from torch import nn
 
+BLUR = 1 / 32
+"""Deviation of the blur before pictures are compared, as a share of their width."""
+
+
+_STREAM = "desali: networks with random weights"
+
+
+def weights_seed(seed: int) -> int:
+    """The number that torch is seeded with to draw the weights of the random network number `seed`.
+
+    A network that a user built under `torch.manual_seed(seed)` would be its own control. These numbers are a function
+    of the purpose and of `seed`, and never below 2^31; torch's generator on the CPU reads the last 32 bits alone.
+    """
+    digest = hashlib.sha256(f"{_STREAM}: {seed}".encode()).digest()
+    return 2**31 | int.from_bytes(digest[:8], "little") % 2**31
+
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy of the model whose weights are drawn anew by each layer's own initialisation; torch's random state stays.
 
-    The weights are drawn on the CPU, so that a seed gives the same ones on every device.
+    The weights are drawn on the CPU, so that a seed gives the same ones on every device, and from random numbers of
+    their own: they are not those that a module built under `torch.manual_seed(seed)` starts with.
 
     Args:
         model: in evaluation mode; not changed.
-        seed: of the drawing.
+        seed: of the drawing, which `weights_seed` sets apart from other uses of the number.
 
     Raises:
         DesaliError: the model cannot be copied, or none of its modules can draw its weights anew.
@@ -43,7 +64,7 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
         raise DesaliError("none of its modules has a reset_parameters() to draw weights anew")
     state = torch.default_generator.get_state()
     try:
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(weights_seed(seed))
         with torch.no_grad():
             for reset in resets:
                 if callable(reset):
@@ -63,8 +84,8 @@ class Likeness:
     def __init__(self) -> None:
         self._known: dict[tuple[int, bool], tuple[Any, npt.NDArray[np.float64]]] = {}
 
-    def __call__(self, first: Any, second: Any, *, magnitude: bool = False) -> float:
-        """Of two pictures [h, w].
+    def __call__(self, first: Any, second: Any, *, magnitude: bool = False) -> float | None:
+        """Of two pictures [h, w]; None if one of them is constant: it has no ranks.
 
         Args:
             magnitude: compare |first| and |second|, as for edges, instead of the signed maps.
@@ -78,13 +99,53 @@ class Likeness:
         if key not in self._known:
             values = np.asarray(picture, np.float64)
             values = np.abs(values) if magnitude else values
-            self._known[key] = (picture, _ranks(gaussian_filter(values, values.shape[-1] / 32).ravel()))
+            self._known[key] = (picture, _ranks(gaussian_filter(values, values.shape[-1] * BLUR).ravel()))
         return self._known[key][1]
 
 
-def likeness(first: Any, second: Any, *, magnitude: bool = False) -> float:
+def likeness(first: Any, second: Any, *, magnitude: bool = False) -> float | None:
     """`Likeness` of one pair of pictures [h, w]."""
     return Likeness()(first, second, magnitude=magnitude)
+
+
+def likeness_null(shape: Sequence[int]) -> float:
+    """The |likeness| that two pictures of independent noise stay below in 95 % of cases.
+
+    Blurred noise has fewer independent values than pixels: of a covariance S, nu = tr(S)^2 / tr(S^2) (Bretherton et al.
+    1999, "The effective number of spatial degrees of freedom of a time-varying field"), and a correlation over nu
+    values follows Student's t. The blur is linear and separable, so S is known without a simulation; ranks correlate by
+    (6 / pi) arcsin(rho / 2) where values correlate by rho. Simulated pairs of pictures lie within 0.01 of the bound.
+    Real maps are smoother than noise, so that their likeness strays further by chance: a value below the bound says
+    nothing, one above it does not yet say that two maps are related.
+
+    Args:
+        shape: [h, w] of the pictures.
+
+    Returns:
+        The bound, at most 1: 0.145 for squares from 32 pixels on.
+    """
+    return _likeness_null(int(shape[-2]), int(shape[-1]))
+
+
+@functools.lru_cache(maxsize=64)
+def _likeness_null(height: int, width: int) -> float:
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.special import stdtrit
+
+    total, squares, near = 1.0, 1.0, np.ones((1, 1))
+    for extent in (height, width):
+        blur = gaussian_filter1d(np.eye(extent), width * BLUR, axis=0)
+        covariance = blur @ blur.T
+        total *= float(np.trace(covariance))
+        squares *= float((covariance**2).sum())
+        near = np.outer(near, covariance[extent // 2] / covariance[extent // 2, extent // 2])
+    ranked = 6 / np.pi * np.arcsin(near / 2)
+    squares = (squares - 1) * float((ranked**2).sum() / (near**2).sum())  # the mean's eigenvalue, 1, is taken out
+    independent = (total - 1) ** 2 / squares if squares > 0 else 0.0
+    if independent <= 2:
+        return 1.0
+    t = float(stdtrit(independent - 1, 0.975))
+    return t / math.sqrt(independent - 1 + t * t)
 
 
 def one_size(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -102,11 +163,11 @@ def one_size(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> tuple[npt.NDA
     return resized[0], resized[1]
 
 
-def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    """Pearson's correlation; 0 if one of them is constant."""
+def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float | None:
+    """Pearson's correlation; None if one of them is constant."""
     a, b = first - first.mean(), second - second.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / norm if norm > 0 else 0.0
+    return float(a @ b) / norm if norm > 0 else None
 
 
 def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

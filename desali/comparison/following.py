@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from desali.comparison.channel_statistics import Products, Sums
+from desali.comparison.descriptors import Descriptors, InputDescriptors
 from desali.comparison.frozen import Bools, frozen_channels
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import Integers, ProbeSet
@@ -24,8 +25,10 @@ MOST_IMAGES = 64
 PRODUCT_BYTES = 1 << 30
 """Memory for the blocks' products of one pair of networks."""
 MOST_BLOCKS, LEAST_BLOCKS = 50, 8
-RANDOM_IMAGES = 128
-"""About how many images random networks are run on, where there are many more: what chance gives needs no more."""
+LEAST_SAMPLE, MOST_SAMPLE = 128, 512
+"""Where there are 256 images and more, random networks run on a sample of them: half, but within these bounds."""
+SAMPLE_BYTES = 512 << 20
+"""Memory for the sample's descriptors in all networks."""
 
 Signals = dict[str, "Tensor"]
 
@@ -36,14 +39,25 @@ class Replicate:
 
     Attributes:
         sums: its own.
+        descriptors: of the sample's images.
         before, after: products of the networks before and after with it.
         frozen: channels [C] whose weights and everything below are bitwise those of the network before.
     """
 
     sums: Sums
+    descriptors: Descriptors
     before: Products
     after: Products
     frozen: dict[str, Bools]
+
+
+@dataclass(frozen=True, eq=False)
+class Random:
+    """What a pass over the sample left of one random network: its sums, products with the network after, descriptors."""
+
+    sums: Sums
+    after: Products
+    descriptors: Descriptors
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +72,12 @@ class Followed:
         pair: products before x after, by block.
         frozen: channels [C] whose weights and everything below are bitwise equal.
         replicates: as given.
-        sampled: sums of the network after over the images that the random networks are run on.
-        random: of each random network its sums, and the products random x after.
-        random_images: how many images these are.
+        sample: indices of the images that the random networks are run on, in the order in which they were read.
+        sampled: sums of the network after over the sample.
+        random: the random networks.
+        described: the sample's images in the networks before and after.
+        inputs: the sample's images themselves.
+        block: of each image [N].
         network: the captured network after.
     """
 
@@ -72,9 +89,12 @@ class Followed:
     pair: Products
     frozen: dict[str, Bools]
     replicates: list[Replicate]
+    sample: Integers
     sampled: Sums
-    random: list[tuple[Sums, Products]]
-    random_images: int
+    random: list[Random]
+    described: tuple[Descriptors, Descriptors]
+    inputs: InputDescriptors
+    block: Integers
     network: Network
 
 
@@ -85,10 +105,12 @@ def follow(
     random: Sequence[nn.Module],
     probe: ProbeSet,
     names: Sequence[str] | None,
+    progress: bool = False,
 ) -> Followed:
     """Run every network once over the images and add up the sums.
 
     Args:
+        progress: show a bar over the images on stderr.
         random: copies of the network after with other weights; they are run as its captured network.
         names: of the layers, as users name them; None: all. The first of the network is always followed.
 
@@ -110,27 +132,49 @@ def follow(
     for one in replicates:
         shared = [name for name in shared if name in common(captured, one.capture(sample), ("after", one.name))[0]]
     chosen = shared if names is None else [resolve(captured, name, shared) for name in names]
-    inputs = [layer for layer in relu_inputs(captured) if layer.name in {shared[0], *chosen}]
-    layers = {layer.name: layer.channels for layer in inputs}
+    places = [layer for layer in relu_inputs(captured) if layer.name in {shared[0], *chosen}]
+    layers = {layer.name: layer.channels for layer in places}
     blocks, count = _blocks(probe, layers)
     sums = {one.name: Sums(one.name, layers, count, device) for one in (before, after, *replicates)}
     pair = Products(layers, count, device)
+    chosen_images = probe.ordered(
+        probe.sample(_sample_size(len(probe), layers, 2 + len(replicates) + len(random))), blocks
+    )
+    n = len(chosen_images)
+    described = Descriptors(layers, n, device, dtype), Descriptors(layers, n, device, dtype)
+    inputs = InputDescriptors(sample.shape[1:], n, device)
     again = [
-        Replicate(sums[one.name], Products(layers, 1, device), Products(layers, 1, device), {}) for one in replicates
+        Replicate(
+            sums[one.name],
+            Descriptors(layers, n, device, dtype),
+            Products(layers, 1, device),
+            Products(layers, 1, device),
+            {},
+        )
+        for one in replicates
     ]
     drawn = [
-        (tensors(twin), Sums(f"random network {k}", layers, 1, device, False), Products(layers, 1, device))
-        for k, twin in enumerate(random, 1)
+        Random(
+            Sums(f"random network {k}", layers, 1, device, False),
+            Products(layers, 1, device),
+            Descriptors(layers, n, device, dtype),
+        )
+        for k in range(1, len(random) + 1)
     ]
-    sampled, random_images = Sums(after.name, layers, 1, device, False), 0
+    sampled = Sums(after.name, layers, 1, device, False)
     frozen: dict[str, Bools] = {}
-    size = _batch(captured, inputs, dtype)
-    every = max(1, len(probe) // RANDOM_IMAGES)
-    for number, (images, block) in enumerate(probe.batches(blocks, size, device, dtype)):
-        index = _on(block, device)
+    size = _batch(captured, places, dtype)
+    rest = np.setdiff1d(np.arange(len(probe)), chosen_images)
+    seen = 0
+    bar = _bar(len(probe), progress)
+    for images, index in probe.batches((chosen_images, rest), blocks, size, device, dtype):
+        bar.update(len(images))
+        block, at = blocks[index], _on(blocks[index], device)
         start, end = before.capture(images), after.capture(images)
-        first = _signals(start, before.tensors, images, layers, sums[before.name], index)
-        second = _signals(end, after.tensors, images, layers, sums[after.name], index)
+        place = seen if seen < n else None
+        seen += len(images)
+        first = _signals(start, before.tensors, images, layers, sums[before.name], at, described[0], place)
+        second = _signals(end, after.tensors, images, layers, sums[after.name], at, described[1], place)
         if not frozen:
             frozen.update(_frozen(before, start, after, end, layers, images))
         for layer in layers:
@@ -144,18 +188,19 @@ def follow(
                 to.before.add(layer, first[layer], z, block)  # noqa: B023 (used in this turn alone)
                 to.after.add(layer, second[layer], z, block)  # noqa: B023
 
-            _signals(again_captured, one.tensors, images, layers, sums[one.name], index, both)
-        if number % every:
+            _signals(again_captured, one.tensors, images, layers, kept.sums, at, kept.descriptors, place, both)
+        if place is None:
             continue
-        random_images += len(images)
+        inputs.add(images, place)
         for layer, z in second.items():
-            sampled.add_signal(layer, z, index * 0)
-        for weights, own, products in drawn:
+            sampled.add_signal(layer, z, at * 0)
+        for twin, own in zip(random, drawn, strict=True):
 
-            def nulls(layer: str, z: Tensor, to: Products = products) -> None:
+            def nulls(layer: str, z: Tensor, to: Products = own.after) -> None:
                 to.add(layer, z, second[layer], block)  # noqa: B023
 
-            _signals(end, weights, images, layers, own, index * 0, nulls)
+            _signals(end, tensors(twin), images, layers, own.sums, at * 0, own.descriptors, place, nulls)
+    bar.close()
     return Followed(
         layers=layers,
         left_out=left_out,
@@ -165,11 +210,20 @@ def follow(
         pair=pair,
         frozen=frozen,
         replicates=again,
+        sample=chosen_images,
         sampled=sampled,
-        random=[(own, products) for _, own, products in drawn],
-        random_images=random_images,
+        random=drawn,
+        described=described,
+        inputs=inputs,
+        block=blocks,
         network=captured,
     )
+
+
+def _bar(images: int, progress: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=images, desc="images", unit="image", leave=False, disable=not progress)
 
 
 def _frozen(
@@ -185,9 +239,15 @@ def _signals(
     layers: Mapping[str, int],
     sums: Sums,
     block: Tensor,
+    descriptors: Descriptors,
+    place: int | None,
     use: Callable[[str, Tensor], Any] | None = None,
 ) -> Signals:
-    """Run a network, add to its sums, and hand each signal to `use`, or keep and return them all."""
+    """Run a network, add to its sums, and hand each signal to `use`, or keep and return them all.
+
+    Args:
+        place: where the batch stands in the sample; None: it is none of the sample.
+    """
     from desali.reversal.graph.quiet import quiet
     from desali.reversal.graph.run import run
 
@@ -198,6 +258,8 @@ def _signals(
         if node.index in wanted:
             name = wanted[node.index]
             z = sums.add(name, value, block)
+            if place is not None:
+                descriptors.add(name, value, place)
             if use is None:
                 kept[name] = z
             else:
@@ -217,6 +279,14 @@ def _blocks(probe: ProbeSet, layers: Mapping[str, int]) -> tuple[Integers, int]:
     each = 8 * sum(channels**2 for channels in layers.values())
     blocks = probe.blocks(min(MOST_BLOCKS, max(LEAST_BLOCKS, PRODUCT_BYTES // each)))
     return blocks, int(blocks.max()) + 1
+
+
+def _sample_size(images: int, layers: Mapping[str, int], networks: int) -> int:
+    """How many images random networks are run on, and numbers by layer computed from."""
+    if images < 2 * LEAST_SAMPLE:
+        return images
+    room = SAMPLE_BYTES // (8 * sum(layers.values()) * networks)
+    return max(LEAST_SAMPLE, min(MOST_SAMPLE, images // 2, room))
 
 
 def _batch(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype) -> int:

@@ -3,7 +3,7 @@
 Two networks of one architecture are run once over one set of images. At the input of every ReLU each channel before is
 correlated with each channel after; a channel is traceable if it is its own mutual nearest neighbour. Beside the share
 of traceable channels stand what chance gives, what networks with random weights give, and, where there are replicates,
-what another seed of the same training gives.
+what another seed of the same training gives. From the same pass come class purity, linear probes and similarity.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from desali.comparison import nulls, tracing
 from desali.comparison.ancestry import LayerLineage, Lineage
 from desali.comparison.channel_statistics import correlation
 from desali.comparison.following import Followed, follow
-from desali.comparison.jackknife import share_interval
 from desali.comparison.networks import Subject, check_together, subject
 from desali.comparison.notes import notes
+from desali.comparison.numbers import Numbers, numbers
+from desali.comparison.numbers_table import no_difference
 from desali.comparison.probe_set import ProbeSet, probe_set
 from desali.comparison.relu_inputs import resolve
 from desali.comparison.verdict import verdict
 from desali.errors import DataError
+from desali.evaluation.jackknife import share_interval
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +49,7 @@ def lineage(
     random_networks: int = 5,
     seed: int = 0,
     device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> Lineage:
     """Which channels of a network are still themselves after a stage of training, layer by layer.
 
@@ -59,12 +62,14 @@ def lineage(
         images: float [N, C, *spatial] as the modules take it, N >= 4, or an `ImageSet`, which the loaded models' own
             preprocessing prepares; better none that a stage was trained on.
         groups: the patient of each image; None: those of the `ImageSet`; a tensor's images are then each their own.
-        labels: the class of each image; None: those of the `ImageSet`.
+        labels: the class of each image; None: those of the `ImageSet`; (): none, so that class purity and linear probes
+            are left out.
         layers: names of ReLUs, of layers before them, or of containers (their last ReLU); None: all ReLUs.
         replicates: networks made by the same stage from the same parent with another seed: the noise floor.
         random_networks: how many networks with random weights to compare the network after with; from 5 on a range.
         seed: of the random weights.
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the networks are.
+        progress: show a bar over the images on stderr.
 
     Raises:
         DataError: two architectures, two kinds of preprocessing, fewer than four images, the same network twice, NaN,
@@ -87,9 +92,10 @@ def lineage(
     probe = probe_set(images, groups, labels, preprocessing)
     seeds = nulls.random_seeds(random_networks, seed)
     drawn = [nulls.random_network(pair[1].model, one) for one in seeds]
-    followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers)
+    followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers, progress)
     _refuse_closed(followed)
-    found = [_layer(followed, name) for name in followed.layers]
+    by_layer = numbers(followed, probe, labels is None or len(labels) > 0)
+    found = [_layer(followed, name, by_layer) for name in followed.layers]
     first = found[0]
     if layers is not None:
         asked = {resolve(followed.network, name, list(followed.layers)) for name in layers}
@@ -98,8 +104,9 @@ def lineage(
         found,
         first.strangers,
         verdict(first, found, first.strangers),
-        notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found),
-        _record(pair, again, probe, followed, seeds, seed),
+        notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found)
+        + [*by_layer.missing, *no_difference(found)],
+        {**_record(pair, again, probe, followed, seeds, seed), "numbers": by_layer.to_dict()},
         functools.partial(resolve, followed.network, known=[layer.name for layer in found]),
     )
 
@@ -113,7 +120,7 @@ def _refuse_closed(followed: Followed) -> None:
             )
 
 
-def _layer(followed: Followed, name: str) -> LayerLineage:
+def _layer(followed: Followed, name: str, by_layer: Numbers) -> LayerLineage:
     before, after, products = followed.before.moments(name), followed.after.moments(name), followed.pair.of(name)
     frozen = followed.frozen[name]
     m = correlation(before, after, products)
@@ -156,14 +163,17 @@ def _layer(followed: Followed, name: str) -> LayerLineage:
         matched=len(pairs) / len(r),
         matched_correlation=nulls.median(pairs),
         random=null,
+        purity=by_layer.purity(name),
+        probe=by_layer.probe(name),
+        similarity=by_layer.similarity(name),
     )
 
 
 def _null(followed: Followed, name: str) -> nulls.Null:
     after = followed.sampled.moments(name)
     found = []
-    for sums, products in followed.random:
-        m = correlation(sums.moments(name), after, products.of(name))
+    for one in followed.random:
+        m = correlation(one.sums.moments(name), after, one.after.of(name))
         found.append(
             (float(tracing.own_nearest(m).mean()), nulls.median(np.diagonal(m)), nulls.median(tracing.matched(m)))
         )
@@ -199,6 +209,6 @@ def _record(
             "preprocessing": None if probe.preprocessing is None else probe.preprocessing.to_dict(),
         },
         "interval": {"method": "delete-one jackknife by patient, Student's t", "blocks": followed.blocks},
-        "random": {"seed": seed, "seeds": list(seeds), "images": followed.random_images},
+        "random": {"seed": seed, "seeds": list(seeds), "images": len(followed.sample) if seeds else 0},
         "left_out": followed.left_out,
     }

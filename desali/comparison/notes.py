@@ -36,8 +36,11 @@ def notes(
         )
     elif count < ENOUGH_RANDOM:
         found.append(f"{count} random network{'s are' if count > 1 else ' is'} too few for a range; 5 are a start.")
-    if count and followed.random_images < len(probe):
-        found.append(f"The random networks were run on {followed.random_images} of the images.")
+    if len(followed.sample) < len(probe):
+        found.append(
+            f"The random networks were run on {len(followed.sample)} of the images, classes as even as can be, and the "
+            "numbers by layer are of these in all networks."
+        )
     if not_drawn:
         found.append(
             f"The random networks keep {len(not_drawn)} weights of the network after ({not_drawn[0]}, ...), which no "

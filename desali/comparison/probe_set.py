@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from desali.data.imageset import ImageSet
+from desali.data.imageset import ImageSet, pixel_hash
 from desali.errors import DataError
 
 if TYPE_CHECKING:
@@ -99,22 +99,51 @@ class ProbeSet:
             return self.preprocessing.apply_batch(self.images.images[index], self.images.unit)
         return self.images.detach()[torch.from_numpy(index).to(self.images.device)]
 
+    def sample(self, most: int) -> Integers:
+        """Indices of at most `most` images: as many of each class as can be, and within a class patients in turn.
+
+        Which ones is decided by the images' hashes.
+        """
+        labels = self.labels or ("",) * len(self)
+        order = sorted(range(len(self)), key=lambda k: (self.hashes[k], self.patients[k], labels[k]))
+        turns: Counter[tuple[str, str]] = Counter()
+        turn: dict[int, int] = {}
+        for k in order:
+            owner = (labels[k], str(self.patients[k]))
+            turn[k] = turns[owner]
+            turns[owner] += 1
+        places: Counter[str] = Counter()
+        place: dict[int, int] = {}
+        for k in sorted(order, key=turn.__getitem__):
+            place[k] = places[labels[k]]
+            places[labels[k]] += 1
+        return np.array(sorted(sorted(order, key=place.__getitem__)[:most]), np.int64)
+
     def batches(
-        self, blocks: Integers, size: int, device: torch.device, dtype: torch.dtype
+        self, parts: Sequence[Integers], blocks: Integers, size: int, device: torch.device, dtype: torch.dtype
     ) -> Iterator[tuple[Tensor, Integers]]:
-        """Batches of at most `size` images, block after block, each with its images' blocks.
+        """Batches of at most `size` images, part after part and block after block, each with its images' indices.
+
+        Args:
+            parts: indices, in any order; no batch has images of two parts.
+            blocks: of each image [N].
 
         Raises:
             DataError: NaN or infinity in an image.
         """
-        order = np.array(sorted(range(len(self)), key=lambda k: (blocks[k], self.hashes[k])), np.int64)
-        for start in range(0, len(order), size):
-            index = order[start : start + size]
-            batch = self.tensor(index).to(device, dtype)
-            if not bool(batch.isfinite().all()):
-                bad = int((~batch.isfinite()).flatten(1).any(1).nonzero()[0])
-                raise DataError(f"image {index[bad]} holds NaN or infinity: leave it out or repair it")
-            yield batch, blocks[index]
+        for part in parts:
+            order = self.ordered(part, blocks)
+            for start in range(0, len(order), size):
+                index = order[start : start + size]
+                batch = self.tensor(index).to(device, dtype)
+                if not bool(batch.isfinite().all()):
+                    bad = int((~batch.isfinite()).flatten(1).any(1).nonzero()[0])
+                    raise DataError(f"image {index[bad]} holds NaN or infinity: leave it out or repair it")
+                yield batch, index
+
+    def ordered(self, index: Integers, blocks: Integers) -> Integers:
+        """The indices in the order in which their images are read: by block, then by hash."""
+        return np.array(sorted(index.tolist(), key=lambda k: (blocks[k], self.hashes[k])), np.int64)
 
 
 def probe_set(
@@ -128,7 +157,7 @@ def probe_set(
     Args:
         images: float [N, C, *spatial], or an `ImageSet`.
         groups: the patient of each image; None: those of the `ImageSet`, or each image its own.
-        labels: the class of each image; None: those of the `ImageSet`.
+        labels: the class of each image; None: those of the `ImageSet`; empty: none, also where the set has classes.
         preprocessing: of an `ImageSet`.
 
     Raises:
@@ -155,6 +184,8 @@ def probe_set(
     n = len(pixels)
     if n < LEAST:
         raise DataError(f"{n} images are too few: channels are followed over at least {LEAST}; give more")
+    if labels is not None and not len(labels):
+        labels = None
     for name, given in (("groups", groups), ("labels", labels)):
         if given is not None and len(given) != n:
             raise DataError(f"{name} must hold one entry for each of the {n} images, got {len(given)}")
@@ -165,24 +196,28 @@ def probe_set(
 
 
 def _hash(pixels: Any) -> str:
-    array = pixels.cpu().numpy() if hasattr(pixels, "cpu") else pixels
-    array = np.ascontiguousarray(array)
-    return hashlib.sha256(f"{array.dtype.str} {array.shape}".encode() + array.tobytes()).hexdigest()
+    return pixel_hash(pixels.cpu().numpy() if hasattr(pixels, "cpu") else pixels)
 
 
 def _plain(item: Any) -> str:
     return str(item.item() if hasattr(item, "item") else item)
 
 
-def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0) -> ImageSet:
+def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0, balanced: bool = True) -> ImageSet:
     """A balanced part of a set: at most `per_class` images of each class, drawn by seed, spread over the patients.
 
     Within a class the patients take turns, so that no patient has two images before every other has one.
+
+    Args:
+        balanced: False draws as many images in all, whatever their classes.
     """
     rng = np.random.default_rng(seed)
     chosen: list[int] = []
-    for label in range(len(images.classes)):
-        own = rng.permutation(np.flatnonzero(images.labels == label))
+    parts = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
+    if not balanced:
+        parts, per_class = [np.arange(len(images))], per_class * len(images.classes)
+    for part in parts:
+        own = rng.permutation(part)
         turn: dict[str, int] = {}
         rank = []
         for k in own:

@@ -94,6 +94,10 @@ class ImageSet:
             "ImageSet", self.name, [*self._facts(), ("a class", summary.names(found)), ("origin", self.origin)]
         )
 
+    def hashes(self) -> list[str]:
+        """SHA-256 of each image's pixels [n], whatever else is in the set."""
+        return [pixel_hash(image) for image in self.images]
+
     def subset(self, index: npt.NDArray[Any], name: str | None = None) -> ImageSet:
         """The images at `index` (integers or a boolean mask), in that order."""
         return ImageSet(
@@ -120,3 +124,9 @@ class ImageSet:
                 digest.update(np.ascontiguousarray(array[start : start + BLOCK]).tobytes())
         digest.update("\0".join([*self.classes, "", *map(str, self.patients)]).encode())
         return digest.hexdigest()
+
+
+def pixel_hash(pixels: npt.NDArray[Any]) -> str:
+    """SHA-256 over an image's pixels, their type and their shape."""
+    array = np.ascontiguousarray(pixels)
+    return hashlib.sha256(f"{array.dtype.str} {array.shape}".encode() + array.tobytes()).hexdigest()

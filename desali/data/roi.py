@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.formats.decoded import Decoded
+from desali.data.formats.dicom import AIR_HU
 from desali.data.preprocess import DEFAULT_WINDOW, PixelUnit, check_window
 from desali.errors import ImageError
 
@@ -61,6 +62,7 @@ def read_image(
     box: tuple[int, int, int] | None = None,
     window: tuple[float, float] | None = None,
     hu_offset: float | None = None,
+    frame: int | None = None,
 ) -> Roi:
     """Read an image file, by its content and not by its suffix, and cut a square out of it.
 
@@ -72,7 +74,8 @@ def read_image(
         box: (y, x, size) in pixels, the square [y, y + size) x [x, x + size).
         window: (level, width) in HU; recorded in the result, not applied to the pixels. None: the lung window, which
             gives way to a model's own.
-        hu_offset: HU = pixel + offset, for unsigned 16-bit images only (often -1024).
+        hu_offset: HU = pixel + offset, for images without an HU scale of their own only (often -1024).
+        frame: of a DICOM file with several, from 1.
 
     Raises:
         ImageError: missing, unreadable, damaged or unsupported file, a box outside the image, a bad window or offset,
@@ -83,7 +86,7 @@ def read_image(
         raise ImageError(f"--hu-offset {hu_offset}: expected a finite number, for instance -1024")
     name = str(path) if str(path).isprintable() else ascii(str(path))  # a message stays on one line
     data = _read_bytes(path, name)
-    decoded = _decode(data, name, hu_offset)
+    decoded = _decode(data, name, hu_offset, frame)
     pixels, unit, offset = _in_unit(decoded, name, hu_offset)
     if 0 in pixels.shape:
         raise ImageError(f"{name}: an image of {pixels.shape[0]} x {pixels.shape[1]} pixels; expected at least 1 x 1")
@@ -125,11 +128,13 @@ def _read_bytes(path: str | os.PathLike[str], name: str) -> bytes:
     return data
 
 
-def _decode(data: bytes, name: str, hu_offset: float | None) -> Decoded:
+def _decode(data: bytes, name: str, hu_offset: float | None, frame: int | None) -> Decoded:
     from desali.data.formats import dicom, picture, tiff
 
     if data[dicom.MARKER_OFFSET : dicom.MARKER_OFFSET + 4] == dicom.MARKER:
-        return dicom.read_dicom(data, name, rescale_missing_is_stored=hu_offset is not None)
+        return dicom.read_dicom(data, name, frame=frame, offset_given=hu_offset is not None)
+    if frame is not None:
+        raise ImageError(f"{name}: --frame {frame} does not apply, the file is no DICOM file; leave it out")
     if data.startswith(tiff.SIGNATURES):
         return tiff.read_tiff(data, name)
     for signature, format_name in picture.SIGNATURES.items():
@@ -148,7 +153,10 @@ def _in_unit(
             raise ImageError(
                 f"{name}: {decoded.origin} pixels hold no HU scale; pass --hu-offset (HU = pixel + offset, often -1024)"
             )
-        return decoded.pixels + np.float32(hu_offset), "hu", float(hu_offset)
+        values = decoded.pixels + np.float32(hu_offset)
+        if decoded.padding is not None:
+            values = np.where(decoded.padding | (values < AIR_HU), np.float32(AIR_HU), values)
+        return values, "hu", float(hu_offset)
     if hu_offset is not None:
         held = "HU already" if decoded.unit == "hu" else "display values, not HU"
         raise ImageError(f"{name}: --hu-offset does not apply, the file holds {held} ({decoded.origin}); leave it out")

@@ -4,8 +4,9 @@
 `statistics`, `calibration` and `curves` are the metrics as weighted sums by patient; `paired` tests two models;
 `comparison` puts all into `results`, which `table`, `export` and `plots` print and draw.
 
-Touch from outside: the names below, `export.FORMATS` and `plots.plot`. Nothing here knows training. A metric is a
-number; a figure is a drawing. Names are imported when first used (PEP 562).
+Touch from outside: the names below, `export.FORMATS` and `plots.plot`. Nothing here knows training but for what an
+option is (`training.options`). A metric is a number; a figure is a drawing. Names are imported when first used
+(PEP 562).
 """
 
 from __future__ import annotations

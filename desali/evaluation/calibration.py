@@ -6,17 +6,21 @@ patients is a weighted sum of them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from desali.evaluation.statistics import Counts, Floats, interval
+from desali.evaluation.statistics import LEVEL, Counts, Floats, interval
 
 BINS = 15
 """Equal-width bins (0, 1/15], ..., (14/15, 1] (Guo, Pleiss, Sun and Weinberger, ICML 2017)."""
 SMALLEST = float(np.finfo(np.float32).eps)
 """Probabilities are kept within [SMALLEST, 1 - SMALLEST] in the log loss, as scikit-learn does for float32."""
+
+MOST = {"Brier score": 2.0, "log loss": -math.log(SMALLEST)}
+"""The largest value that a ROI can have."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,56 @@ def class_wise_error(sums: Floats) -> Floats:
     count = occurs.sum(0)
     total = np.where(occurs, each, 0).sum(0)
     return np.asarray(np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0))
+
+
+def centred_error(drawn: Floats, sums: Floats) -> Floats:
+    """What resampling alone makes of the calibration error [b, ...]: sum over bins of |gap drawn - gap|, by ROIs.
+
+    It is the error of a resample if the model were calibrated, and so says how large an error noise alone makes.
+
+    Args:
+        drawn: bin sums of resamples [b, ..., bins, 3].
+        sums: of the data themselves [..., bins, 3].
+    """
+    return np.asarray(np.abs(_gaps(drawn) - _gaps(sums)).sum(-1))
+
+
+def _gaps(sums: Floats) -> Floats:
+    """Confidence minus accuracy of each bin, times its share of the ROIs [..., bins]."""
+    total = sums[..., 0].sum(-1, keepdims=True)
+    gap = sums[..., 1] - sums[..., 2]
+    return np.asarray(np.divide(gap, total, out=np.zeros_like(gap), where=total > 0))
+
+
+def error_interval(value: float, samples: Floats, centred: Floats, patients: int) -> tuple[float, float]:
+    """Interval of a calibration error from resamples of the patients; NaN with one patient.
+
+    The plug-in error is above 0 for a calibrated model too. If noise alone makes an error as large, the lower end is 0;
+    else it is that of the basic interval (Davison and Hinkley 1997, section 5.2). The upper end is the percentile's, or
+    the value itself where that is larger, so the interval always holds its value.
+
+    Args:
+        value: of the data themselves.
+        samples: of each resample [b].
+        centred: `centred_error` of each resample [b]; its 95 % quantile is scaled by k = t(0.975, G - 1) / 1.96 times
+            sqrt(G / (G - 1)), which is what few patients need.
+        patients: G.
+    """
+    if patients < 2:
+        return float("nan"), float("nan")
+    from scipy.special import ndtri, stdtrit
+
+    tail = (1 + LEVEL) / 2
+    scale = stdtrit(patients - 1, tail) / ndtri(tail) * np.sqrt(patients / (patients - 1))
+    _, top = interval(samples)
+    noise = scale * np.nanquantile(centred, LEVEL)
+    low = 0.0 if value <= noise else float(np.clip(2 * value - top, 0, value))
+    return low, max(float(top), value)
+
+
+def bias_corrected(value: float, samples: Floats) -> float:
+    """A calibration error less the bias that resampling adds (Efron and Tibshirani 1993, chapter 10), at least 0."""
+    return max(0.0, float(2 * value - np.nanmean(samples)))
 
 
 def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.int64]) -> Floats:

@@ -2,61 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
-from math import lcm
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from desali.evaluation.calibration import reliability
-from desali.evaluation.models import CLASS_METRICS, Model, gather
+from desali.evaluation.calibration import MOST, bias_corrected, error_interval, reliability
+from desali.evaluation.jackknife import log_interval, logit_interval
+from desali.evaluation.models import CLASS_METRICS, gather
 from desali.evaluation.notes import notes_on
-from desali.evaluation.paired import Clustered, clustered_mcnemar, holm, mcnemar, sign_flip, sign_flip_of_sums
+from desali.evaluation.options import RESAMPLES
+from desali.evaluation.pairs import Measured, compare_pairs
 from desali.evaluation.results import (
     ALL_METRICS,
-    LEAST_PATIENTS,
-    TESTED,
+    CALIBRATION_ERRORS,
+    PRIMARY,
     ClassMetrics,
-    ClusteredTest,
     Comparison,
     Estimate,
     Evaluation,
-    Pair,
     Spread,
-    UnclusteredTest,
+    estimate,
 )
-from desali.evaluation.statistics import (
-    LEVEL,
-    METRICS,
-    Counts,
-    Floats,
-    basic_interval,
-    interval,
-    resample_weights,
-    wilson,
-)
+from desali.evaluation.statistics import Counts, Floats, resample_weights, wilson
 
 if TYPE_CHECKING:
     from desali.evaluation.predictions import Predictions
 
-SHIFTED = ("ECE", "class-wise ECE")
-"""Resampling moves these up, so their own interval is the basic one, kept at 0 or above."""
-
 
 def compare(
-    predictions: Sequence[Predictions], *, resamples: int = 2000, curve_resamples: int = 500, seed: int = 0
+    predictions: Sequence[Predictions], *, resamples: int = RESAMPLES, curve_resamples: int = 500, seed: int = 0
 ) -> Comparison:
     """Evaluate each recipe of `predictions` and compare every two.
 
     Several predictions of one recipe with different seeds are one model: every metric is the mean over them. Patients
-    are the independent units: intervals are from a bootstrap that draws patients with replacement, the same draws for
-    all models and seeds, with the mean over the seeds taken inside each resample; p-values come from patient-level sign
-    flips and a clustered McNemar test.
+    are independent units: a metric's interval leaves out one of them at a time. Two recipes *differ* only if the sign
+    flips over patients, the test over trainings and the crossed bootstrap over both say so; with one training of either
+    the sentence is about these trainings, and patients alone decide.
 
     Args:
         predictions: of one or more recipes on the same ROIs, in cross-validation pooled over the folds.
-        resamples: of the patients.
+        resamples: of the patients, for calibration errors and pairs.
         curve_resamples: how many of them are used for the average precision, which takes longest.
         seed: of the resamples and of the sign flips, where these are too many to list.
 
@@ -67,16 +53,13 @@ def compare(
     first = predictions[0]
     patients = len(models[0].patients)
     weights = resample_weights(patients, resamples, seed)
-    curve_weights = weights[:curve_resamples]
     once = np.ones((1, patients), np.int64)
-    points, samples, evaluations = [], [], []  # the first two: metric -> means over the trainings, [1] and [b]
+    left_out = np.ones((1, 1), np.int64) - np.eye(patients, dtype=np.int64) if patients > 1 else once[:0]
+    measured = []
     for model in models:
-        point, class_point = model.metrics(once, once)
-        sample, class_sample = model.metrics(weights, curve_weights)
-        points.append(_means(point))
-        samples.append(_means(sample))
-        classes = _classes(model, class_point, class_sample, weights)
-        evaluations.append(_evaluation(model, point, samples[-1], classes, weights))
+        points, class_points = model.metrics(once, once)
+        without, class_without = model.metrics(left_out, left_out)
+        measured.append(Measured(model, points, without, class_points, class_without))
     return Comparison(
         first.data,
         first.fingerprint,
@@ -84,42 +67,41 @@ def compare(
         first.classes,
         len(first.labels),
         patients,
+        PRIMARY,
         resamples,
-        len(curve_weights),
+        min(curve_resamples, resamples),
         seed,
         notes_on(models),
-        tuple(evaluations),
-        _pairs(models, points, samples, seed),
+        tuple(_evaluation(one, weights) for one in measured),
+        compare_pairs(measured, weights, weights[:curve_resamples], seed),
     )
 
 
-def _means(metrics: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Means over the trainings [b]."""
-    return {name: np.asarray(values.mean(0)) for name, values in metrics.items()}
-
-
-def _evaluation(
-    model: Model,
-    points: Mapping[str, Floats],  # [seeds, 1]
-    samples: Mapping[str, Floats],  # [b]
-    classes: dict[str, ClassMetrics],
-    weights: Counts,
-) -> Evaluation:
-    metrics, spread = {}, {}
+def _evaluation(one: Measured, weights: Counts) -> Evaluation:
+    model = one.model
+    rois, patients = len(model.labels), len(model.patients)
+    metrics, corrected, spread = {}, {}, {}
+    resampled = model.calibration(weights)
     for name in ALL_METRICS:
-        each = points[name][:, 0]
+        each = one.points[name][:, 0]
         if np.isnan(each).any():
             continue
-        value = float(each.mean())
-        low, high = basic_interval(value, samples[name]) if name in SHIFTED else interval(samples[name])
-        metrics[name] = Estimate(value, max(0.0, float(low)), float(high))
+        value, without = float(each.mean()), one.without[name].mean(0)
+        if name in CALIBRATION_ERRORS:
+            low, high = error_interval(value, *resampled[name], patients)
+            corrected[name] = bias_corrected(value, resampled[name][0])
+        elif name in MOST:
+            low, high = log_interval(value, without, rois, MOST[name])
+        else:
+            low, high = logit_interval(value, without, rois)
+        metrics[name] = estimate(value, float(low), float(high))
         sd = float(each.std(ddof=1)) if len(each) > 1 else 0.0
         spread[name] = Spread(float(each.min()), float(each.max()), sd)
-    rois = len(model.labels)
     return Evaluation(
         model.recipe,
-        tuple(one.seed for one in model.trainings),
+        tuple(training.seed for training in model.trainings),
         metrics,
+        corrected,
         spread,
         wilson(float(model.correct.sum()), rois),
         model.matrices.sum(1).mean(0).tolist(),
@@ -127,103 +109,29 @@ def _evaluation(
             str(name): (int(n), float(hits))
             for name, n, hits in zip(model.patients, model.rois, model.correct, strict=True)
         },
-        classes,
+        _classes(one),
         reliability(model.top_label.mean(0), weights),
-        max(len(np.unique(one.fold)) for one in model.trainings),
+        max(len(np.unique(training.fold)) for training in model.trainings),
     )
 
 
-def _classes(
-    model: Model, points: Mapping[str, Floats], samples: Mapping[str, Floats], weights: Counts
-) -> dict[str, ClassMetrics]:
-    support = model.matrices[0].sum(2)  # [patients, classes]
+def _classes(one: Measured) -> dict[str, ClassMetrics]:
+    support = one.model.matrices[0].sum(2)  # [patients, classes]
     result = {}
-    for c, name in enumerate(model.classes):
-        metrics = {}
-        for metric in CLASS_METRICS:
-            value = float(points[metric][c, 0])
-            if not np.isnan(value):
-                low, high = interval(samples[metric][c])
-                metrics[metric] = Estimate(value, float(low), float(high))
-        occurs = weights @ support[:, c] > 0
+    for c, name in enumerate(one.model.classes):
         mine = support[:, c]
-        share = float(occurs.mean())
-        result[name] = ClassMetrics(int(mine.sum()), int((mine > 0).sum()), int(mine.max()), share, metrics)
+        rois, holders, metrics = int(mine.sum()), int((mine > 0).sum()), {}
+        for metric in CLASS_METRICS:
+            value = float(one.class_points[metric][c, 0])
+            if not np.isnan(value):
+                metrics[metric] = _class_estimate(value, one.class_without[metric][c], rois, holders)
+        result[name] = ClassMetrics(rois, holders, int(mine.max()), metrics)
     return result
 
 
-def _pairs(
-    models: Sequence[Model], points: Sequence[dict[str, Floats]], samples: Sequence[dict[str, Floats]], seed: int
-) -> tuple[Pair, ...]:
-    couples = list(combinations(range(len(models)), 2))
-    if not couples:
-        return ()
-    decided = len(models[0].patients) >= LEAST_PATIENTS
-    p = np.ones((len(couples), len(TESTED)))
-    clustered = [Clustered(0.0, 1.0)] * len(couples)
-    if decided:
-        p = np.array([_tests(models[a], models[b], seed) for a, b in couples])
-        clustered = [clustered_mcnemar(models[a].correct - models[b].correct) for a, b in couples]
-    adjusted = np.stack([holm(column) for column in p.T], axis=1)
-    clustered_adjusted = holm([test.p for test in clustered])
-    left_out = np.ones((1, 1), np.int64) - np.eye(len(models[0].patients), dtype=np.int64)
-    without = [_means(model.metrics(left_out, left_out)[0]) for model in models] if len(left_out) > 1 else []
-    judge = {True: "differs", False: "no difference shown"}
-    result = []
-    for k, (a, b) in enumerate(couples):
-        result.append(
-            Pair(
-                models[a].recipe,
-                models[b].recipe,
-                _differences(points[a], points[b], samples[a], samples[b]),
-                dict(zip(TESTED, map(float, p[k]), strict=True)) if decided else {},
-                dict(zip(TESTED, map(float, adjusted[k]), strict=True)) if decided else {},
-                _range(without[a], without[b]) if without else {},
-                {
-                    name: judge[bool(value < 1 - LEVEL)] if decided else "undecided"
-                    for name, value in zip(TESTED, adjusted[k], strict=True)
-                },
-                ClusteredTest(*clustered[k], float(clustered_adjusted[k])) if decided else None,
-                _unclustered(models[a], models[b]) if decided else (),
-            )
-        )
-    return tuple(result)
-
-
-def _tests(one: Model, other: Model, seed: int) -> list[float]:
-    """p-values of the `TESTED` metrics."""
-    p = sign_flip(one.matrices, other.matrices, seed=seed).tolist()
-    for name in TESTED[len(METRICS) :]:
-        p.append(sign_flip_of_sums(one.scores[name].mean(0) - other.scores[name].mean(0), seed=seed))
-    return [float(value) for value in p]
-
-
-def _differences(
-    one: Mapping[str, Floats], other: Mapping[str, Floats], first: Mapping[str, Floats], second: Mapping[str, Floats]
-) -> dict[str, Estimate]:
-    result = {}
-    for name in ALL_METRICS:
-        value = float(one[name][0] - other[name][0])
-        if not np.isnan(value):
-            low, high = interval(first[name] - second[name])
-            result[name] = Estimate(value, float(low), float(high))
-    return result
-
-
-def _range(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> dict[str, tuple[float, float]]:
-    """Least and greatest difference over the patients left out; without metrics that none of these defines."""
-    result = {}
-    for name in ALL_METRICS:
-        values = one[name] - other[name]
-        values = values[~np.isnan(values)]
-        if len(values):
-            result[name] = (float(values.min()), float(values.max()))
-    return result
-
-
-def _unclustered(one: Model, other: Model) -> tuple[UnclusteredTest, ...]:
-    result = []
-    for k in range(lcm(len(one.trainings), len(other.trainings))):
-        a, b = one.trainings[k % len(one.trainings)], other.trainings[k % len(other.trainings)]
-        result.append(UnclusteredTest(a.seed, b.seed, *mcnemar(a.correct, b.correct)))
-    return tuple(result)
+def _class_estimate(value: float, without: Floats, rois: int, holders: int) -> Estimate:
+    """Of a metric of one class, whose interval is about the patients that hold it."""
+    if holders < 2:
+        return Estimate(value, None, None)
+    low, high = logit_interval(value, without, rois, holders=holders)
+    return estimate(value, float(low), float(high))

@@ -74,7 +74,7 @@ def average_precision(one: OneClass, weights: Counts) -> Floats:
         gained = np.diff(true, axis=1, prepend=0)
         area = (gained * _share(true, true + false)).sum(1)
         parts.append(np.divide(area, total[:, 0], out=np.full(len(w), np.nan), where=total[:, 0] > 0))
-    return np.concatenate(parts)
+    return np.concatenate([np.zeros(0), *parts])
 
 
 def roc(one: OneClass, weights: Counts, grid: Floats = GRID) -> Floats:

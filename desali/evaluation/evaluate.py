@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desali.errors import DataError
+from desali.evaluation.options import RESAMPLES
 from desali.evaluation.predictions import Predictions, file_name, load_predictions
 from desali.models.checkpoint import RUNS, LoadedModel, find, load
 from desali.output.files import write_text
@@ -70,7 +71,8 @@ def predict(
                 )
             parts.append(torch.softmax(logits, 1))
     trained = int(model.card.get("seed") or 0) if seed is None else seed
-    return Predictions.of(images, recipe or name, torch.cat(parts).numpy(), trained)
+    stages = tuple(map(str, model.card.get("stages") or ()))[:-1]
+    return Predictions.of(images, recipe or name, torch.cat(parts).numpy(), trained, stages=stages)
 
 
 def evaluate_recipes(
@@ -78,7 +80,7 @@ def evaluate_recipes(
     images: ImageSet,
     runs: Path = RUNS,
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     others: Sequence[Predictions] = (),
     device: str = "auto",
@@ -86,13 +88,15 @@ def evaluate_recipes(
     """Evaluate trained recipes on the same images and compare every two of them.
 
     Leaves runs/evaluation/<recipe>.npz (predictions), evaluation.json, evaluation.csv, evaluation.tex and
-    evaluation.txt (the table).
+    evaluation.txt (the table). Results of another `seed` or number of resamples have names of their own
+    (evaluation-seed7.json, evaluation-resamples500.json), so that nobody can look for the seed that suits and leave no
+    trace.
 
     Args:
         recipes: names of trained recipes under `runs`.
         images: images of patients that no recipe was trained on.
         resamples: bootstrap resamples of the patients.
-        seed: of the bootstrap.
+        seed: of the bootstrap and of `others`.
         others: predictions of other models on the same images, e.g. of baselines; compared and kept with the rest.
         device: see `predict`.
 
@@ -109,23 +113,36 @@ def evaluate_recipes(
         model = load(find(name, runs))
         _check_patients(model, images)
         predictions.append(predict(model, images, name, device=device))
-    predictions += others
+    predictions = [*predictions, *others]
     comparison = compare(predictions, resamples=resamples, seed=seed)
     folder = Path(runs) / EVALUATION
     for one in predictions:
-        one.save(folder / f"{file_name(one.recipe)}.npz")
+        one.save(_kept(folder, one.recipe, 0 if one.recipe in recipes else seed))
+    stem = result_name(resamples, seed)
     for name, suffix in (("json", "json"), ("csv", "csv"), ("latex", "tex"), ("text", "txt")):
-        write_text(folder / f"evaluation.{suffix}", FORMATS[name](comparison))
+        write_text(folder / f"{stem}.{suffix}", FORMATS[name](comparison))
     return comparison
 
 
-def load_kept(recipes: Sequence[str], folder: Path) -> list[Predictions]:
-    """The predictions that `evaluate_recipes` kept in `folder`.
+def result_name(resamples: int, seed: int) -> str:
+    """What the files of results are called that come from so many resamples, drawn from `seed`."""
+    name = EVALUATION
+    name += f"-seed{seed}" if seed else ""
+    return name + (f"-resamples{resamples}" if resamples != RESAMPLES else "")
+
+
+def load_kept(recipes: Sequence[str], folder: Path, others: Sequence[str] = (), seed: int = 0) -> list[Predictions]:
+    """The predictions that `evaluate_recipes` kept in `folder`: of recipes, then of others fitted with `seed`.
 
     Raises:
         DataError: one is missing or damaged.
     """
-    return [load_predictions(folder / f"{file_name(name)}.npz") for name in recipes]
+    files = [_kept(folder, name, 0) for name in recipes] + [_kept(folder, name, seed) for name in others]
+    return [load_predictions(path) for path in files]
+
+
+def _kept(folder: Path, name: str, seed: int) -> Path:
+    return folder / f"{file_name(name)}{f'-seed{seed}' if seed else ''}.npz"
 
 
 def _check_patients(model: LoadedModel, images: ImageSet) -> None:

@@ -8,11 +8,13 @@ import json
 from collections.abc import Callable, Mapping
 
 from desali.evaluation.results import Comparison, Estimate
-from desali.evaluation.table import PAIRED, SHOWN, few, format_table, p_text, trainings_note
+from desali.evaluation.table import PAIRED, SHOWN, few, format_table, labelled, p_text, pairs_note, role, trainings_note
 
 COLUMNS = (
-    "data", "origin", "recipe", "minus", "class", "metric", "value", "low", "high", "trainings", "least", "greatest",
-    "sd", "rois", "patients", "p", "p_holm", "verdict", "left_out_least", "left_out_greatest",
+    "data", "origin", "recipe", "minus", "class", "metric", "role", "value", "low", "high", "bias_corrected",
+    "trainings", "least", "greatest", "sd", "rois", "patients", "scope", "low_patients", "high_patients",
+    "low_jackknife", "high_jackknife", "low_trainings", "high_trainings", "low_crossed", "high_crossed", "p_patients",
+    "p_trainings", "p_crossed", "p", "p_holm", "verdict", "left_out_least", "left_out_greatest",
 )  # fmt: skip
 
 
@@ -20,9 +22,10 @@ def format_csv(comparison: Comparison) -> str:
     """One row a model and metric, one a model, class and metric, one a pair and metric, one a pair and McNemar test.
 
     `value` with `low` and `high` (95 %); `least`, `greatest` and `sd` are over the trainings. A row of a pair has the
-    second model in `minus`. McNemar's rows have their statistic in `value`: chi-squared, or for the plain test, which
-    ignores the patients, ROIs that the first model alone has right minus those of the second, one row for each two
-    trainings.
+    second model in `minus`, and beside the deciding interval and p those that they were made of; `scope` says whether
+    the verdict is about recipes or about these trainings. `role` is "primary" or "secondary". McNemar's rows have their
+    statistic in `value`: chi-squared, or for the plain test, which ignores the patients, ROIs that the first model
+    alone has right minus those of the second, one row for each two trainings.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
@@ -33,29 +36,46 @@ def format_csv(comparison: Comparison) -> str:
         base = {**common, "recipe": one.recipe, "trainings": len(one.seeds)}
         for name, estimate in one.metrics.items():
             spread = vars(one.spread[name])
-            writer.writerow({**base, **size, "metric": name, **vars(estimate), **spread})
+            own = {"metric": name, "role": role(name), "bias_corrected": one.bias_corrected.get(name, "")}
+            writer.writerow({**base, **size, **own, **_ends(estimate), **spread})
         for label, found in one.classes.items():
             own = {"rois": found.support, "patients": found.patients, "class": label}
             for name, estimate in found.metrics.items():
-                writer.writerow({**base, **own, "metric": name, **vars(estimate)})
+                writer.writerow({**base, **own, "metric": name, "role": "secondary", **_ends(estimate)})
     for pair in comparison.pairs:
-        base = {**common, "recipe": pair.first, "minus": pair.second, **size}
+        base = {**common, "recipe": pair.first, "minus": pair.second, **size, "scope": pair.scope}
         for name, estimate in pair.differences.items():
             tests = {
-                "p": pair.p.get(name, ""),
-                "p_holm": pair.p_holm.get(name, ""),
-                "verdict": pair.verdict.get(name, ""),
+                column: getattr(pair, column).get(name, "")
+                for column in ("p_patients", "p_trainings", "p_crossed", "p", "p_holm", "verdict")
             }
+            parts = {"patients": pair.over_patients, "jackknife": pair.jackknife, "trainings": pair.over_trainings,
+                     "crossed": pair.crossed}  # fmt: skip
+            for part, estimates in parts.items():
+                ends = _ends(estimates[name]) if name in estimates else {}
+                tests |= {f"{end}_{part}": ends.get(end, "") for end in ("low", "high")}
             left = dict(zip(("left_out_least", "left_out_greatest"), pair.leave_one_out.get(name, ()), strict=False))
-            writer.writerow({**base, "metric": name, **vars(estimate), **tests, **left})
+            writer.writerow({**base, "metric": name, "role": role(name), **_ends(estimate), **tests, **left})
         if pair.clustered_mcnemar is not None:
             test = pair.clustered_mcnemar
-            row = {"metric": "clustered McNemar", "value": test.statistic, "p": test.p, "p_holm": test.p_holm}
+            row = {
+                "metric": "clustered McNemar",
+                "role": "secondary",
+                "value": test.statistic,
+                "p": test.p,
+                "p_holm": test.p_holm,
+            }
             writer.writerow({**base, **row})
         for plain in pair.mcnemar_ignoring_patients:
-            row = {"metric": "plain McNemar (ignores patients)", "value": plain.only_first - plain.only_second}
+            row = {"metric": "plain McNemar (ignores patients)", "role": "secondary",
+                   "value": plain.only_first - plain.only_second}  # fmt: skip
             writer.writerow({**base, **row, "p": plain.p})
     return text.getvalue()
+
+
+def _ends(estimate: Estimate) -> dict[str, float | str]:
+    low, high = estimate.ends or ("", "")
+    return {"value": estimate.value, "low": low, "high": high}
 
 
 _LATEX = str.maketrans(
@@ -79,13 +99,13 @@ def format_latex(comparison: Comparison) -> str:
     """
     what = (
         f"{comparison.data} (origin: {comparison.origin}), {comparison.rois} ROIs of {comparison.patients} patients. "
-        f"95 % intervals from a bootstrap over patients ({comparison.resamples} resamples, average precision "
-        f"{comparison.curve_resamples}). {trainings_note(comparison)} "
+        f"95 % intervals over patients (jackknife with Student's t; calibration errors: {comparison.resamples} "
+        f"resamples). Primary metric: {comparison.primary}; all others are secondary. {trainings_note(comparison)} "
     )
     notes = "".join(f"Note: {note}. " for note in comparison.notes)
     rows = []
     for name in SHOWN:
-        rows.append([latex_escape(name), *(_math(one.metrics.get(name)) for one in comparison.evaluations)])
+        rows.append([latex_escape(labelled(name)), *(_math(one.metrics.get(name)) for one in comparison.evaluations)])
     head = ["", *(latex_escape(one.recipe) for one in comparison.evaluations)]
     shown = _float(head, rows, latex_escape(f"Metrics on {what}{notes}"), "tab:desali-metrics")
     text = f"% \\usepackage{{booktabs}} in the preamble\n{shown}"
@@ -94,7 +114,7 @@ def format_latex(comparison: Comparison) -> str:
         how = (
             "Fewer than ten patients: no test can decide; the range is that when one patient is left out."
             if is_few
-            else "p-values from sign flips at patient level, Holm-adjusted over the pairs of each metric."
+            else f"{pairs_note(comparison)} p-values are Holm-adjusted over the pairs of each metric."
         )
         head = ["", "metric", "difference (95 \\% interval)", "left-out range" if is_few else "$p$ (Holm)", "verdict"]
         rows = []
@@ -105,9 +125,9 @@ def format_latex(comparison: Comparison) -> str:
                 last = f"${p_text(pair.p_holm[name])}$" if name in pair.p_holm else "--"
                 if is_few and name in pair.leave_one_out:
                     last = "${:+.3f}$ to ${:+.3f}$".format(*pair.leave_one_out[name])
-                verdict = pair.verdict.get(name, "undecided" if is_few else "not tested")
+                verdict = "undecided" if is_few else pair.sentence(name)
                 names = latex_escape(f"{pair.first} - {pair.second}")
-                rows.append([names, latex_escape(name), _math(pair.differences[name], True), last, verdict])
+                rows.append([names, latex_escape(labelled(name)), _math(pair.differences[name], True), last, verdict])
         text += "\n" + _float(head, rows, latex_escape(f"Paired differences on {what}{how}"), "tab:desali-differences")
     return text
 
@@ -136,5 +156,6 @@ def _float(head: list[str], rows: list[list[str]], caption: str, label: str) -> 
 def _math(estimate: Estimate | None, signed: bool = False) -> str:
     if estimate is None:
         return "--"
-    form = "${:+.3f}$ (${:+.3f}$ to ${:+.3f}$)" if signed else "${:.3f}$ (${:.3f}$ to ${:.3f}$)"
-    return form.format(estimate.value, estimate.low, estimate.high)
+    form = "${:+.3f}$" if signed else "${:.3f}$"
+    value, ends = form.format(estimate.value), estimate.ends
+    return f"{value} (--)" if ends is None else f"{value} ({form.format(ends[0])} to {form.format(ends[1])})"

@@ -28,10 +28,12 @@ class Model:
         trainings: its predictions, in the order given, one a seed.
         patients: names, sorted [patients]; `patient` [n] is each ROI's index into them.
         matrices: confusion matrices [seeds, patients, classes, classes].
+        repeated: (seed, seed of the same) of trainings left out, since their probabilities are those of another.
     """
 
     def __init__(self, trainings: Sequence[Predictions]) -> None:
         first = trainings[0]
+        trainings, self.repeated = _distinct(trainings)
         self.recipe = first.recipe
         self.trainings = tuple(trainings)
         self.classes = first.classes
@@ -100,6 +102,24 @@ class Model:
         classes = {name: three[:, k].T for k, name in enumerate(CLASS_METRICS[:3])}
         return metrics, classes | {name: values.mean(1) for name, values in ranking.items()}
 
+    def calibration(self, weights: Counts) -> dict[str, tuple[Floats, Floats]]:
+        """ "ECE" and "class-wise ECE" -> the error of each resample, and what resampling alone makes of it [b], both
+        means over the trainings; see `calibration.error_interval`.
+        """
+        weighted, occurs = calibration.weighted, self.matrices[0].sum((0, 2)) > 0
+        top, each = [], []
+        for sums in self.top_label:
+            drawn = weighted(weights, sums)
+            top.append((calibration.calibration_error(drawn), calibration.centred_error(drawn, sums.sum(0))))
+        for classes in self.class_wise:
+            drawn = np.stack([weighted(weights, sums) for sums in classes])
+            noise = [calibration.centred_error(one, sums.sum(0)) for one, sums in zip(drawn, classes, strict=True)]
+            each.append((calibration.class_wise_error(drawn), np.mean(np.array(noise)[occurs], axis=0)))
+        return {
+            name: (np.mean([one[0] for one in found], axis=0), np.mean([one[1] for one in found], axis=0))
+            for name, found in (("ECE", top), ("class-wise ECE", each))
+        }
+
     def _ranking(self, weights: Counts, curve_weights: Counts) -> dict[str, Floats]:
         """AUROC and average precision of each class [classes, seeds, b]."""
         cases = [self.one_class(c) for c in range(len(self.classes))]
@@ -121,6 +141,19 @@ class Model:
 
     def _by_patient(self, values: Floats) -> Floats:
         return np.asarray(np.bincount(self.patient, values, len(self.patients)), np.float64)
+
+
+def _distinct(trainings: Sequence[Predictions]) -> tuple[list[Predictions], tuple[tuple[int, int], ...]]:
+    """Without trainings whose probabilities are those of an earlier one: a copy is no second training."""
+    kept: list[Predictions] = []
+    repeated = []
+    for one in trainings:
+        same = next((other for other in kept if np.array_equal(one.probabilities, other.probabilities)), None)
+        if same is None:
+            kept.append(one)
+        else:
+            repeated.append((one.seed, same.seed))
+    return kept, tuple(repeated)
 
 
 def gather(predictions: Sequence[Predictions]) -> list[Model]:

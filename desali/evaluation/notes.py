@@ -26,7 +26,7 @@ def notes_on(models: Sequence[Model]) -> tuple[str, ...]:
         elif owners <= FEW_PATIENTS:
             notes.append(
                 f"{name}: all of its {total} ROIs are of {owners} patient{'s' if owners > 1 else ''}; its metrics are "
-                "those of single patients, and its intervals are too narrow"
+                f"those of single patients{', and its intervals are too narrow' if owners > 1 else ''}"
             )
         elif most >= DOMINATES * total:
             notes.append(
@@ -34,8 +34,34 @@ def notes_on(models: Sequence[Model]) -> tuple[str, ...]:
                 "metrics are nearly those of one patient"
             )
     notes += _folds(models)
+    notes += _trainings(models)
     notes += _degenerate(models)
     return tuple(notes)
+
+
+def _trainings(models: Sequence[Model]) -> list[str]:
+    """Trainings that are copies, trainings of one recipe that share a stage, and recipes trained unequally often."""
+    notes = []
+    for model in models:
+        for seed, other in model.repeated:
+            notes.append(
+                f"{model.recipe}: seed {seed} has the probabilities of seed {other} and is counted as the same training"
+            )
+        owners: dict[str, list[int]] = {}
+        for one in model.trainings:
+            for key in one.stages:
+                owners.setdefault(key, []).append(one.seed)
+        shared = {tuple(seeds) for seeds in owners.values() if len(seeds) > 1}
+        for seeds in sorted(shared):
+            notes.append(
+                f"{model.recipe}: the trainings of {_seeds(seeds)} share an earlier stage; how another training of "
+                "that stage would differ is not in the intervals and tests"
+            )
+    counts = {model.recipe: len(model.trainings) for model in models}
+    if len(set(counts.values()) - {1}) > 1:
+        said = ", ".join(f"{name} {count}" for name, count in counts.items())
+        notes.append(f"recipes have unequal numbers of trainings ({said}); all are used, and seeds are not paired")
+    return notes
 
 
 def _degenerate(models: Sequence[Model]) -> list[str]:

@@ -1,81 +1,13 @@
-"""Tests of two models on the same ROIs when patients are the independent units, and Holm's correction.
-
-Several trainings (seeds) of a model are one model: its metrics are means over them, and what is swapped or counted for
-a patient is that patient's predictions by all of them.
-"""
+"""McNemar's test with and without clusters, for two models on the same ROIs, and Holm's correction."""
 
 from __future__ import annotations
 
-from math import lcm
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from desali.evaluation.statistics import Counts, Floats, combine, metrics_of
-
-EXACT_PATIENTS = 13
-"""Up to so many differing patients all sign flips are listed (8,192); beyond, `FLIPS` of them are drawn."""
-FLIPS = 9999
-
-
-def sign_flip(first: Counts, second: Counts, flips: int = FLIPS, seed: int = 0) -> Floats:
-    """Two-sided p-values [7] of the paired differences in the `METRICS`, by flipping signs at patient level.
-
-    If the two models are alike, a patient's predictions may be swapped between them. Each flip swaps a random set of
-    patients and computes the difference anew; p is the share of flips with a difference at least as large. For accuracy
-    this is the classical sign-flip test on the patients' sums; swapping extends it to metrics that are not sums.
-
-    Args:
-        first: confusion matrices of one model [patients, classes, classes], one a patient, or
-            [seeds, patients, classes, classes].
-        second: those of the other, on the same ROIs. Trainings are swapped in pairs, in order; where their numbers
-            differ both are repeated to the least common multiple, which leaves the means as they are.
-        flips: drawn where there are too many to list.
-        seed: of the drawing.
-
-    All flips are listed if few patients differ; else `flips` are drawn and the observed one is counted in (Phipson and
-    Smyth 2010), so p is never 0.
-    """
-    one, other = (np.asarray(m)[None] if np.ndim(m) == 3 else np.asarray(m) for m in (first, second))
-    repeats = lcm(len(one), len(other))
-    one, other = (np.tile(m, (repeats // len(m), 1, 1, 1)) for m in (one, other))
-    differ = (one != other).any((0, 2, 3))
-    observed = np.abs((metrics_of(one.sum(1)) - metrics_of(other.sum(1))).mean(0))
-    swap = _swaps(int(differ.sum()), flips, seed)
-    null = np.zeros((len(swap), len(observed)))
-    for a, b in zip(one, other, strict=True):
-        change = combine(swap, b[differ] - a[differ])
-        null += metrics_of(a.sum(0) + change) - metrics_of(b.sum(0) - change)
-    return _share_reached(np.abs(null / repeats), observed, int(differ.sum()))
-
-
-def sign_flip_of_sums(difference: Floats, flips: int = FLIPS, seed: int = 0) -> float:
-    """Two-sided p-value of a difference of means, by flipping the signs of the patients' sums.
-
-    Args:
-        difference: sum over the ROIs of each patient of first minus second [patients], e.g. of their log loss.
-        flips: drawn where there are too many to list; `seed` draws them.
-    """
-    some = difference[difference != 0]
-    signs = 1 - 2 * _swaps(len(some), flips, seed)
-    reached = _share_reached(np.abs(signs @ some)[:, None], np.abs(some.sum(keepdims=True)), len(some))
-    return float(reached[0])
-
-
-def _swaps(count: int, flips: int, seed: int) -> Counts:
-    """Which of `count` patients are swapped [flips, count]: all sets of them, or random ones."""
-    if count <= EXACT_PATIENTS:
-        return np.asarray((np.arange(2**count)[:, None] >> np.arange(count)) & 1, np.int64)
-    return np.random.default_rng(seed).integers(0, 2, (flips, count))
-
-
-def _share_reached(null: Floats, observed: Floats, count: int) -> Floats:
-    tolerance = 1e-12 * np.maximum(1, np.abs(observed))
-    reached = (null >= observed - tolerance).sum(0)
-    if count <= EXACT_PATIENTS:
-        return np.asarray(reached / len(null), np.float64)
-    return np.asarray((reached + 1) / (len(null) + 1), np.float64)
+from desali.evaluation.statistics import Floats
 
 
 class Discordant(NamedTuple):

@@ -14,7 +14,7 @@ from desali.evaluation.models import Model, gather
 from desali.evaluation.predictions import file_name
 from desali.evaluation.results import Comparison, Estimate, Evaluation
 from desali.evaluation.statistics import resample_weights
-from desali.evaluation.table import few, trainings_note
+from desali.evaluation.table import estimate_text, few, role, trainings_note
 from desali.figures.drawing.text import FAMILY, drawable, wrap
 from desali.output.files import atomic_path
 
@@ -28,7 +28,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#9
 """Okabe and Ito's palette, which colour-blind readers can tell apart, and three more."""
 DASHES = ("-", "--", "-.", ":")
 BAND_RESAMPLES = 300
-FOREST = ("accuracy", "macro recall", "macro precision", "macro F1", "macro AUROC", "macro average precision")
+FOREST = ("macro F1", "accuracy", "macro recall", "macro precision", "macro AUROC", "macro average precision")
 AREAS = {"ROC": "AUROC", "precision-recall": "average precision"}
 """The metric that is the area under each curve."""
 INCHES = (11.0, 10.0)
@@ -128,11 +128,12 @@ def _sheet(
     data = f"{comparison.data}: {comparison.rois} ROIs of {comparison.patients} patients"
     head = wrap(f"{data}. Origin: {comparison.origin}", room, 9.5)
     foot = (
-        f"Bands and bars: pointwise 95 % intervals, bootstrap over patients ({resamples} resamples for the curves, "
-        f"{comparison.resamples} else). {trainings_note(comparison)}"
+        f"Bands: pointwise 95 % intervals, bootstrap over patients ({resamples} resamples); bars and numbers: 95 % "
+        f"intervals, jackknife over patients (calibration errors: {comparison.resamples} resamples). Primary metric: "
+        f"{comparison.primary}; all others are secondary. {trainings_note(comparison)}"
     )
     if few(comparison):
-        foot += " With so few patients the intervals are too narrow, and no test can decide."
+        foot += " With so few patients the bands are too narrow, and no test can decide."
     lines = [line for text in (foot, *(f"Note: {note}." for note in comparison.notes)) for line in wrap(text, room, 8)]
     figure.text(0.3 / size[0], 1 - 0.3 / size[1], drawable(title), size=14, weight="bold", va="center", family=FAMILY)
     figure.text(0.3 / size[0], 1 - 0.5 / size[1], "\n".join(head), size=9.5, va="top", family=FAMILY)
@@ -153,13 +154,14 @@ def _forest(axis: Axes, comparison: Comparison, models: Sequence[Model]) -> None
             if estimate is None:
                 continue
             y = row + (k - (count - 1) / 2) * step
-            axis.plot([estimate.low, estimate.high], [y, y], color=_colour(k), linewidth=1.6)
+            if estimate.ends is not None:
+                axis.plot(estimate.ends, [y, y], color=_colour(k), linewidth=1.6)
             label = drawable(one.recipe) if row == 0 else None
             axis.plot(estimate.value, y, "o", color=_colour(k), markersize=4.5, label=label)
             if name in each:
                 values = each[name][:, 0]
                 axis.plot(values, np.full(len(values), y), "|", color=_colour(k), markersize=6, markeredgewidth=0.8)
-    axis.set_yticks(range(len(FOREST)), FOREST)
+    axis.set_yticks(range(len(FOREST)), [f"{name}\n({role(name)})" for name in FOREST])
     axis.invert_yaxis()
     several = any(len(one.seeds) > 1 for one in comparison.evaluations)
     axis.set_xlabel("dot: metric; bar: 95 % interval" + ("; ticks: each training" if several else ""))
@@ -244,7 +246,7 @@ def _square(axis: Axes, x: str, y: str, title: str) -> None:
 
 
 def _short(estimate: Estimate | None) -> str:
-    return "not defined" if estimate is None else f"{estimate.value:.3f} ({estimate.low:.3f}-{estimate.high:.3f})"
+    return "not defined" if estimate is None else estimate_text(estimate)
 
 
 def _colour(k: int) -> str:

@@ -39,6 +39,7 @@ class Predictions:
         origin: where the images come from, e.g. "synthetic ...".
         seed: the training's seed.
         fold: int64 [n], the fold that held the ROI out; all 0 where there is one training and one held-out set.
+        stages: keys of the stages before the last, which trainings may share; empty where they are not known.
 
     Raises:
         DataError: shapes that do not fit, an unknown label, a probability that is NaN or outside [0, 1], or rows that
@@ -55,6 +56,7 @@ class Predictions:
     origin: str
     seed: int = 0
     fold: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    stages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, classes = len(self.labels), len(self.classes)
@@ -66,6 +68,12 @@ class Predictions:
                 raise DataError(f"predictions of {self.recipe}: {name} must have shape {list(shape)}, got {got}")
         if n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < classes:
             raise DataError(f"predictions of {self.recipe}: labels must lie in [0, {classes})")
+        unknown = np.isnan(self.probabilities).any(1)
+        if unknown.any():
+            raise DataError(
+                f"predictions of {self.recipe}: the probabilities of {int(unknown.sum())} of {n} images are NaN (the "
+                f"first is image {int(unknown.argmax())}); the model's output was not finite, train or predict again"
+            )
         within = (self.probabilities >= 0) & (self.probabilities <= 1 + 1e-6)
         if not within.all() or not np.allclose(self.probabilities.sum(1), 1, atol=1e-3):
             raise DataError(
@@ -81,6 +89,7 @@ class Predictions:
         probabilities: npt.NDArray[np.float32],
         seed: int,
         fold: npt.NDArray[np.int64] | None = None,
+        stages: tuple[str, ...] = (),
     ) -> Predictions:
         """What `recipe` says about all of `images`, in their order."""
         return cls(
@@ -94,6 +103,7 @@ class Predictions:
             images.origin,
             seed,
             np.zeros(len(images), np.int64) if fold is None else fold,
+            stages,
         )
 
     def _facts(self) -> summary.Facts:
@@ -126,7 +136,7 @@ class Predictions:
         """Write an .npz file that `load_predictions` reads; atomic."""
         with atomic_path(path) as temporary:
             arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
-            np.savez_compressed(temporary, **arrays)
+            np.savez_compressed(temporary, **{**arrays, "stages": np.array(self.stages, np.str_)})
 
 
 def load_predictions(path: Path) -> Predictions:
@@ -138,7 +148,10 @@ def load_predictions(path: Path) -> Predictions:
     try:
         with np.load(path, allow_pickle=False) as stored:
             earlier = "groups" in stored
-            values: dict[str, Any] = {} if earlier else {n: stored[n] for n in Predictions.__dataclass_fields__}
+            needed = [name for name in Predictions.__dataclass_fields__ if name != "stages"]
+            values: dict[str, Any] = {} if earlier else {name: stored[name] for name in needed}
+            if not earlier:
+                values["stages"] = tuple(map(str, stored["stages"])) if "stages" in stored else ()
         if not earlier:
             values |= {name: str(values[name]) for name in TEXTS}
             return Predictions(**{**values, "classes": tuple(map(str, values["classes"])), "seed": int(values["seed"])})
@@ -186,4 +199,5 @@ def pool(parts: Sequence[tuple[npt.NDArray[Any], Predictions]], images: ImageSet
         probabilities[index], fold[index] = part.probabilities, number
     if (fold < 0).any():
         raise DataError(f"{images.name}: {int((fold < 0).sum())} images are held out by no fold")
-    return Predictions.of(images, first.recipe, probabilities, first.seed, fold)
+    stages = tuple(dict.fromkeys(key for _, part in parts for key in part.stages))
+    return Predictions.of(images, first.recipe, probabilities, first.seed, fold, stages)

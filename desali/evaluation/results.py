@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from desali.evaluation.calibration import Reliability
@@ -19,19 +20,40 @@ PROBABILITY_METRICS = (
 )
 """Metrics of the probabilities; of the last four, less is better."""
 ALL_METRICS = METRICS + PROBABILITY_METRICS
+PRIMARY = "macro F1"
+"""The metric that decides, named before anything is run; all others are secondary."""
+UNIT_METRICS = (*METRICS, "macro AUROC", "macro average precision")
+"""Metrics in [0, 1] whose interval is on the logit scale."""
+CALIBRATION_ERRORS = ("ECE", "class-wise ECE")
 LEAST_PATIENTS = 10
 """With fewer patients no test can decide (five sign flips cannot go below p = 0.06)."""
 TESTED = (*METRICS, "Brier score", "log loss")
 """Metrics whose difference is tested by patient-level sign flips; the others have an interval of the difference."""
+RECIPES = "recipes"
+THESE_TRAININGS = "these trainings"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric and its 95 % interval from the bootstrap over patients."""
+    """A metric, or a difference of two, and its 95 % interval; `low` and `high` are None where there is none.
+
+    One patient has no interval, nor has a metric of a class that lives in one patient alone.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The interval, or None."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+def estimate(value: float, low: float, high: float) -> Estimate:
+    """An estimate whose interval is missing where it is not finite."""
+    known = isfinite(low) and isfinite(high)
+    return Estimate(float(value), float(low) if known else None, float(high) if known else None)
 
 
 @dataclass(frozen=True)
@@ -51,15 +73,13 @@ class ClassMetrics:
         support: its ROIs.
         patients: in how many patients it occurs.
         largest: the most of its ROIs that are of one patient.
-        resampled: share of the resamples in which it occurs; the intervals below are over these.
         metrics: "recall", "precision", "F1", "AUROC", "average precision" -> estimate; empty if it has no ROI, and
-            without "AUROC" if there is no other class.
+            without "AUROC" if there is no other class. A class of one patient has values without intervals.
     """
 
     support: int
     patients: int
     largest: int
-    resampled: float
     metrics: dict[str, Estimate]
 
 
@@ -71,6 +91,8 @@ class Evaluation:
         recipe: its name.
         seeds: of its trainings.
         metrics: `ALL_METRICS` -> estimate; without those that the data do not define (AUROC of a single class).
+            Intervals are over patients, for the mean of these trainings.
+        bias_corrected: the `CALIBRATION_ERRORS` without the bias that the bootstrap finds, at least 0.
         spread: the same metrics over the trainings.
         accuracy_wilson: 95 % Wilson interval of the accuracy, which ignores that ROIs of one patient are alike.
         confusion: [true class][predicted class] ROIs, the mean over the trainings.
@@ -83,6 +105,7 @@ class Evaluation:
     recipe: str
     seeds: tuple[int, ...]
     metrics: dict[str, Estimate]
+    bias_corrected: dict[str, float]
     spread: dict[str, Spread]
     accuracy_wilson: tuple[float, float]
     confusion: list[list[float]]
@@ -120,24 +143,52 @@ class Pair:
     """`first` minus `second` on the same ROIs; metrics are means over the trainings.
 
     Attributes:
-        differences: metric -> difference with its 95 % interval, both models resampled together.
-        p: metric -> two-sided p-value of patient-level sign flips; empty with fewer than ten patients.
-        p_holm: the same, adjusted by Holm's rule over all pairs (each metric is a family of its own).
+        scope: what a sentence about the pair may be about: "recipes" where both were trained at least twice, else
+            "these trainings".
+        paired_trainings: whether trainings were tested and drawn in pairs, since they share seeds or stages.
+        differences: metric -> difference and the 95 % interval that goes with the verdict: it leaves out 0 exactly
+            where `p` is below 0.05. For recipes it reaches over the intervals by patients, by trainings and by both.
+        over_patients: the interval for these trainings: inverted sign flips from six patients on, else (and for metrics
+            that are not tested) the jackknife's.
+        jackknife: delete-one-patient jackknife with Student's t, beside it.
+        over_trainings: Student's t over the trainings, for these patients; empty unless the scope is recipes.
+        crossed: percentile interval of the crossed bootstrap over patients and trainings; empty like `over_trainings`.
+        p: metric -> the p-value that decides, the largest of those below; empty with fewer than ten patients.
+        p_patients, p_trainings, p_crossed: by sign flips of patients, by trainings, and by the crossed bootstrap.
+        p_holm: `p`, adjusted by Holm's rule over all pairs (each metric is a family of its own).
         leave_one_out: metric -> least and greatest difference when one patient is left out.
         verdict: metric -> "differs" (adjusted p below 0.05), "no difference shown" or "undecided" (too few patients).
-        clustered_mcnemar: of the accuracies; None with fewer than ten patients.
+        clustered_mcnemar: of the accuracies of these trainings; None with fewer than ten patients.
         mcnemar_ignoring_patients: for each two trainings in order; empty with fewer than ten patients.
     """
 
     first: str
     second: str
+    scope: str
+    paired_trainings: bool
     differences: dict[str, Estimate]
+    over_patients: dict[str, Estimate]
+    jackknife: dict[str, Estimate]
+    over_trainings: dict[str, Estimate]
+    crossed: dict[str, Estimate]
     p: dict[str, float]
+    p_patients: dict[str, float]
+    p_trainings: dict[str, float]
+    p_crossed: dict[str, float]
     p_holm: dict[str, float]
     leave_one_out: dict[str, tuple[float, float]]
     verdict: dict[str, str]
     clustered_mcnemar: ClusteredTest | None
     mcnemar_ignoring_patients: tuple[UnclusteredTest, ...]
+
+    def sentence(self, metric: str = PRIMARY) -> str:
+        """The verdict, and about what it is."""
+        found = self.verdict.get(metric)
+        if found is None:
+            return "not tested"
+        if found == "undecided" or self.scope == RECIPES:
+            return found
+        return "these trainings differ" if found == "differs" else f"{found} between these trainings"
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,8 +199,9 @@ class Comparison:
         data: name of the image set; `fingerprint` is its SHA-256, `origin` says where its images come from.
         classes: class names in the order of the confusion matrices.
         rois: number of images, of so many `patients`.
-        resamples: bootstrap resamples of the patients, drawn from `seed`; average precision and the curves have the
-            first `curve_resamples` of them.
+        primary: the metric that decides; all others are secondary.
+        resamples: bootstrap resamples of the patients, drawn from `seed`, for calibration errors and, crossed with the
+            trainings, for pairs; average precision and the curves have the first `curve_resamples` of them.
         notes: what a reader must know of these data: classes in few patients, classes that a fold did not train on.
         evaluations: one a model, in the order given; `pairs` holds every two of them.
     """
@@ -160,6 +212,7 @@ class Comparison:
     classes: tuple[str, ...]
     rois: int
     patients: int
+    primary: str
     resamples: int
     curve_resamples: int
     seed: int

@@ -72,6 +72,8 @@ def combine(weights: npt.NDArray[Any], matrices: Counts) -> Floats:
 
 
 LEVEL = 0.95
+ALPHA = 0.05
+"""A p-value below it says "differs"."""
 
 
 def interval(samples: Floats, level: float = LEVEL) -> Floats:
@@ -83,17 +85,6 @@ def interval(samples: Floats, level: float = LEVEL) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all NaN
         return np.asarray(np.nanquantile(samples, [tail, 1 - tail], axis=0), np.float64)
-
-
-def basic_interval(value: npt.ArrayLike, samples: Floats, level: float = LEVEL) -> Floats:
-    """Basic interval [2, ...]: 2 x value minus the percentile interval, upside down.
-
-    For a metric that resampling shifts away from its value, as the calibration error, it takes the shift out again
-    (Davison and Hinkley 1997, section 5.2).
-    """
-    low, high = interval(samples, level)
-    twice = 2 * np.asarray(value, np.float64)
-    return np.stack([twice - high, twice - low])
 
 
 def wilson(hits: float, total: int, level: float = LEVEL) -> tuple[float, float]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from desali.evaluation.models import CLASS_METRICS
-from desali.evaluation.results import ALL_METRICS, LEAST_PATIENTS, Comparison, Estimate
+from desali.evaluation.results import ALL_METRICS, LEAST_PATIENTS, PRIMARY, RECIPES, Comparison, Estimate, Pair
 from desali.output.columns import columns
 
-SHOWN = tuple(name for name in ALL_METRICS if name != "weighted recall")
-"""Metrics of a model; weighted recall equals accuracy."""
-PAIRED = ("accuracy", "macro recall", "macro F1", "macro AUROC", "log loss")
+SHOWN = (PRIMARY, *(name for name in ALL_METRICS if name not in (PRIMARY, "weighted recall")))
+"""Metrics of a model, the primary one first; weighted recall equals accuracy."""
+PAIRED = (PRIMARY, "accuracy", "macro recall", "macro AUROC", "log loss")
+SECONDARY = "secondary:"
 
-CAUTION = (
-    "Each interval is for its one comparison, the p-values allow for all of them: an interval may leave out 0 where",
-    "no difference is shown.",
-)
-FEW = (
-    "With so few patients the intervals are too narrow: the bootstrap cannot draw a patient that it has not seen.",
+AGREE = (
+    "An interval leaves out 0 where p of its one comparison is below 0.05; the verdict allows for all of them (Holm).",
 )  # fmt: skip
+FEW = (
+    "With so few patients no test can decide, and the intervals say little more than that.",
+)  # fmt: skip
+SYMMETRY = "Sign flips take a patient's difference to be as likely of one sign as of the other where models are alike."
 
 
 def format_table(comparison: Comparison) -> str:
@@ -32,23 +35,58 @@ def few(comparison: Comparison) -> bool:
 
 
 def trainings_note(comparison: Comparison) -> str:
-    """How often the recipes were trained, and what the intervals therefore leave out."""
+    """How often the recipes were trained, and what the intervals of metrics therefore leave out."""
     counts = {one.recipe: len(one.seeds) for one in comparison.evaluations}
     if set(counts.values()) == {1}:
-        return "Each recipe was trained once; how much another training would differ is not in here."
+        return (
+            "Each recipe was trained once: every sentence is about these trainings, and how much another training "
+            "would differ is not in here."
+        )
     once = [name for name, count in counts.items() if count == 1]
     several = sorted({count for count in counts.values() if count > 1})
     most = " or ".join(map(str, several))
-    text = f"Metrics are means over {most} trainings (seeds) of each recipe; intervals are over patients."
-    return text + (f" Trained once: {', '.join(once)}." if once else "")
+    text = f"Metrics are means over {most} trainings (seeds) of each recipe; their intervals are over patients alone."
+    return text + (f" Trained once: {', '.join(once)}; about them sentences are of these trainings." if once else "")
+
+
+def pairs_note(comparison: Comparison) -> str:
+    """What must hold for two models to be called different."""
+    scopes = {pair.scope for pair in comparison.pairs}
+    said = []
+    if RECIPES in scopes:
+        said.append(
+            "Recipes differ only if sign flips over patients, the t-test over trainings and the crossed bootstrap over "
+            "both reject; the interval reaches over the intervals of all three."
+        )
+    if scopes - {RECIPES}:
+        said.append("Where a recipe was trained once, patients alone decide, about these trainings.")
+    return " ".join(said)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of metrics, the primary one first."""
+    return sorted(names, key=lambda name: name != PRIMARY)
+
+
+def role(metric: str) -> str:
+    """ "primary" or "secondary"."""
+    return "primary" if metric == PRIMARY else "secondary"
+
+
+def labelled(metric: str) -> str:
+    """The metric's name, and that it is the primary one if it is."""
+    return f"{metric} (primary)" if metric == PRIMARY else metric
 
 
 def estimate_text(estimate: Estimate | None, signed: bool = False) -> str:
     """Value and interval with three decimals; a dash where there is none."""
     if estimate is None:
         return "-"
-    form = "{:+.3f} ({:+.3f} to {:+.3f})" if signed else "{:.3f} ({:.3f}-{:.3f})"
-    return form.format(estimate.value, estimate.low, estimate.high)
+    value = f"{estimate.value:+.3f}" if signed else f"{estimate.value:.3f}"
+    if estimate.ends is None:
+        return f"{value} (-)"
+    form = "({:+.3f} to {:+.3f})" if signed else "({:.3f}-{:.3f})"
+    return f"{value} {form.format(*estimate.ends)}"
 
 
 def p_text(p: float) -> str:
@@ -67,16 +105,22 @@ def _head(comparison: Comparison) -> list[str]:
 
 def _metrics(comparison: Comparison) -> list[str]:
     lines = [
-        f"Metrics with 95 % intervals (bootstrap over patients, {comparison.resamples} resamples, average precision "
-        f"{comparison.curve_resamples}; a",
-        "class absent from a resample takes no part in its averages). Macro recall is also called balanced accuracy;",
-        "weighted recall equals accuracy. Of the last four rows before Wilson, less is better.",
+        "Metrics with 95 % intervals over patients (jackknife with Student's t, on the logit scale in [0, 1]; of the",
+        f"calibration errors from {comparison.resamples} resamples). {PRIMARY} is the primary metric, all others are",
+        "secondary. Macro recall is also called balanced accuracy; weighted recall equals accuracy. Of Brier score,",
+        "log loss and the calibration errors less is better.",
         *(FEW if few(comparison) else ()),
         "",
     ]
+    empty = [""] * len(comparison.evaluations)
     rows = [["", *(one.recipe for one in comparison.evaluations)]]
     for name in SHOWN:
-        rows.append([name, *(estimate_text(one.metrics.get(name)) for one in comparison.evaluations)])
+        rows.append([labelled(name), *(estimate_text(one.metrics.get(name)) for one in comparison.evaluations)])
+        if name == PRIMARY:
+            rows.append([SECONDARY, *empty])
+        if any(name in one.bias_corrected for one in comparison.evaluations):
+            values = [one.bias_corrected.get(name) for one in comparison.evaluations]
+            rows.append([f"{name}, bias-corrected", *("-" if value is None else f"{value:.3f}" for value in values)])
     rows.append(
         [
             "accuracy, Wilson (ignores patients)",
@@ -97,12 +141,18 @@ def _trainings(comparison: Comparison) -> list[str]:
         for one in several:
             spread = one.spread.get(name)
             cells.append("-" if spread is None else f"{spread.least:.3f}-{spread.greatest:.3f}, sd {spread.sd:.3f}")
-        rows.append([name, *cells])
+        rows.append([labelled(name), *cells])
+        if name == PRIMARY:
+            rows.append([SECONDARY, *[""] * len(several)])
     return lines + columns(rows)
 
 
 def _classes(comparison: Comparison) -> list[str]:
-    lines = ["Each class against the rest; an interval is over the resamples that hold the class", ""]
+    lines = [
+        "Secondary: each class against the rest; the interval is about the patients that hold the class, and there is",
+        "none for a class of one patient",
+        "",
+    ]
     rows = [["class", "ROIs", "patients", "model", *CLASS_METRICS]]
     for name in comparison.classes:
         for k, one in enumerate(comparison.evaluations):
@@ -119,37 +169,36 @@ def _pairs(comparison: Comparison) -> list[str]:
     how = (
         f"fewer than {LEAST_PATIENTS} patients: no test can decide; range when one patient is left out"
         if is_few
-        else f"p from patient-level sign flips, Holm over the {len(comparison.pairs)} pairs of each metric"
+        else f"Holm over the {len(comparison.pairs)} pairs of each metric"
     )
-    lines = [f"Paired differences, same ROIs ({how})", *(() if is_few else CAUTION), trainings_note(comparison), ""]
-    rows = [["", "metric", "difference, 95 % interval", "left-out range" if is_few else "p (Holm)", ""]]
+    lines = [f"Paired differences, same ROIs ({how})", pairs_note(comparison)]
+    lines += [*(() if is_few else (*AGREE, SYMMETRY)), trainings_note(comparison), ""]
+    heads = ["left-out range"] if is_few else ["p patients", "p trainings", "p (Holm)"]
+    rows = [["", "metric", "", "difference, 95 % interval", *heads, ""]]
     for pair in comparison.pairs:
         for name in PAIRED:
             if name not in pair.differences:
                 continue
-            last = "-"
-            if is_few and name in pair.leave_one_out:
-                last = "{:+.3f} to {:+.3f}".format(*pair.leave_one_out[name])
-            elif name in pair.p_holm:
-                last = p_text(pair.p_holm[name])
-            rows.append(
-                [
-                    f"{pair.first} - {pair.second}",
-                    name,
-                    estimate_text(pair.differences[name], signed=True),
-                    last,
-                    pair.verdict.get(name, "undecided" if is_few else "not tested"),
-                ]
-            )
+            about = [f"{pair.first} - {pair.second}", name, role(name)]
+            rows.append([*about, estimate_text(pair.differences[name], signed=True), *_tests(pair, name, is_few)])
     return lines + columns(rows)
+
+
+def _tests(pair: Pair, name: str, is_few: bool) -> list[str]:
+    if is_few:
+        left_out = pair.leave_one_out.get(name)
+        return ["-" if left_out is None else "{:+.3f} to {:+.3f}".format(*left_out), "undecided"]
+    tests = [pair.p_patients.get(name), pair.p_trainings.get(name), pair.p_holm.get(name)]
+    return [*("-" if p is None else p_text(p) for p in tests), pair.sentence(name)]
 
 
 def _mcnemar(comparison: Comparison) -> list[str]:
     if not comparison.pairs or few(comparison):
         return []
     lines = [
-        "Accuracy by the clustered McNemar test (Obuchowski 1998), and by the plain one, which IGNORES that ROIs of",
-        "one patient are alike and is here to compare with publications only (several trainings: least to greatest p)",
+        "Secondary: accuracy of these trainings by the clustered McNemar test (Obuchowski 1998), and by the plain one,",
+        "which IGNORES that ROIs of one patient are alike and is here to compare with publications only (several",
+        "trainings: least to greatest p)",
         "",
     ]
     rows = [["", "chi-squared", "p", "p (Holm)", "plain, ignores patients: p"]]
@@ -171,4 +220,4 @@ def _patients(comparison: Comparison) -> list[str]:
     for patient in comparison.evaluations[0].patients:
         counts = [one.patients[patient] for one in comparison.evaluations]
         rows.append([patient, *(f"{correct:g}/{rois}" for rois, correct in counts)])
-    return ["Correct ROIs of each patient", "", *columns(rows)]
+    return ["Secondary: correct ROIs of each patient", "", *columns(rows)]

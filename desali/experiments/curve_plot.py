@@ -1,4 +1,4 @@
-"""Robustness curves as a picture: a panel a metric, a line a recipe, bands from the patient bootstrap."""
+"""Robustness curves as a picture: a panel a metric, a line a recipe, bands over patients."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from desali.evaluation.table import role
 from desali.experiments.robustness import CURVES, Robustness
 from desali.output.files import atomic_path
 
@@ -41,7 +42,8 @@ def plot_robustness(result: Robustness, path: Path, metrics: Sequence[str] = CUR
             at = [value + (k - (len(names) - 1) / 2) * step for value in x]
             (line,) = ax.plot(at, [e.value for e in curve], marker="o", markersize=4, label=name, zorder=3)
             colour = line.get_color()
-            ax.fill_between(at, [e.low for e in curve], [e.high for e in curve], color=colour, alpha=0.12, linewidth=0)
+            ends = [e.ends or (e.value, e.value) for e in curve]
+            ax.fill_between(at, [e[0] for e in ends], [e[1] for e in ends], color=colour, alpha=0.12, linewidth=0)
             if max(len(one.seeds) for one in first.evaluations) > 1:
                 for position, one in zip(at, spread, strict=True):
                     ax.plot([position, position], [one.least, one.greatest], color=colour, linewidth=1.2, zorder=2)
@@ -51,7 +53,7 @@ def plot_robustness(result: Robustness, path: Path, metrics: Sequence[str] = CUR
             ax.annotate(
                 "chance", (0.01, chance), xycoords=("axes fraction", "data"), fontsize=7, color="0.4", va="bottom"
             )
-        ax.set_title(what, fontsize=10)
+        ax.set_title(f"{what} ({role(what)})", fontsize=10)
         ax.set_xticks(x, [f"{value:g}" for value in x])
         ax.set_xlabel(f"% of the training {'ROIs' if result.by == 'rois' else 'patients'}")
         ax.grid(alpha=0.25)
@@ -60,7 +62,7 @@ def plot_robustness(result: Robustness, path: Path, metrics: Sequence[str] = CUR
     several = any(len(one.seeds) > 1 for one in first.evaluations)
     trainings = " Upright lines: least and greatest of the trainings (seeds)." if several else " One training each."
     said = (
-        f"{first.data}: {first.origin}. {first.rois} ROIs, {first.patients} patients. Bands: 95 % intervals, bootstrap "
+        f"{first.data}: {first.origin}. {first.rois} ROIs, {first.patients} patients. Bands: 95 % intervals, jackknife "
         f"over patients.{trainings}{verdict} Not a medical device."
     )
     figure.supxlabel("\n".join(textwrap.wrap(said, int(46 * len(metrics)))), fontsize=7, x=0.01, ha="left")

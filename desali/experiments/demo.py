@@ -11,6 +11,8 @@ from pathlib import Path
 from desali.output.files import atomic_path, check_writable, write_json, write_text
 
 SHOWN_CLASS = "HCM"
+REPLICATED = "two_stage"
+"""The recipe whose last stage is trained once more: what another seed would change."""
 
 
 @dataclass
@@ -38,7 +40,7 @@ def demo(
     report: Callable[[str], None] = lambda line: None,
     command: Sequence[str] = ("desali", "demo"),
 ) -> DemoResult:
-    """Generate the data, train the four recipes (seven stages at most), evaluate them and compare them on one ROI.
+    """Generate the data, train the four recipes (seven stages and a replicate), evaluate and compare them on one ROI.
 
     The ROI is the first honeycomb image of the evaluation set, whatever the models make of it.
 
@@ -72,6 +74,8 @@ def demo(
     with _timed(result, "training", report, "training seven stages for four recipes"):
         datasets = {"natural": natural, "texture": texture, "target": target}
         train(list(RECIPES), datasets, runs, seed=seed, device=device, fresh=fresh, progress=progress, report=report)
+    with _timed(result, "replicate", report, f"training the last stage of {REPLICATED} again with another seed"):
+        train([REPLICATED], datasets, runs, seed=seed, replicates=1, device=device, progress=progress, report=report)
     with _timed(result, "evaluation", report, f"evaluating on {len(held_out)} ROIs of other synthetic patients"):
         result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, seed=seed, device=device))
         write_text(folder / "evaluation.txt", result.table)

@@ -1,11 +1,12 @@
-"""What `desali crossvalidate` and `desali robustness` can be told beside the options of a training."""
+"""What the commands of this room can be told beside the options of a training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from desali.training.options import FROM_1, SEED, SHARE, Range, check_fields, option
+from desali.evaluation.options import ENOUGH, RESAMPLES
+from desali.training.options import FROM_0, FROM_1, SEED, SHARE, Range, check_fields, option
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class CrossValidationOptions:
         range=FROM_1,
         shown="torch's own number",
     )
-    resamples: int = option(2000, "Of the bootstrap over patients.", range=Range(100))
+    resamples: int = option(RESAMPLES, "Of the bootstrap over patients.", range=ENOUGH)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -54,3 +55,34 @@ class RobustnessOptions(CrossValidationOptions):
         "Train small fractions for as many steps as all of the data, or for as many epochs.",
         off="--equal-epochs",
     )
+
+
+@dataclass(frozen=True)
+class LineageOptions:
+    """Options of `desali lineage`. Each field says what it is.
+
+    Raises:
+        DesaliError, UnknownNameError: a value that a field does not take.
+    """
+
+    images: str | None = option(
+        None,
+        "Images to look at, READER:PATH or PATH; their part 'test' where they state parts.",
+        metavar="DATASET",
+        shown="those that the recipe is evaluated on",
+    )
+    per_class: int = option(30, "Images of each class, drawn by --seed, the patients taking turns.", range=FROM_1)
+    labels: bool = option(True, "Use the classes: as many images of each; else as many in all, whatever their class.")
+    layers: tuple[str, ...] = option(
+        (), "ReLUs, layers before them, or containers.", metavar="NAME,...", shown="all ReLUs"
+    )
+    random_networks: int = option(5, "Networks with random weights to compare with; from 5 on a range.", range=FROM_0)
+    seed: int = option(0, "Of the images drawn and of the random weights.", range=SEED)
+    device: str = option("cpu", "cpu, cuda, cuda:N, or auto: a CUDA device if there is one.", metavar="DEVICE")
+    allow_training_images: bool = option(
+        False, "Also images that a stage was trained on or selected by; the figure and the notes then say so."
+    )
+    skip_unreadable: bool = option(False, "Leave out images that cannot be read; they are named.")
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -12,14 +12,17 @@ import numpy as np
 
 from desali.errors import DataError
 from desali.evaluation.comparison import compare
+from desali.evaluation.jackknife import t_interval
 from desali.evaluation.models import Model, gather
+from desali.evaluation.options import RESAMPLES
 from desali.evaluation.predictions import Predictions
-from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate
-from desali.evaluation.statistics import Floats, interval, resample_weights
-from desali.evaluation.table import estimate_text
+from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, estimate
+from desali.evaluation.statistics import Counts, Floats
+from desali.evaluation.table import estimate_text, role
+from desali.evaluation.trainings import LEAST_TRAININGS, hull, over_trainings
 from desali.output.columns import columns
 
-CURVES = ("accuracy", "macro recall", "macro F1", "macro AUROC")
+CURVES = ("macro F1", "accuracy", "macro recall", "macro AUROC")
 """Metrics that are followed; macro recall is also called balanced accuracy."""
 
 
@@ -31,7 +34,8 @@ class Loss:
         recipe: its name; `minus` is the recipe whose loss is subtracted, or "" for the loss itself.
         metric: one of `CURVES`.
         estimate: metric at 1 minus metric at the smallest fraction (for a pair: the difference of two such losses),
-            with its 95 % interval from the patient bootstrap, both fractions and recipes resampled together.
+            with its 95 % interval: a jackknife that leaves one patient out of all at once and, with several trainings,
+            Student's t over them; it reaches over both.
     """
 
     recipe: str
@@ -76,7 +80,7 @@ class Robustness:
 
 
 def robustness(
-    predictions: Mapping[float, Sequence[Predictions]], by: str, *, resamples: int = 2000, seed: int = 0
+    predictions: Mapping[float, Sequence[Predictions]], by: str, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Robustness:
     """Curves from predictions at each fraction, as `desali.experiments.run` gives them.
 
@@ -89,32 +93,46 @@ def robustness(
     comparisons = tuple(compare(predictions[f], resamples=resamples, curve_resamples=100, seed=seed) for f in fractions)
     losses: tuple[Loss, ...] = ()
     if len(fractions) > 1 and fractions[-1] == 1:
-        losses = _losses(gather(predictions[fractions[0]]), gather(predictions[1.0]), resamples, seed)
+        losses = _losses(gather(predictions[fractions[0]]), gather(predictions[1.0]))
     return Robustness(fractions, by, comparisons, losses, comparisons[0].patients >= LEAST_PATIENTS)
 
 
-def _losses(least: Sequence[Model], full: Sequence[Model], resamples: int, seed: int) -> tuple[Loss, ...]:
-    patients = len(full[0].patients)
-    weights = np.concatenate([np.ones((1, patients), np.int64), resample_weights(patients, resamples, seed)])
-    small = {model.recipe: _curves(model, weights) for model in least}
-    lost = {model.recipe: _curves(model, weights) - small[model.recipe] for model in full}
+def _losses(least: Sequence[Model], full: Sequence[Model]) -> tuple[Loss, ...]:
+    patients, rois = len(full[0].patients), len(full[0].labels)
+    weights = np.concatenate([np.ones((1, patients), np.int64), 1 - np.eye(patients, dtype=np.int64)])
+    if patients == 1:
+        weights = weights[:1]
+    small = {model.recipe: model for model in least}
+    lost = {model.recipe: _lost(model, small[model.recipe], weights) for model in full if model.recipe in small}
     pairs = [("", name) for name in lost]
     names = list(lost)
     pairs += [(names[b], names[a]) for a in range(len(names)) for b in range(a + 1, len(names))]
     result = []
     for minus, name in pairs:
-        values = lost[name] - (lost[minus] if minus else 0)
-        for k, metric in enumerate(CURVES):
-            if not np.isnan(values[k, 0]):
-                low, high = interval(values[k, 1:])
-                result.append(Loss(name, minus, metric, Estimate(float(values[k, 0]), float(low), float(high))))
+        for metric in CURVES:
+            mine, theirs = lost[name][metric], lost[minus][metric] if minus else None
+            values = mine.mean(0) - (theirs.mean(0) if theirs is not None else 0)
+            if np.isnan(values[0]):
+                continue
+            ends = t_interval(values[0], values[1:])
+            trained = len(mine) if theirs is None else min(len(mine), len(theirs))
+            if trained >= LEAST_TRAININGS and not np.isnan(ends).any():
+                other = np.zeros_like(mine) if theirs is None else theirs
+                pairing = [(k, k) for k in range(len(mine))] if len(mine) == len(other) else None
+                found = over_trainings(mine[:, 0], other[:, 0], pairing, rois)
+                ends = hull((ends[0], ends[1]), (found.low, found.high))
+            result.append(Loss(name, minus, metric, estimate(float(values[0]), *map(float, ends))))
     return tuple(result)
 
 
-def _curves(model: Model, weights: Any) -> Floats:
-    """`CURVES` [4, b] of the resamples `weights` [b, patients], means over the trainings."""
-    metrics, _ = model.metrics(weights, weights[:1])
-    return np.stack([metrics[name].mean(0) for name in CURVES])
+def _lost(full: Model, small: Model, weights: Counts) -> dict[str, Floats]:
+    """`CURVES` -> loss of each training [trainings, 1 + patients]; one row where the two were trained unequally."""
+    more, less = (model.metrics(weights, weights[:1])[0] for model in (full, small))
+    seeds = [[one.seed for one in model.trainings] for model in (full, small)]
+    if sorted(seeds[0]) != sorted(seeds[1]):
+        return {name: more[name].mean(0, keepdims=True) - less[name].mean(0, keepdims=True) for name in CURVES}
+    order = [seeds[1].index(seed) for seed in seeds[0]]
+    return {name: more[name] - less[name][order] for name in CURVES}
 
 
 def format_robustness(result: Robustness, metric: str = "macro F1") -> str:
@@ -127,7 +145,7 @@ def format_robustness(result: Robustness, metric: str = "macro F1") -> str:
         f"{first.rois} ROIs of {first.patients} patients; fractions of the training {result.by}; "
         f"seeds: {', '.join(sorted({str(len(s)) for s in seeds.values()}))} a recipe",
         "",
-        f"{metric} with 95 % intervals (bootstrap over patients)",
+        f"{metric} ({role(metric)} metric) with 95 % intervals (jackknife over patients)",
         "",
     ]
     rows = [["fraction", *names]]
@@ -137,7 +155,8 @@ def format_robustness(result: Robustness, metric: str = "macro F1") -> str:
     lines += columns(rows)
     if result.losses:
         verdict = "" if result.decided else f"; fewer than {LEAST_PATIENTS} patients: undecided whatever the interval"
-        lines += ["", f"Lost in {metric} from 100 % to {100 * result.fractions[0]:g} % of the data{verdict}", ""]
+        lines += ["", f"Lost in {metric} from 100 % to {100 * result.fractions[0]:g} % of the data{verdict}"]
+        lines += ["(intervals over patients and, where there are several, over trainings; no test)", ""]
         rows = [
             [f"{one.recipe} - {one.minus}" if one.minus else one.recipe,
              estimate_text(one.estimate, signed=True)]
@@ -151,11 +170,13 @@ def robustness_csv(result: Robustness) -> str:
     """One row a fraction, recipe and metric, with interval and spread over the trainings."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["fraction", "by", "recipe", "metric", "value", "low", "high", "least", "greatest", "seeds"])
+    writer.writerow(
+        ["fraction", "by", "recipe", "metric", "role", "value", "low", "high", "least", "greatest", "seeds"]
+    )
     for fraction, comparison in zip(result.fractions, result.comparisons, strict=True):
         for one in comparison.evaluations:
             for name, e in one.metrics.items():
                 spread = one.spread[name]
-                row = [e.value, e.low, e.high, spread.least, spread.greatest, len(one.seeds)]
-                writer.writerow([fraction, result.by, one.recipe, name, *row])
+                row = [e.value, *(e.ends or ("", "")), spread.least, spread.greatest, len(one.seeds)]
+                writer.writerow([fraction, result.by, one.recipe, name, role(name), *row])
     return text.getvalue()

@@ -1,4 +1,5 @@
-"""The drawing of a lineage: the share of traceable channels by depth with its nulls, above what became of them."""
+"""The drawing of a lineage: the share of traceable channels by depth with its nulls, what became of them, and the
+numbers by layer."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import numpy as np
 from desali.comparison import tracing
 from desali.errors import OutputError
 from desali.figures.drawing.text import ELLIPSIS, FAMILY, drawable, width, wrap
+from desali.figures.lineage_numbers import FLOOR, PAIR, RANDOM, band, legend, panels
 from desali.figures.sidecar import sidecar, write_sidecar
 from desali.output.files import atomic_path
 
@@ -39,11 +41,12 @@ COLOURS = {
 }
 """Of the states; Okabe and Ito's palette where it has them."""
 STRANGERS = "#FFFFFF"
-PAIR, FLOOR, RANDOM = "#0072B2", "#B8860B", "#9A9A9A"
 MOST_LABELS = 44
 LONGEST = 30
 """Letters of a layer's name that are shown."""
 SLANT = 60
+NUMBERS = 2.0
+"""Height of a panel of the numbers by layer, where that of the shares is 3."""
 LEAST_INCHES, MOST_INCHES = 8.0, 17.0
 
 
@@ -110,18 +113,20 @@ def _figure(change: Lineage) -> Figure:
         foot += wrap("Between strangers no channel has a counterpart: what became of each is not drawn.", room, 8)
     top, bottom = 0.3 + 0.2 * len(head), 0.2 + 0.155 * len(foot)
     names = max(width(_label(layer), 8) for layer in layers) * math.sin(math.radians(SLANT)) / 72
-    high = top + bottom + names + (2.6 if change.strangers else 5.2)
+    more = panels(layers)
+    ratios = [3.0, *([] if change.strangers else [2.4]), *[NUMBERS] * len(more)]
+    high = top + bottom + names + 0.95 * sum(ratios) + (-0.25 if change.strangers else 0.07)
     figure = Figure(figsize=(wide, high))
     FigureCanvasAgg(figure)
     figure.text(0.3 / wide, 1 - 0.15 / high, "\n".join(head), size=11, weight="bold", va="top", family=FAMILY)
     figure.text(0.3 / wide, 0.12 / high, "\n".join(foot), size=8, va="bottom", family=FAMILY, color="0.25")
     figure.set_layout_engine("constrained", rect=(0, bottom / high, 1, 1 - (top + bottom) / high))
-    if change.strangers:
-        axes = [figure.subplots(1, 1)]
-    else:
-        axes = list(figure.subplots(2, 1, sharex=True, height_ratios=(3, 2.4)))
-        _states(axes[1], layers)
+    axes = list(figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0])
     _shares(axes[0], layers)
+    if not change.strangers:
+        _states(axes[1], layers)
+    for axis, draw_numbers in zip(axes[len(axes) - len(more) :], more, strict=True):
+        draw_numbers(axis, layers)
     _names(axes[-1], layers)
     return figure
 
@@ -130,7 +135,7 @@ def _shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     x = np.arange(len(layers))
     if layers[0].null:
         low, high = ([edge(layer.null) for layer in layers] for edge in (min, max))
-        _band(axis, x, low, high, f"{len(layers[0].null)} networks with random weights")
+        band(axis, x, low, high, f"{len(layers[0].null)} networks with random weights")
     axis.plot(x, [layer.chance for layer in layers], ":", color=RANDOM, linewidth=1.2, label="chance, 1 / channels")
     replicates = len(layers[0].replicate)
     for k in range(replicates):
@@ -156,13 +161,7 @@ def _shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     axis.yaxis.set_major_formatter(_percent())
     axis.grid(axis="y", color="0.92")
     axis.set_axisbelow(True)
-    _legend(axis, 3)
-
-
-def _band(axis: Axes, x: Any, low: Sequence[float], high: Sequence[float], label: str) -> None:
-    if len(x) == 1:  # a band needs some width
-        x, low, high = np.array([-0.4, 0.4]), [low[0]] * 2, [high[0]] * 2
-    axis.fill_between(x, low, high, color=RANDOM, alpha=0.45, linewidth=0, label=label)
+    legend(axis, 3)
 
 
 def _states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
@@ -180,7 +179,7 @@ def _states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
                  label="strangers")  # fmt: skip
     axis.set(ylim=(0, 1), ylabel="states of the channels")
     axis.yaxis.set_major_formatter(_percent())
-    _legend(axis, 5)
+    legend(axis, 5)
 
 
 def _names(axis: Axes, layers: Sequence[LayerLineage]) -> None:
@@ -196,11 +195,6 @@ def _label(layer: LayerLineage) -> str:
     """The layer's name, or its end where it is long, and its channels."""
     name = layer.name if len(layer.name) <= LONGEST else ELLIPSIS + layer.name[1 - LONGEST :]
     return drawable(f"{name}  ({layer.channels})")
-
-
-def _legend(axis: Axes, columns: int) -> None:
-    """Above the axes, growing upwards."""
-    axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False, borderpad=0.2)
 
 
 def _percent() -> Any:

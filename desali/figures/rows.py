@@ -240,12 +240,12 @@ class _Row:
     def _alike(self, input: Input, view: View, seed: int, random: View | None) -> dict[str, float]:
         """How alike a map looks to the random network's, to the input and (its magnitude) to the edges."""
         plane = self._plane(view, seed)
-        found = {}
+        found: dict[str, float | None] = {}
         if random is not None and random.neurons[0] is None and random.maps[0].any():
             found["random"] = self.likeness(plane, self._plane(random, 0))
         found["input"] = self.likeness(plane, input.grey)
         found["edges"] = self.likeness(plane, input.edges, magnitude=True)
-        return found
+        return {name: value for name, value in found.items() if value is not None}
 
     def _plane(self, view: View, seed: int) -> npt.NDArray[np.float64]:
         """A view's map as [h, w], in the window that is shown; that of an equal view for its twin."""

@@ -13,6 +13,7 @@ from desali.errors import DataError, DesaliError, ImageError, SeedError
 from desali.figures.facts import control_facts, method_words, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
 from desali.figures.inputs import Input, image_facts, image_name, prepare, to_image
+from desali.figures.options import FigureOptions
 from desali.figures.rows import Block, Seen, table
 from desali.figures.sources import RANDOM, Control, controls, default_layers, default_seed, in_rgb, provenance
 from desali.figures.subjects import Classes, Models, Rules, Subject, check_different, check_one_architecture, subjects
@@ -58,11 +59,11 @@ class Settings:
 
     layers: Layers | None = None
     seed: Seed = field(default_factory=default_seed)
-    method: str | Method = "desalinet"
+    method: str | Method = FigureOptions.method
     window: tuple[float, float] | None = None
-    scale: str = "panel"
-    random_seed: int = 1
-    backend: str = "auto"
+    scale: str = FigureOptions.scale
+    random_seed: int = FigureOptions.seed
+    backend: str = FigureOptions.backend
     device: str | torch.device | None = None
     preprocessing: Rules | None = None
     classes: Classes | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError, WeightsError
+from desali.models.as_saved import Notes, contents, unwrapped
 from desali.models.registry import architecture
 from desali.output import summary
 from desali.output.files import write_bytes, write_json
@@ -214,11 +215,15 @@ def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
     )
 
 
-def read_state(path: Path, data: bytes, advice: str = MAKE_ONE) -> dict[str, Tensor]:
+def read_state(path: Path, data: bytes, advice: str = MAKE_ONE, notes: Notes | None = None) -> dict[str, Tensor]:
     """The tensors in the content `data` of a weights file, floating ones as float32; nothing else is unpickled.
 
+    Args:
+        notes: take a training's checkpoint apart too (`desali.models.as_saved`), and say there what was done; None:
+            only a plain state dict.
+
     Raises:
-        WeightsError: not safetensors or a plain state dict, truncated, or with other things than tensors in it.
+        WeightsError: not safetensors or a state dict, or truncated.
     """
     import pickle
 
@@ -235,18 +240,31 @@ def read_state(path: Path, data: bytes, advice: str = MAKE_ONE) -> dict[str, Ten
         raise WeightsError(
             f"{path}: not a plain state dict (it would run code, or is damaged); save model.state_dict() instead"
         ) from None
-    except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{path}: unreadable or truncated ({reason}); fetch it again, or {advice}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path}: expected a state dict of tensors, got {_contents(state)}; save model.state_dict()")
+    except RuntimeError as error:
+        if "TorchScript" in str(error):
+            raise WeightsError(
+                f"{path}: a TorchScript archive, which carries code; save that of the module it was made from: "
+                "torch.jit.load(FILE).state_dict()"
+            ) from None
+        raise WeightsError(
+            f"{path}: unreadable or truncated ({_reason(error)}); fetch it again, or {advice}"
+        ) from error
+    except (SafetensorError, ValueError, EOFError, KeyError, OSError) as error:
+        raise WeightsError(
+            f"{path}: unreadable or truncated ({_reason(error)}); fetch it again, or {advice}"
+        ) from error
+    plain = isinstance(state, dict) and all(isinstance(value, torch.Tensor) for value in state.values())
+    if not plain or not state:
+        if notes is None:
+            raise WeightsError(
+                f"{path}: expected a state dict of tensors, got {contents(state)}; save model.state_dict()"
+            )
+        state = unwrapped(path, state, notes)
     return {str(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
-def _contents(state: object) -> str:
-    if not isinstance(state, dict):
-        return type(state).__name__
-    return f"a dict of {', '.join(map(str, list(state)[:4]))}"
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def check_state(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -53,14 +54,14 @@ class Blueprint:
         build: number of classes, or None for the network's own, and a seed -> a module with random weights.
         preprocessing: of a module that was built: fields of `Preprocessing`, and in words where they come from.
         show: layers shown by default; empty: ReLUs spread over the depth.
-        resizable: whether another number of classes can be asked for.
+        factory: what the user named, which may or may not take `num_classes`; None: any number can be asked for.
     """
 
     name: str
     build: Callable[[int | None, int], nn.Module]
     preprocessing: Callable[[nn.Module], tuple[dict[str, Any], str]]
     show: tuple[str, ...] = ()
-    resizable: bool = True
+    factory: Callable[..., Any] | None = None
 
 
 def blueprint(name: str) -> Blueprint | None:
@@ -203,7 +204,18 @@ def _factory(name: str) -> Blueprint:
         with _current_folder():
             return _called(name, seed, lambda: found() if num_classes is None else found(num_classes=num_classes))
 
-    return Blueprint(name, build, lambda model: _assumed(model, name), resizable=False)
+    return Blueprint(name, build, lambda model: _assumed(model, name), factory=found)
+
+
+def takes_classes(plan: Blueprint) -> bool:
+    """Whether another number of classes can be asked for."""
+    if plan.factory is None:
+        return True
+    try:
+        parameters = inspect.signature(plan.factory).parameters.values()
+    except (TypeError, ValueError):  # written in C
+        return False
+    return any(one.name == "num_classes" or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
 def _assumed(model: nn.Module, name: str) -> tuple[dict[str, Any], str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError, DesaliError, WeightsError
-from desali.models import checkpoint
+from desali.models import as_saved, checkpoint
 from desali.models.checkpoint import (
     RANDOM,
     RUNS,
@@ -23,7 +23,8 @@ from desali.models.checkpoint import (
     read_state,
     side_file,
 )
-from desali.models.foreign import FACTORY, RANDOM_SEED, Blueprint, blueprint
+from desali.models.foreign import FACTORY, RANDOM_SEED, Blueprint, blueprint, takes_classes
+from desali.models.replicate import number_of
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +61,7 @@ def parse(spec: str) -> Source:
 
 
 def label(spec: str | Path, weights: str | Path | None = None, runs: Path = RUNS) -> str:
-    """The name a model is shown under: the recipe, the weights file's stem, or NETWORK@STEM.
+    """The name a model is shown under: the recipe (RECIPE-replicate-1), the weights file's stem, or NETWORK@STEM.
 
     Raises:
         WeightsError: a recipe or path that does not exist.
@@ -68,7 +69,10 @@ def label(spec: str | Path, weights: str | Path | None = None, runs: Path = RUNS
     source = parse(str(spec))
     if source.network is None:
         path = find(spec, runs)
-        return path.parent.name if path.name == WEIGHTS_NAME else path.stem
+        if path.name != WEIGHTS_NAME:
+            return path.stem
+        folder = path.parent
+        return folder.name if number_of(folder.name) is None else f"{folder.parent.name}-{folder.name}"
     kind, _, name = source.network.rpartition(":")
     short = name.replace("/", "-") if kind in ("", "torchvision", "timm") else name.rpartition(".")[2]
     given = weights or source.weights
@@ -81,6 +85,7 @@ def load(
     *,
     num_classes: int | None = None,
     classes: Sequence[str] | None = None,
+    allow_missing: bool = False,
     device: str | torch.device = "cpu",
     runs: str | Path = RUNS,
 ) -> LoadedModel:
@@ -90,10 +95,13 @@ def load(
         spec: the name of a recipe trained under `runs`, a path to its weights, "torchvision:resnet18", "timm:NAME",
             "module.path:factory" (a callable that returns a module; the module is imported, so its code runs) or
             "squeezenet1_0". "@" and a weights file may follow the last four.
-        weights: safetensors or a state dict that `torch.load(weights_only=True)` reads, for SqueezeNet also npz;
-            "random" for a network that has learned nothing. Nothing but tensors is ever unpickled.
+        weights: safetensors or a file that `torch.load(weights_only=True)` reads, for SqueezeNet also npz; "random" for
+            a network that has learned nothing. A training's checkpoint is taken apart (`desali.models.as_saved`); the
+            card's "weights_notes" say what was done. Nothing but tensors is ever unpickled.
         num_classes: of the last layer; by default what the weights have, or the network's own number.
         classes: names in the order of the logits, for a network that others define; a trained recipe brings its own.
+        allow_missing: draw at random what the weights lack (a classifier that was taken off), and leave out what the
+            network lacks.
         device: "cpu", "cuda", "cuda:N" or "auto": where the model is put.
         runs: folder of the trained recipes.
 
@@ -106,7 +114,7 @@ def load(
 
     where = resolve(device)
     names = None if classes is None else _names(classes, num_classes)
-    loaded = _load(spec, weights, num_classes, names, Path(runs))
+    loaded = _load(spec, weights, num_classes, names, Path(runs), allow_missing)
     loaded.model.to(where)
     return loaded
 
@@ -122,7 +130,12 @@ def _names(classes: Sequence[str], num_classes: int | None) -> list[str]:
 
 
 def _load(
-    spec: str | Path, weights: str | Path | None, num_classes: int | None, names: list[str] | None, runs: Path
+    spec: str | Path,
+    weights: str | Path | None,
+    num_classes: int | None,
+    names: list[str] | None,
+    runs: Path,
+    allow_missing: bool,
 ) -> LoadedModel:
     source = parse(str(spec))
     if source.network is None:
@@ -140,13 +153,16 @@ def _load(
         )
     plan = blueprint(source.network)
     assert plan is not None  # parse found a network's name
-    if num_classes is None and names is not None and plan.resizable and str(given) == RANDOM:
+    if num_classes is None and names is not None and takes_classes(plan) and str(given) == RANDOM:
         num_classes = len(names)
     if str(given) == RANDOM:
         return _finish(plan, plan.build(num_classes, RANDOM_SEED), None, None, names)
     file = Path(given)
     data = _read(file)
-    return _finish(plan, _with_weights(plan, file, _state(plan, file, data), num_classes), file, data, names)
+    notes = as_saved.Notes()
+    state = _state(plan, file, data, notes)
+    model = _with_weights(plan, file, state, num_classes, allow_missing, notes)
+    return _finish(plan, model, file, data, names, notes)
 
 
 def pretrained(architecture: str, file: Path) -> LoadedModel:
@@ -183,9 +199,9 @@ def _read(file: Path) -> bytes:
         raise WeightsError(f"{file}: cannot be read ({error.strerror or error}); check the path") from error
 
 
-def _state(plan: Blueprint, file: Path, data: bytes) -> dict[str, Tensor]:
+def _state(plan: Blueprint, file: Path, data: bytes, notes: as_saved.Notes) -> dict[str, Tensor]:
     if file.suffix != ".npz":
-        return read_state(file, data, "save it anew")
+        return read_state(file, data, "save it anew", notes)
     if plan.name != "squeezenet1_0":
         raise WeightsError(f"{file}: npz weights are read for squeezenet1_0 only; save {plan.name}'s as .safetensors")
     return read_npz(file, data)
@@ -214,24 +230,38 @@ def read_npz(file: Path, data: bytes) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 
-def _with_weights(plan: Blueprint, file: Path, state: dict[str, Tensor], num_classes: int | None) -> nn.Module:
+def _with_weights(
+    plan: Blueprint,
+    file: Path,
+    state: dict[str, Tensor],
+    num_classes: int | None,
+    allow_missing: bool,
+    notes: as_saved.Notes,
+) -> nn.Module:
     model = plan.build(num_classes, RANDOM_SEED)
-    if num_classes is None and plan.resizable:
-        found = _classes(state, model.state_dict())
-        model = model if found is None else plan.build(found, RANDOM_SEED)
-    expected = model.state_dict()
+    state = as_saved.fitted(state, _tensors(model), notes)
+    found = _classes(state, _tensors(model)) if num_classes is None else None
+    if found is not None and takes_classes(plan):
+        model = plan.build(found, RANDOM_SEED)
+    expected = _tensors(model)
+    state = as_saved.completed(file, state, expected, plan.name, allow_missing, notes)
     advice = f"give weights that were saved from {plan.name}"
-    tensors = {name: value for name, value in expected.items() if hasattr(value, "shape")}
-    check_state(file, state, tensors, plan.name, advice)
+    if found is not None and not takes_classes(plan):
+        advice = f"they have {found} outputs, and {plan.name} takes no num_classes: give it that argument"
+    elif num_classes is not None:
+        advice = f"{num_classes} classes were asked for; leave num_classes out to take the weights' own number"
+    check_state(file, state, expected, plan.name, advice)
     model.load_state_dict(state)
     return model
 
 
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in model.state_dict().items() if hasattr(value, "shape")}
+
+
 def _classes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> int | None:
     """The number of classes of the weights, where nothing else than that differs from the network; else None."""
-    if set(state) != set(expected):
-        return None
-    differing = [(state[name].shape, tensor.shape) for name, tensor in expected.items()]
+    differing = [(state[name].shape, tensor.shape) for name, tensor in expected.items() if name in state]
     differing = [(new, old) for new, old in differing if new != old]
     sizes = {new[0] for new, old in differing if len(new) == len(old) > 0 and new[1:] == old[1:]}
     alike = all(len(new) == len(old) > 0 and new[1:] == old[1:] for new, old in differing)
@@ -239,7 +269,12 @@ def _classes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> int
 
 
 def _finish(
-    plan: Blueprint, model: nn.Module, file: Path | None, data: bytes | None, names: list[str] | None
+    plan: Blueprint,
+    model: nn.Module,
+    file: Path | None,
+    data: bytes | None,
+    names: list[str] | None,
+    notes: as_saved.Notes | None = None,
 ) -> LoadedModel:
     from desali.data.preprocess import Preprocessing
 
@@ -257,6 +292,8 @@ def _finish(
         card |= {"weights": RANDOM, "seed": RANDOM_SEED, "origin": "none"}
     else:
         card |= {"weights": "file", "weights_sha256": sha256(data).hexdigest()}
+    if notes is not None and notes.said:
+        card |= {"weights_notes": notes.said}
     loaded = LoadedModel(model.eval().float(), card, file)
     if names is not None:
         _check_outputs(loaded, plan.name)

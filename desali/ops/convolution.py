@@ -142,15 +142,20 @@ def _conv_transpose(
         dtype=code, signal=turned.data_ptr(), counts=counts.data_ptr(), pixels=pixels, channels=o
     )
     way = choose_kernel(found / turned.numel(), o, i, y_axis, x_axis, groups, signal.dtype)
-    if way == "torch":
+
+    def by_library() -> Tensor:
         return conv_transpose_by_library(
             turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
         )
-    out = large_pages(torch.empty((n, k, *size, i), dtype=signal.dtype))
+
+    if way == "torch":
+        return by_library()
     dense = way == "dense"
 
     def pack() -> Tensor:
         contiguous = weight.detach().contiguous()
+        if not contiguous.isfinite().all():
+            return torch.empty(0, dtype=weight.dtype)
 
         def into(packed: Tensor | None) -> int:
             elements: int = module.pack_weight(
@@ -164,6 +169,9 @@ def _conv_transpose(
         return packed
 
     packed = cache.get(weight, (dense, groups, y_axis.stride, x_axis.stride, x_axis.dilation), pack)
+    if packed.numel() == 0:  # zero times NaN is NaN, and the core leaves zeros out
+        return by_library()
+    out = large_pages(torch.empty((n, k, *size, i), dtype=signal.dtype))
     if mask is not None and not mask.is_contiguous():
         mask = mask.contiguous()
     origin, out_origin = native.origins(origin, dims), native.origins(out_origin, dims)

@@ -1,6 +1,6 @@
 """How the decisions of ReLUs and max poolings are stored: bits for the masks, one small integer for each switch.
 
-A mask is uint8 [N, *S, ceil(C/8)]: bit c % 8 (little endian) of byte c // 8 is [x > 0]; padding bits are zero.
+A mask is uint8 [N, *S, ceil(C/8)]: bit c % 8 (little endian) of byte c // 8 is [x > 0] or NaN; padding bits are zero.
 A switch is the arg-max's row-major offset in the window; its type's top bit says "the pooled value was positive":
 uint8 up to 128 offsets, int16 up to 32768 (top bit = sign bit), int32 beyond.
 """

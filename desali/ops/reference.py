@@ -22,12 +22,12 @@ def relu_with_mask(
     x: Tensor,  # [N, C, *S]
     upper: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Rectify and pack the bits [x > 0] (and [x < upper])."""
+    """Rectify and pack the bits [x > 0] (and [x < upper]), which NaN has."""
     y = torch.relu(x)
-    positive = x > 0
+    positive = ~(x <= 0)
     if upper is not None:
         y = y.clamp_max(upper)
-        positive &= x < upper
+        positive &= ~(x >= upper)
     return y, pack_mask(positive)
 
 
@@ -83,7 +83,7 @@ def max_pool_with_switches(
         start = start.view([-1 if i == d else 1 for i in range(dims)])
         offset += (coordinate - start) // dilation[d] * scale
         scale *= kernel[d]
-    return y, encode_switches(offset, (y > 0) if after_relu else None, math.prod(kernel))
+    return y, encode_switches(offset, ~(y <= 0) if after_relu else None, math.prod(kernel))
 
 
 def max_unpool(

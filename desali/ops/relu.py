@@ -30,7 +30,7 @@ def relu_with_mask(
 
     Returns:
         y [N, C, *S] in x's memory format, and the mask, uint8 [N, *S, ceil(C/8)] (`desali.ops.packing`).
-        NaN has no bit.
+        NaN has its bit, as it passes the gradient on in PyTorch.
 
     Raises:
         TypeError, ValueError: for a wrong dtype or rank, an x that requires grad, or an `out` that is not x.
@@ -137,7 +137,10 @@ def _inverse_relu(
     if fresh:
         signal = native.logical(native.channels_last(signal))
     strides = signal.stride()
-    stride_y, stride_x = strides[3:] if dims == 2 else (strides[3], 0) if dims == 1 else (0, strides[-1] if dims else 0)
+    if dims < 3:
+        stride_y, stride_x = (*strides[3:], 0, 0)[:2]
+    else:  # folded into one row of pixels, which are neighbours; a dimension of one element has any stride
+        stride_y, stride_x = 0, c
     target = None
     if out is not None:
         target = out.movedim(2, -1)

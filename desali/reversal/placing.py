@@ -135,7 +135,9 @@ def _top(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, a
         raise SeedError(
             f"top({seed.count}) on layer {layer!r}: there are only {candidates.shape[1]} neurons to choose from"
         )
-    value, index = candidates.topk(seed.count, dim=1)
+    ranked = candidates.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)  # NaN is no maximum
+    index = ranked.topk(seed.count, dim=1).indices
+    value = candidates.gather(1, index)
     index = index.cpu()
     if seed.position is not None:
         channel = index

@@ -12,6 +12,7 @@ from desali.ops.device import capturing, moved, resolve
 from desali.output import summary
 from desali.reversal.applicability import check_method
 from desali.reversal.context import Bottleneck, rule_for
+from desali.reversal.finite import warn_if_not_finite
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
 from desali.reversal.graph.freshness import State, Watch
@@ -63,6 +64,7 @@ class Recording:
         observe = self._keep if keep == "activations" else None
         with quiet(images.device):
             self.output, self._fixed = run(self.network, state.named(self._names), self._images, self._execute, observe)
+        warn_if_not_finite(model, self._images, self.output)
 
     @property
     def model(self) -> nn.Module:
@@ -220,7 +222,11 @@ class Recording:
         again = self._runs_again(nodes, seeds, path, rule)
         self._check_unchanged(again or not self._used, path, again)
         self._used = True
-        placed = [seed.signals[name] for name in names] if isinstance(seed, Placed) else self._place(nodes, seeds, checked=True)
+        placed = (
+            [seed.signals[name] for name in names]
+            if isinstance(seed, Placed)
+            else self._place(nodes, seeds, checked=True)
+        )
         jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(
@@ -364,7 +370,8 @@ def record(
             layer right before it (`desali.reversal.graph.folding`); rounds anew, so that masks near zero flip.
 
     Raises:
-        CaptureError: the model is in training mode or cannot be captured.
+        CaptureError: the model is in training mode or cannot be captured. NotFiniteWarning (a warning): NaN or infinity
+            in the output; maps of such images mean nothing.
         DesaliError: the images do not fit, or a device that is not there. UnknownNameError: no such device.
     """
     import torch

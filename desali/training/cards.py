@@ -50,11 +50,12 @@ class StageResult:
 
 @dataclass(frozen=True)
 class TrainedRecipe:
-    """A trained recipe: its stages, first to last, and the weights file under runs/<name>."""
+    """A trained recipe: its stages, first to last, the weights file under runs/<name>, and those of its replicates."""
 
     name: str
     weights: Path
     stages: tuple[StageResult, ...]
+    replicates: tuple[Path, ...] = ()
 
 
 def card_of_trained(
@@ -70,8 +71,14 @@ def card_of_trained(
     seed: int,
     processes: int,
     parent: StageResult | None,
+    features: int | None = None,
+    initial: str | None = None,
 ) -> dict[str, Any]:
-    """The card of a stage that was trained on `data`, `held` [n] of which were held out for early stopping."""
+    """The card of a stage that was trained on `data`, `held` [n] of which were held out for early stopping.
+
+    `features` is the seed of the feature layers that a replicate of a first stage starts from, `initial` the hash of
+    the weights that a first stage starts from (see `desali.models.modules.fingerprint`).
+    """
     share = compute_share(fitted.timing)
     return {
         "architecture": architecture,
@@ -90,6 +97,8 @@ def card_of_trained(
         },
         "parent": parent.key if parent else None,
         "seed": seed,
+        **({} if features is None else {"features_seed": features}),
+        **({} if initial is None else {"initial_sha256": initial}),
         "data": {
             "name": data.name,
             "fingerprint": data.fingerprint,

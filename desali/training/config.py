@@ -88,6 +88,12 @@ class TrainingConfig:
         shown="the architecture's own",
     )
     seed: int = option(0, "Of weights, batches, augmentation, dropout and held-out patients.", range=SEED)
+    replicates: int = option(
+        0,
+        "Train the last stage again so many times from the same parent, with the next seeds: what another seed would "
+        "change is the noise floor of every comparison.",
+        range=FROM_0,
+    )
     device: str = option(
         "auto", "cpu, cuda, cuda:N, or auto: a CUDA device if there is one, else the CPU.", metavar="DEVICE"
     )

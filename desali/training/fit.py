@@ -25,7 +25,6 @@ from desali.training.callbacks import Keeper, ProgressBar
 from desali.training.devices import LOGGERS, check_devices, one_alone, raised_in_process, strategy_for
 from desali.training.inputs import Inputs, PreparedInputs
 from desali.training.module import StageModule
-from desali.training.seeding import derive
 from desali.training.stage import Stage
 from desali.training.state import STATE_NAME, Row, TrainingState, read_state
 
@@ -54,23 +53,6 @@ Part = tuple[Tensor, Tensor]
 """Network input float32 [n, c, h, w] and labels int64 [n]."""
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 """Lightning's names."""
-
-
-def fresh_model(
-    architecture: Architecture, classes: int, seed: int, domain: str, parent: dict[str, Tensor] | None
-) -> nn.Module:
-    """A network for `domain`: new weights, then the parent's feature layers if there is one.
-
-    New weights depend on seed and domain alone, so all recipes start the target's classifier from the same values.
-    torch's generator is left as it was.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, domain, "initial weights"))
-        model = architecture.build(classes, architecture.in_channels)
-    if parent is not None:
-        kept = {name: value for name, value in parent.items() if not architecture.is_classifier(name)}
-        model.load_state_dict({**model.state_dict(), **kept})
-    return model
 
 
 def fit_stage(

@@ -14,12 +14,20 @@ KEY_FORMAT = 4
 
 
 def stage_key(
-    stage: Stage, *, architecture: str, preprocessing: dict[str, Any], data: str, seed: int, parent: str | None
+    stage: Stage,
+    *,
+    architecture: str,
+    preprocessing: dict[str, Any],
+    data: str,
+    seed: int,
+    parent: str | None,
+    features: int | None = None,
 ) -> str:
     """Sixteen hexadecimal digits that name everything a stage's weights depend on.
 
-    `data` is the image set's fingerprint, `parent` the key of the stage before. Two recipes that need the same stage
-    get the same key, so it is trained once.
+    `data` is the image set's fingerprint, `parent` the key of the stage before, `features` the seed of the first
+    feature layers where that is another one than `seed`. Two recipes that need the same stage get the same key, so it
+    is trained once.
     """
     named = asdict(stage)
     del named["weights"]  # such a stage has a key of its own, see `weights_key`
@@ -32,6 +40,8 @@ def stage_key(
         "seed": seed,
         "parent": parent,
     }
+    if features is not None:
+        parts["features"] = features
     return _digest(parts)
 
 

@@ -16,7 +16,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from desali.errors import DesaliError, UnknownNameError
 
 _METADATA = "option"
-_WORDS = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers")}
+_WORDS = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers"), str: ("text", "names")}
+_COUNTS = {0: "a list of", 2: "two", 3: "three"}
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,18 @@ class Option:
             return self._one(value, name)
         few = not isinstance(value, list | tuple) or (self.length and len(value) != self.length)
         if few or not all(map(self._is_kind, value)):
-            count = {0: "a list of", 2: "two"}.get(self.length, f"{self.length}")
-            raise DesaliError(f"{name} must be {count} {_WORDS[self.kind][1]}, got {value!r}")
+            count = _COUNTS.get(self.length, f"{self.length}")
+            form = f"; expected {self.metavar}" if self.metavar else ""
+            raise DesaliError(f"{name} must be {count} {_WORDS[self.kind][1]}, got {value!r}{form}")
+        if self.kind is str and not all(one.strip() for one in value or ("",)):
+            raise DesaliError(f"{name} must be names, none of them empty, got {list(value)!r}")
         return tuple(self._one(one, name) for one in value)
 
     def parsed(self, text: str) -> Any:
         """The value that `text` on the command line means; see `checked`."""
         parts = [part.strip() for part in text.split(",")] if self.length is not None else [text]
+        if self.length is not None and self.kind is str:
+            parts = [part for part in parts if part]
         try:
             values: list[Any] = [self.kind(part) for part in parts]
         except ValueError:
@@ -151,6 +157,7 @@ def option(
     help: str,
     *,
     range: Range | None = None,
+    choices: Sequence[str] = (),
     metavar: str = "",
     shown: str = "",
     flag: str | Sequence[str] | None = None,
@@ -159,10 +166,14 @@ def option(
     """The default of a dataclass field that is an option; the arguments are explained at `Option`.
 
     Args:
+        choices: of text; those of a `Literal` need not be repeated.
         flag: one or several; by default "--" and the field's name with hyphens.
     """
     flags = None if flag is None else (flag,) if isinstance(flag, str) else tuple(flag)
-    said = {"help": help, "range": range, "metavar": metavar, "shown": shown, "flags": flags, "off": off}
+    said = {
+        "help": help, "range": range, "choices": tuple(choices), "metavar": metavar, "shown": shown,
+        "flags": flags, "off": off,
+    }  # fmt: skip
     return field(default=default, metadata={_METADATA: said})
 
 
@@ -186,8 +197,9 @@ def _options(owner: type) -> dict[str, Option]:
                 said["flags"] = (plain,)
             if kind is bool and not said["off"]:
                 said["off"] = "--no-" + plain[2:]
+            said["choices"] = said["choices"] or choices
             found[one.name] = Option(
-                name=one.name, kind=kind, default=one.default, choices=choices, length=length, optional=optional, **said
+                name=one.name, kind=kind, default=one.default, length=length, optional=optional, **said
             )
     return found
 

@@ -29,6 +29,7 @@ def train(
     architecture: str = DEFAULT,
     seed: int = 0,
     *,
+    replicates: int = 0,
     preprocessing: Preprocessing | None = None,
     fresh: bool = False,
     device: str = "auto",
@@ -54,6 +55,9 @@ def train(
         runs: where results go.
         architecture: name in `desali.models.ARCHITECTURES`.
         seed: decides initial weights, batches, augmentation, dropout and held-out patients.
+        replicates: train the last stage of every recipe so many times more from the same parent, with the seeds that
+            follow `seed`, and leave them under `runs`/<recipe>/replicate-1 and so on. The first stage of a recipe has
+            no parent: there the feature layers' initial weights take its place.
         preprocessing: how images become input; the architecture's defaults if None.
         fresh: train every stage anew.
         device, devices, nodes: see `desali.training.fit.fit_stage`. With several nodes `runs` must be a folder
@@ -74,6 +78,8 @@ def train(
             or there is nothing to resume.
         OutputError: results cannot be written; the last good state of the stage stays.
     """
+    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 0:
+        raise DesaliError(f"replicates must be a whole number of at least 0, got {replicates!r}")
     require_packages(tensorboard)
     from desali.data.preprocess import Preprocessing
     from desali.training.devices import check_devices, is_first
@@ -84,6 +90,12 @@ def train(
     entry = find_architecture(architecture)
     preprocessing = preprocessing or Preprocessing(**entry.preprocessing)
     check_datasets(chosen, datasets, preprocessing)
+    for one in chosen if replicates else ():
+        if one.stages[-1].weights is not None:
+            raise DesaliError(
+                f"{one.name}: its last stage comes from weights and is not trained, so it has no replicates; leave "
+                "out --replicates"
+            )
     check_size(entry, preprocessing)
     check_devices(devices, nodes, device)
     if fresh and (resume or nodes > 1):
@@ -100,6 +112,7 @@ def train(
         prepared=Prepared(preprocessing, memory),
         first=is_first(),
         seed=seed,
+        replicates=replicates,
         fresh=fresh,
         device=device,
         devices=devices,

@@ -5,19 +5,22 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, OutputError, WeightsError
 from desali.models.checkpoint import WEIGHTS_NAME, LoadedModel, load, save
+from desali.models.modules import fingerprint
 from desali.models.registry import Architecture
+from desali.models.replicate import folder_of
 from desali.output.files import write_text
 from desali.training.cards import StageResult, TrainedRecipe, card_of_given, card_of_trained, result_of
 from desali.training.history import HISTORY_NAME, TIMING_NAME, rows_as_csv
 from desali.training.keys import stage_key, weights_key
 from desali.training.recipes import Recipe
 from desali.training.seeding import derive
+from desali.training.seen import write_seen
 from desali.training.splits import hold_out
 from desali.training.stage import Stage
 from desali.training.state import STATE_NAME
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 CONFIG_NAME = "config.toml"
 HELD_OUT = "held-out groups"
 """Names the random stream that chooses the held-out patients; another name would choose others."""
+SEEDS = 2**63
+"""Seeds are whole numbers below this."""
 NODE_PATIENCE = 600
 """Seconds that a node waits for the first one's weights to appear in the folder that they share."""
 
@@ -44,12 +49,15 @@ class StageTrainer:
     """What all stages of one call of `desali.training.train` share, and the stages done in it.
 
     Attributes:
-        datasets, runs, seed, fresh, device, devices, nodes, tensorboard, configuration, progress, report: see there.
+        datasets, runs, seed, replicates, fresh, device, devices, nodes, tensorboard, configuration, progress, report:
+            see there.
         architecture, preprocessing: of the network.
         stages: the folder where stages are kept.
         prepared: the images as network input.
         first: whether this process writes: the first of several nodes.
         done: results by key.
+        features: seed of a first stage's feature layers, in a replicate; None: `seed`.
+        said: what a report calls a stage beside its title.
     """
 
     datasets: Mapping[str, ImageSet]
@@ -60,6 +68,7 @@ class StageTrainer:
     prepared: Prepared
     first: bool
     seed: int
+    replicates: int
     fresh: bool
     device: str
     devices: int
@@ -69,6 +78,8 @@ class StageTrainer:
     progress: bool
     report: Callable[[str], None]
     done: dict[str, StageResult] = field(default_factory=dict)
+    features: int | None = None
+    said: str = ""
 
     def check_begun(self, recipes: Sequence[Recipe]) -> None:
         """Raise a DesaliError unless a stage of `recipes` has begun before."""
@@ -95,6 +106,7 @@ class StageTrainer:
             data=self.datasets[stage.domain].fingerprint,
             seed=self.seed,
             parent=parent,
+            features=self.features if parent is None else None,
         )
 
     def key_of_given(self, stage: Stage, loaded: LoadedModel | None = None) -> str:
@@ -113,15 +125,43 @@ class StageTrainer:
         for number, stage in enumerate(recipe.stages):
             title = " -> ".join(one.domain for one in recipe.stages[: number + 1])
             results.append(self.stage(stage, title, results[-1] if results else None))
+        folder = self.runs / recipe.name
+        target = self.leave(folder, recipe, results)
+        again = tuple(self.replicate(recipe, results, number + 1) for number in range(self.replicates))
+        return TrainedRecipe(recipe.name, target, tuple(results), again)
+
+    def replicate(self, recipe: Recipe, results: Sequence[StageResult], number: int) -> Path:
+        """Train the last stage again with another seed, and leave its weights in the recipe's folder.
+
+        Args:
+            results: the recipe's stages.
+            number: of the replicate, from 1.
+        """
+        seed = (self.seed + number) % SEEDS
+        said = f", replicate {number} with seed {seed}"
+        parents = results[:-1]
+        trainer = replace(self, seed=seed, features=self.seed, said=said)
+        last = trainer.stage(recipe.stages[-1], results[-1].title, parents[-1] if parents else None)
+        return self.leave(
+            self.runs / recipe.name / folder_of(number),
+            recipe,
+            [*parents, last],
+            {"number": number, "stage": results[-1].key, "seed": seed, "seed_of_the_stage": self.seed},
+        )
+
+    def leave(
+        self, folder: Path, recipe: Recipe, results: Sequence[StageResult], replicate: dict[str, Any] | None = None
+    ) -> Path:
+        """Copy the last stage's weights and history into `folder`, with the recipe's card."""
+        target = folder / WEIGHTS_NAME
+        if not self.first:
+            return target
         last = results[-1].weights
         loaded = load(last)
-        target = self.runs / recipe.name / WEIGHTS_NAME
         card = {**loaded.card, "recipe": recipe.name, "stages": [result.key for result in results]}
-        if not self.first:
-            return TrainedRecipe(recipe.name, target, tuple(results))
-        save(loaded.model, target, card)
-        write_text(target.parent / HISTORY_NAME, (last.parent / HISTORY_NAME).read_text(encoding="utf-8"))
-        return TrainedRecipe(recipe.name, target, tuple(results))
+        save(loaded.model, target, card if replicate is None else {**card, "replicate": replicate})
+        write_text(folder / HISTORY_NAME, (last.parent / HISTORY_NAME).read_text(encoding="utf-8"))
+        return target
 
     def stage(self, stage: Stage, title: str, parent: StageResult | None) -> StageResult:
         """The stage as it was left, or trained, with a line that says which."""
@@ -142,7 +182,7 @@ class StageTrainer:
         metric = result.metrics.get("held_out_balanced_accuracy")
         unit = self.datasets[stage.domain].unit_of_split
         held = f"no {unit} held out" if metric is None else f"balanced accuracy on held-out {unit}s {metric:.3f}"
-        self.report(f"stage {title}: epoch {result.best_epoch} of {result.epochs} kept, {held} ({word})")
+        self.report(f"stage {title}{self.said}: epoch {result.best_epoch} of {result.epochs} kept, {held} ({word})")
         self.done[key] = result
         return result
 
@@ -177,12 +217,16 @@ class StageTrainer:
 
     def _train(self, stage: Stage, title: str, parent: StageResult | None, key: str, folder: Path) -> StageResult:
         from desali.training.augmentation import augmentation_of
-        from desali.training.fit import fit_stage, fresh_model
+        from desali.training.fit import fit_stage
+        from desali.training.initial import fresh_model
 
         data = self.datasets[stage.domain]
         held = hold_out(data.labels, data.patients, stage.validation, derive(self.seed, stage.domain, HELD_OUT))
         start = load(parent.weights).model.state_dict() if parent else None
+        if start is None and self.features is not None:
+            start = fresh_model(self.architecture, len(data.classes), self.features, stage.domain, None).state_dict()
         model = fresh_model(self.architecture, len(data.classes), self.seed, stage.domain, start)
+        begun = fingerprint(model) if parent is None else None
         parts = [self.prepared.inputs(data, None if held is None else ~held)]
         parts += [] if held is None else [self.prepared.inputs(data, held)]
         fitted = fit_stage(
@@ -194,7 +238,7 @@ class StageTrainer:
             key=key,
             folder=folder,
             seed=self.seed,
-            title=title,
+            title=title + self.said,
             augmentation=augmentation_of(stage, self.preprocessing, data.unit, data.name),
             progress=self.progress,
             device=self.device,
@@ -205,7 +249,7 @@ class StageTrainer:
         if not self.first:
             return self._wait(folder, key, title)
         try:
-            return self._keep(stage, title, parent, key, folder, model, fitted, held)
+            return self._keep(stage, title, parent, key, folder, model, fitted, held, begun)
         except OutputError as error:
             raise OutputError(
                 f"{error}; the state after epoch {len(fitted.history)} is kept in {folder / STATE_NAME}; "
@@ -222,6 +266,7 @@ class StageTrainer:
         model: nn.Module,
         fitted: Fitted,
         held: npt.NDArray[np.bool_] | None,
+        begun: str | None,
     ) -> StageResult:
         data = self.datasets[stage.domain]
         model.load_state_dict(fitted.weights)
@@ -240,7 +285,10 @@ class StageTrainer:
             seed=self.seed,
             processes=self.devices * self.nodes,
             parent=parent,
+            features=self.features if parent is None else None,
+            initial=begun,
         )
+        write_seen(folder, data)
         weights = save(model, folder / WEIGHTS_NAME, card)
         (folder / STATE_NAME).unlink(missing_ok=True)
         return result_of(card, title, weights, reused=False)

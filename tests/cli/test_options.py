@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import runpy
 from pathlib import Path
@@ -10,12 +11,22 @@ from typing import Any
 import click
 import pytest
 
+import desali
+import desali.evaluation
+from desali.cli.compare import compare_command
 from desali.cli.crossvalidate import crossvalidate_command
+from desali.cli.evaluate import evaluate_command
 from desali.cli.experiments import LEFT_OUT
+from desali.cli.grid import grid_command
 from desali.cli.robustness import robustness_command
 from desali.cli.train import train_command
+from desali.cli.visualize import visualize_command
 from desali.errors import DesaliError
+from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import CrossValidationOptions, RobustnessOptions
+from desali.experiments.robustness import robustness
+from desali.figures.options import FigureOptions, ImageOptions
+from desali.figures.viewer import Settings
 from desali.training.config import DataConfig, TrainingConfig, read_config
 from desali.training.options import Option, options_of
 from desali.training.stage import Stage
@@ -119,13 +130,76 @@ def test_the_help_shows_sections_defaults_and_ranges(capsys: pytest.CaptureFixtu
 
 
 def test_the_tables_of_the_docs_are_those_of_the_dataclasses() -> None:
-    page = (DOCS / "training.md").read_text(encoding="utf-8")
     make = runpy.run_path(str(DOCS / "make_options.py"))
-    assert make["written"](page) == page, "run python docs/make_options.py"
-    for owner in (TrainingConfig, DataConfig, Stage, RobustnessOptions):
+    assert set(make["PAGES"]) == {"training.md", "command-line.md"}
+    for name, owners in make["PAGES"].items():
+        page = (DOCS / name).read_text(encoding="utf-8")
+        assert make["written"](DOCS / name) == page, "run python docs/make_options.py"
+        for owner in owners.values():
+            table = make["table"](owner, keys=False).splitlines()
+            for one in options_of(owner).values():
+                flag = one.flags[0].replace("|", r"\|")
+                assert sum(line.startswith(f"| `{flag}`") for line in table) == 1, one.name
+
+
+@pytest.mark.parametrize(
+    ("command", "owners"),
+    [
+        (visualize_command, (ImageOptions, FigureOptions)),
+        (compare_command, (ImageOptions, FigureOptions)),
+        (grid_command, (ImageOptions, FigureOptions)),
+        (evaluate_command, (EvaluationOptions,)),
+    ],
+)
+def test_commands_that_draw_or_evaluate_take_their_options_from_dataclasses(
+    command: click.Command, owners: tuple[type, ...]
+) -> None:
+    flags = flags_of(command)
+    for owner in owners:
         for one in options_of(owner).values():
-            flag = one.flags[0].replace("|", r"\|")
-            assert sum(line.startswith(f"| `{flag}`") for line in page.splitlines()) == 1, one.name
+            for flag in one.flags:
+                made = flags[flag]
+                assert made.help is not None
+                assert made.help.startswith(one.help)
+                assert made.default is None, "the default stands in the dataclass alone"
+                if one.default_text:
+                    assert f"default: {one.default_text}" in made.help
+
+
+def test_figures_have_one_set_of_defaults_in_python_and_on_the_command_line() -> None:
+    asked = FigureOptions().settings(ImageOptions())
+    own = Settings()
+    names = {"layers", "seed", "method", "window", "scale", "random_seed", "backend"}
+    assert {name: getattr(asked, name) for name in names} == {name: getattr(own, name) for name in names}
+    for function in (desali.compare, desali.show):
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name in names and parameter.default is not None:
+                assert parameter.default == getattr(own, name), f"{function.__name__}({name}=)"
+    for function in (desali.evaluation.compare, desali.evaluation.evaluate_recipes, robustness):
+        assert inspect.signature(function).parameters["resamples"].default == EvaluationOptions().resamples
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--method", "desalinett", "unknown method 'desalinett': did you mean 'desalinet'"),
+        ("--scale", "rows", "unknown scale 'rows': did you mean 'row'"),
+        ("--backend", "nativ", "unknown backend 'nativ': did you mean 'native'"),
+        ("--value", "two", "unknown value 'two': choose from one, activation"),
+        ("--layers", ",", "layers must be names, none of them empty"),
+        ("--box", "1,2", "box must be three whole numbers, got [1, 2]; expected Y,X,SIZE"),
+        ("--hu-offset", "inf", "hu_offset must be a finite number, got inf"),
+    ],
+)
+def test_a_wrong_value_for_a_figure_is_one_line_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str, value: str, words: str
+) -> None:
+    for command in ("compare", "grid"):
+        image = "--roi" if command == "compare" else "--rois"
+        code, out, err = run(capsys, command, image, str(tmp_path / "none.png"), option, value)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert f"Invalid value for '{option}': " in err
+        assert words in err
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
+from scipy.stats import norm, t
 from sklearn.metrics import log_loss as sklearn_log_loss
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
 from desali.evaluation import calibration
 from desali.evaluation.models import Model
-from desali.evaluation.statistics import basic_interval, interval, resample_weights
+from desali.evaluation.statistics import interval, resample_weights
 from tests.evaluation.cases import random_predictions
 
 
@@ -56,16 +58,54 @@ def test_all_correct_and_certain_is_perfectly_calibrated() -> None:
     assert (points.confidence, points.accuracy, points.low, points.high) == ((1.0,), (1.0,), (1.0,), (1.0,))
 
 
-def test_basic_interval_takes_the_shift_of_the_resamples_out() -> None:
-    """The error of a calibrated model is above 0; its resamples are higher still, and only the basic interval knows."""
+def test_the_interval_of_the_error_holds_its_value_and_the_truth() -> None:
+    """The error of a calibrated model is above 0 and resampling adds to it; the percentile interval never knows."""
     rng = np.random.default_rng(1)
     covered = np.zeros(2)
     for seed in range(60):
         confidence = rng.uniform(0.4, 1, 500)
         right = rng.random(500) < confidence
         sums = calibration.bin_sums(confidence, right, np.repeat(np.arange(10), 50), 10)
-        value = calibration.calibration_error(sums.sum(0))
-        samples = calibration.calibration_error(calibration.weighted(resample_weights(10, 200, seed), sums))
-        covered += [interval(samples)[0] <= 0, basic_interval(value, samples)[0] <= 0]
+        value = float(calibration.calibration_error(sums.sum(0)))
+        drawn = calibration.weighted(resample_weights(10, 200, seed), sums)
+        samples = calibration.calibration_error(drawn)
+        low, high = calibration.error_interval(value, samples, calibration.centred_error(drawn, sums.sum(0)), 10)
+        assert 0 <= low <= value <= high
+        assert calibration.bias_corrected(value, samples) < value
+        covered += [interval(samples)[0] <= 0, low <= 0]
     assert covered[0] == 0
-    assert covered[1] > 20
+    assert covered[1] >= 54
+
+
+def test_the_interval_of_the_error_is_the_written_rule() -> None:
+    """Worked out once more with SciPy and loops, on either side of the bound."""
+    rng = np.random.default_rng(2)
+    for wrong, patients in ((0.0, 6), (0.3, 6), (0.1, 15)):
+        confidence = rng.uniform(0.4, 1, 600)
+        owner = rng.integers(0, patients, 600)
+        right = rng.random(600) < confidence - wrong
+        sums = calibration.bin_sums(confidence, right, owner, patients)
+        weights = resample_weights(patients, 100, 3)
+        errors, noise = [], []
+        own = _gaps(confidence, right, np.ones(600))
+        for row in weights:
+            gaps = _gaps(confidence, right, row[owner])
+            errors.append(np.abs(gaps).sum())
+            noise.append(np.abs(gaps - own).sum())
+        value = float(np.abs(own).sum())
+        k = t.ppf(0.975, patients - 1) / norm.ppf(0.975) * np.sqrt(patients / (patients - 1))
+        top = np.quantile(errors, 0.975)
+        low = 0 if value <= k * np.quantile(noise, 0.95) else min(max(2 * value - top, 0), value)
+        drawn = calibration.weighted(weights, sums)
+        samples, centred = calibration.calibration_error(drawn), calibration.centred_error(drawn, sums.sum(0))
+        found = calibration.error_interval(value, samples, centred, patients)
+        assert found == pytest.approx((low, max(top, value)), abs=1e-9)
+    assert np.isnan(calibration.error_interval(value, samples, centred, 1)).all()
+
+
+def _gaps(
+    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], weights: npt.NDArray[np.generic]
+) -> npt.NDArray[np.float64]:
+    """Confidence minus accuracy of each of 15 bins, by its share of the weighted ROIs."""
+    place = np.digitize(confidence, np.linspace(0, 1, 16), right=True) - 1
+    return np.bincount(place, weights * (confidence - right), 15) / weights.sum()

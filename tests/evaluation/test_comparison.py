@@ -39,7 +39,10 @@ def test_a_clear_difference_is_called_one_and_an_equal_pair_is_not() -> None:
     difference = first.differences["accuracy"]
     accuracies = [one.metrics["accuracy"].value for one in result.evaluations]
     assert difference.value == pytest.approx(accuracies[0] - accuracies[1])
-    assert 0 < difference.low < difference.value < difference.high
+    low, high = difference.ends or (0, 0)
+    assert 0 < low < difference.value < high
+    assert first.scope == "these trainings"
+    assert first.sentence("accuracy") == "these trainings differ"
     assert first.verdict["accuracy"] == "differs"
     assert first.p_holm["accuracy"] >= first.p["accuracy"] > 0
     assert second.verdict["macro F1"] == "differs"
@@ -80,8 +83,10 @@ def test_the_table_says_what_its_metrics_are() -> None:
     for words in (
         "synthetic",
         "12 patients",
-        "bootstrap over patients",
-        "macro F1",
+        "over patients (jackknife",
+        "macro F1 (primary)",
+        "secondary:",
+        "ECE, bias-corrected",
         "weighted F1",
         "Wilson (ignores",
         "Holm",

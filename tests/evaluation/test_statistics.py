@@ -15,8 +15,9 @@ from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
 from desali.evaluation.comparison import compare
+from desali.evaluation.flips import flip_matrices
 from desali.evaluation.models import Model
-from desali.evaluation.paired import holm, sign_flip
+from desali.evaluation.paired import holm
 from desali.evaluation.statistics import (
     METRICS,
     Counts,
@@ -142,24 +143,24 @@ def test_sign_flip_of_accuracy_lists_all_signs() -> None:
     sums = np.array([gain[patients == name].sum() for name in np.unique(patients)])
     flipped = [abs(np.dot(signs, sums)) for signs in itertools.product((-1, 1), repeat=len(sums))]
     expected = np.mean(np.array(flipped) >= abs(sums.sum()))
-    assert sign_flip(a, b)[METRICS.index("accuracy")] == pytest.approx(expected)
+    assert flip_matrices(a, b).p[METRICS.index("accuracy")] == pytest.approx(expected)
 
 
 def test_sign_flip_drawn_at_random_is_near_the_full_list(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, first, patients = draw(5)
     a, b = matrices_of((truth, first, patients)), matrices_of((truth, draw(6)[1], patients))
-    exact = sign_flip(a, b)
-    monkeypatch.setattr("desali.evaluation.paired.EXACT_PATIENTS", 0)
-    np.testing.assert_allclose(sign_flip(a, b), exact, atol=0.03)
-    assert (sign_flip(a, b) > 0).all()
+    exact = flip_matrices(a, b).p
+    monkeypatch.setattr("desali.evaluation.flips.LISTED_PATIENTS", 0)
+    np.testing.assert_allclose(flip_matrices(a, b).p, exact, atol=0.03)
+    assert (flip_matrices(a, b).p > 0).all()
 
 
 def test_sign_flip_extremes() -> None:
     truth = np.tile(np.arange(2), 20)
     patients = np.repeat([f"P{k}" for k in range(10)], 4)
     right, wrong = matrices_of((truth, truth, patients), 2), matrices_of((truth, 1 - truth, patients), 2)
-    np.testing.assert_allclose(sign_flip(right, wrong), 2 / 2**10)
-    np.testing.assert_allclose(sign_flip(right, right), 1)
+    np.testing.assert_allclose(flip_matrices(right, wrong).p, 2 / 2**10)
+    np.testing.assert_allclose(flip_matrices(right, right).p, 1)
 
 
 def test_holm_by_hand() -> None:

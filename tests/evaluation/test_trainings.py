@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix
+from scipy.stats import t
+from sklearn.metrics import f1_score
 
 from desali.data.imageset import ImageSet
 from desali.errors import DataError
 from desali.evaluation import Predictions, compare, format_table, load_predictions, pool
 from desali.evaluation.results import ALL_METRICS
-from desali.evaluation.statistics import METRICS, combine, interval, metrics_of, resample_weights
 from tests.evaluation.cases import changed, random_predictions
 
 
-def test_metrics_are_means_over_trainings_and_intervals_average_inside_each_resample() -> None:
+def test_metrics_are_means_over_trainings_and_a_patient_is_left_out_of_all_of_them() -> None:
     trainings = [random_predictions(seed=seed) for seed in (3, 5, 8)]
     together = compare(trainings, resamples=300, seed=2).evaluations[0]
     alone = [compare([one], resamples=300, seed=2).evaluations[0] for one in trainings]
@@ -28,17 +28,15 @@ def test_metrics_are_means_over_trainings_and_intervals_average_inside_each_resa
         assert (spread.least, spread.greatest) == pytest.approx((min(values), max(values)))
         assert spread.sd == pytest.approx(np.std(values, ddof=1))
         assert alone[0].spread[name].sd == 0
-    samples = []
-    for one in trainings:
-        names = np.unique(one.patients)
-        matrices = np.stack([confusion_matrix(one.labels[mine], one.predicted[mine], labels=range(3))
-                             for mine in (one.patients == name for name in names)])  # fmt: skip
-        samples.append(metrics_of(combine(resample_weights(len(names), 300, 2), matrices)))
-    low, high = interval(np.mean(samples, axis=0))
-    estimate = together.metrics["macro F1"]
-    assert (estimate.low, estimate.high) == pytest.approx(
-        (low[METRICS.index("macro F1")], high[METRICS.index("macro F1")])
-    )
+    without = []
+    for patient in np.unique(trainings[0].patients):
+        rest = trainings[0].patients != patient
+        without.append(np.mean([f1_score(one.labels[rest], one.predicted[rest], average="macro") for one in trainings]))
+    value = together.metrics["macro F1"].value
+    logit = [np.log(x / (1 - x)) for x in (value, *without)]
+    error = np.sqrt(11 / 12 * np.sum((np.array(logit[1:]) - logit[0]) ** 2))
+    ends = [1 / (1 + np.exp(-(logit[0] + sign * t.ppf(0.975, 11) * error))) for sign in (-1, 1)]
+    assert together.metrics["macro F1"].ends == pytest.approx(ends)
     total = np.array(together.confusion).sum()
     assert total == pytest.approx(len(trainings[0].labels))
 
@@ -51,7 +49,9 @@ def test_a_pair_of_recipes_with_several_trainings() -> None:
     accuracies = [np.mean([one.correct.mean() for one in model]) for model in (good, poor)]
     assert pair.differences["accuracy"].value == pytest.approx(accuracies[0] - accuracies[1])
     assert pair.verdict["accuracy"] == pair.verdict["log loss"] == "differs"
-    assert pair.differences["log loss"].high < 0
+    assert pair.scope == "recipes"
+    assert not pair.paired_trainings  # seeds 0 to 2 and 0 to 1
+    assert (pair.differences["log loss"].high or 0) < 0
     assert pair.clustered_mcnemar is not None
     assert pair.clustered_mcnemar.p_holm < 0.01
     assert len(pair.mcnemar_ignoring_patients) == 6
@@ -100,16 +100,22 @@ def test_degenerate_sets_have_metrics_or_none_but_never_nan(case: str) -> None:
         )
     result = compare([one, changed(one, recipe="two")], resamples=100)
     evaluation = result.evaluations[0]
-    for name, estimate in evaluation.metrics.items():
-        assert np.isfinite([estimate.value, estimate.low, estimate.high]).all(), name
-        if not name.endswith("ECE"):
-            assert estimate.low <= estimate.high
+    found_in = [evaluation.metrics, *(found.metrics for found in evaluation.classes.values())]
+    for name, estimate in [item for metrics in found_in for item in metrics.items()]:
+        assert np.isfinite(estimate.value), name
+        if case in ("one patient", "one ROI"):
+            assert estimate.ends is None
+            continue
+        low, high = estimate.ends or (np.nan, np.nan)
+        assert low <= estimate.value <= high, name
+        assert name in ("ECE", "class-wise ECE") or low < high, name
     for found in evaluation.classes.values():
         assert (found.support == 0) == (not found.metrics)
-        for estimate in found.metrics.values():
-            assert np.isfinite([estimate.value, estimate.low, estimate.high]).all()
     if case == "all correct":
-        assert evaluation.metrics["macro AUROC"].value == evaluation.metrics["macro F1"].low == 1
+        patients = len(np.unique(one.patients))
+        assert evaluation.metrics["macro AUROC"].value == evaluation.metrics["macro F1"].high == 1
+        assert evaluation.metrics["macro F1"].low == pytest.approx(0.05 ** (1 / patients))
+        assert (evaluation.metrics["log loss"].high or 0) > 0
     if case == "ties":
         assert evaluation.metrics["macro AUROC"].value == 0.5
     if case in ("all of one class", "one ROI"):
@@ -132,7 +138,9 @@ def test_classes_of_few_patients_and_classes_that_a_fold_did_not_train_on_are_no
     assert "b: all of its ROIs are in fold 0" in notes
     assert "a: " not in notes
     assert "pooled over 3 folds" in notes
-    assert compare([one], resamples=100).evaluations[0].classes["b"].resampled < 0.9
+    classes = compare([one], resamples=100).evaluations[0].classes
+    assert all(estimate.ends is None for estimate in classes["b"].metrics.values())
+    assert classes["a"].metrics["recall"].ends is not None
 
 
 def test_folds_are_pooled_in_the_order_of_the_images() -> None:
@@ -199,7 +207,7 @@ def test_a_damaged_file_is_refused_wherever_the_damage_is(tmp_path: Path) -> Non
         ({"labels": np.zeros(3, np.int64)}, "shape"),
         ({"labels": np.full(240, 3)}, r"labels must lie in \[0, 3\)"),
         ({"probabilities": np.full((240, 3), 2.0, np.float32)}, "not logits"),
-        ({"probabilities": np.full((240, 3), np.nan, np.float32)}, "not logits"),
+        ({"probabilities": np.full((240, 3), np.nan, np.float32)}, "of 240 of 240 images are NaN"),
     ],
 )
 def test_predictions_that_cannot_be_are_refused(fields: dict[str, object], words: str) -> None:

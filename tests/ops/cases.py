@@ -82,7 +82,13 @@ def awkward(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tenso
 
 
 def in_layout(tensor: Tensor, layout: str, channel: int) -> Tensor:
-    """The same values contiguous, channels-last, or as a slice of something larger."""
+    """The same values contiguous, channels-last, as a slice of something larger, or "strange": with dimensions of one
+    element whose strides mean nothing (as `transpose` and `expand` leave them).
+    """
+    if layout == "strange":
+        tensor = tensor.movedim(channel, -1).contiguous().movedim(-1, channel) if tensor.numel() % 2 else tensor
+        steps = [17 if size == 1 else step for size, step in zip(tensor.shape, tensor.stride(), strict=True)]
+        return tensor.as_strided(tensor.shape, steps)
     if layout == "channels_last":
         return tensor.movedim(channel, -1).contiguous().movedim(-1, channel)
     if layout == "sliced":
@@ -90,7 +96,7 @@ def in_layout(tensor: Tensor, layout: str, channel: int) -> Tensor:
     return tensor.contiguous()
 
 
-LAYOUTS = st.sampled_from(("contiguous", "channels_last", "sliced"))
+LAYOUTS = st.sampled_from(("contiguous", "channels_last", "sliced", "strange"))
 
 
 def random_origins(seed: int, n: int, k: int, dims: int) -> Tensor:

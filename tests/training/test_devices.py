@@ -15,7 +15,8 @@ from desali.data.preprocess import Preprocessing
 from desali.errors import DesaliError, OutputError, UnknownNameError
 from desali.models import architecture
 from desali.training.devices import check_devices, is_first, raised_in_process, started_outside
-from desali.training.fit import Fitted, fit_stage, fresh_model
+from desali.training.fit import Fitted, fit_stage
+from desali.training.initial import fresh_model
 from desali.training.inputs import LazyInputs
 from desali.training.stage import Stage
 from desali.training.state import read_state

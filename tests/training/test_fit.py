@@ -15,7 +15,8 @@ from torch import Tensor
 from desali.data.preprocess import Preprocessing
 from desali.errors import DesaliError
 from desali.models import architecture
-from desali.training.fit import Fitted, fit_stage, fresh_model
+from desali.training.fit import Fitted, fit_stage
+from desali.training.initial import fresh_model
 from desali.training.stage import Stage
 from desali.training.state import read_state
 from tests.training.images import stripes

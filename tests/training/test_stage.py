@@ -17,7 +17,8 @@ from desali.models.registry import Architecture
 from desali.training.augmentation import Augmentation
 from desali.training.batches import draw_order
 from desali.training.blocks import Blocks
-from desali.training.fit import Fitted, fit_stage, fresh_model
+from desali.training.fit import Fitted, fit_stage
+from desali.training.initial import fresh_model
 from desali.training.seeding import derive
 from desali.training.stage import Stage
 from desali.training.state import read_state

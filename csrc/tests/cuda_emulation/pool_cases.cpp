@@ -81,7 +81,7 @@ void pool(DType type, Random& random, const PoolGeometry& g, bool channels_last,
                 double v = value_of(x[at]);
                 if (code < 0 || v > best || std::isnan(v)) best = v, code = k * g.x.kernel + l;
             }
-        if (after_relu && best > 0) code += int64_t(1) << (8 * sizeof(S) - 1);
+        if (after_relu && !(best <= 0)) code += int64_t(1) << (8 * sizeof(S) - 1);
         int64_t at = channels_last ? i : ((n * g.c + c) * g.p + p) * g.q + q;
         compare.equal("y", at, value_of(y[at]), best);
         compare.equal("switches", i, switches[i], static_cast<double>(code));

@@ -23,7 +23,7 @@ void relu(DType type, Random& random, bool channels_last, int64_t n, int64_t c, 
                 int64_t at = channels_last ? (image * s + pixel) * c + channel : (image * c + channel) * s + pixel;
                 double v = value_of(x[at]), out = v < 0 ? 0 : v;
                 if (out >= upper) out = upper;
-                bool positive = v > 0 && !(v >= upper);
+                bool positive = !(v <= 0) && !(v >= upper);
                 size_t byte = static_cast<size_t>((image * s + pixel) * ((c + 7) / 8) + channel / 8);
                 if (positive) expected[byte] = static_cast<uint8_t>(expected[byte] | 1 << (channel % 8));
                 compare.equal("y", at, value_of(y[at]), out);

@@ -10,25 +10,30 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.formats.decoded import Decoded
+from desali.data.formats.dicom_display import display
+from desali.data.formats.dicom_tags import Bools, first, modality_of, of_frame, padding
 from desali.errors import ImageError
 
 AIR_HU = -1024.0  # floor of the CT scale; what lies below is padding outside the field of view
 MARKER = b"DICM"
 MARKER_OFFSET = 128
+HOUNSFIELD = ("", "HU", "HU_MOD")
+_SCALE = "PixelValueTransformationSequence"
 
 
-def read_dicom(data: bytes, name: str, *, rescale_missing_is_stored: bool = False) -> Decoded:
-    """Decode a single-frame DICOM file that was read into `data`.
+def read_dicom(data: bytes, name: str, *, frame: int | None = None, offset_given: bool = False) -> Decoded:
+    """Decode one frame of a DICOM file that was read into `data`.
 
-    CT: HU = pixel x RescaleSlope + RescaleIntercept (PS3.3 C.11.1.1.2), pixel padding and everything below -1024 HU
-    set to -1024. Any other modality has no HU: it becomes 8-bit by the file's own window, else by its range, and
-    MONOCHROME1 is inverted so that large is bright.
+    CT: HU = pixel x RescaleSlope + RescaleIntercept (PS3.3 C.11.1.1.2), of the file, of its functional groups or by its
+    modality table; pixel padding, found in the stored numbers, and everything below -1024 HU set to -1024. Any other
+    modality has no HU: it becomes 8-bit (`desali.data.formats.dicom_display`).
 
     Args:
-        rescale_missing_is_stored: hand out a CT without rescale tags as "stored" instead of raising.
+        frame: from 1; may be left out if there is one.
+        offset_given: hand out a CT without an HU scale as "stored" instead of raising.
 
     Raises:
-        ImageError: damaged, without pixels, several frames, an unknown compression, or a CT without rescale tags.
+        ImageError: damaged, without pixels, no such frame, an unknown compression, or a CT without a scale.
     """
     import pydicom
 
@@ -36,7 +41,7 @@ def read_dicom(data: bytes, name: str, *, rescale_missing_is_stored: bool = Fals
         warnings.simplefilter("ignore")  # pydicom warns about oddities of single tags that desali does not read
         try:
             dataset = pydicom.dcmread(io.BytesIO(data))
-            modality = str(dataset.get("Modality", "") or "unknown modality")
+            modality = modality_of(dataset)
             frames = int(dataset.get("NumberOfFrames", 1) or 1)
             has_pixels = any(k in dataset for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
         except Exception as error:  # InvalidDicomError, EOFError, struct.error, ValueError, ... on damaged files
@@ -45,22 +50,31 @@ def read_dicom(data: bytes, name: str, *, rescale_missing_is_stored: bool = Fals
             ) from error
         if not has_pixels:
             raise ImageError(f"{name}: DICOM ({modality}) without pixel data; choose an image file of the series")
-        if frames > 1:
-            raise ImageError(f"{name}: DICOM with {frames} frames; expected one slice, export the wanted frame alone")
-        pixels = _pixels(dataset, name)
+        if frame is None and frames > 1:
+            raise ImageError(f"{name}: DICOM with {frames} frames; choose one with --frame 1 to --frame {frames}")
+        if frame is not None and not 1 <= frame <= frames:
+            held = "one frame" if frames == 1 else f"frames 1 to {frames}"
+            raise ImageError(f"{name}: --frame {frame}: the DICOM file holds {held}")
+        at = (frame or 1) - 1
+        pixels = _pixels(dataset, name, at)
         try:
+            outside = padding(dataset, pixels)
             if modality == "CT":
-                return _ct(dataset, pixels, name, rescale_missing_is_stored)
-            return _display(dataset, pixels, modality, name)
+                decoded = _ct(dataset, pixels, outside, at, name, offset_given)
+            else:
+                decoded = display(dataset, pixels, outside, at, modality, name)
         except ImageError:
             raise
         except Exception as error:  # tags with impossible values
             raise ImageError(f"{name}: DICOM with unusable tags ({_reason(error)}); export it again") from error
+    return decoded if frames == 1 else decoded.noted(f"frame {at + 1} of {frames}")
 
 
-def _pixels(dataset: Any, name: str) -> npt.NDArray[Any]:
+def _pixels(dataset: Any, name: str, frame: int) -> npt.NDArray[Any]:
+    from pydicom.pixels.utils import pixel_array
+
     try:
-        return np.asarray(dataset.pixel_array)
+        return np.asarray(pixel_array(dataset, index=frame))
     except (RuntimeError, NotImplementedError) as error:  # no plug-in, or none that knows this variant
         syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
         compression = getattr(syntax, "name", None) or "unknown"
@@ -74,87 +88,52 @@ def _pixels(dataset: Any, name: str) -> npt.NDArray[Any]:
         ) from error
 
 
-def _ct(dataset: Any, pixels: npt.NDArray[Any], name: str, rescale_missing_is_stored: bool) -> Decoded:
+def _ct(dataset: Any, pixels: npt.NDArray[Any], outside: Bools, frame: int, name: str, offset_given: bool) -> Decoded:
     if pixels.ndim != 2:
         raise ImageError(f"{name}: CT with pixels of shape {list(pixels.shape)}; expected one grey slice [h, w]")
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    padding = _padding(dataset, pixels)
-    if slope is None or intercept is None:
-        if not rescale_missing_is_stored:
+    scaled = _scaled(dataset, pixels, frame, name)
+    if scaled is None:
+        if not offset_given:
             raise ImageError(
                 f"{name}: CT without RescaleSlope and RescaleIntercept, so its pixels are not HU; "
                 "pass --hu-offset (HU = pixel + offset, often -1024)"
             )
-        return Decoded(pixels.astype(np.float32), "stored", "DICOM CT without rescale tags")
-    kind = str(dataset.get("RescaleType", "") or "HU")
-    if kind not in ("HU", "HU_MOD"):
-        raise ImageError(f"{name}: CT whose RescaleType is {kind!r}, not HU; choose the original CT series")
-    slope, intercept = float(slope), float(intercept)
-    if not (np.isfinite(slope) and np.isfinite(intercept) and slope > 0):
-        raise ImageError(
-            f"{name}: CT with RescaleSlope {slope:g} and RescaleIntercept {intercept:g}; expected a slope above 0"
-        )
-    hu = pixels.astype(np.float64) * slope + intercept
-    outside = (hu < AIR_HU) | padding
-    origin = f"DICOM CT, RescaleSlope {slope:g}, RescaleIntercept {intercept:g}"
+        return Decoded(pixels.astype(np.float32), "stored", "DICOM CT without rescale tags", outside)
+    values, kind, origin = scaled
+    if kind not in HOUNSFIELD:
+        if not offset_given:
+            raise ImageError(
+                f"{name}: CT whose RescaleType is {kind!r}, not HU; choose the original CT series, or pass "
+                "--hu-offset 0 if its rescaled values are HU all the same"
+            )
+        return Decoded(values.astype(np.float32), "stored", f"{origin}, RescaleType {kind!r}", outside)
+    outside = (values < AIR_HU) | outside
     if outside.any():
         origin += f", {int(outside.sum())} padding pixels set to {AIR_HU:g} HU"
-    return Decoded(np.where(outside, AIR_HU, hu).astype(np.float32), "hu", origin)
+    return Decoded(np.where(outside, AIR_HU, values).astype(np.float32), "hu", origin)
 
 
-def _padding(dataset: Any, pixels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Where PixelPaddingValue, or the range up to PixelPaddingRangeLimit, stands (PS3.3 C.7.5.1.1.2)."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return np.zeros(pixels.shape, np.bool_)
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = sorted(_signed(int(end), dataset) for end in (value, value if limit is None else limit))
-    return (pixels >= ends[0]) & (pixels <= ends[1])
+def _scaled(
+    dataset: Any, pixels: npt.NDArray[Any], frame: int, name: str
+) -> tuple[npt.NDArray[np.float64], str, str] | None:
+    """Values by the file's own scale, the scale's unit, and how; None if there is no scale."""
+    slope, intercept = (of_frame(dataset, frame, _SCALE, tag) for tag in ("RescaleSlope", "RescaleIntercept"))
+    if slope is not None and intercept is not None:
+        slope, intercept = first(slope), first(intercept)
+    if slope is not None and intercept is not None:
+        if not (np.isfinite(slope) and np.isfinite(intercept) and slope > 0):
+            raise ImageError(
+                f"{name}: CT with RescaleSlope {slope:g} and RescaleIntercept {intercept:g}; expected a slope above 0"
+            )
+        kind = str(of_frame(dataset, frame, _SCALE, "RescaleType") or "").strip().upper()
+        origin = f"DICOM CT, RescaleSlope {slope:g}, RescaleIntercept {intercept:g}"
+        return pixels.astype(np.float64) * slope + intercept, kind, origin
+    if dataset.get("ModalityLUTSequence"):
+        from pydicom.pixels.processing import apply_modality_lut
 
-
-def _signed(value: int, dataset: Any) -> int:
-    """Some writers store a negative padding value as its unsigned 16-bit twin (63536 for -2000)."""
-    signed = int(dataset.get("PixelRepresentation", 0)) == 1
-    return value - (1 << 16) if signed and value >= 1 << 15 else value
-
-
-def _display(dataset: Any, pixels: npt.NDArray[Any], modality: str, name: str) -> Decoded:
-    photometric = str(dataset.get("PhotometricInterpretation", ""))
-    if photometric == "PALETTE COLOR":
-        raise ImageError(f"{name}: DICOM ({modality}) with a colour palette; export it as grey or RGB")
-    if pixels.ndim == 3 and pixels.shape[-1] == 3 and pixels.dtype == np.uint8:
-        return Decoded(pixels, "uint8", f"DICOM {modality}, 8-bit RGB")
-    if pixels.ndim != 2:
-        raise ImageError(
-            f"{name}: DICOM ({modality}) of shape {list(pixels.shape)}, {pixels.dtype}; expected grey or 8-bit RGB"
-        )
-    grey, how = _windowed(dataset, pixels)
-    if photometric == "MONOCHROME1":
-        grey, how = 1.0 - grey, how + ", inverted (MONOCHROME1)"
-    return Decoded(np.rint(255 * grey).astype(np.uint8), "uint8", f"DICOM {modality}, 8-bit by {how}")
-
-
-def _windowed(dataset: Any, pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], str]:
-    """Grey in [0, 1] by the first WindowCenter and WindowWidth (linear, PS3.3 C.11.2.1.2), else by the range."""
-    from pydicom.pixels.processing import apply_modality_lut
-
-    values = np.asarray(apply_modality_lut(pixels, dataset), np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("pixels with NaN or infinity")
-    center, width = (_first(dataset.get(tag)) for tag in ("WindowCenter", "WindowWidth"))
-    if center is not None and width is not None and width > 1:
-        return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1), "its own window"
-    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
-    return (values - low) / (high - low) if high > low else np.zeros_like(values), "its range"
-
-
-def _first(value: Any) -> float | None:
-    """The first of a tag's values; None if the tag is absent or empty."""
-    from pydicom.multival import MultiValue
-
-    if isinstance(value, MultiValue):
-        value = value[0] if len(value) else None
-    return None if value is None or value == "" else float(value)
+        kind = str(dataset.ModalityLUTSequence[0].get("ModalityLUTType", "") or "").strip().upper()
+        return np.asarray(apply_modality_lut(pixels, dataset), np.float64), kind, "DICOM CT, by its modality table"
+    return None
 
 
 def _reason(error: BaseException) -> str:

@@ -81,9 +81,9 @@ def test_compressed_syntaxes(name: str, plain: str, syntax: Any) -> None:
 def test_a_missing_plug_in_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_slice(tmp_path / "1.dcm", hu(1))
 
-    def refuse(self: Any) -> Any:
+    def refuse(*_: Any, **options: Any) -> Any:
         raise RuntimeError("all plugins are missing required dependencies")
 
-    monkeypatch.setattr(pydicom.dataset.Dataset, "pixel_array", property(refuse))
+    monkeypatch.setattr(pydicom.pixels.utils, "pixel_array", refuse)
     with pytest.raises(DataError, match=r"pip install 'desali\[dicom\]'"):
         read_images(str(tmp_path))

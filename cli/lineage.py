@@ -1,0 +1,85 @@
+"""`desali lineage`: which channels survived training, stage by stage or between any two networks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from desali.cli.options import SectionedCommand, options_from, taken
+from desali.cli.parameters import MODEL_HELP, runs_option
+from desali.experiments.options import LineageOptions
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("name", metavar="[RECIPE,...|all]", required=False)
+@click.option(
+    "--before", metavar="SPEC", help=f"Instead of a recipe, any network: {MODEL_HELP}, with @FILE or @random."
+)
+@click.option("--after", metavar="SPEC", help="What it became: a network of the same architecture.")
+@click.option(
+    "--replicate", "replicates", metavar="SPEC", multiple=True,
+    help="A network made as --after was, with another seed; several times for several. A recipe's own are found.",
+)  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for figures, CSV and JSON.")
+@runs_option
+@options_from(LineageOptions, "Images and numbers")
+def lineage_command(
+    name: str | None,
+    before: str | None,
+    after: str | None,
+    replicates: tuple[str, ...],
+    output: Path | None,
+    runs: Path,
+    **options: Any,
+) -> None:
+    """Follow every channel of a recipe's networks from stage to stage, or between any two networks.
+
+    Prints for each stage one sentence, and per layer the share of channels that are still themselves, with its interval
+    by patient, chance, networks with random weights and replicates. With --output a figure of each stage, CSV and JSON
+    are kept, and the same command goes on where it was interrupted.
+    """
+    from desali.experiments.lineages import display_size, expand, follow_pairs, pair_of, pairs_of, write_together
+    from desali.experiments.probe_images import held_out, named
+    from desali.output.files import check_writable
+
+    if (name is None) == (before is None and after is None):
+        raise click.UsageError("name a recipe (or all), or two networks with --before SPEC --after SPEC")
+    asked = LineageOptions(**taken(LineageOptions, options))
+    if output is not None:
+        check_writable(output, folder=True)
+    said: list[str] = []
+    if name is not None:
+        if replicates:
+            raise click.UsageError(
+                "--replicate belongs to --before and --after; a recipe's own replicates are found (`desali train "
+                f"{name} --replicates 2` makes them)"
+            )
+        names = expand(name)
+        pairs, said = pairs_of(names, runs)
+        images = held_out(names, runs, asked)
+    else:
+        if before is None or after is None:
+            raise click.UsageError("--before and --after belong together: name both networks")
+        if asked.images is None:
+            raise click.UsageError("two networks need images to be compared on: name them with --images DATASET")
+        pair = pair_of(before, after, replicates, runs)
+        pairs, images = [pair], named(asked.images, asked, display_size(pair))
+    shown = sys.stderr.isatty()
+    found = []
+    for one in follow_pairs(
+        pairs, images, asked, output, progress=shown, report=lambda line: click.echo(line, err=True)
+    ):
+        click.echo(f"{one.text or one.verdict}\n")
+        found.append(one)
+    for note in dict.fromkeys(note for one in found for note in [*one.notes, *said]):
+        where = [one.title for one in found if note in one.notes]
+        click.echo(note if note in said or len(where) == len(found) else f"{', '.join(where)}: {note}")
+    if output is not None:
+        table, record = write_together(output, found, said)
+        for one in found:
+            if one.figure is not None:
+                click.echo(f"{one.title}: {one.figure}")
+        click.echo(f"table: {table}\nrecord: {record}")

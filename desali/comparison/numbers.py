@@ -1,0 +1,186 @@
+"""The numbers by layer: class purity, linear probe and similarity of every network, from what one pass left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from desali.comparison import similarity
+from desali.comparison.jackknife import difference_interval, logit_interval
+from desali.comparison.probe import Probe, Task, balanced_accuracy, task
+from desali.comparison.purity import STRONGEST, Purity, purities
+from desali.comparison.similarity import Kernels, Similarity
+
+if TYPE_CHECKING:
+    from desali.comparison.descriptors import Descriptors
+    from desali.comparison.following import Followed
+    from desali.comparison.probe_set import ProbeSet
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """What all layers' numbers share.
+
+    Attributes:
+        followed: what the pass left.
+        labels, patients, blocks: of each image of the sample [n], whole numbers without a gap; no labels where the
+            classes are not known or but one.
+        task: of the probes; None without one.
+        input_probe: balanced accuracy of a probe on the input's mean and deviation.
+        kernels: to compare networks with.
+        missing: what is missing and why, in sentences.
+    """
+
+    followed: Followed
+    labels: Integers | None
+    patients: Integers
+    blocks: Integers
+    task: Task | None
+    input_probe: float
+    kernels: Kernels
+    missing: tuple[str, ...]
+
+    def purity(self, layer: str) -> Purity | None:
+        """Class purity of the strongest images of a layer's channels."""
+        if self.labels is None:
+            return None
+        found = [
+            purities(one.of(layer)[:, self.followed.layers[layer] :], self.labels, self.patients, self.blocks)
+            for one in self._all()
+        ]
+        if found[0] is None:
+            return None
+        known = [one for one in found if one is not None]
+        means = [float(np.nanmean(each)) if not np.isnan(each).all() else float("nan") for each, _ in known]
+        return Purity(
+            **_score(means, [left for _, left in known[:2]], len(self.followed.random)),
+            each_before=known[0][0],
+            each_after=known[1][0],
+        )
+
+    def probe(self, layer: str) -> Probe | None:
+        """Balanced accuracy of a layer's linear probe."""
+        if self.task is None:
+            return None
+        from threadpoolctl import threadpool_limits  # scikit-learn brings it
+
+        with threadpool_limits(1, user_api="blas"):  # for matrices of some hundred rows threads cost more than they give
+            found = [balanced_accuracy(one.of(layer), self.task) for one in self._all()]
+        return Probe(
+            **_score([value for value, _ in found], [left for _, left in found[:2]], len(self.followed.random)),
+            input=self.input_probe,
+            classes=self.task.classes,
+        )
+
+    def similarity(self, layer: str) -> Similarity:
+        """CKA of a layer between the networks."""
+        before, after, *others = (similarity.kernel(one.of(layer)) for one in self._all())
+        again, random = others[: len(self.followed.replicates)], others[len(self.followed.replicates) :]
+        value, left_out = self.kernels.left_out(before, after)
+        return Similarity(
+            value=value,
+            interval=_signed_interval(value, left_out),
+            null=tuple(self.kernels.similarity(one, after) for one in random),
+            replicate=tuple(self.kernels.similarity(after, one) for one in again),
+            repeated=tuple(self.kernels.similarity(before, one) for one in again),
+        )
+
+    def _all(self) -> list[Descriptors]:
+        """Before, after, the replicates and the random networks."""
+        followed = self.followed
+        return [*followed.described, *(one.descriptors for one in (*followed.replicates, *followed.random))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the numbers rest on, JSON-serialisable."""
+        return {
+            "images": len(self.blocks),
+            "purity": {"strongest": STRONGEST},
+            "probe": None
+            if self.task is None
+            else {"classes": self.task.classes, "images": len(self.task.labels), "folds": len(self.task.held)},
+            "similarity": "unbiased CKA, the input's kernels removed",
+        }
+
+
+def numbers(followed: Followed, probe: ProbeSet, asked: bool) -> Numbers:
+    """Prepare the numbers of a comparison.
+
+    Args:
+        asked: whether classes are wanted: if they are missing, it is said.
+    """
+    index = followed.sample
+    patients = _numbered(probe.patients[index])
+    blocks = _numbered(followed.block[index])
+    missing: list[str] = []
+    labels = None
+    if probe.labels is not None:
+        labels = _numbered(np.array(probe.labels, np.str_)[index])
+        if labels.max() == 0:
+            labels = None
+            missing.append("One class: class purity and linear probes need two, and are missing.")
+    elif asked:
+        missing.append("No classes: class purity and linear probes are missing (labels=, one of each image).")
+    if labels is not None and len(index) < STRONGEST:
+        missing.append(f"Class purity is missing: {len(index)} images are fewer than the {STRONGEST} strongest.")
+    question = None
+    if labels is not None:
+        try:
+            question = task(labels, patients, blocks)
+        except ImportError:
+            missing.append("Linear probes are missing: they need scikit-learn (pip install 'desali[train]').")
+        else:
+            missing += _left_out(question, probe)
+    own = np.nan if question is None else balanced_accuracy(followed.inputs.moments, question)[0]
+    if question is not None:
+        missing.append(
+            f"A probe on the input's mean and standard deviation alone reaches {own:.2f}, chance {1 / question.classes:.2f}."
+        )
+    inputs = [
+        similarity.kernel(followed.inputs.pixels, standardise=False),
+        similarity.kernel(followed.inputs.moments),
+    ]
+    return Numbers(followed, labels, patients, blocks, question, own, Kernels(inputs, blocks), tuple(missing))
+
+
+def _left_out(question: Task | None, probe: ProbeSet) -> list[str]:
+    unit = probe.unit if probe.known else "image"
+    if question is None:
+        return [f"Linear probes are missing: fewer than two classes have two {unit}s each."]
+    found = []
+    if question.left_out:
+        found.append(f"Linear probes leave out {question.left_out} classes that only one {unit} has.")
+    if not probe.known:
+        found.append("Without patients a probe may be tested on patients that it has learned from: it shows too much.")
+    return found
+
+
+def _score(values: Sequence[float], left_out: Sequence[Floats], random: int) -> dict[str, Any]:
+    """The fields of a score: of before, after, the replicates and the random networks, in this order."""
+    return {
+        "before": values[0],
+        "after": values[1],
+        "before_interval": logit_interval(values[0], left_out[0]),
+        "after_interval": logit_interval(values[1], left_out[1]),
+        "difference_interval": difference_interval(values[1] - values[0], left_out[1] - left_out[0]),
+        "replicate": tuple(values[2 : len(values) - random]),
+        "null": tuple(values[len(values) - random :]),
+    }
+
+
+def _signed_interval(value: float, left_out: Floats) -> tuple[float, float] | None:
+    """Of a figure in [-1, 1]: that of (1 + value) / 2, turned back."""
+    if value >= 1 and (left_out >= 1).all():
+        return (1.0, 1.0) if len(left_out) > 1 else None
+    found = logit_interval((1 + value) / 2, (1 + left_out) / 2)
+    return None if found is None else (2 * found[0] - 1, 2 * found[1] - 1)
+
+
+def _numbered(values: npt.NDArray[Any]) -> Integers:
+    return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)

@@ -1,0 +1,78 @@
+"""Tags of DICOM images wherever a file keeps them, and where the pixels are padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bools = npt.NDArray[np.bool_]
+
+CT_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.2",  # CT Image Storage
+    "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT
+    "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT
+)
+
+
+def modality_of(dataset: Any) -> str:
+    """In capitals; CT also where the tag is missing and the file's SOP class is one of CT's."""
+    modality = str(dataset.get("Modality", "") or "").strip().upper()
+    if not modality and str(dataset.get("SOPClassUID", "")) in CT_CLASSES:
+        return "CT"
+    return modality or "unknown modality"
+
+
+def of_frame(dataset: Any, frame: int, sequence: str, name: str) -> Any:
+    """A tag of one frame (from 0): the file's own, else of a functional group's `sequence` (PS3.3 C.7.6.16); None if
+    it is nowhere.
+    """
+    own = dataset.get(name)
+    if own is not None:
+        return own
+    for groups, at in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        items = dataset.get(groups) or []
+        inner = (items[at].get(sequence) or []) if at < len(items) else []
+        if inner and inner[0].get(name) is not None:
+            return inner[0].get(name)
+    return None
+
+
+def first(value: Any) -> float | None:
+    """The first of a tag's values as a number; None if the tag is absent or empty."""
+    from pydicom.multival import MultiValue
+
+    if isinstance(value, MultiValue):
+        value = value[0] if len(value) else None
+    return None if value is None or value == "" else float(value)
+
+
+def padding(dataset: Any, pixels: npt.NDArray[Any]) -> Bools:
+    """Where PixelPaddingValue, or the range up to PixelPaddingRangeLimit, stands (PS3.3 C.7.5.1.1.2).
+
+    Numbers are compared modulo 2^bits in the pixels' own sign: writers store -2000 as 63536 and the other way round.
+    """
+    for kind in ("FloatPixelPadding", "DoubleFloatPixelPadding"):
+        if dataset.get(f"{kind}Value") is not None:
+            value, limit = (dataset.get(kind + end) for end in ("Value", "RangeLimit"))
+            low, high = sorted((float(value), float(value if limit is None else limit)))
+            return np.asarray((pixels >= low) & (pixels <= high))
+    value = dataset.get("PixelPaddingValue")
+    if value is None or pixels.dtype.kind not in "iu":
+        return np.zeros(pixels.shape, np.bool_)
+    limit = dataset.get("PixelPaddingRangeLimit")
+    bits = int(dataset.get("BitsAllocated", 16) or 16)
+    signed = pixels.dtype.kind == "i"
+    low, high = sorted(_wrapped(_number(end), bits, signed) for end in (value, value if limit is None else limit))
+    return np.asarray((pixels >= low) & (pixels <= high))
+
+
+def _number(value: Any) -> int:
+    """A value that a file with an ambiguous type may hold as two raw bytes."""
+    return int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)
+
+
+def _wrapped(value: int, bits: int, signed: bool) -> int:
+    value %= 1 << bits
+    return value - (1 << bits) if signed and value >= 1 << (bits - 1) else value

@@ -1,0 +1,115 @@
+"""The predictions of all trainings of an experiment in one compact file, from which its tables can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from desali.errors import DataError
+from desali.evaluation.predictions import TEXTS, Predictions, load_predictions
+from desali.output.files import atomic_path
+
+NAME = "predictions.npz"
+BY = ("rois", "patients")
+
+
+def save_trainings(path: Path, trainings: Mapping[float, Sequence[Predictions]], by: str = "rois") -> None:
+    """Write trainings at each fraction of the training data, all on the same images; atomic.
+
+    Labels, patients and classes are kept once, probabilities as they are (float32).
+
+    Args:
+        path: an .npz file.
+        trainings: fraction -> predictions.
+        by: what the fractions are of, "rois" or "patients".
+
+    Raises:
+        DataError: nothing given, or predictions of different images. OutputError: it cannot be written.
+    """
+    rows = [(fraction, one) for fraction, found in trainings.items() for one in found]
+    if not rows:
+        raise DataError(f"{path}: no predictions to keep")
+    first = rows[0][1]
+    for _, one in rows:
+        same = one.fingerprint == first.fingerprint and one.classes == first.classes
+        if not same or not np.array_equal(one.labels, first.labels) or not np.array_equal(one.patients, first.patients):
+            raise DataError(f"{path}: {one.recipe} was evaluated on other images than {first.recipe}")
+    arrays: dict[str, Any] = {
+        "recipes": np.array([one.recipe for _, one in rows], np.str_),
+        "seeds": np.array([one.seed for _, one in rows], np.int64),
+        "fractions": np.array([fraction for fraction, _ in rows], np.float64),
+        "stages": np.array([" ".join(one.stages) for _, one in rows], np.str_),
+        "probabilities": np.stack([one.probabilities for _, one in rows]).astype(np.float32),
+        "folds": np.stack([one.fold for _, one in rows]).astype(np.int16),
+        "labels": first.labels.astype(np.int16),
+        "patients": first.patients,
+        "classes": np.array(first.classes, np.str_),
+        "by": np.array(by),
+        **{name: np.array(getattr(first, name)) for name in TEXTS if name != "recipe"},
+    }
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def load_trainings(path: Path) -> tuple[dict[float, list[Predictions]], str]:
+    """What `save_trainings` wrote: fraction -> predictions, and what the fractions are of.
+
+    A file of one training is one at fraction 1.
+
+    Raises:
+        DataError: missing, damaged, or no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            several = "recipes" in stored
+            values = {name: stored[name] for name in stored} if several else {}
+    except Exception:  # said with its reason below
+        several, values = False, {}
+    if not several:
+        return {1.0: [load_predictions(path)]}, BY[0]
+    found: dict[float, list[Predictions]] = {}
+    try:
+        texts = {name: str(values[name]) for name in TEXTS if name != "recipe"}
+        common = {
+            "labels": values["labels"].astype(np.int64),
+            "patients": values["patients"],
+            "classes": tuple(map(str, values["classes"])),
+            **texts,
+        }
+        for k, recipe in enumerate(values["recipes"]):
+            one = Predictions(
+                recipe=str(recipe),
+                probabilities=values["probabilities"][k],
+                seed=int(values["seeds"][k]),
+                fold=values["folds"][k].astype(np.int64),
+                stages=tuple(str(values["stages"][k]).split()),
+                **common,
+            )
+            found.setdefault(float(values["fractions"][k]), []).append(one)
+        return found, str(values["by"])
+    except (KeyError, IndexError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a file of predictions ({error}); `desali crossvalidate` and `desali robustness` write one"
+        ) from error
+
+
+def all_of(paths: Sequence[Path]) -> list[Predictions]:
+    """The predictions in several files that are of all of the training data.
+
+    Raises:
+        DataError: a file that is missing or damaged, or that holds other fractions alone.
+    """
+    result = []
+    for path in paths:
+        found, _ = load_trainings(path)
+        if 1.0 not in found:
+            shares = ", ".join(f"{100 * fraction:g} %" for fraction in sorted(found))
+            raise DataError(
+                f"{path}: holds trainings on {shares} of the training data; "
+                f"`desali robustness --predictions {path}` draws their curves"
+            )
+        result += found[1.0]
+    return result

@@ -1,0 +1,102 @@
+"""What the commands that draw can be told: of the image, and of what is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from desali.reversal.methods import METHODS
+from desali.reversal.seeds import DEFAULT_SEED
+from desali.training.options import SEED, check_fields, option
+
+if TYPE_CHECKING:
+    from desali.data.roi import Roi
+    from desali.figures.viewer import Settings
+
+FROM = "layer, channel:C, neuron:C,Y,X, top:K, top:K@Y,X or logit:K, K a number or the name of a class"
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How an image file is read. Each field says what it is.
+
+    Raises:
+        DesaliError: a value that a field does not take.
+    """
+
+    box: tuple[int, int, int] | None = option(
+        None, "Cut a square window out of the image, in pixels.", metavar="Y,X,SIZE", shown="the whole image"
+    )
+    window: tuple[float, float] | None = option(
+        None, "HU window, e.g. -600,1500.", metavar="LEVEL,WIDTH", shown="the model's own"
+    )
+    hu_offset: float | None = option(None, "HU = pixel + offset, for unsigned 16-bit images.", metavar="HU")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def read(self, path: Path) -> Roi:
+        """The image of a file.
+
+        Raises:
+            ImageError: see `desali.read_image`.
+        """
+        from desali.data.roi import read_image
+
+        return read_image(path, box=self.box, window=self.window, hu_offset=self.hu_offset)
+
+
+@dataclass(frozen=True)
+class FigureOptions:
+    """What a figure shows. Each field says what it is; its default is that of `Settings` and of Python's functions too.
+
+    Raises:
+        DesaliError, UnknownNameError: a value that a field does not take.
+    """
+
+    layers: tuple[str, ...] | None = option(
+        None,
+        "ReLU or other layers, with commas between.",
+        metavar="NAMES",
+        shown="the architecture's own choice",
+    )
+    method: str = option("desalinet", f"One of {', '.join(METHODS)}.", choices=tuple(METHODS), metavar="METHOD")
+    source: str = option(DEFAULT_SEED, f"What is projected: {FROM}.", metavar="WHAT", flag="--from")
+    value: Literal["one", "activation"] | None = option(
+        None, "What is put there: 1, or the activations.", shown="activations for layer and channel, else one"
+    )
+    scale: Literal["panel", "row"] = option("panel", "Normalise every panel by itself, or all of a row together.")
+    seed: int = option(1, "Of the random control's weights.", range=SEED)
+    device: str = option("cpu", "Where the networks run; auto: a CUDA device if there is one.", metavar="DEVICE")
+    backend: Literal["auto", "native", "torch"] = option(
+        "auto", "The compiled core or torch's operations; see `desali info`."
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def settings(self, image: ImageOptions, classes: Sequence[str] = ()) -> Settings:
+        """The settings of a viewer.
+
+        Args:
+            image: whose window is shown.
+            classes: names that a logit may be given by.
+
+        Raises:
+            UnknownNameError, SeedError: see `Seed.parse`.
+        """
+        from desali.figures.viewer import Settings
+        from desali.reversal.seeds import Seed
+
+        return Settings(
+            layers=self.layers,
+            seed=Seed.parse(self.source, self.value, classes),
+            method=self.method,
+            window=image.window,
+            scale=self.scale,
+            random_seed=self.seed,
+            device=self.device,
+            backend=self.backend,
+        )

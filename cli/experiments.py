@@ -105,14 +105,6 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
     return leave_one_patient_out(images) if folds is None else patient_folds(images, folds)
 
 
-def set_threads(threads: int | None) -> None:
-    """Use so many threads; None leaves torch's own number."""
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-
-
 def progress(parts: Sequence[Any]) -> Any:
     """A bar over the parts that are left, on stderr."""
     from tqdm import tqdm

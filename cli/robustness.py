@@ -9,7 +9,7 @@ import click
 
 from desali.cli.experiments import LEFT_OUT, experiment_options
 from desali.cli.options import SectionedCommand, taken
-from desali.cli.parameters import folder_option
+from desali.cli.parameters import folder_option, set_threads
 from desali.cli.train import configuration
 from desali.experiments.options import RobustnessOptions
 
@@ -24,7 +24,7 @@ def robustness_command(name: str | None, output: Path, **options: Any) -> None:
     The parts of the data that are predicted stay the same. Interrupted, the same command goes on where it stopped; in a
     folder that `desali crossvalidate` filled with the same options the trainings on all of the data are already there.
     """
-    from desali.cli.experiments import experiment, progress, say, set_threads
+    from desali.cli.experiments import experiment, progress, say
     from desali.experiments.curve_plot import plot_robustness
     from desali.experiments.robustness import format_robustness, robustness, robustness_csv
     from desali.experiments.runner import run
@@ -33,7 +33,7 @@ def robustness_command(name: str | None, output: Path, **options: Any) -> None:
     chosen = configuration(name, options, *LEFT_OUT)
     asked = RobustnessOptions(**taken(RobustnessOptions, options))
     check_writable(output, folder=True)
-    set_threads(asked.threads)
+    set_threads(chosen.threads)
     one = experiment(chosen, asked)
     found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
     result = robustness(found, asked.by, resamples=asked.resamples)

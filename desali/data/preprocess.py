@@ -95,7 +95,8 @@ class Preprocessing:
     """How pixels become a network's input; kept with a model so that both are always used together.
 
     The order is: window (HU only) to [0, 1]; colour to its luma for 1 channel; resize to `size` x `size`, clamped to
-    [0, 1]; copy grey to `channels`; put colour in `channel_order`; (value x `scale` - `mean`) / `std`, per channel in that order.
+    [0, 1]; copy grey to `channels`; put colour in `channel_order`; (value x `scale` - `mean`) / `std`, per channel in
+    that order.
 
     Attributes:
         size: side of the square input in pixels; an image that is not square is stretched.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions, load_predictions, pool
-from desali.models.checkpoint import load, versions
+from desali.models.checkpoint import load, machine, versions
 from desali.models.registry import DEFAULT
 from desali.output.files import write_json
 from desali.training.keys import KEY_FORMAT
@@ -94,6 +94,7 @@ class Experiment:
             "preprocessing": self.preprocessing.to_dict() if self.preprocessing else None,
             "baselines": list(self.baselines),
             "versions": versions(),
+            "machine": machine(),
         }
 
 

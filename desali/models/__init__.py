@@ -1,8 +1,8 @@
 """Architectures and checkpoints: what a network is called, how it is built, and what its card says.
 
-`registry` names architectures; `vgg`, `caffenet` and `squeezenet` are our own; `checkpoint` writes and reads weights with
-their card; `sources` finds a model by name or path, `foreign` those that others define; `replicate` lists a recipe's
-replicates.
+`registry` names architectures; `vgg`, `caffenet` and `squeezenet` are our own; `checkpoint` writes and reads weights
+with their card; `sources` finds a model by name or path, `foreign` those that others define; `replicate` lists a
+recipe's replicates.
 
 Touch from outside: the names below. Nothing here trains or draws. torch is imported when a name is first used (PEP
 562).

@@ -1,4 +1,4 @@
-"""A small network in the manner of VGG: 3 x 3 convolutions with batch normalisation, and a global average at the end."""
+"""A small network in the manner of VGG: 3 x 3 convolutions, batch normalisation, a global average at the end."""
 
 from __future__ import annotations
 

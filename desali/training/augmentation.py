@@ -52,21 +52,21 @@ class Augmentation:
         symmetry: "none", "mirror" (left-right) or "dihedral": left-right flip, up-down flip and transposition, each
             taken or not with probability one half, which gives all eight symmetries of the square (h = w).
         shift: most pixels, down and across, each uniform in [-shift, shift]; the edge is repeated.
-        gain: contrast about the middle of the range is multiplied by exp(u), u uniform within log(1 + gain) of 0.
-        offset: the most that is added, as a share of the range, uniform within both signs of it.
         noise: standard deviation of the Gaussian noise in units of the network's input, per channel; () for none. One
             value is drawn a pixel, and channels get multiples of the same.
         low, high: what black and white (in HU: window level - width / 2 and level + width / 2) become, per channel;
             what gain, offset and noise make stays between them, as a scanner's noise beyond the window would.
+        gain: contrast about the middle of the range is multiplied by exp(u), u uniform within log(1 + gain) of 0.
+        offset: the most that is added, as a share of the range, uniform within both signs of it.
     """
 
     symmetry: str = "none"
     shift: int = 0
-    gain: float = 0.0
-    offset: float = 0.0
     noise: tuple[float, ...] = ()
     low: tuple[float, ...] = (0.0,)
     high: tuple[float, ...] = (1.0,)
+    gain: float = 0.0
+    offset: float = 0.0
 
     def draw(self, count: int, generator: torch.Generator) -> Draw:
         """Draw for `count` images from `generator` (on the CPU); which numbers are drawn depends on nothing else."""
@@ -139,8 +139,8 @@ def augmentation_of(stage: Stage, preprocessing: Preprocessing | None, unit: Uni
     simple = Augmentation(
         stage.augmentation,
         stage.shift,
-        stage.gain,
-        stage.offset,
+        gain=stage.gain,
+        offset=stage.offset,
         low=tuple((0.0 - m) / s for m, s in zip(mean, std, strict=True)),
         high=tuple((scale - m) / s for m, s in zip(mean, std, strict=True)),
     )

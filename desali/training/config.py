@@ -78,7 +78,8 @@ class TrainingConfig:
     runs: str = option("runs", "Folder of trained models.", metavar="DIR")
     architecture: str = option(
         DEFAULT,
-        "vgg-small (64 px, grey), caffenet-small (64 px), caffenet (227 px), squeezenet1_0, torchvision:NAME, timm:NAME or module:factory.",
+        "vgg-small (64 px, grey), caffenet-small (64 px), caffenet (227 px), squeezenet1_0, torchvision:NAME, "
+        "timm:NAME or module:factory.",
         metavar="NAME",
     )
     size: int | None = option(
@@ -96,6 +97,13 @@ class TrainingConfig:
     )
     device: str = option(
         "auto", "cpu, cuda, cuda:N, or auto: a CUDA device if there is one, else the CPU.", metavar="DEVICE"
+    )
+    threads: int | None = option(
+        None,
+        "Of the processor for torch. On the CPU results repeat for one number of threads on one processor: another of "
+        "either acts like another seed.",
+        range=FROM_1,
+        shown="torch's own number",
     )
     devices: int = option(1, "Processes on this machine, one a device.", range=FROM_1)
     nodes: int = option(1, "Machines; see docs/training.md.", range=FROM_1)

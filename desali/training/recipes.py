@@ -77,7 +77,7 @@ class Recipe:
         return self
 
 
-_NATURAL = Stage("natural", epochs=60, augmentation="mirror", gain=0.3, offset=0.15)
+_NATURAL = Stage("natural", epochs=50, augmentation="mirror", gain=0.3, offset=0.15)
 _TEXTURE = Stage("texture", epochs=60, gain=0.3, offset=0.15)
 _TARGET = Stage("target")
 

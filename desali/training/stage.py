@@ -31,16 +31,16 @@ class Stage:
 
     domain: Domain
     epochs: int = option(
-        12,
+        40,
         "Epochs; one draws as many images as the training part holds. Early stopping, if asked for, may end it before.",
         range=FROM_1,
-        shown="EPOCHSDOC",
+        shown="50 for natural, 60 for texture, 40 for the target",
     )
     optimizer: Literal["adamw", "sgd"] = option(
         "adamw",
         "adamw converges in few epochs; sgd is the published training (momentum 0.9, rate 0.005).",
     )
-    learning_rate: float = option(1e-3, "At the first epoch.", range=ABOVE_0)
+    learning_rate: float = option(3e-3, "At the first epoch.", range=ABOVE_0)
     momentum: float = option(0.9, "Of sgd; the first beta of adamw.", range=BELOW_1)
     weight_decay: float = option(
         1e-2, "Of all trained parameters; decoupled in adamw, an L2 penalty in sgd.", range=BELOW_1
@@ -73,13 +73,13 @@ class Stage:
     )
     criterion: Literal["loss", "balanced_accuracy"] = option(
         "balanced_accuracy",
-        "What chooses the epoch, and what early stopping watches. With few patients the loss rises from overconfidence while the accuracy still "
-        "grows, and would stop too early.",
+        "What chooses the epoch, and what early stopping watches. With few patients the loss rises from overconfidence "
+        "while the accuracy still grows, and would choose too early.",
     )
     patience: int = option(
         0,
-        "Epochs without improvement that end a stage before its schedule does; 0 for none. The best epoch's weights are "
-        "kept.",
+        "Epochs without improvement that end a stage before its schedule does; 0 for none. The best epoch's weights "
+        "are kept.",
         range=FROM_0,
         shown="0: every stage runs to the end of its schedule",
     )

@@ -134,7 +134,7 @@ def _cysts(rng: Stream, tissue: Array, border: Pleura, deep: float, size: float,
         (cells.second - cells.first) * (0.6 * size) - 0.5 * wall, (sizes[cells.nearest] - cells.first) * size
     )
     member = np.where(cyst, 1.0, 0.0)[cells.nearest]
-    content = rng.uniform(-985, -890, len(depth))[cells.nearest]
+    content = rng.uniform(-970, -850, len(depth))[cells.nearest]
     # the honeycomb itself: cysts and what lies within a wall's width around them
     inside = member * soft_step(room + 0.5 * wall + 0.3, 0.6)
     fibrosis = dense + 40 * fractal_noise(rng, FIELD, 8, octaves=2)
@@ -265,6 +265,6 @@ def draw(name: str, rng: Stream, scan: Scan) -> Array:
     if name in _NEIGHBOURS and rng.chance(0.2):
         border = _region(rng, rng.uniform(0.1, 0.35), 0.8, 1)
         blend(tissue, border, PATTERNS[rng.choice(_NEIGHBOURS[name])](rng, scan, 0.5 * severity))
-    if name != "HCM" and rng.chance(0.5):
-        chest_wall(rng, tissue, pleura(rng, 2.5, 8.5))
+    if name != "HCM" and rng.chance(0.6):
+        chest_wall(rng, tissue, pleura(rng, 1.5, 8.5))
     return tissue

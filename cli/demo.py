@@ -23,9 +23,7 @@ from desali.cli.parameters import device_option, folder_option, seed_option, set
     help="Train all seven stages, those before the target too, instead of taking these from the package.",
 )
 @click.option("--fresh", is_flag=True, help="Train anew what is already trained in the folder.")
-def demo_command(
-    output: Path, seed: int, device: str, threads: int | None, from_nothing: bool, fresh: bool
-) -> None:
+def demo_command(output: Path, seed: int, device: str, threads: int | None, from_nothing: bool, fresh: bool) -> None:
     """Train four models on synthetic data, evaluate them and show one ROI through all of them.
 
     Takes about two minutes on two cores: the stages before the target come with the package. Interrupted, the same

@@ -88,7 +88,7 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
     if data.target == SYNTHETIC:
         from desali.data import synthetic
 
-        say("making the synthetic images: target")
+        say("making the synthetic images: lung phantoms")
         training = synthetic_datasets(["target"], data.seed, data.share)["target"]
         given = {key: training.parameters[key] for key in ("seed", "train", "evaluation", "floor")}
         if folds is None:

@@ -153,7 +153,7 @@ hu_offset_option = click.option("--hu-offset", type=float, help="HU = pixel + of
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Of the processor for torch. Results repeat for one number of threads on one processor. [default: torch's own]",
+    help="Of the processor for torch; results repeat for one number on one processor. [default: torch's own]",
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -21,6 +21,7 @@ from desali.training.recipes import Recipe
 from desali.training.stage import Domain
 
 FOLDER = Path(__file__).parent / "carried"
+COMMAND = "desali train natural,texture,two_stage --seed 0 --runs sources"
 LIMIT = 4_000_000
 """Bytes that all of it may take."""
 SOURCES: dict[str, tuple[str, Domain]] = {
@@ -72,8 +73,7 @@ def carry(runs: Path, folder: Path = FOLDER) -> list[Path]:
 
 def _plain(card: dict[str, Any]) -> dict[str, Any]:
     """The card, with the command that made the weights."""
-    command = "desali train natural,texture,two_stage --seed 0 --runs sources; python -m desali.experiments.carried sources"
-    return {**card, "command": command}
+    return {**card, "command": COMMAND}
 
 
 if __name__ == "__main__":

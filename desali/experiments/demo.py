@@ -20,7 +20,7 @@ SHEET = 8
 """Images of each class on a sheet."""
 REPLICATED = "two_stage"
 """The recipe whose last stage is trained once more: what another seed would change."""
-EPOCHS = 16
+EPOCHS = 12
 """Of each target stage, so that five of them fit into two minutes; `desali train` takes more."""
 
 
@@ -77,8 +77,8 @@ def demo(
 
     require_packages()
     resolve(device)
-    recipes = list(RECIPES.values()) if from_nothing else [_quick(recipe) for recipe in RECIPES.values()]
     check_writable(folder, folder=True)
+    recipes = list(RECIPES.values()) if from_nothing else [_quick(recipe) for recipe in RECIPES.values()]
     result = DemoResult()
     runs = folder / "runs"
     with _timed(result, "sheets", report, "drawing a sheet of each domain"):
@@ -135,9 +135,7 @@ def _sheet(images: ImageSet, folder: Path) -> Path:
     return path
 
 
-def _compared(
-    held_out: ImageSet, runs: Path, folder: Path, device: str, command: Sequence[str]
-) -> tuple[Path, Path]:
+def _compared(held_out: ImageSet, runs: Path, folder: Path, device: str, command: Sequence[str]) -> tuple[Path, Path]:
     """The ROI as a file, and the figure that shows it through the four models."""
     import tifffile
 

@@ -27,6 +27,7 @@ class Architecture:
         classifier: prefixes of the sub-modules that transfer re-initialises; everything else is a feature layer.
         show: layers whose reconstructions are shown by default; empty: ReLUs spread over the depth.
         any_size: whether images of other sizes than `input_size` can be given.
+        learning_rate: that the recipes begin with, AdamW's, where no other is asked for.
         on_meta: whether the module may be built on the meta device and its weights assigned.
     """
 
@@ -38,6 +39,7 @@ class Architecture:
     classifier: tuple[str, ...] = ("classifier",)
     show: tuple[str, ...] = ("features.relu1", "features.relu2", "features.relu3", "features.relu4", "features.relu5")
     any_size: bool = False
+    learning_rate: float = 1e-3
     on_meta: bool = True
 
     def is_classifier(self, parameter: str) -> bool:
@@ -87,6 +89,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             preprocessing={**_preprocessing(64), "channels": 1, "mean": (0.5,), "std": (0.25,)},
             show=tuple(f"features.relu{number}" for number in (1, 2, 3, 5, 6)),
             any_size=True,
+            learning_rate=3e-3,
         ),
         Architecture("caffenet", _caffenet, input_size=227, preprocessing=_preprocessing(227)),
         Architecture("caffenet-small", _caffenet_small, input_size=64, preprocessing=_preprocessing(64)),

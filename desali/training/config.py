@@ -159,7 +159,10 @@ class TrainingConfig:
             UnknownNameError: an unknown recipe. DesaliError: options that contradict each other.
         """
         names = list(RECIPES) if self.recipe == "all" else [name.strip() for name in self.recipe.split(",")]
-        return [recipe(name).with_options(domains=self.stages, **self.stage) for name in dict.fromkeys(names)]
+        return [
+            recipe(name, self.architecture).with_options(domains=self.stages, **self.stage)
+            for name in dict.fromkeys(names)
+        ]
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -86,7 +86,7 @@ def train(
     from desali.training.inputs import Prepared
     from desali.training.stages import StageTrainer
 
-    chosen = [entry if isinstance(entry, Recipe) else recipe(entry) for entry in recipes]
+    chosen = [entry if isinstance(entry, Recipe) else recipe(entry, architecture) for entry in recipes]
     entry = find_architecture(architecture)
     preprocessing = preprocessing or Preprocessing(**entry.preprocessing)
     check_datasets(chosen, datasets, preprocessing)

@@ -31,16 +31,18 @@ class Stage:
 
     domain: Domain
     epochs: int = option(
-        40,
+        24,
         "Epochs; one draws as many images as the training part holds. Early stopping, if asked for, may end it before.",
         range=FROM_1,
-        shown="50 for natural, 60 for texture, 40 for the target",
+        shown="50 for natural, 60 for texture, 24 for the target",
     )
     optimizer: Literal["adamw", "sgd"] = option(
         "adamw",
         "adamw converges in few epochs; sgd is the published training (momentum 0.9, rate 0.005).",
     )
-    learning_rate: float = option(3e-3, "At the first epoch.", range=ABOVE_0)
+    learning_rate: float = option(
+        1e-3, "At the first epoch.", range=ABOVE_0, shown="0.003 for vgg-small, 0.001 for other networks"
+    )
     momentum: float = option(0.9, "Of sgd; the first beta of adamw.", range=BELOW_1)
     weight_decay: float = option(
         1e-2, "Of all trained parameters; decoupled in adamw, an L2 penalty in sgd.", range=BELOW_1

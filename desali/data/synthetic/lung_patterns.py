@@ -100,8 +100,8 @@ def consolidation(rng: Stream, scan: Scan, severity: float) -> Array:
 def _net(rng: Stream, tissue: Array, scan: Scan, area: Array, strength: float) -> None:
     """Draw thickened septa between lobules and finer lines within them into `tissue`, where `area` says."""
     for size, width, part in (
-        (rng.uniform(4.5, 8), rng.uniform(0.35, 0.65), rng.uniform(0.7, 1.0)),
-        (rng.uniform(1.9, 3.2), rng.uniform(0.25, 0.45), rng.uniform(0.45, 0.9)),
+        (rng.uniform(4.5, 8), rng.uniform(0.4, 0.7), rng.uniform(0.75, 1.0)),
+        (rng.uniform(1.9, 3.2), rng.uniform(0.3, 0.5), rng.uniform(0.55, 0.95)),
     ):
         cells, _ = _cells(rng, size, 0.35)
         oblique = rng.uniform(0, 0.35) * scan.slice  # a sheet that is not upright: wider and fainter
@@ -119,7 +119,7 @@ def reticular(rng: Stream, scan: Scan, severity: float) -> Array:
     vessels(rng, tissue, scan, 0.8 * _load(rng))
     if rng.chance(0.55):
         airway(rng, tissue, scan)
-    _net(rng, tissue, scan, area, 0.7 + 0.3 * severity)
+    _net(rng, tissue, scan, area, 0.8 + 0.2 * severity)
     return tissue
 
 
@@ -176,7 +176,7 @@ def emphysema(rng: Stream, scan: Scan, severity: float) -> Array:
         blend(tissue, _region(rng, 0.25 + 0.55 * severity, rng.uniform(0.2, 0.5)), air)
     else:
         holes = blank()
-        for _ in range(4 + rng.poisson(1 + 5 * severity)):
+        for _ in range(5 + rng.poisson(1 + 5 * severity)):
             radius = rng.uniform(1.2, 1.9 + 1.6 * severity)
             y, x = rng.uniform(-9, 9), rng.uniform(-9, 9)
             lobes = rng.between(1, 3)

@@ -1,4 +1,4 @@
-"""Natural domain: pictures of simple objects in cluttered scenes, with pose, light, shadow and occlusion."""
+"""Rendered scenes, which stand for natural images: simple objects among clutter, with pose, light and shadow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from desali.data.synthetic.scene import photograph
 ORIGIN = "synthetic (rendered scenes of simple objects)"
 
 
-def natural(seed: int = 0, images_per_class: int = 125, size: int = 64) -> ImageSet:
+def natural(seed: int = 0, images_per_class: int = 300, size: int = 64) -> ImageSet:
     """Rendered scenes, uint8 [12 * images_per_class, size, size, 3], class after class; every image stands for itself.
 
     The first images of a class are the same however many are asked for.
@@ -38,7 +38,7 @@ def natural(seed: int = 0, images_per_class: int = 125, size: int = 64) -> Image
             images[len(names)] = _develop(picture, Stream(seed, "natural", name, k, "film"))
             names.append(f"scene-{name}-{k:05d}")
     return ImageSet(
-        name="synthetic-natural",
+        name="rendered-scenes",
         images=images,
         labels=np.repeat(np.arange(len(NATURAL_CLASSES)), images_per_class).astype(np.int64),
         patients=np.array(names),

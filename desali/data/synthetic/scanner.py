@@ -58,7 +58,7 @@ def scan_of(seed: int, patient: int) -> Scan:
         texture=rng.uniform(8, 26),
         offset=rng.normal(0, 8),
         gain=rng.normal(1, 0.015),
-        noise=rng.uniform(15, 45) if sharp else rng.uniform(6, 20),
+        noise=rng.uniform(14, 42) if sharp else rng.uniform(6, 20),
         blur=rng.uniform(0.26, 0.34) if sharp else rng.uniform(0.36, 0.52),
         edge=rng.uniform(0.4, 0.9) if sharp else rng.uniform(0, 0.15),
         slice=rng.uniform(0.6, 1.5) if sharp else rng.uniform(1.0, 2.5),

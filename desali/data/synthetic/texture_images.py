@@ -13,7 +13,7 @@ from desali.data.synthetic.relief import view
 ORIGIN = "synthetic (relit relief maps of invented materials)"
 
 
-def texture(seed: int = 0, samples_per_class: int = 9, views_per_sample: int = 12, size: int = 64) -> ImageSet:
+def texture(seed: int = 0, samples_per_class: int = 30, views_per_sample: int = 4, size: int = 64) -> ImageSet:
     """Views of synthetic materials, uint8 [14 * samples * views, size, size, 3]; a material sample
     takes a patient's place.
 

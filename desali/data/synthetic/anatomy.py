@@ -170,9 +170,9 @@ def chest_wall(rng: Stream, tissue: Array, border: Pleura) -> None:
     """Draw the chest wall beyond the pleura into `tissue`: muscle with some fat, often a rib."""
     wall = CHEST_WALL + rng.normal(0, 15) + 18 * smooth_noise(rng, FIELD, 6)
     wall -= rng.uniform(0, 110) * soft_step(smooth_noise(rng, FIELD, 3) - rng.uniform(-0.5, 1.5), 1.0)
-    if rng.chance(0.5):
-        rib = soft_step(smooth_noise(rng, FIELD, 2) - rng.uniform(-0.8, 0.8), 0.5)
-        blend(wall, rib * soft_step(-1.5 - border.depth, 0.6), rng.uniform(200, 900))
+    if rng.chance(0.7):
+        rib = soft_step(smooth_noise(rng, FIELD, 2) - rng.uniform(-1.0, 0.6), 0.5)
+        blend(wall, rib * soft_step(-1.5 - border.depth, 0.6), rng.uniform(200, 1100))
     blend(tissue, soft_step(-border.depth, 0.5), wall)
 
 

@@ -52,12 +52,14 @@ def _horner(x: Any, coefficients: tuple[float, ...]) -> Any:
 
 def sin(x: Number) -> Number:
     """Sine of `x` in radians, |x| < 1e6."""
-    return _wave(x, 0.0)
+    result: Number = _wave(x, 0.0)
+    return result
 
 
 def cos(x: Number) -> Number:
     """Cosine of `x` in radians, |x| < 1e6."""
-    return _wave(x, 1.0)
+    result: Number = _wave(x, 1.0)
+    return result
 
 
 def _wave(x: Any, quarters: float) -> Any:
@@ -77,11 +79,15 @@ def _wave(x: Any, quarters: float) -> Any:
 def exp(x: Number) -> Number:
     """e to the power `x`; `x` is cut to [-700, 700]."""
     cut: Any = clip(x, -700.0, 700.0)
+    value: Any
     if isinstance(cut, np.ndarray):
-        power = np.rint(cut * (1 / _LN2))
-        return np.ldexp(_exp(cut, power), power.astype(np.int32))
-    turn = round(cut * (1 / _LN2))
-    return math.ldexp(_exp(cut, float(turn)), turn)
+        twos = np.rint(cut * (1 / _LN2))
+        value = np.ldexp(_exp(cut, twos), twos.astype(np.int32))
+    else:
+        turn = round(cut * (1 / _LN2))
+        value = math.ldexp(_exp(cut, float(turn)), turn)
+    result: Number = value
+    return result
 
 
 def _exp(x: Any, power: Any) -> Any:
@@ -96,7 +102,8 @@ def log(x: Number) -> Number:
         mantissa, power = np.frexp(x)
         small = mantissa < _ROOT_HALF
         mantissa, power = np.where(small, 2.0 * mantissa, mantissa), np.where(small, power - 1, power)
-        return _log(mantissa, power.astype(np.float64))
+        result: Number = _log(mantissa, power.astype(np.float64))
+        return result
     m, p = math.frexp(x)
     return float(_log(2.0 * m, p - 1.0) if m < _ROOT_HALF else _log(m, float(p)))
 

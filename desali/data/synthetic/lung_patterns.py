@@ -205,7 +205,8 @@ def nodular(rng: Stream, scan: Scan, severity: float) -> Array:
     form = rng.random()
     hazy = form < 0.35
     along = fissure(rng, tissue, scan) if form > 0.75 else None
-    nodules, twigs, places = blank(), blank(), []
+    nodules, twigs = blank(), blank()
+    places: list[tuple[float, float]] = []
     count = 5 + rng.poisson(2 + 5 * severity)
     for _ in range(60):
         if len(places) >= count:

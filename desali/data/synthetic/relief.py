@@ -43,7 +43,8 @@ def material(height: Array, colour: Array, gloss: float) -> Material:
 def _slope(height: Array) -> Array:
     """Derivative along the last axis: central differences, one-sided at the edges."""
     padded = np.concatenate([2 * height[:, :1] - height[:, 1:2], height, 2 * height[:, -1:] - height[:, -2:-1]], 1)
-    return 0.5 * (padded[:, 2:] - padded[:, :-2])
+    slope: Array = 0.5 * (padded[:, 2:] - padded[:, :-2])
+    return slope
 
 
 def _mean(height: Array) -> Array:
@@ -53,7 +54,8 @@ def _mean(height: Array) -> Array:
     total = padded[:, :SIDE].copy()
     for k in range(1, _NEAR):
         total += padded[:, k : k + SIDE]
-    return total / _NEAR
+    mean: Array = total / _NEAR
+    return mean
 
 
 def view(piece: Material, rng: Stream, size: int) -> npt.NDArray[np.uint8]:

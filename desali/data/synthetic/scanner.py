@@ -53,12 +53,12 @@ def scan_of(seed: int, patient: int) -> Scan:
     rng = Stream(seed, "target", "patient", patient)
     sharp = rng.chance(0.45)
     return Scan(
-        blood=rng.uniform(30, 60) if rng.chance(0.25) else rng.uniform(90, 420),
+        blood=rng.uniform(30, 60) if rng.chance(0.2) else rng.uniform(90, 450),
         lung=rng.uniform(-935, -750),
         texture=rng.uniform(8, 26),
         offset=rng.normal(0, 8),
         gain=rng.normal(1, 0.015),
-        noise=rng.uniform(14, 42) if sharp else rng.uniform(6, 20),
+        noise=rng.uniform(15, 44) if sharp else rng.uniform(6, 20),
         blur=rng.uniform(0.26, 0.34) if sharp else rng.uniform(0.36, 0.52),
         edge=rng.uniform(0.4, 0.9) if sharp else rng.uniform(0, 0.15),
         slice=rng.uniform(0.6, 1.5) if sharp else rng.uniform(1.0, 2.5),

@@ -19,20 +19,27 @@ install: $(COMPLETE)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "desali needs Python 3.10 or newer, this is " + sys.version.split()[0])'
+	@echo "Making the environment $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 
 $(RUNTIME): $(BIN)/python $(SOURCES)
+	@echo "Installing PyTorch (1 of 2); minutes, most of it download"
 	$(PIP) torch
+	@echo "Compiling desali's core and installing what it trains with (2 of 2); minutes"
 	$(PIP) --editable '.[train]'
 	touch $@
 
 $(DEVELOPMENT): $(BIN)/python $(SOURCES)
+	@echo "Installing PyTorch (1 of 2); minutes, most of it download"
 	$(PIP) torch
+	@echo "Compiling desali's core and installing what its tests need (2 of 2); minutes"
 	$(PIP) --editable '.[train,dev]'
 	touch $(RUNTIME) $@
 
 $(COMPLETE): $(BIN)/python $(SOURCES)
+	@echo "Installing PyTorch (1 of 2); minutes, most of it download"
 	$(PIP) torch
+	@echo "Compiling desali's core and installing all that its tests and its site need (2 of 2); minutes"
 	$(PIP) --editable '.[train,dev,docs]'
 	touch $(RUNTIME) $(DEVELOPMENT) $@
 
@@ -79,6 +86,7 @@ docs: $(COMPLETE)
 # Networks of others, beside the environment: torchvision's own requirements would bring another torch.
 NETWORKS := build/networks
 $(NETWORKS)/.installed: $(BIN)/python
+	@echo "Installing torchvision's and timm's networks; a minute or two"
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(NETWORKS) torchvision==0.28.0 timm==1.0.31
 	touch $@
 

@@ -43,6 +43,8 @@ def collect() -> dict[str, Any]:
 def _lines(facts: dict[str, Any], indent: int = 0) -> list[str]:
     lines = []
     for key, value in facts.items():
+        if key == "cuda_reason":  # stands in "cuda" too
+            continue
         label = " " * indent + key.replace("_", " ").replace("cuda", "CUDA")
         if isinstance(value, dict):
             lines += [f"{label}:", *_lines(value, indent + 2)]

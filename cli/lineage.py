@@ -12,6 +12,9 @@ from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import MODEL_HELP, runs_option
 from desali.experiments.options import LineageOptions
 
+MOST_NAMED = 2
+"""Stages that are named before a note on them."""
+
 
 @click.command(cls=SectionedCommand)
 @click.argument("name", metavar="[RECIPE,...|all]", required=False)
@@ -76,7 +79,9 @@ def lineage_command(
         found.append(one)
     for note in dict.fromkeys(note for one in found for note in [*one.notes, *said]):
         where = [one.title for one in found if note in one.notes]
-        click.echo(note if note in said or len(where) == len(found) else f"{', '.join(where)}: {note}")
+        many = len(where) > MOST_NAMED
+        who = "" if note in said or len(where) == len(found) else f"{len(where)} of {len(found)} stages"
+        click.echo(f"{who if many or not who else ', '.join(where)}{': ' if who else ''}{note}")
     if output is not None:
         table, record = write_together(output, found, said)
         for one in found:

@@ -13,6 +13,8 @@ worth comparing; `output` and `errors` are everybody's. Each room's `__init__` s
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from desali.data.roi import read_image as read_image
     from desali.errors import DesaliError as DesaliError
     from desali.errors import UnsupportedLayerError as UnsupportedLayerError
+    from desali.figures.channels import channels as channels
     from desali.figures.compare import compare as compare
     from desali.figures.show import show as show
     from desali.models.sources import load as load
@@ -40,6 +43,7 @@ _WHERE = {
     "Recording": "reversal.recording",
     "Seed": "reversal.seeds",
     "UnsupportedLayerError": "errors",
+    "channels": "figures.channels",
     "compare": "figures.compare",
     "lineage": "comparison.lineage",
     "load": "models.sources",
@@ -53,11 +57,25 @@ _WHERE = {
 __all__ = [*sorted(_WHERE), "__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"desali.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'desali' has no attribute {name!r}")
+def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package whose names are imported when they are first used (PEP 562).
+
+    Args:
+        package: its name.
+        homes: in which of its modules each public name stands.
+    """
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        setattr(sys.modules[package], name, value)  # the next time it is there
+        return value
+
+    def known() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *homes})
+
+    return find, known
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_WHERE})
+__getattr__, __dir__ = lazily(__name__, _WHERE)

@@ -46,6 +46,7 @@ class LayerLineage:
         replicate: the same share between the network after and each replicate: the noise floor.
         repeated: the same share between the network before and each replicate: the headline again, with other seeds.
         correlation: of each channel with itself [C]; NaN where it is constant before or after.
+        repeated_correlation: of each channel before with itself in each replicate [R, C].
         partner: the channel after that each channel before is most alike to [C]; -1 for a constant one.
         firing_before, firing_after: share of positions where the ReLU is open [C].
         traced: whether each channel is traceable [C], whatever its firing.
@@ -68,6 +69,7 @@ class LayerLineage:
     replicate: tuple[float, ...]
     repeated: tuple[float, ...]
     correlation: Floats
+    repeated_correlation: Floats
     partner: npt.NDArray[np.int64]
     firing_before: Floats
     firing_after: Floats
@@ -100,8 +102,13 @@ class LayerLineage:
 
     @property
     def no_difference(self) -> bool | None:
-        """Whether as many channels are traceable as between replicates; None without replicates."""
-        return None if not self.replicate else self.equal or self.traceable >= min(self.replicate)
+        """Whether as many channels are traceable as between replicates.
+
+        None without replicates, and for strangers, of whose channels a share says nothing.
+        """
+        if not self.replicate or self.strangers:
+            return None
+        return self.equal or self.traceable >= min(self.replicate)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,10 +75,13 @@ class InputDescriptors:
         import torch
         from torch.nn import functional
 
-        pooled = {1: functional.adaptive_avg_pool1d, 2: functional.adaptive_avg_pool2d}
-        pool = pooled.get(len(self._size), functional.adaptive_avg_pool3d)
+        pools: list[Any] = [
+            functional.adaptive_avg_pool1d,
+            functional.adaptive_avg_pool2d,
+            functional.adaptive_avg_pool3d,
+        ]
         rows, images = slice(start, start + len(images)), images.float()
-        self._pixels[rows] = pool(images, self._size).flatten(2)  # type: ignore[operator]
+        self._pixels[rows] = pools[len(self._size) - 1](images, self._size).flatten(2)
         flat = images.flatten(2)
         self._moments[rows] = torch.cat([flat.mean(2), flat.std(2, correction=0)], 1)
 

@@ -53,7 +53,7 @@ class Replicate:
 
 @dataclass(frozen=True, eq=False)
 class Random:
-    """What a pass over the sample left of one random network: its sums, products with the network after, descriptors."""
+    """What a pass over the sample left of a random network: its sums, products with the network after, descriptors."""
 
     sums: Sums
     after: Products
@@ -163,12 +163,12 @@ def follow(
     ]
     sampled = Sums(after.name, layers, 1, device, False)
     frozen: dict[str, Bools] = {}
-    size = _batch(captured, places, dtype)
+    size = batch_size(captured, places, dtype)
     rest = np.setdiff1d(np.arange(len(probe)), chosen_images)
     seen = 0
-    bar = _bar(len(probe), progress)
+    shown = bar(len(probe), progress)
     for images, index in probe.batches((chosen_images, rest), blocks, size, device, dtype):
-        bar.update(len(images))
+        shown.update(len(images))
         block, at = blocks[index], _on(blocks[index], device)
         start, end = before.capture(images), after.capture(images)
         place = seen if seen < n else None
@@ -200,7 +200,7 @@ def follow(
                 to.add(layer, z, second[layer], block)  # noqa: B023
 
             _signals(end, tensors(twin), images, layers, own.sums, at * 0, own.descriptors, place, nulls)
-    bar.close()
+    shown.close()
     return Followed(
         layers=layers,
         left_out=left_out,
@@ -220,7 +220,8 @@ def follow(
     )
 
 
-def _bar(images: int, progress: bool) -> Any:
+def bar(images: int, progress: bool) -> Any:
+    """A bar over images on stderr, or one that shows nothing."""
     from tqdm import tqdm
 
     return tqdm(total=images, desc="images", unit="image", leave=False, disable=not progress)
@@ -289,7 +290,7 @@ def _sample_size(images: int, layers: Mapping[str, int], networks: int) -> int:
     return max(LEAST_SAMPLE, min(MOST_SAMPLE, images // 2, room))
 
 
-def _batch(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype) -> int:
+def batch_size(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype) -> int:
     """How many images are run at a time: a function of the network alone."""
     import math
 

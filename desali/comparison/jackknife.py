@@ -6,6 +6,7 @@ time, Student's t; on the logit scale if they lie in [0, 1]. The share of tracea
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def logit_interval(value: float, left_out: npt.NDArray[np.float64], level: float
         return rare, 1.0
     if value <= 0:
         return 0.0, 1 - rare
-    middle, half = math.log(value / (1 - value)), _half(left_out, level) / (value * (1 - value))
+    middle, half = math.log(value / (1 - value)), half_width(left_out, level) / (value * (1 - value))
     low, high = (0.5 * (1 + math.tanh(end / 2)) for end in (middle - half, middle + half))
     return min(low, value), max(high, value)
 
@@ -44,14 +45,18 @@ def difference_interval(
     """Interval of a difference of two figures in [0, 1], otherwise as `logit_interval`."""
     if len(left_out) < 2 or not np.isfinite([value, *left_out]).all():
         return None
-    half = _half(left_out, level)
+    half = half_width(left_out, level)
     return max(-1.0, value - half), min(1.0, value + half)
 
 
-def _half(left_out: npt.NDArray[np.float64], level: float) -> float:
-    """Half the interval's width: Student's t times the jackknife's error."""
+def half_width(left_out: npt.NDArray[np.float64], level: float = LEVEL) -> Any:
+    """Half an interval's width: Student's t times the delete-one jackknife's error, one for each figure.
+
+    Args:
+        left_out: figures without each of at least two blocks in turn [B] or [B, ...].
+    """
     from scipy.special import stdtrit
 
     blocks = len(left_out)
-    error = math.sqrt((blocks - 1) / blocks * float(((left_out - left_out.mean()) ** 2).sum()))
-    return float(stdtrit(blocks - 1, (1 + level) / 2)) * error
+    error = np.sqrt((blocks - 1) / blocks * ((left_out - left_out.mean(0)) ** 2).sum(0))
+    return stdtrit(blocks - 1, (1 + level) / 2) * error

@@ -90,11 +90,29 @@ def lineage(
     again = [subject(f"replicate {k}", one, where) for k, one in enumerate(replicates, 1)]
     preprocessing = check_together([*pair, *again])
     probe = probe_set(images, groups, labels, preprocessing)
+    return lineage_of(pair, again, probe, layers, random_networks, seed, progress, labels is None or len(labels) > 0)
+
+
+def lineage_of(
+    pair: Sequence[Subject],
+    again: Sequence[Subject],
+    probe: ProbeSet,
+    layers: Sequence[str] | None,
+    random_networks: int,
+    seed: int,
+    progress: bool = False,
+    classes: bool = True,
+) -> Lineage:
+    """`lineage` of two networks that were checked, over images that were checked; see there.
+
+    Args:
+        classes: whether they are wanted: if they are missing, it is said.
+    """
     seeds = nulls.random_seeds(random_networks, seed)
     drawn = [nulls.random_network(pair[1].model, one) for one in seeds]
     followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers, progress)
     _refuse_closed(followed)
-    by_layer = numbers(followed, probe, labels is None or len(labels) > 0)
+    by_layer = numbers(followed, probe, classes)
     found = [_layer(followed, name, by_layer) for name in followed.layers]
     first = found[0]
     if layers is not None:
@@ -104,8 +122,11 @@ def lineage(
         found,
         first.strangers,
         verdict(first, found, first.strangers),
-        notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found)
-        + [*by_layer.missing, *no_difference(found)],
+        [
+            *notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found),
+            *by_layer.missing,
+            *no_difference(found),
+        ],
         {**_record(pair, again, probe, followed, seeds, seed), "numbers": by_layer.to_dict()},
         functools.partial(resolve, followed.network, known=[layer.name for layer in found]),
     )
@@ -131,11 +152,12 @@ def _layer(followed: Followed, name: str, by_layer: Numbers) -> LayerLineage:
         for without in (range(followed.blocks) if followed.blocks > 1 else ())
     ]
     floor: list[Any] = []
-    replicate, repeated = [], []
+    replicate, repeated, repeated_correlation = [], [], []
     for one in followed.replicates:
         own, also = one.sums.moments(name), one.frozen[name]
         from_before = correlation(before, own, one.before.of(name))
         repeated.append(float((tracing.own_nearest(from_before) | also).mean()))
+        repeated_correlation.append(np.diagonal(from_before))
         between = correlation(after, own, one.after.of(name))
         replicate.append(float((tracing.own_nearest(between) | (also & frozen)).mean()))
         floor.append(np.diagonal(between))
@@ -152,6 +174,7 @@ def _layer(followed: Followed, name: str, by_layer: Numbers) -> LayerLineage:
         replicate=tuple(replicate),
         repeated=tuple(repeated),
         correlation=r,
+        repeated_correlation=np.array(repeated_correlation).reshape(-1, len(r)),
         partner=tracing.partners(m),
         firing_before=before.firing,
         firing_after=after.firing,
@@ -189,16 +212,7 @@ def _record(
     seed: int,
 ) -> dict[str, Any]:
     return {
-        "networks": {
-            one.name: {
-                "class": type(one.model).__name__,
-                "recipe": one.card.get("recipe"),
-                "stage": (one.card.get("stage") or {}).get("title"),
-                "seed": one.card.get("seed"),
-                "weights_sha256": one.card.get("weights_sha256") or one.fingerprint,
-            }
-            for one in (*pair, *again)
-        },
+        "networks": {one.name: one.facts() for one in (*pair, *again)},
         "images": {
             "count": len(probe),
             "sha256": probe.fingerprint,

@@ -60,7 +60,7 @@ def notes(
     if followed.left_out:
         names = ", ".join(followed.left_out)
         found.append(f"Left out, because the networks' classifiers differ: {names}.")
-    return found + _seen(probe, subjects)
+    return found + seen_in_training(probe, subjects)
 
 
 def _patients(followed: Followed, probe: ProbeSet) -> str:
@@ -80,7 +80,7 @@ def _patients(followed: Followed, probe: ProbeSet) -> str:
     return f"{text}{few}."
 
 
-def _seen(probe: ProbeSet, subjects: Sequence[Subject]) -> list[str]:
+def seen_in_training(probe: ProbeSet, subjects: Sequence[Subject]) -> list[str]:
     """Who was trained on these images or patients, as far as cards tell."""
     if not isinstance(probe.images, ImageSet):
         return []

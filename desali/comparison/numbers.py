@@ -71,7 +71,7 @@ class Numbers:
             return None
         from threadpoolctl import threadpool_limits  # scikit-learn brings it
 
-        with threadpool_limits(1, user_api="blas"):  # for matrices of some hundred rows threads cost more than they give
+        with threadpool_limits(1, user_api="blas"):  # for some hundred rows threads cost more than they give
             found = [balanced_accuracy(one.of(layer), self.task) for one in self._all()]
         return Probe(
             **_score([value for value, _ in found], [left for _, left in found[:2]], len(self.followed.random)),
@@ -94,8 +94,8 @@ class Numbers:
 
     def _all(self) -> list[Descriptors]:
         """Before, after, the replicates and the random networks."""
-        followed = self.followed
-        return [*followed.described, *(one.descriptors for one in (*followed.replicates, *followed.random))]
+        again = [one.descriptors for one in self.followed.replicates]
+        return [*self.followed.described, *again, *(one.descriptors for one in self.followed.random)]
 
     def to_dict(self) -> dict[str, Any]:
         """What the numbers rest on, JSON-serialisable."""
@@ -140,7 +140,8 @@ def numbers(followed: Followed, probe: ProbeSet, asked: bool) -> Numbers:
     own = np.nan if question is None else balanced_accuracy(followed.inputs.moments, question)[0]
     if question is not None:
         missing.append(
-            f"A probe on the input's mean and standard deviation alone reaches {own:.2f}, chance {1 / question.classes:.2f}."
+            f"A probe on the input's mean and standard deviation alone reaches {own:.2f}, chance "
+            f"{1 / question.classes:.2f}."
         )
     inputs = [
         similarity.kernel(followed.inputs.pixels, standardise=False),

@@ -25,10 +25,10 @@ def numbers_tables(layers: Sequence[LayerLineage]) -> list[tuple[str, Rows]]:
     found: list[tuple[str, Rows]] = []
     if scores:
         heads = [[TITLES[name][0], "95 % after", "random", "replicates"] for name in scores]
-        rows = [["layer", *(cell for head in heads for cell in _shown(head, replicates))]]
+        rows: Rows = [["layer", *(word for head in heads for word in _shown(head, replicates))]]
         for layer in layers:
-            cells = [_shown(_score(getattr(layer, name)), replicates) for name in scores]
-            rows.append([layer.name, *(cell for part in cells for cell in part)])
+            parts = [_shown(_score(getattr(layer, name)), replicates) for name in scores]
+            rows.append([layer.name, *(word for part in parts for word in part)])
         found.append((f"{' and '.join(TITLES[name][1] for name in scores)}, before > after:".capitalize(), rows))
     rows = [["layer", *_shown(["similarity", "95 %", "random", "replicates"], replicates)]]
     for layer in layers:

@@ -42,6 +42,7 @@ class ProbeSet:
         known: whether patients are known.
         unit: what `patients` are: "patient", or "view" or "sample" of a set without patients.
         labels: class of each image [N] in words, or None.
+        rows: where in `images` each image stands [N]; None: they are all of them, in order.
     """
 
     images: Tensor | ImageSet
@@ -51,6 +52,7 @@ class ProbeSet:
     known: bool
     unit: str
     labels: tuple[str, ...] | None
+    rows: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -90,10 +92,28 @@ class ProbeSet:
             loads[block[k]] += int(sizes[k])
         return np.asarray(block[index], np.int64)
 
+    def part(self, index: Integers) -> ProbeSet:
+        """The images at `index`; their pixels stay where they are."""
+        return ProbeSet(
+            self.images,
+            self.preprocessing,
+            tuple(self.hashes[k] for k in index),
+            self.patients[index],
+            self.known,
+            self.unit,
+            None if self.labels is None else tuple(self.labels[k] for k in index),
+            self.row(index),
+        )
+
+    def row(self, index: Integers) -> Integers:
+        """Where in `images` those at `index` stand."""
+        return np.asarray(index if self.rows is None else self.rows[index], np.int64)
+
     def tensor(self, index: Integers) -> Tensor:
         """The images at `index` as a network takes them."""
         import torch
 
+        index = self.row(index)
         if isinstance(self.images, ImageSet):
             assert self.preprocessing is not None
             return self.preprocessing.apply_batch(self.images.images[index], self.images.unit)
@@ -132,18 +152,27 @@ class ProbeSet:
             DataError: NaN or infinity in an image.
         """
         for part in parts:
-            order = self.ordered(part, blocks)
-            for start in range(0, len(order), size):
-                index = order[start : start + size]
-                batch = self.tensor(index).to(device, dtype)
-                if not bool(batch.isfinite().all()):
-                    bad = int((~batch.isfinite()).flatten(1).any(1).nonzero()[0])
-                    raise DataError(f"image {index[bad]} holds NaN or infinity: leave it out or repair it")
-                yield batch, index
+            yield from self.read(self.ordered(part, blocks), size, device, dtype)
 
     def ordered(self, index: Integers, blocks: Integers) -> Integers:
         """The indices in the order in which their images are read: by block, then by hash."""
         return np.array(sorted(index.tolist(), key=lambda k: (blocks[k], self.hashes[k])), np.int64)
+
+    def read(
+        self, order: Integers, size: int, device: torch.device, dtype: torch.dtype
+    ) -> Iterator[tuple[Tensor, Integers]]:
+        """Batches of at most `size` images in the order given, each with its images' places in this set.
+
+        Raises:
+            DataError: NaN or infinity in an image.
+        """
+        for start in range(0, len(order), size):
+            index = order[start : start + size]
+            batch = self.tensor(index).to(device, dtype)
+            if not bool(batch.isfinite().all()):
+                bad = int((~batch.isfinite()).flatten(1).any(1).nonzero()[0])
+                raise DataError(f"image {self.row(index)[bad]} holds NaN or infinity: leave it out or repair it")
+            yield batch, index
 
 
 def probe_set(

@@ -91,9 +91,7 @@ def strongest(strength: Floats, patients: Integers, most: int) -> Integers:
     return np.asarray(np.take_along_axis(order, taken, 0))
 
 
-def purities(
-    strength: Floats, labels: Integers, patients: Integers, blocks: Integers
-) -> tuple[Floats, Floats] | None:
+def purities(strength: Floats, labels: Integers, patients: Integers, blocks: Integers) -> tuple[Floats, Floats] | None:
     """The purity of every channel [C], and the mean over the channels without each block of patients in turn [B].
 
     Args:

@@ -116,6 +116,8 @@ def _difference(names: tuple[str, str], first: Sequence[ReluInput], second: Sequ
 def resolve(network: Network, name: str, known: Sequence[str]) -> str:
     """The layer that a name means: a ReLU's, that of the layer before it, or a container's (its last ReLU).
 
+    The end of a name does, where only one layer's ends so ("conv4" for "features.conv4").
+
     Args:
         known: names to choose from.
 
@@ -125,15 +127,22 @@ def resolve(network: Network, name: str, known: Sequence[str]) -> str:
     if name in known:
         return name
     layers = [layer for layer in relu_inputs(network) if layer.name in known]
+    ends = []
     for layer in layers:
         node = network.nodes[layer.source]
-        while isinstance(node.operation, (BatchNorm, Identity)) and name not in (node.name, node.module):
+        own = {layer.name, node.name, node.module}
+        while isinstance(node.operation, (BatchNorm, Identity)):
             node = network.nodes[node.inputs[0]]
-        if name and name in (node.name, node.module):
+            own |= {node.name, node.module}
+        if name and name in own:
             return layer.name
+        if name and any(one.endswith(f".{name}") for one in own):
+            ends.append(layer.name)
     inside = [layer.name for layer in layers if within(network.nodes[layer.index], name)]
     if inside and name:
         return inside[-1]
+    if len(ends) == 1:
+        return ends[0]
     raise UnknownNameError("layer", name, known)
 
 

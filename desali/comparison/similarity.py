@@ -1,12 +1,12 @@
 """Similarity of two networks' layers: unbiased CKA without the similarity that the images have by themselves.
 
 The images are compared by their descriptors in each network, every descriptor of unit variance: K = Z Z' / p. Two
-networks are alike if they find the same images alike: centred kernel alignment, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))
-(Kornblith et al. 2019), with the unbiased HSIC of Song et al. 2012, equation 5, as Nguyen et al. 2021 use it. Images
-that are alike as pixels are alike in every network, random ones too; that part is taken out of K and of L by regression
-on the input's own kernels (Cui et al. 2022, "Deconfounded representation similarity"). The unbiased HSIC is a scalar
-product of U-centred kernels (Szekely and Rizzo 2014, "Partial distance correlation with methods for dissimilarities"),
-so the regression is a projection in its space and needs HSICs alone.
+networks are alike if they find the same images alike: HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), centred kernel
+alignment (Kornblith et al. 2019), with the unbiased HSIC of Song et al. 2012, equation 5, as Nguyen et al. 2021 use it.
+Images that are alike as pixels are alike in every network, random ones too; that part is taken out of K and of L by
+regression on the input's own kernels (Cui et al. 2022, "Deconfounded representation similarity"). The unbiased HSIC is
+a scalar product of U-centred kernels (Szekely and Rizzo 2014, "Partial distance correlation with methods for
+dissimilarities"), so the regression is a projection in its space and needs HSICs alone.
 """
 
 from __future__ import annotations
@@ -157,8 +157,7 @@ class Kernels:
             a, b = (np.array([item[place] for item in part]) for part in shared)
             inverse = np.linalg.pinv(gram) if len(gram) else gram
             cross, own, others = (
-                value - u @ inverse @ v
-                for value, u, v in zip(values, (a, a, b), (b, a, b), strict=True)
+                value - u @ inverse @ v for value, u, v in zip(values, (a, a, b), (b, a, b), strict=True)
             )
             if own > NOTHING * values[1] and others > NOTHING * values[2]:
                 found[place] = min(1.0, max(-1.0, cross / np.sqrt(own * others)))

@@ -42,7 +42,7 @@ def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool
         parts.append(f"so are those of {len(apart) - 2} more layers")
     same = [layer for layer in related if layer.no_difference]
     if same:
-        parts.append(f"no difference beyond that of replicates is shown at {_listed(same)}")
+        parts.append(f"in that share no difference shown at {_listed(same)}: replicates differ as much")
     return f"{'; '.join(parts)}."
 
 

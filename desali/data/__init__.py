@@ -10,18 +10,13 @@ functions of `synthetic`. Nothing here knows networks or training.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from desali import lazily
 
 if TYPE_CHECKING:
     from desali.data.readers import READERS, read_images
 
 __all__ = ["READERS", "read_images"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the readers when they are first asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from desali.data import readers
-
-    return getattr(readers, name)
+__getattr__, __dir__ = lazily(__name__, dict.fromkeys(__all__, "readers"))

@@ -11,8 +11,9 @@ option is (`training.options`). A metric is a number; a figure is a drawing. Nam
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from desali import lazily
 
 if TYPE_CHECKING:
     from desali.evaluation.comparison import compare
@@ -49,12 +50,4 @@ __all__ = [
     "predict",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"desali.evaluation.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'desali.evaluation' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

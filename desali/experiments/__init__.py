@@ -9,8 +9,9 @@ Touch from outside: the names below. Names are imported when first used (PEP 562
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from desali import lazily
 
 if TYPE_CHECKING:
     from desali.experiments.robustness import Robustness, robustness
@@ -30,12 +31,4 @@ __all__ = [
     "run",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"desali.experiments.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'desali.experiments' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -140,7 +140,8 @@ def _compared(held_out: ImageSet, runs: Path, folder: Path, device: str, command
     import tifffile
 
     from desali.data.roi import read_image
-    from desali.figures.viewer import Settings, Viewer
+    from desali.figures.settings import Settings
+    from desali.figures.viewer import Viewer
     from desali.models.checkpoint import WEIGHTS_NAME, load
     from desali.training import RECIPES
 
@@ -149,8 +150,9 @@ def _compared(held_out: ImageSet, runs: Path, folder: Path, device: str, command
     with atomic_path(roi) as temporary:
         tifffile.imwrite(temporary, held_out.images[shown])
     models = {name: load(runs / name / WEIGHTS_NAME) for name in RECIPES}
-    figure = Viewer(models, Settings(device=device)).figure(
-        read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: DeSaliNet from whole layers"
+    settings = Settings(device=device, label=SHOWN_CLASS)
+    figure = Viewer(models, settings, images=held_out).figure(
+        read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: class contrast, and one channel of each layer"
     )
     return roi, figure.save(folder / "compare.png", command=command)
 

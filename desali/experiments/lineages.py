@@ -17,13 +17,12 @@ from desali.experiments.probe_images import check_unseen, drawn
 from desali.models.checkpoint import LoadedModel, versions
 from desali.models.modules import fingerprint
 from desali.output.files import write_json, write_text
-from desali.training.chain import Link, chain
+from desali.training.chain import Link, Networks, chain
 from desali.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
 
-Networks = tuple["LoadedModel | None", "LoadedModel", "list[LoadedModel]", "list[str]"]
 FORMAT = 1
 """Raise it when the numbers of a lineage change, so that what earlier versions kept is made anew."""
 RECORD, TABLE = "lineage.json", "lineage.csv"
@@ -36,7 +35,7 @@ class Pair:
     Attributes:
         name: of its files.
         title: for a reader.
-        networks: loads what `desali.lineage` takes: before (None where it cannot be had), after, replicates, and notes.
+        networks: loads what `desali.lineage` takes.
     """
 
     name: str
@@ -101,13 +100,13 @@ def pair_of(before: str, after: str, replicates: Sequence[str], runs: Path, devi
     first, second, *again = (load(spec, runs=runs) for spec in (before, after, *replicates))
     names = [label(spec, runs=runs) for spec in (before, after)]
     stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in f"{names[0]}-to-{names[1]}")
-    return Pair(stem, f"{names[0]} to {names[1]}", lambda: (first, second, again, []))
+    return Pair(stem, f"{names[0]} to {names[1]}", lambda: Networks(first, second, again))
 
 
 def display_size(pair: Pair) -> int | None:
     """To how many pixels display images are cut for a pair; None for networks whose target images stay as they are."""
-    after = pair.networks()[1]
-    return None if _is_trained(after) else after.preprocessing.size
+    after = pair.networks().after
+    return None if is_trained(after) else after.preprocessing.size
 
 
 def expand(names: str) -> list[str]:
@@ -141,10 +140,15 @@ def follow_pairs(
     if output is not None:
         _begin(output, chosen, images)
     for number, pair in enumerate(pairs, 1):
-        before, after, again, said = pair.networks()
-        files = [one.path for one in (before, after, *again) if one is not None and one.path and _is_trained(one)]
+        nets = pair.networks()
+        before, after, again = nets.before, nets.after, nets.replicates
+        files = [one.path for one in (before, after, *again) if one is not None and one.path and is_trained(one)]
         seen = check_unseen(images, files, options.allow_training_images)
-        said = [*said, *_unknown(before, after), *dict.fromkeys(note for notes in seen.values() for note in notes)]
+        said = [
+            *nets.notes,
+            *unknown(before, after),
+            *dict.fromkeys(note for notes in seen.values() for note in notes),
+        ]
         if before is None:
             yield PairLineage(pair.name, pair.title, f"{pair.title}: not compared.", "", tuple(said), (), None, False)
             continue
@@ -155,14 +159,21 @@ def follow_pairs(
             yield replace(kept, name=pair.name, title=pair.title, figure=output / f"{pair.name}.png")
             continue
         report(f"[{number}/{len(pairs)}] {pair.title}")
-        yield _followed(pair, (before, after, again), chosen, options, said, key, output, progress)
+        layers = _inherited(nets, chosen) if options.layers is None else list(options.layers)
+        if layers and options.layers is None:
+            said.append(
+                f"The stage drew its classifier anew ({', '.join(nets.drawn_anew)}), so that nothing in it was "
+                "inherited: it is not shown here; --layers names any layer."
+            )
+        yield _followed(pair, (before, after, again), chosen, options, layers, said, key, output, progress)
 
 
 def _followed(
     pair: Pair,
-    networks: tuple[LoadedModel, LoadedModel, list[LoadedModel]],
+    networks: tuple[LoadedModel, LoadedModel, Sequence[LoadedModel]],
     images: ImageSet,
     options: LineageOptions,
+    layers: Sequence[str] | None,
     said: Sequence[str],
     key: str,
     output: Path | None,
@@ -175,8 +186,9 @@ def _followed(
         before,
         after,
         images,
-        layers=options.layers or None,
-        replicates=again,
+        labels=None if options.labels else (),
+        layers=layers,
+        replicates=list(again),
         random_networks=options.random_networks,
         seed=options.seed,
         device=options.device,
@@ -193,18 +205,37 @@ def _followed(
     return PairLineage(pair.name, pair.title, change.verdict, text, tuple(change.notes), rows, figure, False)
 
 
-def _is_trained(one: LoadedModel) -> bool:
+def _inherited(networks: Networks, images: ImageSet) -> list[str] | None:
+    """The ReLUs outside of what was drawn anew; None for all of them."""
+    if not networks.drawn_anew:
+        return None
+    from desali.comparison.networks import subject
+    from desali.comparison.relu_inputs import relu_inputs
+    from desali.reversal.graph.network import within
+
+    sample = networks.after.preprocessing.apply_batch(images.images[:2], images.unit)
+    captured = subject("after", networks.after).capture(sample)
+    layers = relu_inputs(captured)
+    inside = [
+        layer.name for layer in layers
+        if not any(within(captured.nodes[layer.index], name) for name in networks.drawn_anew)
+    ]  # fmt: skip
+    return inside if inside and len(inside) < len(layers) else None
+
+
+def is_trained(one: LoadedModel) -> bool:
+    """Whether desali trained it."""
     return bool((one.card.get("stage") or {}).get("key"))
 
 
-def _unknown(before: LoadedModel | None, after: LoadedModel) -> list[str]:
-    """Networks whose training nothing is known of."""
+def unknown(before: LoadedModel | None, after: LoadedModel | None) -> list[str]:
+    """Networks whose training nothing is known of, a sentence each; a single network is `before`."""
     found = [
         name
-        for name, one in (("before", before), ("after", after))
-        if one is not None and one.path is not None and (not _is_trained(one) or one.card["stage"].get("weights"))
+        for name, one in ((" before" if after is not None else "", before), (" after", after))
+        if one is not None and one.path is not None and (not is_trained(one) or one.card["stage"].get("weights"))
     ]
-    return [f"What the network {name} was trained on is not known, and so may be these images." for name in found]
+    return [f"What the network{name} was trained on is not known, and so may be these images." for name in found]
 
 
 def _key(networks: Sequence[LoadedModel], images: ImageSet, options: LineageOptions, said: Sequence[str]) -> str:

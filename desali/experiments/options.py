@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from desali.evaluation.options import ENOUGH, RESAMPLES
+from desali.reversal.methods import METHODS
 from desali.training.options import FROM_0, FROM_1, SEED, SHARE, Range, check_fields, option
 
 
@@ -70,9 +71,9 @@ class LineageOptions:
         shown="those that the recipe is evaluated on",
     )
     per_class: int = option(30, "Images of each class, drawn by --seed, the patients taking turns.", range=FROM_1)
-    labels: bool = option(True, "Use the classes: as many images of each; else as many in all, whatever their class.")
-    layers: tuple[str, ...] = option(
-        (), "ReLUs, layers before them, or containers.", metavar="NAME,...", shown="all ReLUs"
+    labels: bool = option(True, "Use the classes: as many images of each, class purity and linear probes.")
+    layers: tuple[str, ...] | None = option(
+        None, "ReLUs, layers before them, or containers.", metavar="NAME,...", shown="all ReLUs"
     )
     random_networks: int = option(5, "Networks with random weights to compare with; from 5 on a range.", range=FROM_0)
     seed: int = option(0, "Of the images drawn and of the random weights.", range=SEED)
@@ -81,6 +82,43 @@ class LineageOptions:
         False, "Also images that a stage was trained on or selected by; the figure and the notes then say so."
     )
     skip_unreadable: bool = option(False, "Leave out images that cannot be read; they are named.")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class ChannelsOptions(LineageOptions):
+    """Options of `desali channels`; `layers` is not among its flags."""
+
+    layer: str | None = option(None, "A ReLU, the layer before it, or a container.", metavar="NAME")
+    channels: tuple[int, ...] = option(
+        (), "Numbers of channels, e.g. 3,25,60.", range=FROM_0, metavar="N,N,...", shown="by the rule on the figure"
+    )
+    by: Literal["activation", "relevance"] = option(
+        "activation", "What makes an answer strong; relevance, to the class contrast, is for one network."
+    )
+    method: str = option(
+        "desalinet",
+        f"How regions are reconstructed: one of {', '.join(METHODS)}.",
+        choices=tuple(METHODS),
+        metavar="METHOD",
+    )
+
+
+@dataclass(frozen=True)
+class FollowOptions:
+    """How the channels of a figure are followed from model to model. Each field says what it is."""
+
+    follow: bool = option(
+        True, "Show the same channel where it can be followed from model to model, and replicates where there are some."
+    )
+    images: str | None = option(
+        None,
+        "Images to follow channels on, READER:PATH or PATH; their part 'test' where they state parts.",
+        metavar="DATASET",
+        shown="those that trained recipes are evaluated on",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desali.comparison.probe_set import LEAST, draw
-from desali.errors import DataError
+from desali.errors import DataError, ImageError
 from desali.experiments.options import LineageOptions
 from desali.models.checkpoint import find, read_card
 from desali.training.domains import synthetic_target
@@ -50,9 +50,22 @@ def named(spec: str, options: LineageOptions, size: int | None = None) -> ImageS
     Raises:
         UnknownNameError: no such reader or option. DataError: they cannot be read.
     """
+    if size is None or "size=" in spec.partition("?")[2]:
+        return _named(spec, options, None)
+    try:
+        return _named(spec, options, size)
+    except (DataError, ImageError):
+        try:
+            return _named(spec, options, None)  # images in HU keep their size
+        except (DataError, ImageError):
+            pass
+        raise
+
+
+def _named(spec: str, options: LineageOptions, size: int | None) -> ImageSet:
     from desali.data.readers import find_images
 
-    found = find_images(spec, size=None if "size=" in spec.partition("?")[2] else size)
+    found = find_images(spec, size=size)
     if "test" in found.selection.splits and "split" not in found.options:
         found = found.choose(split="test")
     return _read(found, options)
@@ -79,9 +92,7 @@ def drawn(images: ImageSet, options: LineageOptions) -> ImageSet:
     return chosen
 
 
-def check_unseen(
-    images: ImageSet, weights: Sequence[Path], allowed: bool, report: Callable[[str], None] = lambda line: None
-) -> dict[Path, list[str]]:
+def check_unseen(images: ImageSet, weights: Sequence[Path], allowed: bool) -> dict[Path, list[str]]:
     """Refuse images that a stage behind one of the networks was trained on or selected by.
 
     Args:
@@ -98,9 +109,11 @@ def check_unseen(
     said: dict[Path, list[str]] = {}
     asked: dict[Path, str | None] = {}
     for file in weights:
+        unlisted = []
         said[file] = []
         for stage in stages_behind(file):
-            title = (read_card(stage).get("stage") or {}).get("title", stage.parent.name)
+            about = read_card(stage).get("stage") or {}
+            title = about.get("title", stage.parent.name)
             if stage not in asked:
                 asked[stage] = seen(images, stage)
             what = asked[stage]
@@ -115,9 +128,11 @@ def check_unseen(
                     f"TRAINING IMAGES: the stage {title} was trained on or selected by {what}; what it shows may not "
                     "hold for others."
                 )
-            elif not keeps_marks(stage) and not (read_card(stage).get("stage") or {}).get("weights"):
-                said[file].append(
-                    f"The stage {title} keeps no list of its images: that it has seen none of these was checked by "
-                    "data set and patient alone."
-                )
+            elif not keeps_marks(stage) and not about.get("weights"):
+                unlisted.append(title)
+        if unlisted:
+            said[file].append(
+                f"Of {', '.join(unlisted)} no list of images is kept: that these were not among them was checked by "
+                "data set and patient alone."
+            )
     return said

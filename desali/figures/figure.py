@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from desali.errors import OutputError
+from desali.errors import DataError, OutputError
 from desali.figures.drawing.panel import Grid
 from desali.figures.sidecar import plain, sidecar, write_sidecar
 from desali.output.columns import columns
@@ -28,6 +28,8 @@ class Figure:
     """
 
     def __init__(self, grid: Grid, record: Mapping[str, Any]) -> None:
+        if not isinstance(grid.title, str):
+            raise DataError(f"title must be text, got {grid.title!r}")
         self.grid = grid
         self._record = plain(record, "the figure")
 
@@ -52,7 +54,7 @@ class Figure:
         from desali.figures.drawing.grid import check
         from desali.figures.drawing.grid import save as save_grid
 
-        target = Path(path)
+        target = _target(path)
         side = sidecar(target)
         check(target, dpi)
         image = self._record.get("image") or {}
@@ -73,17 +75,23 @@ class Figure:
         return copied
 
     def table(self) -> str:
-        """The likeness of the models' maps, a row a layer: every two models, and each with its random control.
+        """The likeness of the models' maps, a row a layer: every two models, a model and its replicate, and each model
+        with its random networks.
 
-        Spearman's rank correlation after a slight blur, as the figure prints it; "equal" where activations and maps are
-        the same bit by bit. A dash where there is no such number: a silent map, or single neurons of other windows.
+        The class contrast comes first. Spearman's rank correlation after a slight blur, as the figure prints it;
+        "equal" where activations and maps are the same bit by bit. A dash where there is no such number: a silent map,
+        or single neurons of other windows.
         """
-        rows = self._record["rows"]
-        names = list(rows[0]["models"])
+        contrast = self._record.get("contrast")
+        rows = [*([contrast] if contrast else []), *self._record["rows"]]
+        names = list(self._record["rows"][0]["models"])
+        again = {label: facts["of"] for label, facts in self._record.get("replicates", {}).items()}
         pairs = [(one, other) for index, one in enumerate(names) for other in names[index + 1 :]]
+        pairs += [(one, label) for label, one in again.items()]
         lines = [["layer", *(f"{one} : {other}" for one, other in pairs), *(f"{name} : random" for name in names)]]
         for row in rows:
             layer = row["layer"] if isinstance(row["layer"], str) else " / ".join(row["layer"].values())
+            head = ["class contrast"] if row is contrast else [layer]
             image = [row["image"]] if row.get("image") else []
             known = {(pair["first"], pair["second"]): pair["rank_correlation"] for pair in row["pairs"]}
             equal = row["equal"]
@@ -92,10 +100,14 @@ class Figure:
                 same = equal.get(other, other) == equal.get(one, one)
                 cells.append("equal" if same else _number(known.get((one, other))))
             for name in names:
-                entry = row["models"][name]["reconstructions"][0]
-                cells.append(_number(entry.get("rank_correlation", {}).get("random")))
-            lines.append([", ".join([*image, layer]), *cells])
+                maps = row["models"].get(name, {}).get("reconstructions") or [{}]
+                cells.append(_span(maps[0].get("rank_correlation", {}).get("random", [])))
+            lines.append([", ".join([*image, *head]), *cells])
         return "\n".join(columns(lines))
+
+    def summary(self) -> str:
+        """What the figure says above its rows: where weights and layers are equal, and how alike the contrasts are."""
+        return str(self._record.get("lead", ""))
 
     def _repr_png_(self) -> bytes:
         from desali.figures.drawing.grid import draw
@@ -111,8 +123,27 @@ class Figure:
         return f"Figure({self.grid.title!r}, models: {names}; {rows}; .save(path), .to_dict(), .table())"
 
 
+def _target(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+        raise OutputError(f"a figure is saved to a path, such as 'figure.png', got {path!r}")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise OutputError(f"{str(path)!r}: holds characters that no file name can have") from None
+    if "\0" in str(path):
+        raise OutputError(f"{str(path)!r}: holds a character that no file name can have")
+    return Path(path)
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+def _span(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    low, high = _number(min(values)), _number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _is_record(path: Path) -> bool:

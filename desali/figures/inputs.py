@@ -181,6 +181,8 @@ def _tensor(image: Tensor) -> Tensor:
     import torch
 
     shape = list(image.shape)
+    if image.dim() == 4 and image.shape[0] == 0:
+        raise ImageError(f"image must be one image [C, H, W] or [1, C, H, W], got a batch of none, {shape}")
     if image.dim() == 4 and image.shape[0] != 1:
         raise ImageError(f"image must be one image [C, H, W] or [1, C, H, W], got a batch {shape}: give images[0]")
     image = image[0] if image.dim() == 4 else image

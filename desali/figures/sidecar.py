@@ -52,6 +52,11 @@ def plain(value: Any, name: str) -> Any:
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise OutputError(f"{name}: the text {value!r} holds half a character; write it anew") from None
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -59,7 +64,7 @@ def plain(value: Any, name: str) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item, name) for key, item in value.items()}
+        return {plain(str(key), name): plain(item, name) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item, name) for item in value]
     raise OutputError(f"{name}: the record holds a {type(value).__name__}, which JSON cannot; convert it first")

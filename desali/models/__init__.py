@@ -10,8 +10,9 @@ Touch from outside: the names below. Nothing here trains or draws. torch is impo
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from desali import lazily
 
 if TYPE_CHECKING:
     from desali.models.caffenet import CaffeNet, CaffeNetSmall, Geometry
@@ -54,12 +55,4 @@ __all__ = [
     "save",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"desali.models.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'desali.models' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

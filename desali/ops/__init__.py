@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from desali import lazily
 
 if TYPE_CHECKING:
     from desali.ops.backend import can_run, core, describe
@@ -48,10 +49,4 @@ __all__ = [
     "relu_with_mask",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'desali.ops' has no attribute {name!r}")
-    value = getattr(import_module(f"desali.ops.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazily(__name__, _HOME)

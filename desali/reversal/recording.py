@@ -15,10 +15,11 @@ from desali.reversal.context import Bottleneck, rule_for
 from desali.reversal.finite import warn_if_not_finite
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
-from desali.reversal.graph.freshness import State, Watch
+from desali.reversal.graph.freshness import Watch
 from desali.reversal.graph.network import Network
 from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
+from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
 from desali.reversal.layers.base import Node, Recorder
 from desali.reversal.methods import Method
@@ -51,6 +52,7 @@ class Recording:
     def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
         state = State(model)
         self.network: Network = capture(model, images, state)
+        self._structure = state.structure
         self._model = model
         self._images = images.detach()
         self._backend = backend
@@ -255,14 +257,14 @@ class Recording:
             forward: the images are about to be read.
         """
         state = State(self._model)
-        unchanged = self._watch.holds(state, whole, forward)
+        unchanged = self._watch.holds(state, whole, forward) and state.structure.alike(self._structure)
         if unchanged and path and not capturing():
             held = self.network.weight_caches
             used = (name for node in path for _, name in self.network.program[node.index - 1].parameters)
             caches = {name: held[name] for name in used if name in held}
             unchanged = self._watch.packed_holds(state, self._names, caches, functools.cache(self._comes_again))
         if not unchanged:
-            raise DesaliError("the model's parameters or the images changed since desali.record(): record again")
+            raise DesaliError("the model or the images changed since desali.record(): record again")
 
     def _comes_again(self) -> bool:
         """Whether a recording made now would be this one."""

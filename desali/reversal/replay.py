@@ -21,8 +21,9 @@ from desali.errors import DesaliError, UnknownNameError
 from desali.ops.device import capturing, on_gpu
 from desali.reversal.context import Bottleneck, Reversal
 from desali.reversal.cuda_graph import CudaGraph, Graph, device_bytes
-from desali.reversal.graph.freshness import State, Watch
+from desali.reversal.graph.freshness import Watch
 from desali.reversal.graph.network import Network
+from desali.reversal.graph.state import State
 from desali.reversal.placing import Points
 from desali.reversal.signals import placed_signal, whole
 from desali.reversal.sweep import Sweep, steps

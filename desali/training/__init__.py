@@ -10,8 +10,9 @@ Nothing here knows reconstruction, figures or the command line. Names are import
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from desali import lazily
 
 if TYPE_CHECKING:
     from desali.training.cards import StageResult, TrainedRecipe
@@ -39,12 +40,4 @@ __all__ = [
     "train",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"desali.training.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'desali.training' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(__name__, _HOME)

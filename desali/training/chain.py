@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from desali.errors import WeightsError
 from desali.models.checkpoint import RUNS, LoadedModel, find, load, read_card
+from desali.models.registry import architecture
 from desali.models.replicate import replicates
 from desali.training.initial import initial
 from desali.training.seen import stages_behind
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The networks of a comparison.
+
+    Attributes:
+        before: None where it cannot be had.
+        after: of the same architecture.
+        replicates: made as `after` was, with other seeds.
+        notes: what is to be said of them.
+        drawn_anew: modules whose weights `after` did not take over from `before`, but drew anew: the classifier.
+    """
+
+    before: LoadedModel | None
+    after: LoadedModel
+    replicates: Sequence[LoadedModel] = ()
+    notes: Sequence[str] = ()
+    drawn_anew: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,8 +57,8 @@ class Link:
         """What the network before it is called."""
         return "initial weights" if self.start is None else str(read_card(self.start)["stage"]["title"])
 
-    def networks(self) -> tuple[LoadedModel | None, LoadedModel, list[LoadedModel], list[str]]:
-        """The network before (None where it cannot be made again) and after, the replicates, and what to say of them.
+    def networks(self) -> Networks:
+        """Load them all; there is no network before where the initial weights cannot be made again.
 
         Weights that came from a file have the file's own rule of preparing images; they are looked at with that of the
         stage that went on from them.
@@ -55,7 +75,8 @@ class Link:
             if before.card["stage"].get("weights") and before.card["preprocessing"] != rule:
                 before = LoadedModel(before.model, {**before.card, "preprocessing": rule}, before.path)
                 said.append(f"The weights of {self.before} came from a file; images are prepared as for {self.title}.")
-        return before, after, [load(path) for path in self.replicates], said
+        anew = () if self.start is None else architecture(after.card["architecture"]).classifier
+        return Networks(before, after, [load(path) for path in self.replicates], said, tuple(anew))
 
 
 def chain(recipe: str | Path, runs: Path = RUNS) -> tuple[list[Link], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 ORDER = (
     "networks", "one_neuron", "strongest_neurons", "receptive_field", "one_class", "many_images", "before_and_after",
-    "random_weights", "likeness", "own_layer",
+    "random_weights", "likeness", "what_channels_look_for", "own_layer",
 )  # fmt: skip
 
 

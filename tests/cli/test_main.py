@@ -82,5 +82,42 @@ def test_info_says_what_is_used(desali: Run) -> None:
     if facts["core"]["native"] and not facts["core"]["cuda_built"]:
         assert f"CUDA: {facts['core']['cuda']}" in text
         assert facts["core"]["cuda"].startswith("not built (")
+        assert text.count(facts["core"]["cuda_reason"]) == 1, "once is enough"
     assert "torch" in text
     assert "native" in text
+
+
+@pytest.mark.parametrize(
+    ("python", "here"),
+    [
+        ("a.dcm: box=1,2,3 (Y,X,SIZE) lies outside", "a.dcm: --box 1,2,3 (Y,X,SIZE) lies outside"),
+        ("name a device where copies are run (device=)", "name a device where copies are run (--device)"),
+        ("pass hu_offset= (HU = pixel + offset)", "pass --hu-offset (HU = pixel + offset)"),
+        ("such files are left out with skip_unreadable=True", "such files are left out with --skip-unreadable"),
+        ("name a file (weights=FILE or x@FILE)", "name a file (--weights FILE or x@FILE)"),
+        ("hu_offset=nan: expected", "--hu-offset nan: expected"),
+        ("Method(..., only=[...]) and a.box=3", "Method(..., only=[...]) and a.box=3"),
+    ],
+)
+def test_messages_name_the_option_of_a_parameter(python: str, here: str) -> None:
+    from desali.cli.main import in_options
+
+    assert in_options(python) == here
+
+
+@pytest.mark.parametrize("package", ["desali", *(f"desali.{room}" for room in (
+    "data", "evaluation", "experiments", "models", "ops", "training"))])  # fmt: skip
+def test_names_are_imported_when_they_are_first_used(package: str) -> None:
+    code = (
+        f"import sys, {package} as room\n"
+        "assert 'torch' not in sys.modules, 'import desali stays lazy'\n"
+        "names = [name for name in room.__all__ if not name.startswith('__')]\n"
+        "assert names and set(names) <= set(dir(room))\n"
+        "for name in names: assert getattr(room, name) is getattr(room, name)\n"
+        "assert not hasattr(room, 'no_such_name')\n"
+        "try: room.no_such_name\n"
+        "except AttributeError as error: said = str(error)\n"
+        "assert said == f\"module '{room.__name__}' has no attribute 'no_such_name'\"\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr

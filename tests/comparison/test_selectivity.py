@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 from torch import nn
 
 from desali.cli.main import main
+from desali.comparison.controls import randomised
+from desali.comparison.nulls import random_seeds
 from desali.comparison.selectivity import format_selectivity, index, responses, selectivity
 from desali.comparison.stimuli import CONTRAST, MEAN, edges, patterns
 from desali.data.preprocess import Preprocessing
@@ -68,6 +72,10 @@ def test_index_is_the_contrast_of_means_and_silent_channels_take_no_part() -> No
         net[0].bias.fill_(-1e6)
     (silent,) = selectivity({"off": (net, PLAIN)}, ["1"], resamples=10)
     assert (silent.channels, silent.silent) == (0, 1)
+    assert np.isnan(silent.mean)
+    assert silent.inside_random
+    assert silent.to_dict()["mean"] is None
+    assert "-, 1 silent" in format_selectivity([silent])
     with pytest.raises(DataError, match="at least one model"):
         selectivity({}, ["1"])
 
@@ -90,4 +98,36 @@ def test_the_command_prints_a_table_and_json(tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(SystemExit):
         main(["selectivity", "--models", str(path), "--layers", "features.relu1", "--json"])
     rows = json.loads(capsys.readouterr().out)
-    assert {row["model"] for row in rows} == {"net", "random"}
+    assert {row["model"] for row in rows} == {"net"}
+    assert len(rows[0]["random"]) == len(rows[0]["random_silent"]) == 10
+    with pytest.raises(SystemExit) as refused:
+        main(["selectivity", "--models", str(path), "--random-networks", "3"])
+    assert refused.value.code == 2
+
+
+def test_trainings_stand_beside_the_range_of_random_networks() -> None:
+    step, ripple = detector([[-1.0] * 12 + [1.0] * 12] * 24), detector([[1.0, -1.0] * 2] * 4)
+    torch.manual_seed(5)
+    found = selectivity({"two": [(step, PLAIN), (copy.deepcopy(step), PLAIN)]}, ["1"], resamples=10, seed=3)
+    assert [one.training for one in found] == [1, 2]
+    assert found[0].mean == found[1].mean
+    means = []
+    for seed in random_seeds(10, 3):
+        twin = randomised(step, seed)
+        edge, pattern = (responses(twin, PLAIN, ["1"], draw(32))["1"] for draw in (edges, patterns))
+        means.append(index(edge, pattern)[0])
+    assert found[0].random == pytest.approx(means, nan_ok=True)
+    known = [value for value in means if not np.isnan(value)]
+    assert found[0].inside_random == (min(known) <= found[0].mean <= max(known))
+    text = format_selectivity(found)
+    assert "2 trainings" in text
+    assert "10 random networks" in text
+    assert f"{min(known):+.2f} to {max(known):+.2f}" in text
+    twin = randomised(ripple, 99)
+    (inside,) = selectivity({"random": (twin, PLAIN)}, ["1"], resamples=10)
+    assert inside.to_dict()["inside_random"] or np.isnan(inside.mean)
+    if not np.isnan(inside.mean):
+        inside = replace(inside, mean=inside.random[0])
+    assert "no preference by this index: random at 1" in format_selectivity([inside])
+    with pytest.raises(DataError, match="9 random networks do not show the range"):
+        selectivity({"step": (step, PLAIN)}, ["1"], random_networks=9)

@@ -16,6 +16,7 @@ import desali
 from tests.comparison.related import Residual, made, patients, pictures, shaken
 
 IMAGES, PATIENTS = pictures(16), patients(16)
+LABELS = ["even" if int(name[-1]) % 2 == 0 else "odd" for name in PATIENTS]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def change() -> Any:
         twin.layer3.load_state_dict(shaken(twin.layer3, 0.6, seed).state_dict())
     with torch.no_grad():
         after.layer3[1].bn1.bias[:9] -= 9
-    return desali.lineage(before, after, IMAGES, PATIENTS, replicates=[again])
+    return desali.lineage(before, after, IMAGES, PATIENTS, LABELS, replicates=[again])
 
 
 def drawn(change: Any) -> Any:
@@ -36,7 +37,7 @@ def drawn(change: Any) -> Any:
 
 
 def test_curves_hold_the_numbers(change: Any) -> None:
-    shares, states = drawn(change).axes
+    shares, states = drawn(change).axes[:2]
     curves = {line.get_label(): np.asarray(line.get_ydata()) for line in shares.get_lines()}
     np.testing.assert_allclose(curves["after to replicate: the noise floor"], [layer.replicate[0] for layer in change])
     np.testing.assert_allclose(curves["before to replicate: another seed"], [layer.repeated[0] for layer in change])
@@ -60,6 +61,27 @@ def _stands_at(patch: Any, position: int) -> bool:
     return bool(abs(patch.get_x() + patch.get_width() / 2 - position) < 1e-6)
 
 
+def test_numbers_by_layer_are_drawn_where_they_are_known(change: Any) -> None:
+    alike, probe, purity = drawn(change).axes[2:]
+    layers = list(change)
+    for axis, name in ((probe, "probe"), (purity, "purity")):
+        scores = [getattr(layer, name) for layer in layers]
+        before, after = axis.containers[:2]
+        assert (before.get_label(), after.get_label()) == ("before", "after")
+        np.testing.assert_allclose(before.lines[0].get_ydata(), [score.before for score in scores])
+        np.testing.assert_allclose(after.lines[0].get_ydata(), [score.after for score in scores])
+        curves = {line.get_label(): np.asarray(line.get_ydata()) for line in axis.get_lines()}
+        np.testing.assert_allclose(curves["replicates of after"], [score.replicate[0] for score in scores])
+        (band,) = axis.collections[:1]
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.max() == pytest.approx(max(max(score.null) for score in scores))
+        assert heights.min() == pytest.approx(min(min(score.null) for score in scores))
+    values = [layer.similarity.value for layer in layers]
+    np.testing.assert_allclose(alike.containers[0].lines[0].get_ydata(), values)
+    words = {text.get_text() for text in probe.get_legend().get_texts()}
+    assert {"chance", "the input's mean and deviation", "networks with random weights"} <= words
+
+
 def test_text_lies_inside_the_figure_and_legends_on_no_axes(change: Any) -> None:
     figure = drawn(change)
     figure.canvas.draw()
@@ -81,7 +103,7 @@ def test_text_lies_inside_the_figure_and_legends_on_no_axes(change: Any) -> None
 def test_strangers_have_no_bars() -> None:
     change = desali.lineage(made(Residual), made(Residual, 9), IMAGES, PATIENTS)
     figure = drawn(change)
-    assert len(figure.axes) == 1
+    assert len(figure.axes) == 2  # shares and similarity
     assert "share no ancestor" in figure.texts[0].get_text().replace("\n", " ")
     assert "no channel has a counterpart" in figure.texts[1].get_text().replace("\n", " ")
 
@@ -118,5 +140,5 @@ def test_table_text_and_html(change: Any) -> None:
     assert "16 frozen" in text
     assert repr(change).startswith("Lineage(13 layers: relu to layer2.1.relu:1 are equal bit by bit")
     html = change._repr_html_()
-    assert html.count("<tr>") == 14
+    assert html.count("<tr>") == 3 * 14
     assert "<script" not in html

@@ -14,10 +14,11 @@ from desali.errors import DesaliError
 from desali.reversal.graph.chain import chain
 from desali.reversal.graph.convert import convert, input_of, norms_in
 from desali.reversal.graph.errors import CaptureError as CaptureError
-from desali.reversal.graph.freshness import State
+from desali.reversal.graph.kinds import check_kinds
 from desali.reversal.graph.network import Network
 from desali.reversal.graph.quiet import plain_attention, quiet, same_random_numbers, silent_export
 from desali.reversal.graph.run import run
+from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
 from desali.reversal.layers.registry import registered_kinds
 
@@ -57,6 +58,7 @@ def capture(model: nn.Module, images: Tensor, state: State | None = None) -> Net
     Raises:
         CaptureError: training mode, an export that fails, or an output that differs from the module's own.
         UnsupportedLayerError: an operation that cannot be reversed.
+        LayerError: a registered kind does not keep to the module's values, see `kinds`.
     """
     structure = (state or State(model)).structure
     key = (images.shape[1:], images.dtype, images.device, structure, registered_kinds())
@@ -81,6 +83,9 @@ def capture(model: nn.Module, images: Tensor, state: State | None = None) -> Net
                     f"the captured {type(model).__name__} differs from the module's own output by {difference}; "
                     "it depends on something that capture cannot see (random numbers, Python state)"
                 )
+            if registered_kinds():
+                with quiet(images.device), same_random_numbers(images.device), plain_attention(model):
+                    check_kinds(found.network, model, clone(model), images)
             found.checked.add(size == 1)
         while len(known) > KEPT:
             del known[next(iter(known))]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from desali.ops.contents import EVERYTHING
 from desali.reversal.graph.capture import LOCK, capture, clone
-from desali.reversal.graph.freshness import Key, State, Watch
+from desali.reversal.graph.freshness import Watch
 from desali.reversal.graph.network import Network
+from desali.reversal.graph.state import Key, State
 from desali.reversal.layers.base import Node
 from desali.reversal.layers.registry import registered_kinds
 

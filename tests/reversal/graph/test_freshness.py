@@ -23,8 +23,9 @@ from torch import Tensor, nn
 import desali
 from desali.errors import DesaliError
 from desali.ops import contents
-from desali.reversal.graph.freshness import State, Watch
+from desali.reversal.graph.freshness import Watch
 from desali.reversal.graph.share import adopt
+from desali.reversal.graph.state import State
 from tests.networks import images
 
 SEED = desali.Seed.layer()

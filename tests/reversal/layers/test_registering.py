@@ -603,3 +603,83 @@ def test_a_kind_that_recognises_no_layer_says_so(claims: dict[str, Any], answer:
     kind = type("Vague", (Loud,), {"recognise": classmethod(lambda cls, call: answer), **claims})
     with registered(kind), pytest.raises(LayerError, match=r"Vague\.recognise must return an instance of Vague"):
         desali.record(Network(Blur()).to(DTYPE).eval(), some_images())
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (lambda x: (2 * x.relu(), None), "gives another value than the module computes (they differ by"),
+        (lambda x: (x.relu()[:, :1], None), "gives another value than the module computes (torch.float64 [3, 1"),
+        (lambda x: ("no", None), "gives another value than the module computes (a str)"),
+        (lambda x: (x.relu_(), None), "writes into x although writable is False"),
+        (lambda x: x.relu(), "must return a pair"),
+        (lambda x: (None, x[0] > 0), "dimension 0 is the 3 images, got shape [4, "),
+        (lambda x: (None, "mask"), "dimension 0 is the 3 images, got 'mask'"),
+    ],
+)
+def test_a_record_that_does_not_keep_to_the_modules_value_says_so(record: Callable[[Tensor], Any], words: str) -> None:
+    class Wrong(Counted):
+        def record(self, recorder: Any, node: Node, x: Tensor, writable: bool) -> Any:
+            return record(x)
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).to(DTYPE).eval()
+    x = torch.randn(3, 3, 8, 8, dtype=DTYPE)
+    before = x.clone()
+    with registered(Wrong):
+        for _ in range(2):  # it is no better the second time
+            with pytest.raises(LayerError, match=r"layer '1': Wrong\.record") as error:
+                desali.record(model, x)
+            assert words in str(error.value)
+    assert torch.equal(x, before)
+    assert torch.equal(desali.record(model, x).output, model(x))
+
+
+def test_a_record_may_give_the_value_and_write_where_it_is_told_to() -> None:
+    class Right(Counted):
+        def record(self, recorder: Any, node: Node, x: Tensor, writable: bool) -> tuple[Tensor, Tensor]:
+            mask = x > 0
+            return (x.relu_() if writable else x.relu()), mask
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3), nn.ReLU()).to(DTYPE).eval()
+    x = some_images()
+    with registered(Right):
+        assert torch.equal(desali.record(model, x).output, model(x))
+
+
+class Nothing(nn.Module):
+    """Returns its input itself, as a module with nothing to do may."""
+
+    def __init__(self, copy: bool = False) -> None:
+        super().__init__()
+        self.copy = copy
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clone() if self.copy else x
+
+
+class Doubled(WholeMaps):
+    modules = (Nothing,)
+    reach = pointwise
+
+    @classmethod
+    def recognise(cls, call: Call) -> Doubled:
+        return cls()
+
+    def backward(self, signal: Tensor, x: Tensor, method: Method) -> Tensor:
+        return 2 * signal
+
+
+def test_a_claimed_module_that_returns_its_input_is_refused() -> None:
+    x = some_images()
+    with registered(Doubled):
+        kept = nn.Sequential(nn.Conv2d(3, 4, 3), Nothing(copy=True), nn.ReLU()).to(DTYPE).eval()
+        maps = desali.reconstruct(kept, x, "2", desali.Seed.layer())
+        lost = nn.Sequential(kept[0], Nothing(), kept[2]).eval()
+        with pytest.raises(LayerError, match=r"module '1' \(Nothing\), which Doubled claims.*returns its input itself"):
+            desali.record(lost, x)
+        unused = nn.Sequential(kept[0], kept[2]).eval()
+        unused.forward = lambda x: unused[1](unused[0](x))  # type: ignore[method-assign]
+        unused.add_module("extra", Nothing().eval())
+        desali.record(unused, x)
+    assert difference(maps, 2 * desali.reconstruct(lost, x, "2", desali.Seed.layer())) < 1e-12

@@ -1,0 +1,76 @@
+"""`desali channels`: what channels look for, before over after a stage of training, or in one network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from desali.cli.options import SectionedCommand, options_from, taken
+from desali.cli.parameters import MODEL_HELP, dpi_option, runs_option
+from desali.experiments.options import ChannelsOptions
+
+LEFT_OUT = ("layers",)
+
+
+@click.command(cls=SectionedCommand)
+@click.argument("name", metavar="[RECIPE]", required=False)
+@click.option(
+    "--before", metavar="SPEC", help=f"Instead of a recipe, any network: {MODEL_HELP}, with @FILE or @random."
+)
+@click.option("--after", metavar="SPEC", help="What it became: a network of the same architecture.")
+@click.option(
+    "--replicate", "replicates", metavar="SPEC", multiple=True,
+    help="A network made as --after was, with another seed; several times for several. A recipe's own are found.",
+)  # fmt: skip
+@click.option("--model", metavar="SPEC", help="Instead of two networks, one.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure; default channels-NAMES-LAYER.png here.")
+@dpi_option(150)
+@runs_option
+@options_from(ChannelsOptions, "Images and channels", LEFT_OUT)
+def channels_command(
+    name: str | None,
+    before: str | None,
+    after: str | None,
+    replicates: tuple[str, ...],
+    model: str | None,
+    output: Path | None,
+    dpi: int,
+    runs: Path,
+    **options: Any,
+) -> None:
+    """Show the nine regions that a channel answers to most strongly, with reconstructions, before over after.
+
+    RECIPE stands for its last stage against what that started from. Which channels are shown follows a rule that
+    stands on the figure, made on one half of the patients; the regions come from the other half. Prints the figure's
+    path and a table.
+    """
+    from desali.experiments.sheets import of_model, of_pair, of_recipe
+    from desali.output.files import check_writable
+
+    asked = ChannelsOptions(**taken(ChannelsOptions, options, LEFT_OUT))
+    if asked.layer is None:
+        raise click.UsageError("name a layer with --layer, for instance --layer conv4")
+    if sum(given is not None for given in (name, before or after, model)) != 1:
+        raise click.UsageError("name a recipe, two networks with --before SPEC --after SPEC, or one with --model SPEC")
+    if replicates and (before is None or after is None):
+        raise click.UsageError("--replicate belongs to --before and --after; a recipe's own replicates are found")
+    if output is not None:
+        check_writable(output)
+    if name is not None:
+        shown = of_recipe(name, asked, runs)
+    elif model is not None:
+        shown = of_model(model, asked, runs)
+    elif before is None or after is None:
+        raise click.UsageError("--before and --after belong together: name both networks")
+    else:
+        shown = of_pair(before, after, replicates, asked, runs)
+    layer = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in asked.layer)
+    target = output or Path(f"channels-{shown.name}-{layer}.png")
+    check_writable(target)
+    figure = shown.sheet(asked.layer, asked, progress=sys.stderr.isatty())
+    figure.save(target, dpi=dpi, command=["desali", *sys.argv[1:]])
+    click.echo(target)
+    click.echo(figure.table())

@@ -9,7 +9,7 @@ import click
 
 from desali.cli.experiments import LEFT_OUT, experiment_options
 from desali.cli.options import SectionedCommand, taken
-from desali.cli.parameters import folder_option
+from desali.cli.parameters import folder_option, set_threads
 from desali.cli.train import configuration
 from desali.experiments.options import CrossValidationOptions
 
@@ -27,7 +27,7 @@ def crossvalidate_command(name: str | None, plots: bool, output: Path, **options
     plots and predictions are written to the folder OUTPUT; `desali evaluate --predictions OUTPUT/predictions.npz` makes
     the tables again.
     """
-    from desali.cli.experiments import experiment, progress, say, set_threads
+    from desali.cli.experiments import experiment, progress, say
     from desali.evaluation.bundle import NAME, save_trainings
     from desali.evaluation.comparison import compare
     from desali.evaluation.export import format_csv, format_latex
@@ -39,7 +39,7 @@ def crossvalidate_command(name: str | None, plots: bool, output: Path, **options
     chosen = configuration(name, options, *LEFT_OUT)
     asked = CrossValidationOptions(**taken(CrossValidationOptions, options))
     check_writable(output, folder=True)
-    set_threads(asked.threads)
+    set_threads(chosen.threads)
     one = experiment(chosen, asked)
     found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)[1.0]
     save_trainings(output / NAME, {1.0: found})

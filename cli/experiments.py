@@ -88,7 +88,7 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
     if data.target == SYNTHETIC:
         from desali.data import synthetic
 
-        say("making the synthetic images: target")
+        say("making the synthetic images: lung phantoms")
         training = synthetic_datasets(["target"], data.seed, data.share)["target"]
         given = {key: training.parameters[key] for key in ("seed", "train", "evaluation", "floor")}
         if folds is None:
@@ -103,14 +103,6 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
         return fixed(read(found.choose(split="train")), read(found.choose(split="test")))
     images = read(training_part(found))
     return leave_one_patient_out(images) if folds is None else patient_folds(images, folds)
-
-
-def set_threads(threads: int | None) -> None:
-    """Use so many threads; None leaves torch's own number."""
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
 
 
 def progress(parts: Sequence[Any]) -> Any:

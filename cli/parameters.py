@@ -159,4 +159,18 @@ roi_option = click.option(
 
 hu_offset_option = click.option("--hu-offset", type=float, help="HU = pixel + offset, for unsigned 16-bit images.")
 
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Of the processor for torch; results repeat for one number on one processor. [default: torch's own]",
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def set_threads(threads: int | None) -> None:
+    """Use so many threads; None leaves torch's own number."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)

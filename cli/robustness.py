@@ -9,7 +9,7 @@ import click
 
 from desali.cli.experiments import LEFT_OUT, experiment_options
 from desali.cli.options import SectionedCommand, taken
-from desali.cli.parameters import folder_option
+from desali.cli.parameters import folder_option, set_threads
 from desali.cli.train import configuration
 from desali.experiments.options import RobustnessOptions
 
@@ -32,7 +32,7 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
     folder that `desali crossvalidate` filled with the same options the trainings on all of the data are already there.
     --predictions OUTPUT/robustness-predictions.npz draws the same curves again.
     """
-    from desali.cli.experiments import experiment, progress, say, set_threads
+    from desali.cli.experiments import experiment, progress, say
     from desali.errors import DataError
     from desali.evaluation.bundle import NAME, load_trainings, save_trainings
     from desali.experiments.curve_plot import plot_robustness
@@ -53,7 +53,7 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
         asked = RobustnessOptions(**taken(RobustnessOptions, options))
         resamples, by = asked.resamples, asked.by
         check_writable(output, folder=True)
-        set_threads(asked.threads)
+        set_threads(chosen.threads)
         one = experiment(chosen, asked)
         found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
         save_trainings(output / f"robustness-{NAME}", found, by)

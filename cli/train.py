@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
-from desali.cli.parameters import _stack
+from desali.cli.parameters import _stack, set_threads
 from desali.training.config import SYNTHETIC, DataConfig, TrainingConfig, read_config
 from desali.training.stage import Stage
 
@@ -79,6 +79,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     from desali.training.devices import check_devices  # needs the packages
 
     check_devices(chosen.devices, chosen.nodes, chosen.device)
+    set_threads(chosen.threads)
     runs = Path(chosen.runs)
     if resume and not runs.is_dir():
         raise DesaliError(f"{runs}: nothing to resume, no such folder; leave out --resume to start")

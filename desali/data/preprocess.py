@@ -81,16 +81,24 @@ def unit_range(
     return np.asarray(images.astype(np.float32) / np.float32(255), np.float32)
 
 
+def luma(colour: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Grey values [n, h, w] of colour [n, h, w, 3]: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601)."""
+    red, green, blue = (colour[..., k] for k in range(3))
+    grey: npt.NDArray[np.float32] = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+    return grey
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How pixels become a network's input; kept with a model so that both are always used together.
 
-    The order is: window (HU only) to [0, 1]; resize to `size` x `size`, clamped to [0, 1]; copy grey to `channels`;
-    put colour in `channel_order`; (value x `scale` - `mean`) / `std`, per channel in that order.
+    The order is: window (HU only) to [0, 1]; colour to its luma for 1 channel; resize to `size` x `size`, clamped to
+    [0, 1]; copy grey to `channels`; put colour in `channel_order`; (value x `scale` - `mean`) / `std`, per channel in
+    that order.
 
     Attributes:
         size: side of the square input in pixels; an image that is not square is stretched.
-        channels: channels of the input; grey is copied to all, colour needs 3.
+        channels: channels of the input; grey is copied to all, colour needs 3 or becomes grey for 1.
         window: (level, width) in HU.
         resize: "bicubic" (Keys, a = -0.75 when growing; with antialiasing, a = -0.5, when shrinking) or "bilinear".
         scale: what 1.0 is multiplied by, e.g. 255 for networks trained on bytes.
@@ -153,11 +161,14 @@ class Preprocessing:
             unit: "hu", "uint8" or "unit" (for [0, 1]).
 
         Raises:
-            ImageError: wrong shape or type for the unit, empty, NaN, or colour for a network that is not of 3 channels.
+            ImageError: wrong shape or type for the unit, empty, NaN, or colour for a network of other than 1 or 3
+                channels.
         """
         import torch
 
         values = unit_range(np.asarray(images), unit, self.window)
+        if values.ndim == 4 and self.channels == 1:
+            values = luma(values)
         if values.ndim == 4 and self.channels != 3:
             raise ImageError(
                 f"a colour image does not fit a network of {self.channels} input channels; convert it to grey"

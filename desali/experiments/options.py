@@ -27,14 +27,12 @@ class CrossValidationOptions:
     seeds: tuple[int, ...] | None = option(
         None, "Trainings, e.g. 0,1,2.", range=SEED, metavar="N,N,...", shown="the configuration's seed"
     )
-    baselines: bool = option(True, "Also texture features with an SVM, and in HU thresholds on the densities.")
-    keep_weights: bool = option(False, "Keep every trained model under OUTPUT/models.")
-    threads: int | None = option(
-        None,
-        "Of the processor for torch; results repeat for one number only.",
-        range=FROM_1,
-        shown="torch's own number",
+    baselines: bool = option(
+        True,
+        "Also an SVM on texture features, the same on first-order statistics (mean, deviation, least and greatest "
+        "value), and in HU thresholds on the densities.",
     )
+    keep_weights: bool = option(False, "Keep every trained model under OUTPUT/models.")
     resamples: int = option(RESAMPLES, "Of the bootstrap over patients.", range=ENOUGH)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.evaluation.predictions import Predictions, load_predictions, pool
-from desali.models.checkpoint import load, versions
+from desali.models.checkpoint import load, machine, versions
+from desali.models.registry import DEFAULT
 from desali.output.files import write_json
 from desali.training.keys import KEY_FORMAT
 from desali.training.recipes import Recipe
@@ -55,7 +56,7 @@ class Experiment:
     fractions: Sequence[float] = (1.0,)
     by: By = "rois"
     equal_steps: bool = True
-    architecture: str = "caffenet-small"
+    architecture: str = DEFAULT
     preprocessing: Preprocessing | None = None
     device: str = "auto"
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Experiment:
             "preprocessing": self.preprocessing.to_dict() if self.preprocessing else None,
             "baselines": list(self.baselines),
             "versions": versions(),
+            "machine": machine(),
         }
 
 

@@ -1,8 +1,8 @@
 """Architectures and checkpoints: what a network is called, how it is built, and what its card says.
 
-`registry` names architectures; `caffenet` and `squeezenet` are our own; `checkpoint` writes and reads weights with
-their card; `sources` finds a model by name or path, `foreign` those that others define; `replicate` lists a recipe's
-replicates.
+`registry` names architectures; `vgg`, `caffenet` and `squeezenet` are our own; `checkpoint` writes and reads weights
+with their card; `sources` finds a model by name or path, `foreign` those that others define; `replicate` lists a
+recipe's replicates.
 
 Touch from outside: the names below. Nothing here trains or draws. torch is imported when a name is first used (PEP
 562).
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from desali.models.replicate import replicates
     from desali.models.sources import load
     from desali.models.squeezenet import SqueezeNet
+    from desali.models.vgg import VGGSmall
 
 _HOME = {
     "CaffeNet": "caffenet",
@@ -33,6 +34,7 @@ _HOME = {
     "ARCHITECTURES": "registry",
     "Architecture": "registry",
     "SqueezeNet": "squeezenet",
+    "VGGSmall": "vgg",
     "replicates": "replicate",
     "architecture": "registry",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "Geometry",
     "LoadedModel",
     "SqueezeNet",
+    "VGGSmall",
     "architecture",
     "find",
     "load",

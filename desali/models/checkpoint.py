@@ -90,10 +90,36 @@ def side_file(path: Path) -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides the weights: desali, torch, python and lightning ("missing" where not installed)."""
+    """Versions of what decides the data and the weights: desali, NumPy, SciPy, torch, Lightning ("missing" where not
+    installed) and Python."""
     import platform
 
-    return {name: _version(name) for name in ("desali", "torch", "lightning")} | {"python": platform.python_version()}
+    packages = ("desali", "numpy", "scipy", "torch", "lightning")
+    return {name: _version(name) for name in packages} | {"python": platform.python_version()}
+
+
+def machine() -> dict[str, Any]:
+    """What the last bits of a training on the CPU depend on beside the versions: processor, instructions, threads."""
+    import torch
+
+    return {
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+@cache
+def _processor() -> str:
+    """The processor's name as the system tells it."""
+    import platform
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 @cache
@@ -110,8 +136,8 @@ def save(model: nn.Module, path: Path, card: dict[str, Any]) -> Path:
     """Write `model`'s weights to `path` (.safetensors) and `card` beside it (.json).
 
     Each file appears whole or not at all. The card must name a known "architecture", "classes" and "preprocessing";
-    "weights_sha256" is added, "in_channels" and "versions" too unless the card has them. The card is written last, so
-    weights with a matching card are complete.
+    "weights_sha256" is added, "in_channels", "versions" and "machine" too unless the card has them. The card is
+    written last, so weights with a matching card are complete.
 
     Raises:
         WeightsError: the card lacks an entry, names an unknown architecture, or `path` does not end in .safetensors.
@@ -126,7 +152,7 @@ def save(model: nn.Module, path: Path, card: dict[str, Any]) -> Path:
     entry = architecture(card["architecture"])
     data = to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
     write_bytes(path, data)
-    defaults = {"in_channels": entry.in_channels, "versions": versions()}
+    defaults = {"in_channels": entry.in_channels, "versions": versions(), "machine": machine()}
     write_json(side_file(path), {**defaults, **card, "weights_sha256": sha256(data).hexdigest()})
     return path
 

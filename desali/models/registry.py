@@ -22,11 +22,12 @@ class Architecture:
         name: its name in cards and on the command line.
         build: (num_classes, in_channels) -> a freshly initialised module, float32, on the CPU (or the device in force).
         input_size: height and width of its images in pixels.
-        in_channels: channels of its images; grey images are copied to all of them.
+        in_channels: channels of its images; grey images are copied to all of them, colour becomes grey for 1.
         preprocessing: default keyword arguments of `desali.data.preprocess.Preprocessing`.
         classifier: prefixes of the sub-modules that transfer re-initialises; everything else is a feature layer.
         show: layers whose reconstructions are shown by default; empty: ReLUs spread over the depth.
         any_size: whether images of other sizes than `input_size` can be given.
+        learning_rate: that the recipes begin with, AdamW's, where no other is asked for.
         on_meta: whether the module may be built on the meta device and its weights assigned.
     """
 
@@ -38,6 +39,7 @@ class Architecture:
     classifier: tuple[str, ...] = ("classifier",)
     show: tuple[str, ...] = ("features.relu1", "features.relu2", "features.relu3", "features.relu4", "features.relu5")
     any_size: bool = False
+    learning_rate: float = 1e-3
     on_meta: bool = True
 
     def is_classifier(self, parameter: str) -> bool:
@@ -57,6 +59,12 @@ def _caffenet_small(num_classes: int, in_channels: int) -> nn.Module:
     return CaffeNetSmall(num_classes, in_channels)
 
 
+def _vgg_small(num_classes: int, in_channels: int) -> nn.Module:
+    from desali.models.vgg import VGGSmall
+
+    return VGGSmall(num_classes, in_channels)
+
+
 def _squeezenet(num_classes: int, in_channels: int) -> nn.Module:
     from desali.models.squeezenet import SqueezeNet
 
@@ -67,9 +75,22 @@ def _preprocessing(size: int) -> dict[str, Any]:
     return {"size": size, "channels": 3, "window": (-600, 1500), "resize": "bicubic"}
 
 
+DEFAULT = "vgg-small"
+"""The architecture that is trained unless another is named."""
+
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
     for entry in (
+        Architecture(
+            DEFAULT,
+            _vgg_small,
+            input_size=64,
+            in_channels=1,
+            preprocessing={**_preprocessing(64), "channels": 1, "mean": (0.5,), "std": (0.25,)},
+            show=tuple(f"features.relu{number}" for number in (1, 2, 3, 5, 6)),
+            any_size=True,
+            learning_rate=3e-3,
+        ),
         Architecture("caffenet", _caffenet, input_size=227, preprocessing=_preprocessing(227)),
         Architecture("caffenet-small", _caffenet_small, input_size=64, preprocessing=_preprocessing(64)),
         Architecture(

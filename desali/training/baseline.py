@@ -1,4 +1,5 @@
-"""Conventional classifiers to stand beside the networks: texture features with an SVM, and thresholds on HU."""
+"""Conventional classifiers to stand beside the networks: an SVM on texture features, the same on four first-order
+statistics, and thresholds on HU."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from desali.data.imageset import ImageSet, Unit
 
 TEXTURE_BASELINE = "texture features + SVM"
+FIRST_ORDER_BASELINE = "first-order statistics"
 THRESHOLD_BASELINE = "HU thresholds"
 
 PENALTIES = (0.1, 1.0, 10.0, 100.0)
@@ -29,6 +31,9 @@ HU_CUTS = (-950, -910, -856, -700, -600, -500, -250)
 air in densitometry; from -700 and -600 up tissue counts as dense (high attenuation areas: -600 to -250)."""
 DEPTH = 3
 """Thresholds that one decision passes at most."""
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue (ITU-R BT.601)."""
 
 Floats = npt.NDArray[np.float64]
 Baseline = Callable[["ImageSet", "ImageSet", int], Predictions]
@@ -56,11 +61,37 @@ def texture_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predicti
             scikit-image is not installed.
     """
     _check(train, test)
+    return _support_vectors(train, test, seed, TEXTURE_BASELINE, texture_features)
+
+
+def first_order_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predictions:
+    """The same machine as `texture_baseline` on four numbers, named "first-order statistics".
+
+    They are mean, standard deviation, minimum and maximum of each image: nothing of where in the image a value stands.
+    What this reaches is what density alone tells; a network that is no better has learned no pattern.
+
+    Args, raises: see `texture_baseline`.
+    """
+    _check(train, test)
+    return _support_vectors(train, test, seed, FIRST_ORDER_BASELINE, first_order_statistics)
+
+
+def first_order_statistics(images: ImageSet) -> Floats:
+    """Mean, standard deviation, minimum and maximum of each image [n, 4]: HU, or the luma of display values 0-255."""
+    values = images.images.astype(np.float64)
+    values = (values @ LUMA if values.ndim == 4 else values).reshape(len(images), -1)
+    return np.stack([values.mean(1), values.std(1), values.min(1), values.max(1)], axis=1)
+
+
+def _support_vectors(
+    train: ImageSet, test: ImageSet, seed: int, name: str, describe: Callable[[ImageSet], Floats]
+) -> Predictions:
+    """A support vector machine on what `describe` makes of the images; see `texture_baseline`."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    features = texture_features(train)
+    features = describe(train)
     options: dict[str, Any] = {"C": 1.0, "gamma": 1 / features.shape[1]}
     factor = 1.0
     best = -1.0
@@ -79,8 +110,8 @@ def texture_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predicti
             if merit > best + 1e-12:
                 best, options, factor = merit, chosen, _temperature(train.labels, values)
     everything = np.arange(len(train))
-    values = _decision(machine(options), features, train, everything, texture_features(test))
-    return Predictions.of(test, TEXTURE_BASELINE, _softmax(factor * values).astype(np.float32), seed)
+    values = _decision(machine(options), features, train, everything, describe(test))
+    return Predictions.of(test, name, _softmax(factor * values).astype(np.float32), seed)
 
 
 def threshold_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predictions:
@@ -118,8 +149,8 @@ def threshold_baseline(train: ImageSet, test: ImageSet, seed: int = 0) -> Predic
 
 
 def baselines_for(unit: Unit) -> dict[str, Baseline]:
-    """The baselines by name that images in `unit` allow: textures always, thresholds on images in HU."""
-    found: dict[str, Baseline] = {TEXTURE_BASELINE: texture_baseline}
+    """The baselines by name that images in `unit` allow: the two SVMs always, thresholds on images in HU."""
+    found: dict[str, Baseline] = {TEXTURE_BASELINE: texture_baseline, FIRST_ORDER_BASELINE: first_order_baseline}
     return {**found, THRESHOLD_BASELINE: threshold_baseline} if unit == "hu" else found
 
 

@@ -85,8 +85,8 @@ class Keeper(lightning.Callback):
             raise OutputError(failure[0])
 
     def exhausted(self, patience: int, watched: bool) -> bool:
-        """Whether `patience` epochs went by without a better one."""
-        return watched and self.state.epoch - self.state.best_epoch >= patience
+        """Whether `patience` epochs went by without a better one; 0 waits for ever."""
+        return watched and patience > 0 and self.state.epoch - self.state.best_epoch >= patience
 
 
 class ProgressBar(lightning.Callback):

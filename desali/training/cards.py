@@ -119,13 +119,14 @@ def card_of_trained(
 
 
 def card_of_given(loaded: LoadedModel, stage: Stage, key: str, title: str, file: Path) -> dict[str, Any]:
-    """The card of a stage whose weights were loaded from `file`."""
+    """The card of a stage whose weights were loaded from `file`; what the file's own card says of it is kept."""
     import torch
 
     own = loaded.preprocessing
     with torch.inference_mode():
         outputs = loaded.model(torch.zeros(1, own.channels, own.size, own.size)).shape[1]
     origin = f"weights from the file {file.name}"
+    known = loaded.card.get("stage") or {}
     return {
         "architecture": loaded.card["architecture"],
         "classes": list(loaded.classes) or [f"class {number}" for number in range(outputs)],
@@ -135,16 +136,16 @@ def card_of_given(loaded: LoadedModel, stage: Stage, key: str, title: str, file:
             "title": title,
             "domain": stage.domain,
             "weights": str(file),
-            "best_epoch": 0,
-            "epochs_trained": 0,
+            "best_epoch": known.get("best_epoch", 0),
+            "epochs_trained": known.get("epochs_trained", 0),
             "seconds": 0.0,
             "held_out_patients": [],
         },
         "parent": None,
         "source_sha256": loaded.card["weights_sha256"],
         "origin": origin,
-        "lineage": [f"{stage.domain}: {origin}"],
-        "metrics": {},
+        "lineage": loaded.card.get("lineage") or [f"{stage.domain}: {origin}"],
+        "metrics": loaded.card.get("metrics") or {},
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
+from desali.models.registry import DEFAULT
 from desali.training.options import FROM_0, FROM_1, SEED, SHARE, check_fields, checked_table, option, options_of
 from desali.training.recipes import RECIPES, Recipe, recipe
 from desali.training.stage import DOMAINS, STAGE_OPTIONS, Stage
@@ -76,8 +77,9 @@ class TrainingConfig:
     )
     runs: str = option("runs", "Folder of trained models.", metavar="DIR")
     architecture: str = option(
-        "caffenet-small",
-        "caffenet-small (64 px), caffenet (227 px), squeezenet1_0, torchvision:NAME, timm:NAME or module:factory.",
+        DEFAULT,
+        "vgg-small (64 px, grey), caffenet-small (64 px), caffenet (227 px), squeezenet1_0, torchvision:NAME, "
+        "timm:NAME or module:factory.",
         metavar="NAME",
     )
     size: int | None = option(
@@ -95,6 +97,13 @@ class TrainingConfig:
     )
     device: str = option(
         "auto", "cpu, cuda, cuda:N, or auto: a CUDA device if there is one, else the CPU.", metavar="DEVICE"
+    )
+    threads: int | None = option(
+        None,
+        "Of the processor for torch. On the CPU results repeat for one number of threads on one processor: another of "
+        "either acts like another seed.",
+        range=FROM_1,
+        shown="torch's own number",
     )
     devices: int = option(1, "Processes on this machine, one a device.", range=FROM_1)
     nodes: int = option(1, "Machines; see docs/training.md.", range=FROM_1)
@@ -150,7 +159,10 @@ class TrainingConfig:
             UnknownNameError: an unknown recipe. DesaliError: options that contradict each other.
         """
         names = list(RECIPES) if self.recipe == "all" else [name.strip() for name in self.recipe.split(",")]
-        return [recipe(name).with_options(domains=self.stages, **self.stage) for name in dict.fromkeys(names)]
+        return [
+            recipe(name, self.architecture).with_options(domains=self.stages, **self.stage)
+            for name in dict.fromkeys(names)
+        ]
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -92,7 +92,7 @@ def fit_stage(
         device: "cpu", "cuda", "cuda:N" or "auto" (a CUDA device if there is one, else the CPU).
         devices: processes on this machine, each with a device of its own.
         nodes: machines.
-        augmentation: what `augmentation_of` makes of the stage; if None, without noise in HU.
+        augmentation: what `augmentation_of` makes of the stage; if None, without noise in HU, gain and offset.
         tensorboard: write metrics for TensorBoard to `folder`/tensorboard too.
 
     Raises:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from desali.training.stage import Domain, Stage
 
-_LATER = (
-    "milestones", "decay", "label_smoothing", "shift", "noise_hu", "precision", "unfreeze_every", "unfreeze_blocks",
-    "layer_decay",
-)  # fmt: skip
-"""Fields that came after the first keys: a key names them only where they differ from their defaults."""
-KEY_FORMAT = 3
+KEY_FORMAT = 4
 """Raise it when a change of the training code changes the weights that the same configuration gives."""
 
 
@@ -34,12 +29,8 @@ def stage_key(
     feature layers where that is another one than `seed`. Two recipes that need the same stage get the same key, so it
     is trained once.
     """
-    defaults = {field.name: field.default for field in fields(Stage)}
     named = asdict(stage)
     del named["weights"]  # such a stage has a key of its own, see `weights_key`
-    for name in _LATER:
-        if named[name] == defaults[name]:
-            del named[name]
     parts = {
         "format": KEY_FORMAT,
         "stage": named,

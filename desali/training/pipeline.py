@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from desali.errors import DesaliError
 from desali.models.checkpoint import RUNS
+from desali.models.registry import DEFAULT
 from desali.models.registry import architecture as find_architecture
 from desali.training.cards import TrainedRecipe
 from desali.training.checks import check_datasets, check_size, require_packages
@@ -25,7 +26,7 @@ def train(
     recipes: Sequence[str | Recipe],
     datasets: Mapping[str, ImageSet],
     runs: Path = RUNS,
-    architecture: str = "caffenet-small",
+    architecture: str = DEFAULT,
     seed: int = 0,
     *,
     replicates: int = 0,
@@ -85,7 +86,7 @@ def train(
     from desali.training.inputs import Prepared
     from desali.training.stages import StageTrainer
 
-    chosen = [entry if isinstance(entry, Recipe) else recipe(entry) for entry in recipes]
+    chosen = [entry if isinstance(entry, Recipe) else recipe(entry, architecture) for entry in recipes]
     entry = find_architecture(architecture)
     preprocessing = preprocessing or Preprocessing(**entry.preprocessing)
     check_datasets(chosen, datasets, preprocessing)

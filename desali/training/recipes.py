@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from desali.errors import DesaliError, UnknownNameError, look_up
+from desali.models.registry import ARCHITECTURES, DEFAULT
+from desali.training.options import options_of
 from desali.training.stage import DOMAINS, STAGE_OPTIONS, TARGET_OPTIONS, TRANSFER_OPTIONS, Domain, Stage
 
 
@@ -77,26 +79,30 @@ class Recipe:
         return self
 
 
-_NATURAL = Stage("natural", epochs=20, augmentation="mirror")
-_TEXTURE = Stage("texture", epochs=20)
-_TARGET = Stage("target")
+_RATE = ARCHITECTURES[DEFAULT].learning_rate
+_NATURAL = Stage("natural", epochs=50, learning_rate=_RATE, augmentation="mirror", gain=0.3, offset=0.15)
+_TEXTURE = Stage("texture", epochs=60, learning_rate=_RATE, gain=0.3, offset=0.15)
+_TARGET = Stage("target", learning_rate=_RATE)
 
 RECIPES: dict[str, Recipe] = {
     entry.name: entry
     for entry in (
         Recipe("scratch", "no transfer", (_TARGET,)),
         Recipe("texture", "one stage, texture", (_TEXTURE, _TARGET)),
-        Recipe("natural", "one stage, natural images", (_NATURAL, _TARGET)),
-        Recipe("two_stage", "two stages, natural images then texture", (_NATURAL, _TEXTURE, _TARGET)),
+        Recipe("natural", "one stage, natural images or scenes", (_NATURAL, _TARGET)),
+        Recipe("two_stage", "two stages, natural images or scenes, then texture", (_NATURAL, _TEXTURE, _TARGET)),
     )
 }
-"""The recipes of Suzuki et al. (arXiv 1810.06282)."""
+"""The recipes of Suzuki et al. (arXiv 1810.06282), with the learning rate of the default architecture."""
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of that name.
+def recipe(name: str, architecture: str = DEFAULT) -> Recipe:
+    """The recipe of that name, with the learning rate that suits the architecture.
 
     Raises:
         UnknownNameError: there is none; the message suggests the nearest.
     """
-    return look_up("recipe", name, RECIPES)
+    known = look_up("recipe", name, RECIPES)
+    entry = ARCHITECTURES.get(architecture)  # others are built to be known, and get the plain default
+    rate = entry.learning_rate if entry else options_of(Stage)["learning_rate"].default
+    return replace(known, stages=tuple(replace(stage, learning_rate=rate) for stage in known.stages))

@@ -31,16 +31,18 @@ class Stage:
 
     domain: Domain
     epochs: int = option(
-        12,
-        "Most epochs; one draws as many images as the training part holds. Early stopping may end it before.",
+        24,
+        "Epochs; one draws as many images as the training part holds. Early stopping, if asked for, may end it before.",
         range=FROM_1,
-        shown="20 for pretraining, 12 for the target",
+        shown="50 for natural, 60 for texture, 24 for the target",
     )
     optimizer: Literal["adamw", "sgd"] = option(
         "adamw",
         "adamw converges in few epochs; sgd is the published training (momentum 0.9, rate 0.005).",
     )
-    learning_rate: float = option(1e-3, "At the first epoch.", range=ABOVE_0)
+    learning_rate: float = option(
+        1e-3, "At the first epoch.", range=ABOVE_0, shown="0.003 for vgg-small, 0.001 for other networks"
+    )
     momentum: float = option(0.9, "Of sgd; the first beta of adamw.", range=BELOW_1)
     weight_decay: float = option(
         1e-2, "Of all trained parameters; decoupled in adamw, an L2 penalty in sgd.", range=BELOW_1
@@ -68,16 +70,20 @@ class Stage:
     )
     validation: float = option(
         0.2,
-        "Share of the images held out for early stopping, by whole patients; 0 trains all epochs and keeps the last.",
+        "Share of the images held out to choose the epoch by, by whole patients; 0 keeps the last.",
         range=BELOW_1,
     )
     criterion: Literal["loss", "balanced_accuracy"] = option(
         "balanced_accuracy",
-        "What early stopping watches. With few patients the loss rises from overconfidence while the accuracy still "
-        "grows, and would stop too early.",
+        "What chooses the epoch, and what early stopping watches. With few patients the loss rises from overconfidence "
+        "while the accuracy still grows, and would choose too early.",
     )
     patience: int = option(
-        4, "Epochs without improvement that end a stage; the best epoch's weights are kept.", range=FROM_1
+        0,
+        "Epochs without improvement that end a stage before its schedule does; 0 for none. The best epoch's weights "
+        "are kept.",
+        range=FROM_0,
+        shown="0: every stage runs to the end of its schedule",
     )
     weights: str | None = option(
         None,
@@ -97,10 +103,22 @@ class Stage:
         range=BELOW_1,
     )
     shift: int = option(
-        0,
+        4,
         "Most pixels of the network's input by which an image is moved at random, down and across; the edge is "
         "repeated.",
         range=FROM_0,
+    )
+    gain: float = option(
+        0.1,
+        "An image's contrast about mid-grey is multiplied by a random number in [1 / (1 + gain), 1 + gain].",
+        range=FROM_0,
+        shown="0.3 for pretraining, 0.1 for the target",
+    )
+    offset: float = option(
+        0.02,
+        "Most by which an image becomes brighter or darker at random, as a share of the range from black to white.",
+        range=BELOW_1,
+        shown="0.15 for pretraining, 0.02 for the target",
     )
     noise_hu: float = option(
         0.0,

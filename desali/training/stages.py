@@ -122,8 +122,8 @@ class StageTrainer:
         results: list[StageResult] = []
         if self.configuration is not None and self.first:
             write_text(self.runs / recipe.name / CONFIG_NAME, self.configuration(recipe))
-        for number, stage in enumerate(recipe.stages):
-            title = " -> ".join(one.domain for one in recipe.stages[: number + 1])
+        for stage in recipe.stages:
+            title = f"{results[-1].title} -> {stage.domain}" if results else stage.domain
             results.append(self.stage(stage, title, results[-1] if results else None))
         folder = self.runs / recipe.name
         target = self.leave(folder, recipe, results)
@@ -196,6 +196,8 @@ class StageTrainer:
 
         loaded = pretrained(self.architecture.name, file)
         key = self.key_of_given(stage, loaded)
+        own = str((loaded.card.get("stage") or {}).get("title", ""))
+        title = own if own.split(" -> ")[-1] == stage.domain else title
         if key not in self.done:
             folder = self.stages / key
             result = None if self.fresh else self._finished(folder, key, title)
@@ -205,7 +207,11 @@ class StageTrainer:
                 weights = save(loaded.model, folder / WEIGHTS_NAME, card)
                 result = result_of(card, title, weights, reused=True)
             self.done[key] = result
-            self.report(f"stage {title}: weights from {file.name}")
+            metric = loaded.card.get("metrics", {}).get("held_out_balanced_accuracy")
+            self.report(
+                f"stage {title}: weights from {file.name}"
+                + ("" if metric is None else f", selection score {metric:.3f} when they were trained")
+            )
         return self.done[key]
 
     def _finished(self, folder: Path, key: str, title: str) -> StageResult | None:

@@ -183,9 +183,15 @@ def test_images_that_do_not_fit_their_unit_are_refused(images: Array, unit: Any,
         Preprocessing(8).apply_batch(images, unit)
 
 
-def test_colour_does_not_fit_a_grey_network() -> None:
-    with pytest.raises(ImageError, match="1 input channels"):
-        Preprocessing(8, channels=1).apply(np.zeros((4, 4, 3), np.uint8), "uint8")
+def test_colour_becomes_its_luma_for_a_grey_network() -> None:
+    colour = RNG.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    expected = colour.astype(np.float64) @ [0.299, 0.587, 0.114] / 255
+    assert np.allclose(Preprocessing(8, channels=1).apply_batch(colour, "uint8")[:, 0].numpy(), expected, atol=1e-6)
+
+
+def test_colour_does_not_fit_a_network_of_two_channels() -> None:
+    with pytest.raises(ImageError, match="2 input channels"):
+        Preprocessing(8, channels=2).apply(np.zeros((4, 4, 3), np.uint8), "uint8")
 
 
 def test_check_window_returns_floats() -> None:

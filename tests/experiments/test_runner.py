@@ -113,7 +113,7 @@ def test_what_is_counted_in_epochs_stretches_with_them(tmp_path: Path) -> None:
     stage = json.loads(card.read_text())["stage"]
     assert (stage["epochs"], stage["milestones"], stage["unfreeze_every"]) == (8, [4, 6], 2)
     rates = [float(row["learning_rate"]) for row in csv.DictReader(card.with_name("history.csv").open())]
-    assert rates == pytest.approx([1e-3] * 4 + [1e-4] * 2 + [1e-5] * 2)
+    assert rates == pytest.approx([3e-3] * 4 + [3e-4] * 2 + [3e-5] * 2)
 
 
 def test_pretraining_on_patients_that_are_predicted_is_refused() -> None:

@@ -119,4 +119,4 @@ def test_registries_are_importable_without_torch() -> None:
         "print(len(ARCHITECTURES), len(RECIPES), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["3", "4", "False"]
+    assert done.stdout.split() == ["4", "4", "False"]

@@ -55,7 +55,7 @@ def test_shifts_are_all_there_and_repeat_the_edge() -> None:
 )
 def test_noise_has_its_deviation_in_hu_and_stays_within_the_window(extra: dict[str, Any]) -> None:
     preprocessing = Preprocessing(64, window=(-600.0, 1500.0), **extra)
-    stage = Stage("target", noise_hu=30.0, augmentation="none")
+    stage = Stage("target", noise_hu=30.0, augmentation="none", shift=0, gain=0, offset=0)
     augmentation = augmentation_of(stage, preprocessing, "hu")
     hu = np.full((8, 64, 64), -600, np.int16)
     hu[0], hu[1] = -1350, 150  # the ends of the window
@@ -73,9 +73,31 @@ def test_noise_has_its_deviation_in_hu_and_stays_within_the_window(extra: dict[s
     assert not torch.equal(noisy[2], noisy[3])
 
 
+@pytest.mark.parametrize("extra", [{}, {"mean": (0.5,) * 3, "std": (0.25,) * 3}])
+def test_gain_and_offset_change_contrast_and_brightness_within_the_range(extra: dict[str, Any]) -> None:
+    preprocessing = Preprocessing(8, **extra)
+    stage = Stage("natural", augmentation="none", shift=0, gain=0.5, offset=0.1)
+    augmentation = augmentation_of(stage, preprocessing, "uint8")
+    shades = np.array([[0, 102, 127, 153, 255]], np.uint8).repeat(8, 0)[:, [0, 1, 1, 2, 2, 3, 3, 4]]
+    plain = preprocessing.apply_batch(np.repeat(shades[None], 4000, 0), "uint8")
+    changed = apply(plain, augmentation)
+    span = augmentation.high[0] - augmentation.low[0]
+    contrast = (changed[:, 0, 0, 5] - changed[:, 0, 0, 1]) / (plain[0, 0, 0, 5] - plain[0, 0, 0, 1])
+    assert float(contrast.min()) == pytest.approx(1 / 1.5, rel=0.01)
+    assert float(contrast.max()) == pytest.approx(1.5, rel=0.01)
+    assert float(contrast.log().mean()) == pytest.approx(0, abs=0.02)
+    moved = (changed[:, 0, 0, 3] - plain[0, 0, 0, 3]) / span
+    assert float(moved.min()) == pytest.approx(-0.1, abs=0.003)
+    assert float(moved.max()) == pytest.approx(0.1, abs=0.003)
+    assert float(changed.min()) >= augmentation.low[0]
+    assert float(changed.max()) <= augmentation.high[0]
+    without = augmentation_of(stage, None, "uint8")
+    assert (without.gain, without.offset) == (0, 0)
+
+
 def test_a_part_of_a_batch_is_changed_as_in_the_whole() -> None:
     images = torch.rand(9, 3, 8, 8)
-    augmentation = Augmentation("dihedral", 2, (0.1, 0.1, 0.1), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    augmentation = Augmentation("dihedral", 2, (0.1, 0.1, 0.1), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 0.2, 0.1)
     draw = augmentation.draw(9, torch.Generator().manual_seed(3))
     whole = augmentation.apply(images, draw)
     assert torch.equal(augmentation.apply(images[4:7], draw, slice(4, 7)), whole[4:7])

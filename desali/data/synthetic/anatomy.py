@@ -1,124 +1,185 @@
-"""Parts of a lung on the oversampled field: parenchyma, vessels, airways, round bodies. Millimetres and HU."""
+"""Parts of a lung on the oversampled field: parenchyma, vessels, airways, pleura, round bodies. Millimetres and HU.
+
+The slice has a thickness. A body covers as much of a point as its chord through the slice there takes of the slice:
+so spheres and tubes get a profile, and thick slices show thin vessels fainter (partial volume).
+"""
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 
-from desali.data.synthetic.fields import Array, fractal_noise, smooth_noise
+from desali.data.synthetic.exact import PI, Array, clip, cos, power, sin, sqrt
+from desali.data.synthetic.fields import fractal_noise, smooth_noise, soft_step
+from desali.data.synthetic.randomness import Stream
 from desali.data.synthetic.scanner import FIELD, HALF_MM, STEP_MM, Scan
 
-AXIS = ((np.arange(FIELD) + 0.5) * STEP_MM - HALF_MM).astype(np.float32)  # mm
-BLOOD = 35.0
+AXIS = (np.arange(FIELD) + 0.5) * STEP_MM - HALF_MM  # mm
+CHEST_WALL = 30.0  # HU
+_FINEST = 0.16  # mm, the radius at which a vessel is no longer followed
+
+
+class Point(NamedTuple):
+    """A place in the field, mm: down, across, and above the middle of the slice."""
+
+    y: float
+    x: float
+    z: float = 0.0
 
 
 def blank() -> Array:
     """An empty coverage map [120, 120]."""
-    return np.zeros((FIELD, FIELD), np.float32)
+    return np.zeros((FIELD, FIELD))
 
 
 def blend(tissue: Array, coverage: Array, hu: float | Array) -> None:
     """Replace `tissue` by `hu` where `coverage` (0-1) says so, in place."""
-    tissue += coverage * (np.float32(hu) - tissue if isinstance(hu, float | int) else hu - tissue)
+    tissue += coverage * (hu - tissue)
 
 
-def parenchyma(rng: np.random.Generator, scan: Scan, lung: float | None = None) -> Array:
+def plane(angle: float) -> Array:
+    """Distance of every point along the direction `angle`, mm [120, 120]."""
+    return AXIS * cos(angle) + (AXIS * sin(angle))[:, None]
+
+
+def parenchyma(rng: Stream, scan: Scan, lung: float | None = None) -> Array:
     """Aerated lung: the patient's density with a slope (gravity), slow variation and a fine texture of its own."""
-    base = (scan.lung if lung is None else lung) + rng.normal(0, 12)
-    tissue = fractal_noise(rng, FIELD, 9, octaves=3, gain=0.9)
-    tissue *= np.float32(scan.texture)
-    tissue += np.float32(rng.uniform(3, 12)) * smooth_noise(rng, FIELD, 2)
-    angle, slope = rng.uniform(0, 2 * math.pi), rng.uniform(0, 1.5)
-    tissue += np.float32(base) + (AXIS * np.float32(slope * math.cos(angle)))
-    tissue += (AXIS * np.float32(slope * math.sin(angle)))[:, None]
+    base = (scan.lung if lung is None else lung) + rng.normal(0, 14)
+    tissue = scan.texture * fractal_noise(rng, FIELD, 9, octaves=3, gain=0.9)
+    tissue += rng.uniform(3, 14) * smooth_noise(rng, FIELD, 2)
+    tissue += base + plane(rng.uniform(0, 2 * PI)) * rng.uniform(0, 1.8)
     return tissue
 
 
-def capsule(
-    coverage: Array, start: tuple[float, float], end: tuple[float, float], r0: float, r1: float, hardness: float = 1.0
-) -> None:
-    """Draw a tapering rod from `start` to `end`, (y, x) in mm, radii r0 to r1, into `coverage` by maximum.
+def capsule(coverage: Array, start: Point, end: Point, r0: float, r1: float, thickness: float) -> None:
+    """Draw a tapering rod from `start` to `end`, radii r0 to r1, in a slice of `thickness` mm, by maximum.
 
-    A round body is a rod of no length. `hardness` below 1 softens the edge: it then fades over STEP_MM / hardness.
+    A round body is a rod of no length.
     """
-    reach = max(r0, r1) + STEP_MM / hardness
-    (y0, x0), (y1, x1) = start, end
-    top = max(0, int((min(y0, y1) - reach + HALF_MM) / STEP_MM))
-    bottom = min(FIELD, int((max(y0, y1) + reach + HALF_MM) / STEP_MM) + 1)
-    left = max(0, int((min(x0, x1) - reach + HALF_MM) / STEP_MM))
-    right = min(FIELD, int((max(x0, x1) + reach + HALF_MM) / STEP_MM) + 1)
+    reach = max(r0, r1) + STEP_MM
+    top = max(0, int((min(start.y, end.y) - reach + HALF_MM) / STEP_MM))
+    bottom = min(FIELD, int((max(start.y, end.y) + reach + HALF_MM) / STEP_MM) + 1)
+    left = max(0, int((min(start.x, end.x) - reach + HALF_MM) / STEP_MM))
+    right = min(FIELD, int((max(start.x, end.x) + reach + HALF_MM) / STEP_MM) + 1)
     if top >= bottom or left >= right:
         return
-    y, x = AXIS[top:bottom, None] - np.float32(y0), AXIS[left:right] - np.float32(x0)
-    dy, dx = y1 - y0, x1 - x0
+    y, x = AXIS[top:bottom, None] - start.y, AXIS[left:right] - start.x
+    dy, dx = end.y - start.y, end.x - start.x
     length = dy * dy + dx * dx
+    radius: float | Array
+    height: float | Array
     if length > 1e-6:
-        along = np.clip(y * np.float32(dy / length) + x * np.float32(dx / length), 0, 1)
-        distance = np.hypot(y - along * np.float32(dy), x - along * np.float32(dx))
-        distance -= np.float32(r0) + along * np.float32(r1 - r0)
+        along = clip(y * (dy / length) + x * (dx / length), 0, 1)
+        y, x = y - along * dy, x - along * dx
+        radius, height = r0 + along * (r1 - r0), start.z + along * (end.z - start.z)
     else:
-        distance = np.sqrt(y * y + x * x) - np.float32(r0)
-    inside = np.clip(np.float32(0.5) - distance * np.float32(hardness / STEP_MM), 0, 1)
+        radius, height = r0, start.z
+    chord = sqrt(np.maximum(radius * radius - y * y - x * x, 0.0))  # half of it
+    inside = np.minimum(height + chord, 0.5 * thickness) - np.maximum(height - chord, -0.5 * thickness)
     window = coverage[top:bottom, left:right]
-    np.maximum(window, inside, out=window)
+    np.maximum(window, inside * (1 / thickness), out=window)
 
 
-def branching(
-    rng: np.random.Generator, coverage: Array, radius: float, branch: float = 0.3, finest: float = 0.17
-) -> None:
-    """Draw a tree of tubes seen lengthwise, from a random point with stem `radius` (mm), into `coverage`."""
-    heading, across = rng.uniform(0, 2 * math.pi), rng.normal(0, 4)
-    # the stem starts outside the field, so that the tree grows into it
-    y = -1.1 * HALF_MM * math.sin(heading) + across * math.cos(heading)
-    x = -1.1 * HALF_MM * math.cos(heading) - across * math.sin(heading)
-    twigs = [(y, x, heading, radius)]
-    for _ in range(22):
-        if not twigs:
+def tree(rng: Stream, coverage: Array, radius: float, thickness: float, twigs: float = 1.0) -> None:
+    """Draw a tree of tubes that grows into the field from outside, `radius` mm at its stem, into `coverage`.
+
+    At a fork the two radii obey Murray's law, r^3 = r1^3 + r2^3; between forks tubes taper slowly and drift out of the
+    slice. `twigs` says how often they fork.
+    """
+    heading, across = rng.uniform(0, 2 * PI), rng.normal(0, 4.5)
+    y = -1.1 * HALF_MM * sin(heading) + across * cos(heading)
+    x = -1.1 * HALF_MM * cos(heading) - across * sin(heading)
+    growing = [(Point(y, x, rng.normal(0, 0.3) * radius), heading, rng.normal(0, 0.12), radius)]
+    for _ in range(40):
+        if not growing:
             break
-        y, x, heading, r = twigs.pop(0)
-        length, bend, thinner, fork = rng.uniform(1.5, 3.2), rng.normal(0, 0.22), rng.uniform(0.84, 0.98), rng.random()
-        y1, x1 = y + length * math.sin(heading), x + length * math.cos(heading)
-        capsule(coverage, (y, x), (y1, x1), r, r * thinner)
-        r *= thinner
-        if r < finest or max(abs(y1), abs(x1)) > 1.5 * HALF_MM:
+        start, heading, climb, r = growing.pop(0)
+        length = rng.uniform(0.8, 1.6) * (0.8 + r)
+        end = Point(start.y + length * sin(heading), start.x + length * cos(heading), start.z + length * climb)
+        thinner = r * rng.uniform(0.9, 0.99)
+        capsule(coverage, start, end, r, thinner, thickness)
+        outside = max(abs(end.y), abs(end.x)) > 1.4 * HALF_MM or abs(end.z) > thickness + thinner
+        if thinner < _FINEST or outside:
             continue
-        if fork < branch:
-            angle, share = rng.uniform(0.35, 1.0), rng.uniform(0.55, 0.85)
-            side = 1 if fork < branch / 2 else -1
-            twigs.append((y1, x1, heading + side * angle, r * share))
-            heading -= side * 0.3 * angle
-            r *= 0.9
-        twigs.append((y1, x1, heading + bend, r))
+        bend = rng.normal(0, 0.18)
+        if rng.chance(0.45 * twigs):
+            share = rng.uniform(0.08, 0.5)  # of the flow, which goes with the cube of the radius
+            side = 1 if rng.chance(0.5) else -1
+            growing.append((end, heading + side * rng.uniform(0.6, 1.25), rng.normal(0, 0.35), thinner * _root(share)))
+            heading, thinner = heading - side * 0.5 * share, thinner * _root(1 - share)
+        growing.append((end, heading + bend, climb + rng.normal(0, 0.06), thinner))
 
 
-def vessels(rng: np.random.Generator, tissue: Array, density: float = 1.0, calibre: float = 1.0) -> None:
-    """Draw vessels into `tissue`: branching ones lengthwise and round or oval cuts of those that cross the slice."""
-    for _ in range(rng.poisson(0.9 * density)):
-        coverage = blank()
-        branching(rng, coverage, min(calibre * rng.lognormal(-0.8, 0.4), 1.4))
-        coverage *= np.float32(rng.uniform(0.6, 1))  # partial volume: part of the vessel lies outside the slice
-        blend(tissue, coverage, BLOOD)
+def _root(share: float) -> float:
+    return power(share, 1 / 3)
+
+
+def vessels(rng: Stream, tissue: Array, scan: Scan, density: float = 1.0) -> None:
+    """Draw vessels into `tissue`: trees in the plane of the slice, and round or oval cuts of those that cross it."""
     coverage = blank()
-    for _ in range(rng.poisson(6 * density)):
-        radius = min(calibre * rng.lognormal(-1.2, 0.4), 1.3)
-        y, x = rng.uniform(-HALF_MM, HALF_MM, 2)
-        angle, length = rng.uniform(0, 2 * math.pi), rng.exponential(1.2) * radius
-        capsule(coverage, (y, x), (y + length * math.sin(angle), x + length * math.cos(angle)), radius, 0.8 * radius)
-    blend(tissue, coverage, BLOOD - 60)
+    for _ in range(rng.poisson(1.4 * density)):
+        tree(rng, coverage, min(rng.lognormal(-0.75, 0.55), 1.9), scan.slice)
+    for _ in range(rng.poisson(4.0 * density)):
+        radius = min(rng.lognormal(-1.15, 0.5), 1.5)
+        start = Point(rng.uniform(-HALF_MM, HALF_MM), rng.uniform(-HALF_MM, HALF_MM), 0.5 * scan.slice)
+        angle, length = rng.uniform(0, 2 * PI), rng.exponential(0.9) * scan.slice
+        end = Point(start.y + length * sin(angle), start.x + length * cos(angle), -0.5 * scan.slice)
+        capsule(coverage, start, end, radius, 0.85 * radius, scan.slice)
+    blend(tissue, coverage, scan.blood)
 
 
-def airway(rng: np.random.Generator, tissue: Array) -> None:
+def airway(rng: Stream, tissue: Array, scan: Scan) -> None:
     """Draw a bronchus cut across, with its wall, beside the artery that runs with it."""
-    radius = rng.uniform(0.6, 1.3)
-    y, x = rng.uniform(-7, 7, 2)
-    angle = rng.uniform(0, 2 * math.pi)
-    distance = 1.9 * radius + rng.uniform(0.2, 0.5)
-    wall, lumen, artery = blank(), blank(), blank()
-    capsule(wall, (y, x), (y, x), radius + rng.uniform(0.25, 0.45), 0)
-    capsule(lumen, (y, x), (y, x), radius, 0)
-    other = (y + distance * math.sin(angle), x + distance * math.cos(angle))
-    capsule(artery, other, other, 0.9 * radius, 0)
-    blend(tissue, artery, BLOOD)
-    blend(tissue, wall, -150.0)
-    blend(tissue, lumen, -960.0)
+    radius, y, x = rng.uniform(0.5, 1.3), rng.uniform(-7, 7), rng.uniform(-7, 7)
+    angle, distance = rng.uniform(0, 2 * PI), 2.0 * radius + rng.uniform(0.2, 0.5)
+    wall = radius + rng.uniform(0.25, 0.45)
+    for cy, cx, r, hu in (
+        (y + distance * sin(angle), x + distance * cos(angle), 0.95 * radius, scan.blood),
+        (y, x, wall, -120.0),
+        (y, x, radius, -960.0),
+    ):
+        coverage = blank()
+        half = 0.5 * scan.slice
+        capsule(coverage, Point(cy, cx, -half), Point(cy, cx, half), r, r, 0.01)  # upright: no partial volume
+        blend(tissue, coverage, hu)
+
+
+class Pleura(NamedTuple):
+    """Where the chest wall begins.
+
+    Attributes:
+        depth: distance of every point from it into the lung, mm [120, 120]; negative inside the wall.
+        angle: of the direction into the lung.
+    """
+
+    depth: Array
+    angle: float
+
+
+def pleura(rng: Stream, nearest: float, farthest: float) -> Pleura:
+    """A pleura whose distance from the field's centre, mm, lies between the two; 8 mm is the ROI's edge."""
+    angle = rng.uniform(0, 2 * PI)
+    aside = plane(angle + 0.5 * PI)
+    depth = plane(angle) + rng.uniform(nearest, farthest) + rng.uniform(-0.02, 0.03) * (aside * aside)
+    depth += 0.3 * smooth_noise(rng, FIELD, 3)
+    return Pleura(depth, angle)
+
+
+def chest_wall(rng: Stream, tissue: Array, border: Pleura) -> None:
+    """Draw the chest wall beyond the pleura into `tissue`: muscle with some fat, often a rib."""
+    wall = CHEST_WALL + rng.normal(0, 15) + 18 * smooth_noise(rng, FIELD, 6)
+    wall -= rng.uniform(0, 110) * soft_step(smooth_noise(rng, FIELD, 3) - rng.uniform(-0.5, 1.5), 1.0)
+    if rng.chance(0.7):
+        rib = soft_step(smooth_noise(rng, FIELD, 2) - rng.uniform(-1.0, 0.6), 0.5)
+        blend(wall, rib * soft_step(-1.5 - border.depth, 0.6), rng.uniform(200, 1100))
+    blend(tissue, soft_step(-border.depth, 0.5), wall)
+
+
+def fissure(rng: Stream, tissue: Array, scan: Scan) -> Array:
+    """Draw a fissure, a thin sheet between lobes, into `tissue`; returns the distance from it, mm."""
+    distance = np.abs(plane(rng.uniform(0, 2 * PI)) + rng.uniform(-5, 5) + 0.7 * smooth_noise(rng, FIELD, 2))
+    width = rng.uniform(0.25, 0.45)
+    oblique = rng.uniform(0.1, 0.6) * scan.slice
+    blend(tissue, soft_step(0.5 * (width + oblique) - distance, 0.4) * (width / (width + oblique)), -60.0)
+    return distance

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from desali.data.synthetic.classes import TARGET_CLASSES
-from desali.data.synthetic.randomness import stream
+from desali.data.synthetic.exact import log
+from desali.data.synthetic.randomness import Stream
 from desali.errors import DataError
 
 
@@ -65,20 +66,18 @@ def class_counts(split: str, scale: float, floor: int) -> dict[str, int]:
 def patients_of(seed: int, split: str) -> dict[str, list[int]]:
     """The patient numbers that show each class; every patient of the split shows at least one."""
     plan = SPLITS[split]
-    rng = stream(seed, "target", split, "cohort")
-    affinity = np.array(_DISEASES)[rng.integers(len(_DISEASES), size=plan.size)]  # [patients, classes]
-    load = np.zeros(plan.size)
-    shows = np.zeros((plan.size, len(TARGET_CLASSES)), bool)
+    rng = Stream(seed, "target", split, "cohort")
+    affinity = [_DISEASES[rng.below(len(_DISEASES))] for _ in range(plan.size)]  # [patients, classes]
+    shows = [[False] * len(TARGET_CLASSES) for _ in range(plan.size)]
     for c in rng.permutation(len(TARGET_CLASSES)):
-        score = np.log(affinity[:, c]) + 0.5 * rng.gumbel(size=plan.size) - 0.6 * load
-        chosen = np.argsort(-score)[: plan.patients[TARGET_CLASSES[c]]]
-        shows[chosen, c] = True
-        load[chosen] += 1
-    for idle in np.flatnonzero(~shows.any(1)):
-        giver = int(np.argmax(shows.sum(1)))
-        c = int(rng.choice(np.flatnonzero(shows[giver])))
-        shows[giver, c], shows[idle, c] = False, True
-    return {name: [plan.first + int(p) for p in np.flatnonzero(shows[:, c])] for c, name in enumerate(TARGET_CLASSES)}
+        score = [log(affinity[p][c]) - 0.5 * log(rng.exponential(1.0)) - 0.6 * sum(shows[p]) for p in range(plan.size)]
+        for p in sorted(range(plan.size), key=lambda p: -score[p])[: plan.patients[TARGET_CLASSES[c]]]:
+            shows[p][c] = True
+    for idle in (p for p in range(plan.size) if not any(shows[p])):
+        giver = max(range(plan.size), key=lambda p: sum(shows[p]))
+        c = rng.choice([c for c, shown in enumerate(shows[giver]) if shown])
+        shows[giver][c], shows[idle][c] = False, True
+    return {name: [plan.first + p for p in range(plan.size) if shows[p][c]] for c, name in enumerate(TARGET_CLASSES)}
 
 
 def roi_patients(seed: int, split: str, name: str, patients: list[int], count: int) -> list[int]:
@@ -86,8 +85,9 @@ def roi_patients(seed: int, split: str, name: str, patients: list[int], count: i
 
     A smaller count gives a prefix of the list of a larger one.
     """
-    rng = stream(seed, "target", split, name, "shares")
-    order = [int(p) for p in rng.permutation(patients)]
-    weights = rng.dirichlet(np.full(len(order), 1.5))
-    rest = rng.choice(len(order), size=max(0, count - len(order)), p=weights)
+    rng = Stream(seed, "target", split, name, "shares")
+    order = [patients[k] for k in rng.permutation(len(patients))]
+    edges = np.cumsum(rng.skewed(len(order)))
+    # one draw after another, so that fewer ROIs are the first of more
+    rest = [int((rng.uniform(0, float(edges[-1])) > edges).sum()) for _ in range(count - len(order))]
     return (order + [order[k] for k in rest])[:count]

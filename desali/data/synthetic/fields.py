@@ -3,48 +3,62 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
-Array = npt.NDArray[np.float32]
+from desali.data.synthetic.exact import Array, clip, sqrt
+from desali.data.synthetic.randomness import Stream
 
 _SPLINE_DEVIATION = 151 / 315  # standard deviation of a cubic B-spline surface over independent N(0, 1) coefficients
 
 
+class Taps(NamedTuple):
+    """Weights with which neighbouring samples make each output: output i is the sum over k of weights[i, k] times
+    sample first[i] + k, added in the order of k."""
+
+    first: npt.NDArray[np.int64]
+    weights: Array
+
+
+def resampled(values: Array, down: Taps, across: Taps) -> Array:
+    """`values` [h, w] filtered along both axes, down first: [len(down.first), len(across.first)]."""
+    turned = np.ascontiguousarray(_resampled(values, down).T)
+    return np.ascontiguousarray(_resampled(turned, across).T)
+
+
+def _resampled(values: Array, taps: Taps) -> Array:
+    """`values` [h, n] filtered along the first axis."""
+    total = values.take(taps.first, 0)
+    total *= taps.weights[:, :1]
+    for k in range(1, taps.weights.shape[1]):
+        part = values.take(taps.first + k, 0)
+        part *= taps.weights[:, k, None]
+        total += part
+    return total
+
+
 @cache
-def _spline_matrix(size: int, cells: int) -> Any:
-    """Sparse cubic B-spline weights [size, cells + 3] of `size` points spread over `cells` intervals.
-
-    Sparse, not dense: scipy's product is single-threaded and adds in a fixed order, so the bits never depend on a BLAS.
-    """
+def _spline(size: int, cells: int) -> Taps:
+    """Cubic B-spline weights of `size` points spread over `cells` intervals, which take `cells` + 3 coefficients."""
     position = (np.arange(size) + 0.5) / size * cells
-    cell = np.minimum(position.astype(int), cells - 1)
+    cell = np.minimum(position.astype(np.int64), cells - 1)
     t = position - cell
-    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], 1) / 6
-    columns = cell[:, None] + np.arange(4)
-    starts = np.arange(size + 1) * 4
-    return csr_array((weights.astype(np.float32).ravel(), columns.ravel(), starts), shape=(size, cells + 3))
+    s, tt = 1.0 - t, t * t
+    weights = (s * s * s, (3.0 * t - 6.0) * tt + 4.0, ((3.0 - 3.0 * t) * t + 3.0) * t + 1.0, tt * t)
+    return Taps(cell, np.stack(weights, 1) / 6.0)
 
 
-def separable(down: Any, across: Any, transposed: Array) -> Array:
-    """`down @ transposed.T @ across.T` for sparse `down` and `across`."""
-    result: Array = down @ np.ascontiguousarray((across @ transposed).T)
-    return result
-
-
-def smooth_noise(rng: np.random.Generator, size: int, cells: int | tuple[int, int]) -> Array:
+def smooth_noise(rng: Stream, size: int, cells: int | tuple[int, int]) -> Array:
     """Smooth Gaussian noise [size, size] of about unit variance; `cells` grid cells down and across set its scale."""
     down, across = (cells, cells) if isinstance(cells, int) else cells
-    knots = rng.standard_normal((across + 3, down + 3), np.float32)
-    knots /= np.float32(_SPLINE_DEVIATION)
-    return separable(_spline_matrix(size, down), _spline_matrix(size, across), knots)
+    knots = rng.normal(0.0, 1 / _SPLINE_DEVIATION, (down + 3, across + 3))
+    return resampled(knots, _spline(size, down), _spline(size, across))
 
 
 def fractal_noise(
-    rng: np.random.Generator,
+    rng: Stream,
     size: int,
     cells: int | tuple[int, int],
     octaves: int = 3,
@@ -52,31 +66,33 @@ def fractal_noise(
 ) -> Array:
     """Sum of smooth noises [size, size] of unit variance, each twice as fine as the last and `gain` times as high."""
     down, across = (cells, cells) if isinstance(cells, int) else cells
-    total = np.zeros((size, size), np.float32)
+    total, height, energy = np.zeros((size, size)), 1.0, 0.0
     for k in range(octaves):
-        total += np.float32(gain**k) * smooth_noise(rng, size, (min(down << k, size), min(across << k, size)))
-    total /= np.float32(np.sqrt(sum(gain ** (2 * k) for k in range(octaves))))
+        total += height * smooth_noise(rng, size, (min(down << k, size), min(across << k, size)))
+        height, energy = height * gain, energy + height * height
+    total /= sqrt(energy)
     return total
 
 
 class Cells(NamedTuple):
-    """Voronoi cells: distances to the nearest two centres, the index of the nearest, the number of cells."""
+    """Voronoi cells: distances to the nearest two centres, the index of the nearest, and where all centres lie."""
 
     first: Array
     second: Array
     nearest: npt.NDArray[np.int64]
-    total: int
+    x: Array
+    y: Array
 
 
-def voronoi(rng: np.random.Generator, x: Array, y: Array, jitter: float = 0.9) -> Cells:
+def voronoi(rng: Stream, x: Array, y: Array, jitter: float = 0.9) -> Cells:
     """Voronoi cells of jittered unit-grid centres at points (x, y) of one shape, in units of the grid."""
     left, top = int(np.floor(x.min())) - 1, int(np.floor(y.min())) - 1
     columns, rows = int(np.floor(x.max())) - left + 2, int(np.floor(y.max())) - top + 2
-    offsets = (rng.random((2, rows, columns), np.float32) - np.float32(0.5)) * np.float32(jitter) + np.float32(0.5)
-    centre_x = (offsets[0] + np.arange(left, left + columns, dtype=np.float32)).ravel()
-    centre_y = (offsets[1] + np.arange(top, top + rows, dtype=np.float32)[:, None]).ravel()
+    offsets = (rng.random((2, rows, columns)) - 0.5) * jitter + 0.5
+    centre_x = (offsets[0] + np.arange(left, left + columns)).ravel()
+    centre_y = (offsets[1] + np.arange(top, top + rows)[:, None]).ravel()
     home = (np.floor(y).astype(np.int64) - top) * columns + np.floor(x).astype(np.int64) - left
-    first = np.full(x.shape, 1e9, np.float32)
+    first = np.full(x.shape, 1e9)
     second = first.copy()
     index = home.copy()
     for step in (i * columns + j for i in (-1, 0, 1) for j in (-1, 0, 1)):
@@ -92,11 +108,11 @@ def voronoi(rng: np.random.Generator, x: Array, y: Array, jitter: float = 0.9) -
         np.minimum(second, np.maximum(first, distance), out=second)
         np.minimum(first, distance, out=first)
         np.copyto(index, neighbour, where=nearer)
-    return Cells(np.sqrt(first), np.sqrt(second), index, rows * columns)
+    return Cells(sqrt(first), sqrt(second), index, centre_x, centre_y)
 
 
 def soft_step(value: Array, width: float) -> Array:
     """0 below -width / 2, 1 above width / 2, a smooth cubic between."""
-    t = np.clip(value * np.float32(1 / width) + np.float32(0.5), 0, 1)
+    t = clip(value * (1 / width) + 0.5, 0, 1)
     smooth: Array = t * t * (3 - 2 * t)
     return smooth

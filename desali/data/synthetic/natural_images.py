@@ -1,22 +1,20 @@
-"""Natural domain: pictures of simple objects in cluttered scenes, with pose, light, shadow and occlusion."""
+"""Rendered scenes, which stand for natural images: simple objects among clutter, with pose, light and shadow."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import numpy.typing as npt
 
 from desali.data.imageset import ImageSet
 from desali.data.synthetic.classes import NATURAL_CLASSES
-from desali.data.synthetic.fields import Array
-from desali.data.synthetic.randomness import stream, whole_number
+from desali.data.synthetic.exact import Array, clip, exp, power, total
+from desali.data.synthetic.randomness import Stream, whole_number
 from desali.data.synthetic.scene import photograph
 
 ORIGIN = "synthetic (rendered scenes of simple objects)"
 
 
-def natural(seed: int = 0, images_per_class: int = 125, size: int = 64) -> ImageSet:
+def natural(seed: int = 0, images_per_class: int = 300, size: int = 64) -> ImageSet:
     """Rendered scenes, uint8 [12 * images_per_class, size, size, 3], class after class; every image stands for itself.
 
     The first images of a class are the same however many are asked for.
@@ -36,11 +34,11 @@ def natural(seed: int = 0, images_per_class: int = 125, size: int = 64) -> Image
     names: list[str] = []
     for name in NATURAL_CLASSES:
         for k in range(images_per_class):
-            picture = photograph(name, stream(seed, "natural", name, k), size)
-            images[len(names)] = _develop(picture, stream(seed, "natural", name, k, "film"))
+            picture = photograph(name, Stream(seed, "natural", name, k), size)
+            images[len(names)] = _develop(picture, Stream(seed, "natural", name, k, "film"))
             names.append(f"scene-{name}-{k:05d}")
     return ImageSet(
-        name="synthetic-natural",
+        name="rendered-scenes",
         images=images,
         labels=np.repeat(np.arange(len(NATURAL_CLASSES)), images_per_class).astype(np.int64),
         patients=np.array(names),
@@ -52,12 +50,12 @@ def natural(seed: int = 0, images_per_class: int = 125, size: int = 64) -> Image
     )
 
 
-def _develop(picture: Array, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def _develop(picture: Array, rng: Stream) -> npt.NDArray[np.uint8]:
     """uint8 pixels [h, w, 3] of a picture in linear light [3, h, w]: exposure, white balance, tone curve, noise."""
-    mean = max(float(picture.mean()), 0.05)
-    exposure = rng.uniform(0.75, 1.2) * (0.42 / mean) ** 0.6
-    picture = np.clip(picture * np.float32(exposure) * rng.uniform(0.92, 1.08, (3, 1, 1)).astype(np.float32), 0, 1.4)
-    picture = 1.15 * np.sqrt(picture / (1 + np.float32(0.35) * picture))
-    picture += rng.standard_normal(picture.shape, np.float32) * np.float32(math.exp(rng.uniform(-5.2, -3.7)))
-    pixels: npt.NDArray[np.uint8] = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    mean = max(total(picture) / picture.size, 0.05)
+    exposure = rng.uniform(0.75, 1.2) * power(0.42 / mean, 0.6)
+    picture = clip(picture * exposure * rng.uniform(0.92, 1.08, (3, 1, 1)), 0, 1.4)
+    picture = 1.15 * np.sqrt(picture / (1 + 0.35 * picture))
+    picture += rng.normal(0.0, 1.0, picture.shape) * exp(rng.uniform(-5.2, -3.7))
+    pixels: npt.NDArray[np.uint8] = np.rint(clip(picture, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
     return pixels

@@ -10,13 +10,13 @@ from desali.data.imageset import ImageSet
 from desali.data.synthetic.classes import TARGET_CLASSES
 from desali.data.synthetic.cohort import class_counts, patient_name, patients_of, roi_patients
 from desali.data.synthetic.lung_patterns import draw
-from desali.data.synthetic.randomness import stream, whole_number
+from desali.data.synthetic.randomness import Stream, whole_number
 from desali.data.synthetic.scanner import PIXEL_MM, ROI, acquire, scan_of
 
 ORIGIN = "synthetic (CT-like phantoms; invented patients)"
 
 
-def target(seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: int = 20) -> tuple[ImageSet, ImageSet]:
+def target(seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: int = 60) -> tuple[ImageSet, ImageSet]:
     """Training set and evaluation set of synthetic lung ROIs, int16 [n, 32, 32] in HU, with disjoint patients.
 
     Classes are imbalanced as in the published table (Suzuki et al., arXiv 1810.06282), and each of the 24 training and
@@ -37,7 +37,7 @@ def target(seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: 
     return target_part("train", **arguments), target_part("evaluation", **arguments)
 
 
-def target_part(split: str, seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: int = 20) -> ImageSet:
+def target_part(split: str, seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: int = 60) -> ImageSet:
     """One of the two sets that `target` gives for the same arguments, "train" or "evaluation"."""
     seed, floor = whole_number("seed", seed, 0), whole_number("floor", floor, 1)
     arguments = {"seed": seed, "train": train, "evaluation": evaluation, "floor": floor}
@@ -54,7 +54,7 @@ def _roi_set(seed: int, split: str, counts: dict[str, int], arguments: dict[str,
     cohort = patients_of(seed, split)
     for name, count in counts.items():
         for k, patient in enumerate(roi_patients(seed, split, name, cohort[name], count)):
-            rng = stream(seed, "target", split, name, k)
+            rng = Stream(seed, "target", split, name, k)
             scan = scan_of(seed, patient)
             images[len(patients)] = acquire(draw(name, rng, scan), scan, rng)
             patients.append(patient_name(patient))

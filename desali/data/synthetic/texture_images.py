@@ -7,13 +7,13 @@ import numpy as np
 from desali.data.imageset import ImageSet
 from desali.data.synthetic.classes import TEXTURE_CLASSES
 from desali.data.synthetic.materials import MATERIALS
-from desali.data.synthetic.randomness import stream, whole_number
+from desali.data.synthetic.randomness import Stream, whole_number
 from desali.data.synthetic.relief import view
 
 ORIGIN = "synthetic (relit relief maps of invented materials)"
 
 
-def texture(seed: int = 0, samples_per_class: int = 9, views_per_sample: int = 12, size: int = 64) -> ImageSet:
+def texture(seed: int = 0, samples_per_class: int = 30, views_per_sample: int = 4, size: int = 64) -> ImageSet:
     """Views of synthetic materials, uint8 [14 * samples * views, size, size, 3]; a material sample
     takes a patient's place.
 
@@ -39,9 +39,9 @@ def texture(seed: int = 0, samples_per_class: int = 9, views_per_sample: int = 1
     samples: list[str] = []
     for name in TEXTURE_CLASSES:
         for s in range(samples_per_class):
-            material = MATERIALS[name](stream(seed, "texture", name, s))
+            material = MATERIALS[name](Stream(seed, "texture", name, s))
             for v in range(views_per_sample):
-                images[len(samples)] = view(material, stream(seed, "texture", name, s, v), size)
+                images[len(samples)] = view(material, Stream(seed, "texture", name, s, v), size)
                 samples.append(f"sample-{name}-{s:03d}")
     return ImageSet(
         name="synthetic-texture",

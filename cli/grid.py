@@ -11,7 +11,7 @@ import click
 
 from desali.cli.options import SectionedCommand
 from desali.cli.parameters import dpi_option, folder_option, models_option, runs_option
-from desali.cli.showing import chosen, figure_options, load_models, settings_of
+from desali.cli.showing import ancestry_of, chosen, figure_options, follow_options, load_models, settings_of
 
 if TYPE_CHECKING:
     from desali.figures.batch import Entry
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @dpi_option(110)
 @runs_option
 @figure_options
+@follow_options
 def grid_command(
     rois: Path,
     models: tuple[str, ...],
@@ -53,7 +54,7 @@ def grid_command(
     batch = entries(rois, reading.box, output)
     check_writable(output, folder=True)
     loaded = load_models(models, runs)
-    viewer = Viewer(loaded, settings_of(reading, shown, loaded))
+    viewer = Viewer(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],
         hu_offset=reading.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -120,8 +121,23 @@ def main(argv: list[str] | None = None) -> Any:
     sys.exit(result if isinstance(result, int) else 0)
 
 
+PARAMETERS = ("box", "window", "hu_offset", "device", "layers", "label", "weights", "runs", "images", "skip_unreadable")
+"""Parameters of the library that are options of the same name here."""
+_PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(PARAMETERS)})=(True\b)?(?=(\S)?)")
+
+
+def in_options(message: str) -> str:
+    """A message of the library in the words of the command line: box=1,2,3 is --box 1,2,3."""
+
+    def option(found: re.Match[str]) -> str:
+        value = found[3] is not None and found[2] is None and found[3] not in ",;:)"
+        return f"--{found[1].replace('_', '-')}{' ' if value else ''}"
+
+    return _PARAMETER.sub(option, message)
+
+
 def _fail(message: str) -> None:
-    click.echo(f"desali: error: {' '.join(message.split())}", err=True)
+    click.echo(f"desali: error: {' '.join(in_options(message).split())}", err=True)
     sys.exit(2)
 
 

@@ -135,9 +135,18 @@ runs_option = click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of trained models."
 )
 
+MODELS = "scratch,texture,natural,two_stage"
+
+
+def _all_of(context: click.Context, option: click.Parameter, value: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """The names of an option that was given several times, or of its default."""
+    return tuple(name for names in value for name in names) or tuple(MODELS.split(","))
+
+
 models_option = click.option(
-    "--models", type=Names(), default="scratch,texture,natural,two_stage", show_default=True,
-    help=f"With commas between, of one architecture: {MODEL_HELP}, with @FILE or @random behind a network.",
+    "--models", type=Names(), multiple=True, callback=_all_of, show_default=MODELS,
+    help=f"With commas between, or given again, of one architecture: {MODEL_HELP}, with @FILE or @random behind a "
+    "network.",
 )  # fmt: skip
 
 layers_option = click.option(

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from desali.cli.options import options_from, taken
 from desali.cli.parameters import RandomSeed, SeedText, _stack
+from desali.experiments.options import FollowOptions
 from desali.figures.options import FigureOptions, ImageOptions
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
     from desali.figures.figure import Figure
-    from desali.figures.viewer import Settings, Viewer
+    from desali.figures.settings import Settings
+    from desali.figures.viewer import Viewer
     from desali.models.checkpoint import LoadedModel
 
 figure_options = _stack(
@@ -24,6 +26,9 @@ figure_options = _stack(
     ]
 )
 """Adds the options of images and figures to a command."""
+
+follow_options = options_from(FollowOptions, "Channels")
+"""Adds the options of what is followed from model to model."""
 
 
 def chosen(options: dict[str, Any]) -> tuple[ImageOptions, FigureOptions]:
@@ -38,6 +43,18 @@ def chosen(options: dict[str, Any]) -> tuple[ImageOptions, FigureOptions]:
 def settings_of(image: ImageOptions, shown: FigureOptions, models: Mapping[str, LoadedModel]) -> Settings:
     """The settings that the options name; a logit seed may name one of the models' classes."""
     return shown.settings(image, next(iter(models.values())).classes)
+
+
+def ancestry_of(models: Mapping[str, LoadedModel], runs: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """What a viewer takes to follow channels; options of `follow_options` leave `options`."""
+    import click
+
+    from desali.experiments.followed import followed
+
+    found = followed(
+        models, runs, FollowOptions(**taken(FollowOptions, options)), lambda line: click.echo(line, err=True)
+    )
+    return {"images": found.images, "replicates": found.replicates, "said": found.said}
 
 
 def load_models(specs: Sequence[str], runs: Path, weights: Path | None = None) -> dict[str, LoadedModel]:

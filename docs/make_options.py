@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from desali.evaluation.options import EvaluationOptions
-from desali.experiments.options import LineageOptions, RobustnessOptions
+from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.options import Option, options_of
@@ -14,7 +14,12 @@ from desali.training.stage import Stage
 
 PAGES: dict[str, dict[str, type]] = {
     "training.md": {"run": TrainingConfig, "data": DataConfig, "stage": Stage, "experiment": RobustnessOptions},
-    "command-line.md": {"image": ImageOptions, "figure": FigureOptions, "evaluation": EvaluationOptions},
+    "command-line.md": {
+        "image": ImageOptions,
+        "figure": FigureOptions,
+        "follow": FollowOptions,
+        "evaluation": EvaluationOptions,
+    },
     "lineage.md": {"lineage": LineageOptions},
 }
 IN_A_FILE = {TrainingConfig, DataConfig, Stage}

@@ -90,15 +90,15 @@ class Subject:
 
 
 def subject(name: str, given: Any, device: torch.device | None = None) -> Subject:
-    """Check what was given as a network.
+    """Check what was given as a network; a copy of it where it lies on another device.
 
     Raises:
-        DataError: neither a module nor a loaded model. DesaliError: training mode.
+        DataError: neither a module nor a loaded model. DesaliError: training mode, or no single device.
     """
     import torch
 
-    loaded = isinstance(given, LoadedModel)
-    model = given.model if isinstance(given, LoadedModel) else given
+    loaded = given if isinstance(given, LoadedModel) else None
+    model = given if loaded is None else loaded.model
     if not isinstance(model, torch.nn.Module):
         raise DataError(f"{name} must be a torch.nn.Module or what desali.load returns, got {type(given).__name__}")
     part = training_part(model)
@@ -107,9 +107,37 @@ def subject(name: str, given: Any, device: torch.device | None = None) -> Subjec
             f"{name}{f', module {part!r},' if part else ''} is in training mode: call model.eval() first; desali does "
             "not switch it silently"
         )
-    model = moved(model, device)
-    card = given.card if loaded else {}
-    return Subject(name, model, card, given.preprocessing if loaded else None)
+    where = one_device(model, name)
+    if device not in (None, where):
+        model = moved(model, device)
+    return Subject(name, model, {} if loaded is None else loaded.card, None if loaded is None else loaded.preprocessing)
+
+
+def check_apart(subjects: Sequence[Subject]) -> None:
+    """Refuse one network twice.
+
+    Raises:
+        DataError: two of them are one object.
+    """
+    for index, one in enumerate(subjects):
+        for other in subjects[index + 1 :]:
+            if one.model is other.model:
+                raise DataError(f"{one.name} and {other.name} are the same object: give two networks")
+
+
+def check_one_device(subjects: Sequence[Subject]) -> None:
+    """Refuse networks on several devices.
+
+    Raises:
+        DataError: two of them lie on different ones.
+    """
+    first = subjects[0]
+    for one in subjects[1:]:
+        if one.device != first.device:
+            raise DataError(
+                f"{first.name} is on {first.device} and {one.name} on {one.device}: move one of them, or name a device "
+                "where copies are run (device=)"
+            )
 
 
 def check_together(subjects: Sequence[Subject]) -> Preprocessing | None:
@@ -119,16 +147,14 @@ def check_together(subjects: Sequence[Subject]) -> Preprocessing | None:
         DataError: one network twice, or different preprocessing, number types or devices.
     """
     first = subjects[0]
-    for index, one in enumerate(subjects):
-        for other in subjects[index + 1 :]:
-            if one.model is other.model:
-                raise DataError(f"{one.name} and {other.name} are the same object: give two networks")
-        for what in ("dtype", "device"):
-            if getattr(one, what) != getattr(first, what):
-                raise DataError(
-                    f"{first.name} is on {first.device} in {first.dtype} and {one.name} on {one.device} in {one.dtype}"
-                    ": bring them together (device=, module.to(...))"
-                )
+    check_apart(subjects)
+    check_one_device(subjects)
+    for one in subjects[1:]:
+        if one.dtype != first.dtype:
+            words = [str(each.dtype).removeprefix("torch.") for each in (first, one)]
+            raise DataError(
+                f"{first.name} is in {words[0]} and {one.name} in {words[1]}: bring them together (module.to(...))"
+            )
     rules = [(one.name, one.preprocessing) for one in subjects if one.preprocessing is not None]
     for name, rule in rules[1:]:
         if rule != rules[0][1]:

@@ -14,7 +14,11 @@ from desali.reversal.seeds import Seed
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from desali.reversal.graph.network import Network
     from desali.reversal.recording import Recording, Seeds
+
+CONTRAST_METHOD = "gradient"
+"""Of class contrasts, unless another is named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,23 +50,29 @@ class Look:
         views: in the order of the layers asked for.
         probabilities: of the classes, the softmax of the output unless the model's own output is one; None if the
             output is not [N, classes] with two classes at least.
+        contrast: the network's output, and what speaks for one class and against the others; None unless asked for.
     """
 
     views: list[View]
     probabilities: Tensor | None
+    contrast: View | None = None
 
 
 def looks(
     recording: Recording,
     layers: Sequence[str],
-    seed: Seeds,
+    seed: Seeds | Mapping[str, Seeds],
     method: str | Method,
     sweeps: Sequence[Sequence[str]] | None = None,
+    contrast: Seed | None = None,
+    contrast_method: str | Method = CONTRAST_METHOD,
 ) -> list[Look]:
     """What the recorded model makes of every recorded image; the seed is placed once.
 
     Args:
+        seed: of every layer, or by layer.
         sweeps: the layers that are swept together. None: all. The last bits of a map depend on what is swept with it.
+        contrast: is put on the network's output, if that names classes.
 
     Raises:
         DataError: images that are not two-dimensional. UnknownNameError: an unknown layer or method.
@@ -72,20 +82,46 @@ def looks(
     if len(size) != 2:
         raise DataError(f"figures show two-dimensional images [N, C, H, W]; these have {len(size)} spatial dimensions")
     activations = recording.activations(layers)
-    placed = recording.place(layers, seed, activations)
+    seeds = seed if isinstance(seed, Mapping) else dict.fromkeys(layers, seed)
+    placed = Placed({})
+    for one in layers:
+        placed.signals.update(recording.place([one], seeds[one], activations).signals)
     maps: dict[str, Tensor] = {}
     for together in [layers] if sweeps is None else sweeps:
         maps |= recording.reconstruct(list(together), placed, method)
     activations, maps = ({layer: value.cpu() for layer, value in found.items()} for found in (activations, maps))
+    contrasts = _contrasts(recording, contrast, contrast_method)
     output = _probabilities(recording.output.cpu())
     found = []
     for image in range(len(recording.images)):
         views = [
-            _view(recording, layer, seed, placed, activations[layer][image], maps[layer][image], image)
+            _view(recording, layer, seeds[layer], placed, activations[layer][image], maps[layer][image], image)
             for layer in layers
         ]
-        found.append(Look(views, None if output is None else output[image]))
+        against = None if contrasts is None else contrasts[image]
+        found.append(Look(views, None if output is None else output[image], against))
     return found
+
+
+def class_layer(network: Network) -> str | None:
+    """The layer that holds a number for each class: the output, before a softmax; None where there is no such layer."""
+    node = network.nodes[network.output]
+    while node.operation is not None and "softmax" in getattr(node.operation, "kind", "") and len(node.inputs) == 1:
+        node = network.nodes[node.inputs[0]]
+    one = node.name and node.batched and len(node.shape) == 1 and node.shape[0] > 1
+    return node.name if one else None
+
+
+def _contrasts(recording: Recording, seed: Seed | None, method: str | Method) -> list[View] | None:
+    layer = None if seed is None else class_layer(recording.network)
+    if seed is None or layer is None:
+        return None
+    values = recording.activation(layer)
+    placed = recording.place([layer], seed, {layer: values})
+    maps = recording.reconstruct(layer, placed, method).cpu()
+    return [
+        View(layer, activation, map, (None,), (None,), None) for activation, map in zip(values.cpu(), maps, strict=True)
+    ]
 
 
 def _probabilities(output: Tensor) -> Tensor | None:

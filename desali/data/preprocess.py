@@ -32,11 +32,9 @@ def check_window(window: tuple[float, float]) -> tuple[float, float]:
     try:
         level, width = (float(value) for value in window)
     except (TypeError, ValueError) as error:
-        raise ImageError(
-            f"--window {window}: expected two numbers LEVEL,WIDTH in HU, for instance -600,1500"
-        ) from error
+        raise ImageError(f"window={window}: expected two numbers LEVEL,WIDTH in HU, for instance -600,1500") from error
     if not (math.isfinite(level) and math.isfinite(width) and width > 0):
-        raise ImageError(f"--window {level:g},{width:g} (LEVEL,WIDTH): expected finite numbers and a width above 0 HU")
+        raise ImageError(f"window={level:g},{width:g} (LEVEL,WIDTH): expected finite numbers and a width above 0 HU")
     return level, width
 
 

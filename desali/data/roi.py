@@ -83,7 +83,7 @@ def read_image(
     """
     shown = check_window(DEFAULT_WINDOW if window is None else window)
     if hu_offset is not None and not math.isfinite(hu_offset):
-        raise ImageError(f"--hu-offset {hu_offset}: expected a finite number, for instance -1024")
+        raise ImageError(f"hu_offset={hu_offset}: expected a finite number, for instance -1024")
     name = str(path) if str(path).isprintable() else ascii(str(path))  # a message stays on one line
     data = _read_bytes(path, name)
     decoded = _decode(data, name, hu_offset, frame)
@@ -92,7 +92,7 @@ def read_image(
         raise ImageError(f"{name}: an image of {pixels.shape[0]} x {pixels.shape[1]} pixels; expected at least 1 x 1")
     if window is not None and unit != "hu":
         held = f"the file holds display values ({decoded.origin})"
-        raise ImageError(f"{name}: --window does not apply, {held}; leave it out")
+        raise ImageError(f"{name}: window= does not apply, {held}; leave it out")
     if box is not None:
         box, pixels = cut_box(pixels, box, name)
     return Roi(
@@ -151,7 +151,7 @@ def _in_unit(
     if decoded.unit == "stored":
         if hu_offset is None:
             raise ImageError(
-                f"{name}: {decoded.origin} pixels hold no HU scale; pass --hu-offset (HU = pixel + offset, often -1024)"
+                f"{name}: {decoded.origin} pixels hold no HU scale; pass hu_offset= (HU = pixel + offset, often -1024)"
             )
         values = decoded.pixels + np.float32(hu_offset)
         if decoded.padding is not None:
@@ -159,7 +159,7 @@ def _in_unit(
         return values, "hu", float(hu_offset)
     if hu_offset is not None:
         held = "HU already" if decoded.unit == "hu" else "display values, not HU"
-        raise ImageError(f"{name}: --hu-offset does not apply, the file holds {held} ({decoded.origin}); leave it out")
+        raise ImageError(f"{name}: hu_offset= does not apply, the file holds {held} ({decoded.origin}); leave it out")
     return decoded.pixels, decoded.unit, None
 
 
@@ -178,12 +178,12 @@ def cut_box(
     except (TypeError, ValueError, OverflowError):
         whole = False
     if not whole:
-        raise ImageError(f"--box {box}: expected three whole numbers Y,X,SIZE in pixels")
+        raise ImageError(f"box={box}: expected three whole numbers Y,X,SIZE in pixels")
     y, x, size = int(y), int(x), int(size)
     if size < 1:
-        raise ImageError(f"--box {y},{x},{size}: expected a size of at least 1 pixel")
+        raise ImageError(f"box={y},{x},{size}: expected a size of at least 1 pixel")
     if y < 0 or x < 0 or y + size > height or x + size > width:
         raise ImageError(
-            f"{name}: --box {y},{x},{size} (Y,X,SIZE) lies outside the image of {height} x {width} pixels (H x W)"
+            f"{name}: box={y},{x},{size} (Y,X,SIZE) lies outside the image of {height} x {width} pixels (H x W)"
         )
     return (y, x, size), pixels[y : y + size, x : x + size]

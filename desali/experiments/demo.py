@@ -81,7 +81,8 @@ def demo(
         write_text(folder / "evaluation.txt", result.table)
     with _timed(result, "figure", report, "comparing the four models on one ROI"):
         from desali.data.roi import read_image
-        from desali.figures.viewer import Settings, Viewer
+        from desali.figures.settings import Settings
+        from desali.figures.viewer import Viewer
         from desali.models.checkpoint import WEIGHTS_NAME, load
 
         shown = int((held_out.labels == held_out.classes.index(SHOWN_CLASS)).argmax())
@@ -91,8 +92,9 @@ def demo(
 
             tifffile.imwrite(temporary, held_out.images[shown])
         models = {name: load(runs / name / WEIGHTS_NAME) for name in RECIPES}
-        figure = Viewer(models, Settings(device=device)).figure(
-            read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: DeSaliNet from whole layers"
+        settings = Settings(device=device, label=SHOWN_CLASS)
+        figure = Viewer(models, settings, images=held_out).figure(
+            read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: class contrast, and one channel of each layer"
         )
         compared = figure.save(folder / "compare.png", command=command)
     with _timed(result, "sheets", report, "drawing a sheet of each domain"):

@@ -106,3 +106,21 @@ class ChannelsOptions(LineageOptions):
         choices=tuple(METHODS),
         metavar="METHOD",
     )
+
+
+@dataclass(frozen=True)
+class FollowOptions:
+    """How the channels of a figure are followed from model to model. Each field says what it is."""
+
+    follow: bool = option(
+        True, "Show the same channel where it can be followed from model to model, and replicates where there are some."
+    )
+    images: str | None = option(
+        None,
+        "Images to follow channels on, READER:PATH or PATH; their part 'test' where they state parts.",
+        metavar="DATASET",
+        shown="those that trained recipes are evaluated on",
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from desali.figures.drawing.panel import Cell, Column, Grid, Panel
 from desali.figures.viewer import Viewer
 
 if TYPE_CHECKING:
-    from desali.figures.rows import Block
+    from desali.figures.block import Block
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
 SHEET_NOTE = "Each picture has a scale of its own. No picture here explains a decision. Not a medical device."
@@ -99,9 +99,11 @@ def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
     from desali import __version__
 
     settings = viewer.settings
+    asked = asdict(replace(settings, seed=None, method=None, channels=None, device=None, preprocessing=None))
     facts = [
-        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers(roi), viewer.seed.to_dict(),
-        repr(settings.method), settings.window, settings.scale, settings.random_seed, str(viewer.subjects[0].device),
+        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers(roi), asked,
+        None if viewer.seed is None else viewer.seed.to_dict(), repr(settings.rule),
+        None if settings.channels is None else settings.channels.to_dict(), str(viewer.subjects[0].device), viewer.key,
         [(one.name, one.card.get("weights_sha256"), one.rule.to_dict()) for one in viewer.subjects],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
@@ -155,16 +157,16 @@ def make(
             roi = read_image(entry.path, box=entry.box, hu_offset=hu_offset)
         except ImageError as error:
             if not skip_unreadable:
-                raise ImageError(f"{error}; --skip-unreadable leaves such files out") from error
+                raise ImageError(f"{error}; such files are left out with skip_unreadable=True") from error
             outcome.skipped.append(str(error))
             continue
         target = folder / f"{entry.name}.png"
         key = _key(viewer, roi, entry, dpi)
         if _done(target, key):
             outcome.kept.append(target)
-            block = viewer.look(roi, last=True)
+            block = viewer.look(roi, last=True, label=known_class(viewer, entry))
         else:
-            block = viewer.look(roi)
+            block = viewer.look(roi, label=known_class(viewer, entry))
             figure = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}", block)
             figure.save(target, dpi=dpi, command=command, key=key)
             outcome.made.append(target)
@@ -172,6 +174,11 @@ def make(
     if block is not None:
         outcome.sheets = _sheets(viewer, block, rows, folder, per_page, dpi)
     return outcome
+
+
+def known_class(viewer: Viewer, entry: Entry) -> str | None:
+    """An image's label where it names a class of all models; else nothing is known of its class."""
+    return entry.label if entry.label and all(entry.label in one.classes for one in viewer.subjects) else None
 
 
 def sheet_row(block: Block) -> list[Cell]:

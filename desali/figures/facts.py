@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
-from desali.figures.rows import Seen
-from desali.figures.subjects import Subject
+from desali.figures.block import Seen
+from desali.figures.subjects import Shown
 from desali.models.modules import fingerprint
 from desali.reversal.methods import Method
 from desali.reversal.seeds import Seed
@@ -20,7 +20,7 @@ def seed_words(seed: Seeds, classes: Sequence[str]) -> str:
     """The seed in words; a class by its name."""
     if not isinstance(seed, Seed):
         return "; ".join(seed_words(one, classes) for one in seed)
-    if seed.kind == "logit" and seed.channel_index < len(classes):
+    if seed.kind in ("logit", "contrast") and seed.target is None and seed.channel_index < len(classes):
         return f"{seed.describe()} ({classes[seed.channel_index]})"
     return seed.describe()
 
@@ -30,7 +30,7 @@ def method_words(method: str | Method) -> str:
     return method if isinstance(method, str) else method.corner
 
 
-def predicted(subject: Subject, seen: Seen) -> dict[str, Any] | None:
+def predicted(subject: Shown, seen: Seen) -> dict[str, Any] | None:
     """The most probable class: its name where names are known, its place and probability; all None if NaN comes out.
 
     Raises:
@@ -65,7 +65,7 @@ def prediction_words(prediction: Mapping[str, Any] | None) -> str:
     return f"predicts {name} ({'< 0.01' if probability < 0.005 else f'{probability:.2f}'})"
 
 
-def model_facts(subject: Subject, seen: Seen) -> dict[str, Any]:
+def model_facts(subject: Shown, seen: Seen) -> dict[str, Any]:
     """A model in the record of a figure."""
     probabilities = seen.look.probabilities
     softmax = None
@@ -85,6 +85,9 @@ def model_facts(subject: Subject, seen: Seen) -> dict[str, Any]:
     }
 
 
-def control_facts(seed: int, architecture: str, control_of: Mapping[str, str]) -> dict[str, Any]:
-    """The random controls in the record of a figure: the seed of their weights, and which stands for which model."""
-    return {"random_seed": seed, "architecture": architecture, "of": dict(control_of)}
+def control_facts(
+    seed: int, networks: int, architecture: str, control_of: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The random networks in the record of a figure: the first one's seed, how many, and whose controls they are."""
+    of = {name: list(labels) for name, labels in control_of.items()}
+    return {"random_seed": seed, "networks": networks, "architecture": architecture, "of": of}

@@ -75,17 +75,23 @@ class Figure:
         return copied
 
     def table(self) -> str:
-        """The likeness of the models' maps, a row a layer: every two models, and each with its random control.
+        """The likeness of the models' maps, a row a layer: every two models, a model and its replicate, and each model
+        with its random networks.
 
-        Spearman's rank correlation after a slight blur, as the figure prints it; "equal" where activations and maps are
-        the same bit by bit. A dash where there is no such number: a silent map, or single neurons of other windows.
+        The class contrast comes first. Spearman's rank correlation after a slight blur, as the figure prints it;
+        "equal" where activations and maps are the same bit by bit. A dash where there is no such number: a silent map,
+        or single neurons of other windows.
         """
-        rows = self._record["rows"]
-        names = list(rows[0]["models"])
+        contrast = self._record.get("contrast")
+        rows = [*([contrast] if contrast else []), *self._record["rows"]]
+        names = list(self._record["rows"][0]["models"])
+        again = {label: facts["of"] for label, facts in self._record.get("replicates", {}).items()}
         pairs = [(one, other) for index, one in enumerate(names) for other in names[index + 1 :]]
+        pairs += [(one, label) for label, one in again.items()]
         lines = [["layer", *(f"{one} : {other}" for one, other in pairs), *(f"{name} : random" for name in names)]]
         for row in rows:
             layer = row["layer"] if isinstance(row["layer"], str) else " / ".join(row["layer"].values())
+            head = ["class contrast"] if row is contrast else [layer]
             image = [row["image"]] if row.get("image") else []
             known = {(pair["first"], pair["second"]): pair["rank_correlation"] for pair in row["pairs"]}
             equal = row["equal"]
@@ -94,10 +100,14 @@ class Figure:
                 same = equal.get(other, other) == equal.get(one, one)
                 cells.append("equal" if same else _number(known.get((one, other))))
             for name in names:
-                entry = row["models"][name]["reconstructions"][0]
-                cells.append(_number(entry.get("rank_correlation", {}).get("random")))
-            lines.append([", ".join([*image, layer]), *cells])
+                maps = row["models"].get(name, {}).get("reconstructions") or [{}]
+                cells.append(_span(maps[0].get("rank_correlation", {}).get("random", [])))
+            lines.append([", ".join([*image, *head]), *cells])
         return "\n".join(columns(lines))
+
+    def summary(self) -> str:
+        """What the figure says above its rows: where weights and layers are equal, and how alike the contrasts are."""
+        return str(self._record.get("lead", ""))
 
     def _repr_png_(self) -> bytes:
         from desali.figures.drawing.grid import draw
@@ -127,6 +137,13 @@ def _target(path: Any) -> Path:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+def _span(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    low, high = _number(min(values)), _number(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _is_record(path: Path) -> bool:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from desali.reversal.methods import METHODS
-from desali.reversal.seeds import DEFAULT_SEED
-from desali.training.options import SEED, check_fields, option
+from desali.training.options import SEED, Range, check_fields, option
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
-    from desali.figures.viewer import Settings
+    from desali.figures.settings import Settings
 
-FROM = "layer, channel:C, neuron:C,Y,X, top:K, top:K@Y,X or logit:K, K a number or the name of a class"
+FROM = (
+    "layer, channel:C, neuron:C,Y,X, top:K, top:K@Y,X, logit:K, contrast, contrast:true or contrast:K, K a number or "
+    "the name of a class"
+)
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,28 @@ class FigureOptions:
         metavar="NAMES",
         shown="the architecture's own choice",
     )
-    method: str = option("desalinet", f"One of {', '.join(METHODS)}.", choices=tuple(METHODS), metavar="METHOD")
-    source: str = option(DEFAULT_SEED, f"What is projected: {FROM}.", metavar="WHAT", flag="--from")
+    method: str | None = option(
+        None,
+        f"One of {', '.join(METHODS)}.",
+        choices=tuple(METHODS),
+        metavar="METHOD",
+        shown="desalinet, of a contrast gradient",
+    )
+    source: str | None = option(
+        None,
+        f"What is projected: {FROM}.",
+        metavar="WHAT",
+        flag="--from",
+        shown="one channel of each layer, the strongest",
+    )
+    contrast: bool = option(True, "A first row: the contrast of one class against the others.")
+    label: str | None = option(None, "The image's own class, by name or number.", metavar="CLASS", shown="not known")
     value: Literal["one", "activation"] | None = option(
         None, "What is put there: 1, or the activations.", shown="activations for layer and channel, else one"
     )
     scale: Literal["panel", "row"] = option("panel", "Normalise every panel by itself, or all of a row together.")
-    seed: int = option(1, "Of the random control's weights.", range=SEED)
+    seed: int = option(1, "Of the first random network's weights.", range=SEED)
+    random_networks: int = option(2, "Networks with random weights that stand beside.", range=Range(0, 8))
     device: str = option("cpu", "Where the networks run; auto: a CUDA device if there is one.", metavar="DEVICE")
     backend: Literal["auto", "native", "torch"] = option(
         "auto", "The compiled core or torch's operations; see `desali info`."
@@ -87,16 +104,19 @@ class FigureOptions:
         Raises:
             UnknownNameError, SeedError: see `Seed.parse`.
         """
-        from desali.figures.viewer import Settings
+        from desali.figures.settings import Settings
         from desali.reversal.seeds import Seed
 
         return Settings(
             layers=self.layers,
-            seed=Seed.parse(self.source, self.value, classes),
+            seed=None if self.source is None else Seed.parse(self.source, self.value, classes),
             method=self.method,
             window=image.window,
             scale=self.scale,
             random_seed=self.seed,
+            random_networks=self.random_networks,
+            contrast=self.contrast,
+            label=self.label,
             device=self.device,
             backend=self.backend,
         )

@@ -7,13 +7,15 @@ from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
+from desali.figures.block import Block, Seen
 from desali.figures.facts import control_facts, method_words, model_facts, predicted, prediction_words, seed_words
 from desali.figures.figure import KIND, Figure
+from desali.figures.footnote import NOTE
 from desali.figures.inputs import Plain, image_facts, prepare
-from desali.figures.rows import Block, Seen, table
-from desali.figures.sources import RANDOM, controls, default_seed, in_rgb, kept_words, spread_relus
-from desali.figures.subjects import Subject, class_names
-from desali.figures.viewer import NOTE, layer_names
+from desali.figures.layers import layer_names
+from desali.figures.rows import table
+from desali.figures.sources import RANDOM, controls, in_rgb, kept_words, spread_relus
+from desali.figures.subjects import Shown, class_names
 from desali.models.checkpoint import versions
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
@@ -77,7 +79,7 @@ def show(
     chosen = "desalinet" if method is None else method
     rule = find_method(chosen)
     recording = recording if device is None else record(recording.model, recording.images, device=device)
-    seeds = default_seed() if seed is None else seed
+    seeds = Seed.layer() if seed is None else seed
     network, images = recording.network, recording.images
     architecture = type(recording.model).__name__
     if layers is None:
@@ -89,24 +91,24 @@ def show(
     _check_rows(len(images), names)
     input_rule = Plain(None) if preprocessing is None else preprocessing
     card = {"architecture": architecture}
-    subject = Subject(MODEL, recording.model, images.device, input_rule, "as recorded", classes, card, None, True)
+    subject = Shown(MODEL, recording.model, card, None, input_rule, "as recorded", classes, None, True)
     seen = [in_rgb(one, input_rule) for one in looks(recording, names, seeds, rule)]
     count = seen[0].views[0].maps.shape[0]
     if count > MOST_SEEDS:
         raise DataError(f"show draws at most {MOST_SEEDS} maps in a row, the seeds give {count}: take fewer")
     made, missing = controls([subject] if control else [], random_seed)
     random = []
-    for one in made.values():
+    for (one,) in made.values():
         adopt(one.model, recording.model)
         random = [in_rgb(found, input_rule) for found in looks(record(one.model, images), names, seeds, rule)]
-    control_of = dict.fromkeys(made, RANDOM)
+    control_of = {name: [RANDOM] for name in made}
     blocks, predictions = [], []
     for index, (image, look) in enumerate(zip(images, seen, strict=True)):
-        own = Seen(look, prepare(image.detach(), input_rule))
+        own = Seen(look, prepare(image.detach(), input_rule), classes)
         predictions.append(predicted(subject, own))
         twins = {RANDOM: Seen(random[index], own.input)} if random else {}
         label = f"image {index + 1}" if len(images) > 1 else ""
-        blocks.append(Block({MODEL: own}, twins, control_of, label, prediction_words(predictions[-1])))
+        blocks.append(Block({MODEL: own}, twins, control_of, {}, label, prediction_words(predictions[-1])))
     laid = table(blocks, scale)  # type: ignore[arg-type]
     name = method_words(chosen)
     words = seed_words(seeds, classes)
@@ -121,7 +123,7 @@ def show(
         "title": heading,
         "images": [image_facts(image, input_rule, None) for image in images],
         "models": {MODEL: {**facts, "softmax": None, "predictions": predictions}},
-        "control": control_facts(random_seed, architecture, control_of),
+        "control": control_facts(random_seed, len(control_of), architecture, control_of),
         "layers": names,
         "seed": [one.to_dict() for one in listed] if len(listed) > 1 else listed[0].to_dict(),
         "seed_in_words": words,

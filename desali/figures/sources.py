@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from desali.comparison.views import class_layer
 from desali.data.preprocess import Preprocessing
 from desali.errors import DataError, DesaliError, MethodError
 from desali.figures.inputs import Rule
-from desali.figures.subjects import Subject
+from desali.figures.subjects import Shown
 from desali.models.modules import kind_of, shapes_of
 from desali.models.registry import ARCHITECTURES
-from desali.reversal.seeds import DEFAULT_SEED, Seed
+from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,20 +23,16 @@ if TYPE_CHECKING:
     from desali.reversal.recording import Seeds
 
 SHOWN = 5
+MOST_RANDOM = 8
 RANDOM = "random weights"
 """The label of a random control."""
 
 
-def default_seed() -> Seed:
-    """What figures project unless another seed is named."""
-    return Seed.parse(DEFAULT_SEED)
-
-
-def default_layers(subject: Subject, seed: Seeds | None = None, image: Tensor | None = None) -> tuple[str, ...]:
+def default_layers(subject: Shown, seed: Seeds | None = None, image: Tensor | None = None) -> tuple[str, ...]:
     """The architecture's own choice of layers; where there is none, five ReLUs spread evenly over the depth.
 
-    The first and the last ReLU with positions are among the five. For a logit seed it is the network's output alone,
-    the only layer where classes are.
+    The first and the last ReLU with positions are among the five. For a logit or contrast seed it is the network's
+    output alone, the only layer where classes are.
 
     Args:
         image: [C, H, W], the network's input; not needed for models with a preprocessing of their own.
@@ -43,8 +40,9 @@ def default_layers(subject: Subject, seed: Seeds | None = None, image: Tensor | 
     Raises:
         MethodError: the network holds no ReLU.
     """
-    if isinstance(seed, Seed) and seed.kind == "logit":
-        return (_network(subject, image).layers[-1],)
+    if isinstance(seed, Seed) and seed.kind in ("logit", "contrast"):
+        network = _network(subject, image)
+        return (class_layer(network) or network.layers[-1],)
     if subject.architecture in ARCHITECTURES:  # others' networks say in their card what to show, or nothing
         return ARCHITECTURES[subject.architecture].show
     if subject.card.get("show"):
@@ -60,11 +58,11 @@ def spread_relus(network: Network, architecture: str) -> tuple[str, ...]:
     """
     spatial = [node.name for node in network.relus() if len(node.shape) == 3]
     if not spatial:
-        raise MethodError(f"{architecture}: holds no ReLU with positions to show by default; name layers with --layers")
+        raise MethodError(f"{architecture}: holds no ReLU with positions to show by default; name them (layers=)")
     return spread(spatial, SHOWN)
 
 
-def _network(subject: Subject, image: Tensor | None) -> Network:
+def _network(subject: Shown, image: Tensor | None) -> Network:
     import torch
 
     from desali.reversal.graph.capture import capture
@@ -100,14 +98,18 @@ class Control:
     """
 
     model: nn.Module
-    of: Subject
+    of: Shown
 
 
-def controls(found: Sequence[Subject], seed: int) -> tuple[dict[str, Control], str]:
-    """A random twin of each architecture.
+def controls(found: Sequence[Shown], seed: int, count: int = 1) -> tuple[dict[str, list[Control]], str]:
+    """Random twins of each architecture.
+
+    Args:
+        seed: of the first one's weights; the next one's is one more.
+        count: how many of each.
 
     Returns:
-        by model the control that has its architecture; and in words which are missing and why.
+        by model the controls that have its architecture; and in words which are missing and why.
 
     Raises:
         DataError: a seed that is no whole number from 0 to 2^63 - 1.
@@ -117,14 +119,17 @@ def controls(found: Sequence[Subject], seed: int) -> tuple[dict[str, Control], s
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**63:
         raise DataError(f"random_seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
 
-    made: dict[object, Control] = {}
-    own: dict[str, Control] = {}
+    if isinstance(count, bool) or not hasattr(count, "__index__") or not 0 <= int(count) <= MOST_RANDOM:
+        raise DataError(f"random_networks must be a whole number from 0 to {MOST_RANDOM}, got {count!r}")
+    made: dict[object, list[Control]] = {}
+    own: dict[str, list[Control]] = {}
     missing: list[str] = []
     for subject in found:
         kind = (kind_of(subject.model), shapes_of(subject.model))
         if kind not in made:
             try:
-                made[kind] = Control(randomised(subject.model, int(seed)), subject)
+                seeds = [(int(seed) + k) % 2**63 for k in range(int(count))]
+                made[kind] = [Control(randomised(subject.model, one), subject) for one in seeds]
             except DesaliError as error:
                 missing.append(f"No random control for {subject.name}: {error}.")
                 continue
@@ -144,7 +149,7 @@ def not_redrawn(model: nn.Module) -> list[str]:
     ]
 
 
-def provenance(found: Sequence[Subject]) -> str:
+def provenance(found: Sequence[Shown]) -> str:
     """What the models were trained on, in a sentence or two; random weights are called so, and incomplete controls."""
     random = [one.name for one in found if one.weights == "random"]
     trained = [one for one in found if one.weights == "file"]

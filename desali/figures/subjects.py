@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from desali.comparison.networks import Subject, check_apart, check_one_device, subject
 from desali.data.preprocess import Preprocessing
-from desali.errors import DataError, DesaliError
+from desali.errors import DataError
 from desali.figures.inputs import Plain, Rule
 from desali.models.checkpoint import LoadedModel
-from desali.models.modules import (
-    equal_weights,
-    input_channels,
-    kind_of,
-    one_device,
-    training_part,
-)
+from desali.models.modules import equal_weights, input_channels, kind_of
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 Models = Mapping[str, Any]
 """Name -> a `torch.nn.Module` or a `LoadedModel`."""
@@ -32,27 +26,20 @@ TAKEN = {"random": "the random control", "input": "the image", "edges": "the edg
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
-    """One model of a figure.
+class Shown(Subject):
+    """One network of a figure.
 
     Attributes:
-        name: what the figure calls it.
-        model: the module that is run, the caller's own unless it had to be copied to another device.
         rule: how images become its input, built once.
         rule_origin: in words, where the rule comes from.
         classes: names in the order of the logits; none if they are not known.
-        card: of a loaded model; of a plain module its architecture alone.
         path: the weights file; None for plain modules and random weights.
         plain: whether it was given as a module.
     """
 
-    name: str
-    model: nn.Module
-    device: torch.device
     rule: Rule
     rule_origin: str
     classes: tuple[str, ...]
-    card: Mapping[str, Any]
     path: Path | None
     plain: bool
 
@@ -73,7 +60,7 @@ def subjects(
     preprocessing: Rules | None = None,
     classes: Classes | None = None,
     device: str | torch.device | None = None,
-) -> list[Subject]:
+) -> list[Shown]:
     """The models of a figure in their order; none of them is changed.
 
     Args:
@@ -104,15 +91,51 @@ def subjects(
     _check_names("classes", classes, models)
     shared = classes if isinstance(classes, Mapping) else dict.fromkeys(models, class_names(classes))
     own = {name: class_names(given, f" of {name}") for name, given in shared.items()}
-    found = [_subject(name, model, preprocessing, own.get(name, ()), target) for name, model in models.items()]
-    first = found[0]
-    for one in found[1:]:
-        if one.device != first.device:
-            raise DesaliError(
-                f"{first.name} is on {first.device} and {one.name} on {one.device}: move one of them, or name a "
-                "device (device=, --device), where copies are run"
-            )
+    found = [_shown(name, model, preprocessing, own.get(name, ()), target) for name, model in models.items()]
+    check_one_device(found)
     return found
+
+
+def replicas(
+    found: Sequence[Shown], replicates: Mapping[str, Any], device: str | torch.device | None = None
+) -> tuple[list[Shown], dict[str, str]]:
+    """Networks of the same training with other seeds, as a figure shows them.
+
+    Args:
+        replicates: name of a model -> one or several.
+
+    Returns:
+        them by the labels of their columns; and of which model each is, by label.
+
+    Raises:
+        DataError: a name that is no model's, another architecture, or one network twice.
+    """
+    from desali.ops.device import resolve
+
+    if not isinstance(replicates, Mapping):
+        raise DataError(f"replicates must be a dict, name of a model -> network, got {type(replicates).__name__}")
+    target = None if device is None else resolve(device)
+    models = {one.name: one for one in found}
+    made: list[Shown] = []
+    of: dict[str, str] = {}
+    for name, given in replicates.items():
+        if name not in models:
+            raise DataError(f"replicates names {name!r}, which is not among the models {', '.join(models)}")
+        one = models[name]
+        several = list(given) if isinstance(given, list | tuple) else [given]
+        for number, network in enumerate(several, 1):
+            label = f"{name}, again" if len(several) == 1 else f"{name}, again {number}"
+            checked = subject(label, network, target)
+            if kind_of(checked.model) != kind_of(one.model):
+                raise DataError(f"{label} is built otherwise than {name}: a replicate is the same training again")
+            again = replace(one, name=label, model=checked.model, card=checked.card or one.card, path=None)
+            if isinstance(network, LoadedModel):
+                again = replace(again, path=network.path)
+            made.append(again)
+            of[label] = name
+    check_apart([*found, *made])
+    check_one_device([*found, *made])
+    return made, of
 
 
 def class_names(classes: Any, whose: str = "") -> tuple[str, ...]:
@@ -130,16 +153,15 @@ def class_names(classes: Any, whose: str = "") -> tuple[str, ...]:
     return tuple(map(str, listed))
 
 
-def check_different(found: Sequence[Subject]) -> None:
+def check_different(found: Sequence[Shown]) -> None:
     """Refuse to compare a model with itself.
 
     Raises:
         DataError: one object twice, or two that hold the same bits.
     """
+    check_apart(found)
     for index, one in enumerate(found):
         for other in found[index + 1 :]:
-            if one.model is other.model:
-                raise DataError(f"{one.name} and {other.name} are the same object: give two models, or use desali.show")
             if equal_weights(one.model, other.model):
                 raise DataError(
                     f"{one.name} and {other.name} hold the same weights, bit by bit: there is nothing to compare; "
@@ -147,7 +169,7 @@ def check_different(found: Sequence[Subject]) -> None:
                 )
 
 
-def check_one_architecture(found: Sequence[Subject], named_for_each: bool = False) -> str:
+def check_one_architecture(found: Sequence[Shown], named_for_each: bool = False) -> str:
     """The architecture that all of the models have, by name; of several, all names.
 
     Args:
@@ -169,7 +191,7 @@ def check_one_architecture(found: Sequence[Subject], named_for_each: bool = Fals
     return ", ".join(dict.fromkeys(one.architecture for one in found))
 
 
-def _told_apart(first: Subject, other: Subject) -> tuple[str, str]:
+def _told_apart(first: Shown, other: Shown) -> tuple[str, str]:
     if first.architecture != other.architecture:
         return first.architecture, other.architecture
     counts = [sum(1 for _ in one.model.modules()) for one in (first, other)]
@@ -183,24 +205,12 @@ def _check_names(option: str, value: Any, models: Models) -> None:
                 raise DataError(f"{option} names {name!r}, which is not among the models {', '.join(map(str, models))}")
 
 
-def _subject(
+def _shown(
     name: str, model: Any, preprocessing: Rules | None, classes: tuple[str, ...], target: torch.device | None
-) -> Subject:
-    import torch
-
-    from desali.ops.device import moved
-
+) -> Shown:
+    checked = subject(name, model, target)
+    module = checked.model
     loaded = model if isinstance(model, LoadedModel) else None
-    module = model if loaded is None else loaded.model
-    if not isinstance(module, torch.nn.Module):
-        raise DataError(f"{name} must be a torch.nn.Module or what desali.load returns, got {type(model).__name__}")
-    part = training_part(module)
-    if part is not None:
-        where = f"{name}: its module {part!r}" if part else name
-        raise DesaliError(f"{where} is in training mode: call model.eval() first; desali does not switch it silently")
-    device = one_device(module, name)
-    if target is not None and target != device:
-        module, device = moved(module, target), target
     given = preprocessing.get(name) if isinstance(preprocessing, Mapping) else preprocessing
     if given is not None and not isinstance(given, Preprocessing):
         raise DataError(f"preprocessing of {name} must be a desali.data.preprocess.Preprocessing, got {given!r}")
@@ -210,8 +220,18 @@ def _subject(
         if isinstance(preprocessing, Mapping) and given is not None:
             rule, origin = given, "given"
         own = loaded.classes or classes
-        return Subject(name, module, device, rule, origin, own, loaded.card, loaded.path, False)
+        return Shown(
+            name,
+            module,
+            loaded.card,
+            rule if isinstance(rule, Preprocessing) else None,
+            rule,
+            origin,
+            own,
+            loaded.path,
+            False,
+        )
     plain = Plain(input_channels(module))
     card = {"architecture": type(module).__name__}
     rule, origin = (plain, plain.words) if given is None else (given, "given")
-    return Subject(name, module, device, rule, origin, classes, card, None, True)
+    return Shown(name, module, card, given, rule, origin, classes, None, True)

@@ -211,7 +211,7 @@ def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise WeightsError(
         f"{name_or_path}: no such model under {runs} ({there}); {hint}"
-        "training makes one (`desali train two_stage`), and --runs names another folder (the demo's is demo/runs)"
+        "training makes one (`desali train two_stage`), and runs= names another folder (the demo's is demo/runs)"
     )
 
 

@@ -148,7 +148,7 @@ def _load(
     given = weights if weights is not None else source.weights
     if given is None:
         raise WeightsError(
-            f"{spec}: no weights given; name a file (weights=FILE, --weights FILE or {spec}@FILE), "
+            f"{spec}: no weights given; name a file (weights=FILE or {spec}@FILE), "
             f'or "{RANDOM}" to look at a network that has learned nothing'
         )
     plan = blueprint(source.network)

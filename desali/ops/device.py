@@ -41,7 +41,7 @@ def resolve(device: str | torch.device) -> torch.device:
         return torch.device("cuda", torch.cuda.current_device() if index is None else index)
     if word == "auto":
         return torch.device("cpu")
-    raise DesaliError(f"device {word!r}: {reason}; use --device cpu or auto")
+    raise DesaliError(f"device {word!r}: {reason}; use cpu or auto")
 
 
 def moved(module: nn.Module, device: str | torch.device | None) -> nn.Module:

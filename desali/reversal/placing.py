@@ -62,10 +62,16 @@ def place(
         return _given(seed, layer, shape, n, like)
     if seed.kind == "top":
         return _top(seed, layer, shape, n, like, activation)
-    if seed.kind != "layer" and seed.channel_index >= shape[0]:
+    target = seed.target if isinstance(seed.target, tuple) else None
+    if target is not None and len(target) != n:
         raise SeedError(
-            f"channel {seed.channel_index} is outside layer {layer!r}, which has {shape[0]}: use 0 to {shape[0] - 1}"
+            f"seed '{seed.describe()}' names {len(target)} classes for {n} images: name one each, or one for all"
         )
+    largest = seed.channel_index if target is None else max(target)
+    if seed.kind != "layer" and largest >= shape[0]:
+        raise SeedError(f"channel {largest} is outside layer {layer!r}, which has {shape[0]}: use 0 to {shape[0] - 1}")
+    if seed.kind == "contrast":
+        return _contrast(seed, layer, shape, n, like, activation)
     if seed.kind in ("neuron", "logit"):
         return _point(seed, layer, shape, n, like, activation)
     return _dense(seed, shape, n, like, activation)
@@ -92,9 +98,9 @@ def join(placed: list[Points | Tensor]) -> list[Points | Tensor]:
 
 def _check_position(position: tuple[int, ...], layer: str, shape: tuple[int, ...], kind: Kind) -> None:
     sizes = shape[1:]
-    if kind == "logit" and sizes:
+    if kind in ("logit", "contrast") and sizes:
         raise SeedError(
-            f"a logit seed needs the network's output, a layer without positions; {layer!r} is {list(shape)}: "
+            f"a {kind} seed needs the network's output, a layer without positions; {layer!r} is {list(shape)}: "
             "name the last layer"
         )
     if len(position) != len(sizes):
@@ -111,14 +117,45 @@ def _point(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor,
 
     position = seed.position or ()
     _check_position(position, layer, shape, seed.kind)
+    channel = _each(seed, n)
     if seed.value == "activation" and activation is not None:
-        where: Any = (slice(None), seed.channel_index, *position)
+        where: Any = (torch.arange(n), channel[:, 0], *position)
         value = activation[where].reshape(n, 1).to(like.dtype)
     else:
         value = torch.ones(n, 1, dtype=like.dtype, device=like.device)
-    channel = torch.full((n, 1), seed.channel_index, dtype=torch.int64)
     positions = torch.tensor(position, dtype=torch.int64).expand(n, 1, len(position))
     return Points(channel, positions, value)
+
+
+def _each(seed: Seed, n: int) -> Tensor:
+    """The class or channel of each image, int64 [N, 1]."""
+    import torch
+
+    if isinstance(seed.target, tuple):
+        return torch.tensor(seed.target, dtype=torch.int64).reshape(n, 1)
+    return torch.full((n, 1), seed.channel_index, dtype=torch.int64)
+
+
+def _contrast(
+    seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
+) -> Tensor:
+    """1 on a class and -1 / (K - 1) on the others, [N, 1, K]."""
+    import torch
+
+    _check_position(seed.position or (), layer, shape, seed.kind)
+    if shape[0] < 2:
+        raise SeedError(f"a contrast needs at least two classes, and layer {layer!r} has one output")
+    if seed.target == "true":
+        raise SeedError(
+            "the contrast of the true class needs to know it: Seed.contrast(labels), a class for each image"
+        )
+    if seed.target == "predicted":
+        assert activation is not None
+        one = activation.argmax(1, keepdim=True)
+    else:
+        one = _each(seed, n)
+    signal = torch.full((n, shape[0]), -1 / (shape[0] - 1), dtype=like.dtype, device=like.device)
+    return signal.scatter_(1, one.to(like.device), 1.0).unsqueeze(1)
 
 
 def _top(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None) -> Points:

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from desali.errors import SeedError, UnknownNameError, nearest
+from desali.errors import SeedError
+from desali.reversal.seed_forms import FIELDS, FORMS, TRUE, read_data, read_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Kind = Literal["neuron", "channel", "layer", "top", "logit", "tensor"]
-Value = Literal["one", "activation"]
+__all__ = ["FORMS", "Seed"]
 
-FORMS = {
-    "layer": "layer",
-    "channel": "channel:C",
-    "neuron": "neuron:C,Y,X (after flattening neuron:C)",
-    "top": "top:K or top:K@Y,X",
-    "logit": "logit:K",
-}
-"""Kind of seed -> how it is written as text; C, Y, X and K count from 0, but the K strongest are K."""
-DEFAULT_SEED = "layer"
-"""What figures project unless another seed is named, as text."""
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "layer": (),
-    "channel": ("channel",),
-    "neuron": ("channel", "position"),
-    "top": ("count", "position"),
-    "logit": ("channel",),
-}
-_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
-_NAMES_SHOWN = 20
+Kind = Literal["neuron", "channel", "layer", "top", "logit", "contrast", "tensor"]
+Value = Literal["one", "activation"]
+Target = tuple[int, ...] | Literal["predicted", "true"] | None
 
 
 def _natural(name: str, number: Any, least: int = 0) -> int:
@@ -50,7 +33,8 @@ class Seed:
     Seeds are values: two of them are equal if they would put the same on every layer (given tensors: the same object).
 
     A neuron, top or logit seed is 1 by default (Mahendran and Vedaldi, section 3); a channel or layer seed is the
-    layer's actual activations (Suzuki et al.). `value=` says otherwise.
+    layer's actual activations (Suzuki et al.). `value=` says otherwise. A contrast seed is 1 on one class and
+    -1 / (K - 1) on each of the other K - 1.
     """
 
     kind: Kind
@@ -59,6 +43,7 @@ class Seed:
     count: int = 1
     value: Value = "one"
     data: Tensor | None = None
+    target: Target = None
 
     def __post_init__(self) -> None:
         if self.value not in ("one", "activation"):
@@ -87,9 +72,36 @@ class Seed:
         return cls("top", position=where, count=_natural("k", k, 1), value=value)
 
     @classmethod
-    def logit(cls, k: int, *, value: Value = "one") -> Seed:
-        """One class's output; for layers without spatial dimensions."""
-        return cls("logit", _natural("logit", k), (), value=value)
+    def logit(cls, k: int | Sequence[int], *, value: Value = "one") -> Seed:
+        """One class's output, or of each image the one that is named; for layers without spatial dimensions."""
+        one, each = _classes("logit", k)
+        return cls("logit", one, (), value=value, target=each)
+
+    @classmethod
+    def contrast(cls, target: int | Sequence[int] | str | None = None) -> Seed:
+        """One class against all others, at the network's output: 1 on the class, -1 / (K - 1) on the other K - 1.
+
+        The map says what speaks for the class and not for any other; it has a sign. The method that goes with it is
+        "gradient".
+
+        Args:
+            target: a class; one for each image; None or "predicted": of each image the class with the largest output;
+                "true": the image's own, which `of_true` puts in.
+        """
+        if target is None or isinstance(target, str):
+            if target not in (None, "predicted", TRUE):
+                raise SeedError(f"contrast must be of a class's number, 'predicted' or 'true', got {target!r}")
+            return cls("contrast", position=(), target=TRUE if target == TRUE else "predicted")
+        one, each = _classes("contrast", target)
+        return cls("contrast", one, (), target=each)
+
+    def of_true(self, labels: Sequence[int]) -> Seed:
+        """The seed with the images' own classes where it asks for them.
+
+        Args:
+            labels: the class of each image.
+        """
+        return type(self).contrast(labels) if self.target == TRUE else self
 
     @classmethod
     def tensor(cls, signal: Tensor) -> Seed:
@@ -102,32 +114,16 @@ class Seed:
 
         Args:
             text: "layer", "channel:C", "neuron:C,Y,X" (as many coordinates as the layer has), "top:K", "top:K@Y,X" (the
-                strongest channels at one position) or "logit:K".
+                strongest channels at one position), "logit:K", "contrast" (of the class that each image is taken for),
+                "contrast:true" or "contrast:K".
             value: "one" or "activation"; None: the kind's own.
-            classes: names that a logit may be given by; a name wins over a number.
+            classes: names that a logit or contrast may be given by; a name wins over a number.
 
         Raises:
             UnknownNameError: another kind of seed. SeedError: numbers or a value that do not fit it.
         """
-        kind, _, rest = str(text).partition(":")
-        kind = kind.strip()
-        if kind not in FORMS:
-            raise UnknownNameError("kind of seed", kind, FORMS)
-        if kind == "logit" and rest.strip() in classes:
-            rest = str(list(classes).index(rest.strip()))
-        count, at, place = rest.partition("@") if kind == "top" else (rest, "", "")
-        try:
-            numbers, position = _whole_numbers(count), _whole_numbers(place)
-        except ValueError:
-            names = _class_names(rest, classes) if kind == "logit" else ""
-            raise SeedError(f"seed {_short(text)}: expected {FORMS[kind]} in whole numbers{names}") from None
-        wanted = {"layer": 0, "neuron": max(1, len(numbers))}.get(kind, 1)
-        if len(numbers) != wanted or bool(at) != bool(position):
-            raise SeedError(f"seed {_short(text)}: expected {FORMS[kind]}")
-        options: dict[str, Any] = {} if value is None else {"value": value}
-        if at:
-            options["at"] = tuple(position)
-        made: Seed = getattr(cls, kind)(*numbers, **options)
+        kind, arguments, options = read_text(text, value, classes)
+        made: Seed = getattr(cls, kind)(*arguments, **options)
         return made
 
     @classmethod
@@ -138,31 +134,8 @@ class Seed:
             SeedError: unknown or missing entries, or a given tensor, of which the data hold a fingerprint only.
             UnknownNameError: another kind of seed.
         """
-        if not isinstance(data, Mapping):
-            raise SeedError(f"a seed as data must be an object with 'kind', got {data!r}")
-        kind = data.get("kind")
-        if kind == "tensor":
-            raise SeedError(
-                f"the data of a given tensor hold only its shape {data.get('shape')} and SHA-256: load the tensor and "
-                "use Seed.tensor"
-            )
-        if not isinstance(kind, str) or kind not in _FIELDS:
-            raise UnknownNameError("kind of seed", str(kind), _FIELDS)
-        known = ("kind", *_FIELDS[kind], "value")
-        unknown = [key for key in data if key not in known]
-        missing = [key for key in _FIELDS[kind] if key not in data and not (kind == "top" and key == "position")]
-        if unknown or missing:
-            what = f"unknown entry {unknown[0]!r}" if unknown else f"no entry {missing[0]!r}"
-            raise SeedError(f"a {kind} seed as data: {what}, expected {', '.join(known)}")
-        options = {} if data.get("value") is None else {"value": data["value"]}
-        position = data.get("position")
-        if position is not None and not isinstance(position, list | tuple):
-            raise SeedError(f"position must be a list of whole numbers, got {position!r}")
-        if kind == "top":
-            return cls.top(data["count"], None if position is None else tuple(position), **options)
-        made: Seed = getattr(cls, kind)(
-            *(data[key] for key in _FIELDS[kind] if key == "channel"), *(position or ()), **options
-        )
+        kind, arguments, options = read_data(data)
+        made: Seed = getattr(cls, kind)(*arguments, **options)
         return made
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,9 +148,11 @@ class Seed:
         """
         if self.kind == "tensor":
             return {"kind": "tensor", **_fingerprint(self.data)}
+        if self.kind == "contrast":
+            return {"kind": "contrast", "class": self._class}
         position = None if self.position is None else list(self.position)
-        facts = {"channel": self.channel_index, "position": position, "count": self.count}
-        return {"kind": self.kind, **{key: facts[key] for key in _FIELDS[self.kind]}, "value": self.value}
+        facts = {"channel": self._class, "position": position, "count": self.count}
+        return {"kind": self.kind, **{key: facts[key] for key in FIELDS[self.kind]}, "value": self.value}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Seed) and self._facts() == other._facts()
@@ -188,7 +163,10 @@ class Seed:
     def __repr__(self) -> str:
         if self.kind == "tensor":
             return f"Seed.tensor(<{list(getattr(self.data, 'shape', []))}>)"
-        numbers = {"layer": (), "top": (self.count,)}.get(self.kind, (self.channel_index, *(self.position or ())))
+        if self.kind == "contrast":
+            return f"Seed.contrast({self._class!r})"
+        numbers: tuple[Any, ...] = (self._class, *(self.position or ()))
+        numbers = {"layer": (), "top": (self.count,)}.get(self.kind, numbers)
         arguments = [str(number) for number in numbers]
         if self.kind == "top" and self.position is not None:
             arguments.append(f"at={self.position}")
@@ -196,52 +174,55 @@ class Seed:
 
     def _facts(self) -> tuple[Any, ...]:
         data = None if self.data is None else id(self.data)
-        return (self.kind, self.channel_index, self.position, self.count, self.value, data)
+        return (self.kind, self.channel_index, self.position, self.count, self.value, data, self.target)
+
+    @property
+    def _class(self) -> int | list[int] | str:
+        """The class or channel, those of all images, or the word for them."""
+        return (
+            self.channel_index
+            if self.target is None
+            else list(self.target)
+            if isinstance(self.target, tuple)
+            else self.target
+        )
 
     @property
     def needs_activation(self) -> bool:
         """Whether the layer's activations must be known to place this seed."""
+        if self.kind == "contrast":
+            return self.target == "predicted"
         return self.kind == "top" or (self.kind != "tensor" and self.value == "activation")
 
     def describe(self) -> str:
         """A short text for captions and side files."""
         where = "" if not self.position else f" at {', '.join(map(str, self.position))}"
         of = {"one": "set to 1", "activation": "activations"}[self.value]
+        logits = "logits of " if isinstance(self.target, tuple) else "logit "
         names = {
             "neuron": f"neuron {self.channel_index}{where}, {of}",
             "channel": f"channel {self.channel_index}, {of}",
             "layer": f"whole layer, {of}",
             "top": f"top {self.count}{where}, {of}",
-            "logit": f"logit {self.channel_index}, {of}",
+            "logit": f"{logits}{self._whose('')}, {of}",
+            "contrast": f"contrast of {self._whose('class ')} against the others",
             "tensor": "given tensor",
         }
         return names[self.kind]
 
-
-def _whole_numbers(text: str) -> list[int]:
-    """The whole numbers with commas between that the text holds.
-
-    Raises:
-        ValueError: something else.
-    """
-    parts = text.split(",") if text.strip() else []
-    if not all(_WHOLE.fullmatch(part) for part in parts):
-        raise ValueError(text)
-    return [int(part) for part in parts]
+    def _whose(self, one: str) -> str:
+        """The class of a logit or contrast in words, one class with `one` before its number."""
+        if isinstance(self.target, tuple):
+            return f"classes {', '.join(map(str, self.target))}, one an image"
+        return f"{one}{self.channel_index}" if self.target is None else f"the {self.target} class"
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:77]}...")
-
-
-def _class_names(wrong: str, classes: Sequence[str]) -> str:
-    """The end of a message that offers the classes by name."""
-    if not classes:
-        return ""
-    near = nearest(wrong, classes)
-    hint = "" if near is None else f"; did you mean {near!r}?"
-    more = ", ..." if len(classes) > _NAMES_SHOWN else ""
-    return f", or the name of a class ({', '.join(classes[:_NAMES_SHOWN])}{more}){hint}"
+def _classes(name: str, given: Any) -> tuple[int, tuple[int, ...] | None]:
+    """One class, or those of all images."""
+    listed = given.tolist() if hasattr(given, "tolist") else given
+    if isinstance(listed, Sequence) and not isinstance(listed, str) and listed:
+        return 0, tuple(_natural(name, number) for number in listed)
+    return _natural(name, listed), None
 
 
 def _fingerprint(data: Any) -> dict[str, Any]:

@@ -104,6 +104,8 @@ class Option:
         name = name or self.name
         if value is None and self.optional:
             return None
+        if value == () == self.default:
+            return ()
         if self.length is None:
             return self._one(value, name)
         few = not isinstance(value, list | tuple) or (self.length and len(value) != self.length)

@@ -87,6 +87,24 @@ def test_info_says_what_is_used(desali: Run) -> None:
     assert "native" in text
 
 
+@pytest.mark.parametrize(
+    ("python", "here"),
+    [
+        ("a.dcm: box=1,2,3 (Y,X,SIZE) lies outside", "a.dcm: --box 1,2,3 (Y,X,SIZE) lies outside"),
+        ("name a device where copies are run (device=)", "name a device where copies are run (--device)"),
+        ("pass hu_offset= (HU = pixel + offset)", "pass --hu-offset (HU = pixel + offset)"),
+        ("such files are left out with skip_unreadable=True", "such files are left out with --skip-unreadable"),
+        ("name a file (weights=FILE or x@FILE)", "name a file (--weights FILE or x@FILE)"),
+        ("hu_offset=nan: expected", "--hu-offset nan: expected"),
+        ("Method(..., only=[...]) and a.box=3", "Method(..., only=[...]) and a.box=3"),
+    ],
+)
+def test_messages_name_the_option_of_a_parameter(python: str, here: str) -> None:
+    from desali.cli.main import in_options
+
+    assert in_options(python) == here
+
+
 @pytest.mark.parametrize("package", ["desali", *(f"desali.{room}" for room in (
     "data", "evaluation", "experiments", "models", "ops", "training"))])  # fmt: skip
 def test_names_are_imported_when_they_are_first_used(package: str) -> None:

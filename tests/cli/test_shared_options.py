@@ -105,7 +105,7 @@ def test_the_random_control_follows_the_seed(desali: Run, runs: Path, tmp_path: 
         assert result.code == 0, result.err
         record = json.loads(out.with_suffix(".json").read_text())
         assert record["control"]["random_seed"] == int(seed)
-        controls.append(record["rows"][0]["controls"]["random weights"]["a"])
+        controls.append(record["rows"][0]["controls"]["random weights 1"]["a"])
     assert controls[0] == controls[1] != controls[2]
 
 
@@ -118,7 +118,17 @@ def test_the_page_of_the_command_line_names_every_command_and_shared_option() ->
     ]
     for flag in [*shared, "-o", "--seeds"]:
         assert f"`{flag}" in page, flag
-    for form in ("layer", "channel:C", "neuron:C,Y,X", "top:K", "top:K@Y,X", "logit:K"):
+    for form in (
+        "layer",
+        "channel:C",
+        "neuron:C,Y,X",
+        "top:K",
+        "top:K@Y,X",
+        "logit:K",
+        "contrast",
+        "contrast:true",
+        "contrast:K",
+    ):
         assert f"`{form}`" in page
         assert form in (options("compare")["--from"].help or "")
 

@@ -52,23 +52,55 @@ def test_compare_shows_all_models_and_controls_on_a_dicom_box(
         scales = {entry["reconstructions"][0]["a"] for entry in row["models"].values()}
         assert len(scales) == 1, "one scale for a row"
         for entry in row["models"].values():
-            for rho in entry["reconstructions"][0]["rank_correlation"].values():
+            alike = entry["reconstructions"][0]["rank_correlation"]
+            for rho in [*alike.pop("random"), *alike.values()]:
                 assert -1 <= rho <= 1
+
+
+def test_compare_follows_channels_over_images_and_without_them_says_that_it_did_not(
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
+) -> None:
+    folder = tmp_path / "probe"
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        own = folder / f"class{number % 2}"
+        own.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 40), dtype=np.uint8)).save(own / f"{number}.png")
+    out = tmp_path / "compare.png"
+    base = ["compare", "--roi", lung_patch_png, "--runs", runs, "--layers", "features.relu2", "-o", out]
+    base += ["--models", "natural,two_stage"]
+    for more, expected in (
+        (["--images", f"folder:{folder}"], "Channels were followed over 6 images"),
+        (["--no-follow"], "Ancestry was not measured (no images were given)"),
+    ):
+        result = desali(*base, *more)
+        assert result.code == 0, result.err
+        record = json.loads(out.with_suffix(".json").read_text())
+        assert expected in record["note"]
+    out.unlink()
+    result = desali(*base, "--images", tmp_path / "nowhere")
+    assert result.code == 2
+    assert "nowhere" in result.err
+    assert not out.exists()
 
 
 def test_compare_prints_how_alike_the_models_are_and_needs_two_that_differ(
     desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
 ) -> None:
     out = tmp_path / "compare.png"
-    base = ["compare", "--roi", lung_patch_png, "--runs", runs, "--layers", "features.relu2", "-o", out, "--models"]
-    result = desali(*base, "scratch,natural")
+    base = ["compare", "--roi", lung_patch_png, "--runs", runs, "--layers", "features.relu2", "-o", out]
+    base += ["--no-follow", "--random-networks", 1, "--models"]
+    result = desali(*base, "scratch", "--models", "natural")
     assert result.code == 0, result.err
-    (row,) = json.loads(out.with_suffix(".json").read_text())["rows"]
-    path, head, line = result.out.splitlines()
+    record = json.loads(out.with_suffix(".json").read_text())
+    (row,) = record["rows"]
+    path, *words, head, contrast, line = result.out.splitlines()
     assert path == str(out)
+    assert " ".join(words) == record["lead"]
     assert head.split("  ")[0] == "layer"
+    assert contrast.startswith("class contrast ")
     alike = [row["pairs"][0], *(row["models"][name]["reconstructions"][0] for name in ("scratch", "natural"))]
-    numbers = [alike[0]["rank_correlation"], *(entry["rank_correlation"]["random"] for entry in alike[1:])]
+    numbers = [alike[0]["rank_correlation"], *(entry["rank_correlation"]["random"][0] for entry in alike[1:])]
     assert line.split() == ["features.relu2", *(f"{number:.2f}" for number in numbers)]
     out.unlink()
     for models, expected in (("scratch", "compare needs two models"), ("scratch,scratch", "hold the same weights")):

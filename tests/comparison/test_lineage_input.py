@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "a negative seed": ((BEFORE, AFTER, IMAGES), {"seed": -1}, "seed must be a whole number"),
     "one replicate bare": ((BEFORE, AFTER, IMAGES), {"replicates": AFTER}, "replicates must be a list"),
     "a device that is not there": ((BEFORE, AFTER, IMAGES), {"device": "tpu"}, "unknown device 'tpu'"),
-    "another number type": ((BEFORE, copy.deepcopy(AFTER).double(), IMAGES), {}, "before is on cpu in torch.float32"),
+    "another number type": ((BEFORE, copy.deepcopy(AFTER).double(), IMAGES), {}, "before is in float32 and after in"),
     "plain modules and an image set": ((BEFORE, AFTER, image_set()), {}, "a plain module has none"),
     "two kinds of preprocessing": (
         (loaded(BEFORE), loaded(AFTER, scale=255.0), image_set()), {}, r"\(scale is 1.0 and 255.0\)",

@@ -142,7 +142,7 @@ def test_it_survives_json(preprocessing: Preprocessing) -> None:
 @pytest.mark.parametrize(
     ("fields", "error", "match"),
     [
-        ({"window": (-600, 0)}, ImageError, "--window"),
+        ({"window": (-600, 0)}, ImageError, "window=-600,0 "),
         ({"window": (0, -5)}, ImageError, "width above 0"),
         ({"window": (float("nan"), 5)}, ImageError, "finite"),
         ({"size": 0}, DataError, "size"),

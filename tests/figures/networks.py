@@ -63,14 +63,14 @@ def plain(seed: int = 0, channels: int = 3, classes: int = 4) -> nn.Module:
         ).eval()  # fmt: skip
 
 
-def further(model: nn.Module, parts: Sequence[str], seed: int = 9) -> nn.Module:
+def further(model: nn.Module, parts: Sequence[str], seed: int = 9, by: float = 0.3) -> nn.Module:
     """A copy with other weights in some of its parts, as if trained further."""
     twin = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name in parts:
             for parameter in twin.get_submodule(name).parameters():
-                parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+                parameter += by * torch.randn(parameter.shape, generator=generator)
     return twin
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from desali.comparison.controls import likeness, randomised
 from desali.data.preprocess import Preprocessing
 from desali.errors import DataError, DesaliError, ImageError, OutputError, SeedError, UnknownNameError
 from desali.figures.drawing.display import to_grey
-from desali.figures.drawing.panel import Panel, Words
+from desali.figures.drawing.panel import Cell, Panel, Words
 from desali.figures.figure import Figure
 from tests.figures.networks import further, picture, plain, residual, untouched
 
@@ -35,13 +36,18 @@ def message(call: Callable[[], Any], kind: type[DesaliError] = DesaliError) -> s
     return text
 
 
+def cells(figure: Figure, row: int) -> list[Cell]:
+    """The cells of a layer's row; the class contrast before them is not counted."""
+    return list(figure.grid.panels[row + (figure.to_dict()["contrast"] is not None)])
+
+
 def words(figure: Figure, row: int) -> list[str]:
-    return [cell.text for cell in figure.grid.panels[row] if isinstance(cell, Words)]
+    return [cell.text for cell in cells(figure, row) if isinstance(cell, Words)]
 
 
 @pytest.fixture(scope="module")
 def compared() -> Figure:
-    return desali.compare(BOTH, picture(), layers=LAYERS)
+    return desali.compare(BOTH, picture(), layers=LAYERS, seed=desali.Seed.layer())
 
 
 def test_layers_that_are_equal_bit_by_bit_are_drawn_once(compared: Figure) -> None:
@@ -50,11 +56,11 @@ def test_layers_that_are_equal_bit_by_bit_are_drawn_once(compared: Figure) -> No
     for index, equal in enumerate((True, True, True, False)):
         assert words(compared, index) == (["equal bit by bit in before and after"] if equal else [])
         assert rows[index]["equal"] == ({"after": "before"} if equal else {})
-        drawn = sum(isinstance(cell, Panel) for cell in compared.grid.panels[index])
-        assert drawn == (5 if equal else 7)
+        drawn = sum(isinstance(cell, Panel) for cell in cells(compared, index))
+        assert drawn == (4 if equal else 6)
     lines = compared.table().splitlines()
-    assert [line.split()[0] for line in lines] == ["layer", *LAYERS]
-    assert ["equal" in line for line in lines] == [False, True, True, True, False]
+    assert [line.split()[0] for line in lines] == ["layer", "class", *LAYERS]
+    assert ["equal" in line for line in lines] == [False, False, True, True, True, False]
 
 
 def test_equal_activations_with_other_maps_are_not_called_equal() -> None:
@@ -74,10 +80,11 @@ def test_the_numbers_are_those_of_the_recordings(compared: Figure) -> None:
     record = compared.to_dict()
     row = record["rows"][3]
     image = picture()[None]
-    control = randomised(BOTH["before"], record["control"]["random_seed"])
+    seed = record["control"]["random_seed"]
+    random = {f"random {k}": randomised(BOTH["before"], seed + k) for k in range(2)}
     maps = {
         name: desali.reconstruct(model, image, "layer4", desali.Seed.layer())[0, 0]
-        for name, model in {**BOTH, "random": control}.items()
+        for name, model in {**BOTH, **random}.items()
     }
     planes = {name: to_grey(map) for name, map in maps.items()}
     (pair,) = row["pairs"]
@@ -85,7 +92,7 @@ def test_the_numbers_are_those_of_the_recordings(compared: Figure) -> None:
     assert pair["rank_correlation"] == pytest.approx(likeness(planes["before"], planes["after"]))
     for name in BOTH:
         entry = row["models"][name]["reconstructions"][0]["rank_correlation"]
-        assert entry["random"] == pytest.approx(likeness(planes[name], planes["random"]))
+        assert entry["random"] == pytest.approx([likeness(planes[name], planes[other]) for other in random])
         output = torch.softmax(BOTH[name](image)[0], 0)
         prediction = record["models"][name]["prediction"]
         assert prediction["index"] == int(output.argmax())
@@ -93,7 +100,10 @@ def test_the_numbers_are_those_of_the_recordings(compared: Figure) -> None:
         assert prediction["class"] is None
     table = compared.table().splitlines()[-1].split()
     assert table[1] == f"{pair['rank_correlation']:.2f}"
-    assert table[2:] == [f"{likeness(planes[name], planes['random']):.2f}" for name in BOTH]
+    spans = [
+        [f"{value:.2f}" for value in sorted(likeness(planes[name], planes[one]) for one in random)] for name in BOTH
+    ]
+    assert table[2:] == [word for low, high in spans for word in ([low, "to", high] if low != high else [low])]
 
 
 def test_the_record_says_all_that_decides_and_is_json(compared: Figure) -> None:
@@ -107,7 +117,8 @@ def test_the_record_says_all_that_decides_and_is_json(compared: Figure) -> None:
     assert set(record["versions"]) >= {"desali", "torch", "python"}
     assert record["models"]["before"]["weights_sha256"] != record["models"]["after"]["weights_sha256"]
     assert record["control"] == {
-        "random_seed": 1, "architecture": "Residual", "of": {"before": "random weights", "after": "random weights"},
+        "random_seed": 1, "networks": 2, "architecture": "Residual",
+        "of": {name: ["random weights 1", "random weights 2"] for name in BOTH},
     }  # fmt: skip
     record["rows"].clear()
     assert compared.to_dict()["rows"], "what was handed out is a copy"
@@ -171,14 +182,15 @@ def test_a_tensor_is_given_as_it_is_and_an_array_in_0_to_1() -> None:
 def test_grey_is_copied_and_its_maps_summed() -> None:
     grey = (picture(colour=False)[0] * 255).to(torch.uint8).numpy()
     figure = desali.compare(BOTH, grey, layers=["layer4"])
-    panels = [cell for cell in figure.grid.panels[0] if isinstance(cell, Panel)]
+    panels = [cell for row in figure.grid.panels for cell in row if isinstance(cell, Panel)]
     assert all(panel.image.ndim == 2 for panel in panels)
     assert "grey copied to 3 channels" in figure.grid.footnote
     one = {"a": residual(0, 1), "b": residual(1, 1)}
     figure = desali.compare(one, grey, layers=["layer4"])
     assert "copied" not in figure.grid.footnote
     colour = desali.compare(BOTH, picture(), layers=["layer4"])
-    shown = [cell for cell in colour.grid.panels[0] if isinstance(cell, Panel) and cell.kind == "reconstruction"]
+    shown = [cell for cell in cells(colour, 0) if isinstance(cell, Panel) and cell.kind == "reconstruction"]
+    assert len(shown) == 4
     assert all(panel.image.ndim == 3 for panel in shown)
 
 
@@ -236,10 +248,11 @@ def test_a_network_that_ends_in_a_softmax_is_not_squashed_twice() -> None:
         )
 
 
-def test_layers_by_default_are_spread_over_the_depth_and_the_seed_is_the_whole_layer() -> None:
+def test_layers_by_default_are_spread_over_the_depth_and_show_one_channel() -> None:
     record = desali.compare(BOTH, picture()).to_dict()
     assert record["layers"] == ["relu", "layer1.relu:1", "layer2.relu:1", "layer3.relu:1", "layer4.relu:1"]
-    assert record["seed"]["kind"] == "layer"
+    assert record["seed"] is None
+    assert len(record["channels"]["rows"]) == 5
     logit = desali.compare(BOTH, picture(), seed=desali.Seed.logit(1)).to_dict()
     assert logit["layers"] == ["fc"]
 
@@ -247,7 +260,7 @@ def test_layers_by_default_are_spread_over_the_depth_and_the_seed_is_the_whole_l
 def test_single_neurons_are_compared_where_they_are_the_same() -> None:
     models = {"a": residual(5), "b": residual(6)}
     image = picture(size=(64, 64))
-    figure = desali.compare(models, image, layers=["conv1"], seed=desali.Seed.neuron(2, 9, 9))
+    figure = desali.compare(models, image, layers=["conv1"], seed=desali.Seed.neuron(2, 9, 9), random_networks=1)
     (row,) = figure.to_dict()["rows"]
     top, left, height, width = desali.record(models["a"], image[None]).receptive_field("conv1", (9, 9))
     maps = {
@@ -260,13 +273,13 @@ def test_single_neurons_are_compared_where_they_are_the_same() -> None:
     (entry,) = row["models"]["b"]["reconstructions"]
     assert entry["neuron"] == [2, 9, 9]
     assert entry["receptive_field"] == [top, left, height, width]
-    assert entry["rank_correlation"] == {"random": pytest.approx(likeness(windows["b"], windows["random"]))}
+    assert entry["rank_correlation"] == {"random": [pytest.approx(likeness(windows["b"], windows["random"]))]}
     strongest = desali.compare(models, image, layers=["conv1"], seed=desali.Seed.top(1))
     (row,) = strongest.to_dict()["rows"]
     neurons = [model["reconstructions"][0]["neuron"] for model in row["models"].values()]
     assert neurons[0] != neurons[1]
     assert row["pairs"] == []
-    assert strongest.table().splitlines()[1].split() == ["conv1", "-", "-", "-"]
+    assert strongest.table().splitlines()[2].split() == ["conv1", "-", "-", "-"]
 
 
 def test_models_of_two_architectures_stand_side_by_side_if_layers_are_named_for_each() -> None:
@@ -276,14 +289,14 @@ def test_models_of_two_architectures_stand_side_by_side_if_layers_are_named_for_
     record = figure.to_dict()
     assert record["layers"] == layers
     assert [row["layer"] for row in record["rows"]] == [{"a": "relu", "b": "1"}, {"a": "layer4", "b": "7"}]
-    assert record["control"]["of"] == {"a": "random weights, as a", "b": "random weights, as b"}
+    assert record["control"]["of"] == {name: [f"random weights {k}, as {name}" for k in (1, 2)] for name in ("a", "b")}
     labels = [column.label for column in figure.grid.columns]
-    assert labels[-3:] == ["random weights, as a", "random weights, as b", "edge detector"]
+    assert labels[-5:] == [*record["control"]["of"]["a"], *record["control"]["of"]["b"], "edge detector"]
     for row in record["rows"]:
         assert {"a", "b"} == set(row["models"])
-        assert set(row["controls"]) == set(labels[-3:-1])
+        assert set(row["controls"]) == set(labels[-5:-1])
         assert row["pairs"]
-    assert figure.table().splitlines()[1].startswith("relu / 1 ")
+    assert figure.table().splitlines()[2].startswith("relu / 1 ")
     refused = message(lambda: desali.compare(models, picture()), DataError)
     assert "b is Sequential, but a is Residual" in refused
     assert "layers={'a': [...], 'b': [...]}" in refused
@@ -306,7 +319,7 @@ def test_heads_of_other_sizes_share_one_control_and_lower_layers_are_equal() -> 
     other.eval()
     figure = desali.compare({"thousand": base, "nine": other}, picture(), layers=["layer4"])
     assert words(figure, 0) == ["equal bit by bit in thousand and nine"]
-    assert list(figure.to_dict()["rows"][0]["controls"]) == ["random weights"]
+    assert list(figure.to_dict()["rows"][0]["controls"]) == ["random weights 1", "random weights 2"]
 
 
 def test_some_of_several_models_may_be_equal() -> None:
@@ -315,7 +328,7 @@ def test_some_of_several_models_may_be_equal() -> None:
     assert words(figure, 0) == ["equal bit by bit to before"]
     assert words(figure, 1) == []
     table = figure.table().splitlines()
-    assert table[0].split("  ")[1].strip() == "before : after"
+    assert re.split("  +", table[0])[1] == "before : after"
     assert [len(row["pairs"]) for row in figure.to_dict()["rows"]] == [3, 3]
 
 
@@ -333,7 +346,8 @@ def test_a_loaded_model_and_a_module_may_be_mixed() -> None:
     array = (picture(size=(40, 40)).permute(1, 2, 0) * 255).to(torch.uint8).numpy()
     figure = desali.compare(models, array, layers=["layer3"])
     assert words(figure, 0) == [], "one normalises, the other does not"
-    assert list(figure.to_dict()["rows"][0]["controls"]) == ["random weights, as loaded", "random weights, as module"]
+    labels = [f"random weights {k}, as {name}" for name in ("loaded", "module") for k in (1, 2)]
+    assert list(figure.to_dict()["rows"][0]["controls"]) == labels
 
 
 def test_a_device_takes_copies_and_one_that_is_not_there_is_one_line() -> None:
@@ -348,12 +362,18 @@ def test_a_device_takes_copies_and_one_that_is_not_there_is_one_line() -> None:
 
 
 def test_models_on_different_devices_are_refused_unless_a_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from desali.figures import subjects
+    from desali.comparison import networks
 
-    places = iter([torch.device("cpu"), torch.device("cuda", 0)] * 2)
-    monkeypatch.setattr(subjects, "one_device", lambda module, name: next(places))
+    places = {"before": torch.device("cpu"), "after": torch.device("cuda", 0)}
+    monkeypatch.setattr(networks, "one_device", lambda module, name: places[name])
     text = message(lambda: desali.compare(BOTH, picture()))
     assert text.startswith("before is on cpu and after on cuda:0: move one of them, or name a device")
+
+    def moved(module: nn.Module, device: torch.device) -> nn.Module:
+        places["after"] = device
+        return module
+
+    monkeypatch.setattr(networks, "moved", moved)
     assert desali.compare(BOTH, picture(), layers=["layer4"], device="cpu").to_dict()["device"] == "cpu"
 
 
@@ -370,7 +390,7 @@ def test_a_control_that_cannot_be_drawn_is_missing_in_words() -> None:
     figure = desali.compare({"a": Fixed(0).eval(), "b": Fixed(1).eval()}, picture(), layers=["relu_fn"])
     assert "No random control for a: none of its modules has a reset_parameters()" in figure.grid.footnote
     assert figure.to_dict()["control"]["of"] == {}
-    assert figure.table().splitlines()[1].split()[-2:] == ["-", "-"]
+    assert [line.split()[-2:] for line in figure.table().splitlines()[1:]] == [["-", "-"]] * 2
 
 
 def _training(model: nn.Module) -> nn.Module:
@@ -405,7 +425,7 @@ BAD: list[tuple[Callable[[], Any], type[DesaliError], str]] = [
     (
         lambda: desali.compare({"a": BOTH["before"], "b": _training(BOTH["after"])}, picture()),
         DesaliError,
-        "b: its module 'layer3' is in training mode",
+        "b, module 'layer3', is in training mode",
     ),
     (
         lambda: desali.compare({"a": BOTH["before"], "b": copy.deepcopy(BOTH["after"]).train()}, picture()),

@@ -45,7 +45,7 @@ def test_a_row_for_each_layer_of_each_image_with_what_the_recording_gives(record
         shown, a = display_map(map, colour=True)
         (entry,) = row["models"]["model"]["reconstructions"]
         assert entry["a"] == pytest.approx(a, rel=1e-4)
-        assert entry["rank_correlation"]["random"] == pytest.approx(likeness(to_grey(map), to_grey(random)), abs=1e-4)
+        assert entry["rank_correlation"]["random"] == pytest.approx([likeness(to_grey(map), to_grey(random))], abs=1e-4)
         panel = figure.grid.panels[place][2]
         assert isinstance(panel, Panel)
         assert abs(panel.image - shown).max() < 1e-3

@@ -260,7 +260,11 @@ def test_a_class_goes_by_its_name_or_number_and_the_name_wins() -> None:
     ("text", "words"),
     [
         ("neurn:1,2,3", "did you mean 'neuron'"),
-        ("contrast", "unknown kind of seed"),
+        ("kontrast", "did you mean 'contrast'"),
+        ("contrast:-1", "at least 0"),
+        ("contrast:2,0", "expected contrast, contrast:true or contrast:K"),
+        ("contrast:", "expected contrast, contrast:true or contrast:K"),
+        ("contrast:bird", "in whole numbers"),
         ("neuron", "neuron:C,Y,X"),
         ("neuron:1,x", "whole numbers"),
         ("channel:1,2", "expected channel:C"),
@@ -298,6 +302,9 @@ def test_text_that_is_no_seed_is_refused_in_one_line(text: str, words: str) -> N
         ({"kind": "layer", "channel": 1}, "unknown entry 'channel'"),
         ({"kind": "layer", "value": 1}, "'one' or 'activation'"),
         ({"kind": "top", "count": True}, "whole number"),
+        ({"kind": "contrast", "class": "false"}, "a class's number, 'predicted' or 'true'"),
+        ({"kind": "contrast", "class": 1, "value": "one"}, "unknown entry 'value'"),
+        ({"kind": "logit", "channel": [1, -2]}, "at least 0"),
         ("layer", "must be an object"),
     ],
 )
@@ -329,3 +336,103 @@ def test_seeds_are_values() -> None:
     assert desali.Seed.layer() != desali.Seed.layer(value="one")
     assert len({desali.Seed.top(2), desali.Seed.top(2), desali.Seed.top(3)}) == 2
     assert repr(desali.Seed.tensor(signal)) == "Seed.tensor(<[1, 2]>)"
+
+
+CONTRASTS = [
+    desali.Seed.contrast(),
+    desali.Seed.contrast("true"),
+    desali.Seed.contrast(2),
+    desali.Seed.contrast([1, 0]),
+    desali.Seed.logit([1, 0]),
+    desali.Seed.logit([2, 2], value="activation"),
+]
+
+
+@pytest.mark.parametrize("seed", CONTRASTS, ids=repr)
+def test_classes_of_images_survive_data(seed: desali.Seed) -> None:
+    again = desali.Seed.from_dict(json.loads(json.dumps(seed.to_dict())))
+    assert again == seed
+    assert hash(again) == hash(seed)
+    assert eval(repr(seed), {"Seed": desali.Seed}) == seed
+    assert len({*CONTRASTS}) == len(CONTRASTS)
+
+
+def test_a_contrast_is_written_as_text() -> None:
+    classes = ["true", "bird", "7"]
+    parse = desali.Seed.parse
+    assert parse("contrast") == desali.Seed.contrast() == desali.Seed.contrast("predicted")
+    assert parse("contrast:true", classes=classes) == desali.Seed.contrast("true")
+    assert parse("contrast:bird", classes=classes) == desali.Seed.contrast(1)
+    assert parse("contrast:7", classes=classes) == desali.Seed.contrast(2)
+    assert parse("contrast:0", classes=classes) == desali.Seed.contrast(0)
+    with pytest.raises(SeedError, match="takes no other value"):
+        parse("contrast", "activation")
+
+
+def _gradient(model: torch.nn.Module, x: Tensor, signal: Tensor) -> Tensor:
+    leaf = x.clone().requires_grad_()
+    (found,) = torch.autograd.grad((model(leaf) * signal).sum(), leaf)
+    return found
+
+
+@pytest.mark.parametrize("target", [None, 1, [2, 0], torch.tensor([0, 2])], ids=["predicted", "one", "each", "tensor"])
+def test_a_contrast_is_the_gradient_of_a_class_against_the_mean_of_the_others(target: Any) -> None:
+    model, x = _classifier()
+    recording = desali.record(model, x)
+    output = model(x).detach()
+    chosen = output.argmax(1) if target is None else torch.as_tensor(target).expand(2)
+    signal = torch.full_like(output, -1 / (output.shape[1] - 1))
+    signal[torch.arange(2), chosen] = 1
+    maps = recording.reconstruct("fc", desali.Seed.contrast(target), "gradient")
+    assert maps.shape == (2, 1, *x.shape[1:])
+    assert difference(maps[:, 0], _gradient(model, x, signal)) < 1e-6
+    assert bool((maps > 0).any())
+    assert bool((maps < 0).any())
+
+
+def test_a_contrast_sees_nothing_that_moves_all_classes_alike() -> None:
+    model, x = _classifier()
+    with torch.no_grad():
+        model.fc.weight += torch.randn(model.fc.weight.shape[1])
+    moved = desali.reconstruct(model, x, "fc", desali.Seed.contrast([1, 2]), "gradient")
+    same = desali.reconstruct(_classifier()[0], x, "fc", desali.Seed.contrast([1, 2]), "gradient")
+    assert difference(moved, same) < 1e-5
+
+
+@pytest.mark.parametrize("value", ["one", "activation"])
+def test_each_image_may_have_a_logit_of_its_own(value: Any) -> None:
+    model, x = _classifier()
+    maps = desali.reconstruct(model, x, "fc", desali.Seed.logit([2, 0], value=value))
+    for image, k in enumerate((2, 0)):
+        one = desali.reconstruct(model, x[image : image + 1], "fc", desali.Seed.logit(k, value=value))
+        assert difference(maps[image], one[0]) < 1e-6
+    whole = desali.reconstruct(model, x, "fc", desali.Seed.logit([1, 1], value=value))
+    assert torch.equal(whole, desali.reconstruct(model, x, "fc", desali.Seed.logit(1, value=value)))
+
+
+def test_the_true_class_is_put_in_and_wrong_classes_are_refused() -> None:
+    model, x = _classifier()
+    recording = desali.record(model, x)
+    true = desali.Seed.contrast("true")
+    assert true.of_true([2, 1]) == desali.Seed.contrast([2, 1])
+    assert desali.Seed.contrast().of_true([2, 1]) == desali.Seed.contrast()
+    for seed, layer, words in (
+        (true, "fc", "needs to know it"),
+        (desali.Seed.contrast([1]), "fc", "for 2 images"),
+        (desali.Seed.logit([0, 3]), "fc", "channel 3 is outside layer 'fc', which has 3"),
+        (desali.Seed.contrast(3), "fc", "channel 3 is outside layer 'fc'"),
+        (desali.Seed.contrast(0), "relu", "a contrast seed needs the network's output"),
+    ):
+        with pytest.raises(SeedError) as error:
+            recording.reconstruct(layer, seed)
+        assert words in str(error.value)
+        assert "\n" not in str(error.value)
+    for wrong in ("best", [], [0.5], -1, True):
+        with pytest.raises(SeedError):
+            desali.Seed.contrast(wrong)  # type: ignore[arg-type]
+
+
+def _classifier() -> tuple[Any, Tensor]:
+    from tests.figures.networks import picture, residual
+
+    return residual(3, classes=3), torch.stack([picture(), picture(seed=5).flip(1)])

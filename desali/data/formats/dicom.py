@@ -96,7 +96,7 @@ def _ct(dataset: Any, pixels: npt.NDArray[Any], outside: Bools, frame: int, name
         if not offset_given:
             raise ImageError(
                 f"{name}: CT without RescaleSlope and RescaleIntercept, so its pixels are not HU; "
-                "pass --hu-offset (HU = pixel + offset, often -1024)"
+                "pass hu_offset= (HU = pixel + offset, often -1024)"
             )
         return Decoded(pixels.astype(np.float32), "stored", "DICOM CT without rescale tags", outside)
     values, kind, origin = scaled
@@ -104,7 +104,7 @@ def _ct(dataset: Any, pixels: npt.NDArray[Any], outside: Bools, frame: int, name
         if not offset_given:
             raise ImageError(
                 f"{name}: CT whose RescaleType is {kind!r}, not HU; choose the original CT series, or pass "
-                "--hu-offset 0 if its rescaled values are HU all the same"
+                "hu_offset=0 if its rescaled values are HU all the same"
             )
         return Decoded(values.astype(np.float32), "stored", f"{origin}, RescaleType {kind!r}", outside)
     outside = (values < AIR_HU) | outside

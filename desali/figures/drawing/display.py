@@ -56,6 +56,24 @@ def _scale(values: FloatArray) -> float:
     return a if a < 0 else -peak
 
 
+def display_signed(map: Any) -> tuple[FloatArray, float]:
+    """Map values to pixels in proportion, with 0 at 0.5, for colour maps whose middle is neutral.
+
+    Returns:
+        pixels in [0, 1], float64; and -s, where s is the 99.5 % quantile of the magnitudes: s becomes 1 and -s 0, and
+        what lies beyond is cut. A zero map is 0.5 everywhere, and its scale 0.
+
+    Raises:
+        DataError: NaN or infinity in the map, or an empty map.
+    """
+    values = finite_array(map)
+    peak = float(np.abs(values).max())
+    if peak == 0:
+        return np.full(values.shape, 0.5), 0.0
+    scale = float(np.quantile(np.abs(values) / peak, 1 - QUANTILE)) * peak or peak
+    return np.asarray(0.5 + 0.5 * np.clip(values / scale, -1, 1)), -scale
+
+
 def to_grey(map: Any) -> FloatArray:
     """The map of a grey input that was copied to C channels: [C, H, W] -> [H, W], the sum (the adjoint of copying).
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from desali.errors import OutputError
 from desali.figures.drawing import text
-from desali.figures.drawing.panel import COLORMAPS, Column, Grid, Panel, Words
+from desali.figures.drawing.keys import KEY_BAR, KEY_GAP, KEY_LINE, KEYS, key_lines
+from desali.figures.drawing.panel import COLORMAPS, Bars, Column, Grid, Panel, Words
+from desali.figures.drawing.tables import draw_bars, draw_matrix, matrix_height
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
@@ -23,14 +25,10 @@ __all__ = ["Column", "Grid", "Layout", "Panel", "arrange", "draw", "save"]
 SUFFIXES = (".png", ".pdf", ".svg")
 PAGE = 864.0  # 12 inches: 1800 pixels at the default resolution
 MARGIN, GAP, GROUP_GAP, ROW_GAP = 16.0, 4.0, 14.0, 9.0
-PANEL_MIN, PANEL_MAX = 54.0, 160.0
+PANEL_MIN, PANEL_MAX = 62.0, 160.0
 LABEL_MAX, PAGE_MIN = 84.0, 300.0
-TITLE, HEADING, LABEL, NOTE, SMALL = 11.0, 8.5, 7.5, 7.0, 6.3
+TITLE, LEAD, HEADING, LABEL, NOTE, SMALL = 11.0, 8.5, 8.5, 7.5, 7.0, 6.3
 INK, SOFT, RULE, MARK = "#1a1a1a", "#5a5a5a", "#9a9a9a", "#e69f00"
-KEYS = {
-    "activation": ("activation:  0", "panel's maximum"),
-    "reconstruction": ("reconstruction:  a", "−a, and 0 is mid-grey"),
-}
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,11 @@ class Layout:
     width: float
     height: float
     side: float  # of the square that each panel fills or fits into
+    lead_top: float
     label_width: float
     lefts: list[float]  # per column
     tops: list[float]  # per row
+    tables: list[float]  # per row, where what stands under its captions begins
     heading_top: float
     column_top: float
     footer_top: float
@@ -100,12 +100,21 @@ def draw(grid: Grid, dpi: int = 150) -> Figure:
         TITLE,
         weight="bold",
     )
+    lead = text.wrap(grid.lead, layout.width - 2 * MARGIN, LEAD)
+    _lines(axes, MARGIN, layout.lead_top, lead, LEAD)
     _headings(axes, grid, layout)
+    for matrix, top in zip(grid.below, layout.tables, strict=False):
+        if matrix is not None:
+            draw_matrix(axes, matrix, layout.lefts[0], top, layout.width - MARGIN)
     for top, label, row in zip(layout.tops, grid.rows, grid.panels, strict=True):
         _row_label(axes, label, top, layout)
         for index, (left, cell) in enumerate(zip(layout.lefts, row, strict=True)):
             if isinstance(cell, Panel):
                 _panel(axes, cell, left, top, layout.side)
+            elif isinstance(cell, Bars):
+                draw_bars(axes, cell, left, top, layout.side)
+                lines = text.wrap(cell.caption, layout.side, SMALL)
+                _lines(axes, left + layout.side / 2, top + layout.side + 2.0, lines, SMALL, ha="center", color=SOFT)
             elif isinstance(cell, Words):
                 _words(axes, cell, left, _span_width(layout.lefts, layout.side, index, index + cell.span), top, layout)
     _footer(axes, grid, layout)
@@ -128,22 +137,35 @@ def arrange(grid: Grid, dpi: int = 150) -> Layout:
     width = max(PAGE_MIN, lefts[-1] + side + MARGIN)
 
     y = MARGIN + _height(text.wrap(grid.title, width - 2 * MARGIN, TITLE, weight="bold"), TITLE)
-    heading_top = y + (10.0 if grid.title else 0.0)
+    lead_top = y + (4.0 if grid.lead else 0.0)
+    y = lead_top + _height(text.wrap(grid.lead, width - 2 * MARGIN, LEAD), LEAD)
+    heading_top = y + (10.0 if grid.title or grid.lead else 0.0)
     headings = [_heading_height(grid, lefts, side, a, b) for a, b, _ in grid.spans()]
     y = heading_top + (max(headings) + 7.0 if max(headings) else 0.0)
     column_top = y
     labels = max(len(text.wrap(c.label, side, LABEL)) for c in grid.columns)
     y += labels * LABEL * text.LEADING + (3.0 if labels else 0.0)
-    tops = []
-    for row in grid.panels:
+    tops, tables = [], []
+    for number, row in enumerate(grid.panels):
         tops.append(snap(y))
-        captions = [len(text.wrap(panel.caption, side, SMALL)) for panel in row if isinstance(panel, Panel)]
-        y = tops[-1] + side + 2.0 + max(captions, default=0) * SMALL * text.LEADING + ROW_GAP
+        captions = [len(text.wrap(cell.caption, side, SMALL)) for cell in row if isinstance(cell, Panel | Bars)]
+        tables.append(tops[-1] + side + 2.0 + max(captions, default=0) * SMALL * text.LEADING)
+        y = tables[-1] + (matrix_height(grid.below[number]) if grid.below else 0.0) + ROW_GAP
     footer_top = y + 2.0
-    y = footer_top + (16.0 if grid.kinds() & set(KEYS) else 0.0)
+    y = footer_top + KEY_LINE * len(key_lines(grid, width, MARGIN, NOTE))
     y += _height(text.wrap(grid.footnote, width - 2 * MARGIN, NOTE), NOTE)
     return Layout(
-        width, np.ceil(y + MARGIN * 0.75), side, label_width, lefts, tops, heading_top, column_top, footer_top
+        width,
+        np.ceil(y + MARGIN * 0.75),
+        side,
+        lead_top,
+        label_width,
+        lefts,
+        tops,
+        tables,
+        heading_top,
+        column_top,
+        footer_top,
     )
 
 
@@ -247,18 +269,19 @@ def _picture(axes: Axes, image: Any, cmap: str, extent: tuple[float, float, floa
 
 
 def _footer(axes: Axes, grid: Grid, layout: Layout) -> None:
-    x, y = MARGIN, layout.footer_top
-    for kind, (low, high) in KEYS.items():
-        if kind in grid.kinds():
-            x = _key(axes, x, y, COLORMAPS[kind], low, high) + 24.0
-    y += 16.0 if grid.kinds() & set(KEYS) else 0.0
+    y = layout.footer_top
+    for kinds in key_lines(grid, layout.width, MARGIN, NOTE):
+        x = MARGIN
+        for kind in kinds:
+            x = _key(axes, x, y, COLORMAPS[kind], *KEYS[kind]) + KEY_GAP
+        y += KEY_LINE
     lines = text.wrap(grid.footnote, layout.width - 2 * MARGIN, NOTE)
     _lines(axes, MARGIN, y, lines, NOTE, color=SOFT)
 
 
 def _key(axes: Axes, x: float, y: float, cmap: str, low: str, high: str) -> float:
     """A colour bar between the words for its two ends; returns where it stops."""
-    bar, thick = 72.0, 7.0
+    bar, thick = KEY_BAR, 7.0
     _lines(axes, x, y, [low], NOTE, color=SOFT)
     x += text.width(low, NOTE) + 4.0
     _picture(axes, np.linspace(0, 1, 256)[None], cmap, (x, x + bar, y + thick, y), "nearest")

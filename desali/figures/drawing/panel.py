@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,13 @@ import numpy.typing as npt
 
 from desali.errors import DataError, UnknownNameError
 
-COLORMAPS = {"input": "gray", "activation": "viridis", "reconstruction": "gray", "control": "gray"}
+COLORMAPS = {
+    "input": "gray",
+    "activation": "viridis",
+    "reconstruction": "gray",
+    "contrast": "RdBu_r",
+    "control": "gray",
+}
 """Kinds of panels and their default colour maps; viridis is safe for colour-blind readers."""
 
 
@@ -68,7 +74,45 @@ class Words:
     span: int = 1
 
 
-Cell = Panel | Words | None
+@dataclass(frozen=True)
+class Bars:
+    """Some numbers by name in the place of a picture, as bars from a common zero.
+
+    Attributes:
+        names, values: one a bar, from above.
+        marked: the bar that stands out; None for none.
+        caption: printed small below.
+    """
+
+    names: Sequence[str]
+    values: Sequence[float]
+    marked: int | None = None
+    caption: str = ""
+
+
+Cell = Panel | Words | Bars | None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A small table of numbers in [-1, 1] under a row of pictures.
+
+    Attributes:
+        corner: what the numbers are.
+        rows, columns: names.
+        values: values[row][column]; None leaves the place empty.
+        words: what is printed instead of a number, by (row, column).
+        strong: places printed bold.
+        note: beside the table.
+    """
+
+    corner: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[float | None]]
+    words: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    strong: frozenset[tuple[int, int]] = frozenset()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +138,8 @@ class Grid:
         panels: panels[row][column]; None leaves the place empty, or to the words before it.
         title: above the figure, "" for none.
         footnote: below the figure: what the data is, what the pictures cannot say.
+        lead: under the title: what the figure shows, "" for nothing.
+        below: a table under each row, or None; empty for no tables at all.
 
     Raises:
         DataError: no rows or columns, or panels that do not fit the labels.
@@ -104,8 +150,12 @@ class Grid:
     panels: Sequence[Sequence[Cell]]
     title: str = ""
     footnote: str = ""
+    lead: str = ""
+    below: Sequence[Matrix | None] = ()
 
     def __post_init__(self) -> None:
+        if self.below and len(self.below) != len(self.rows):
+            raise DataError(f"there must be a table or None below each of {len(self.rows)} rows, got {len(self.below)}")
         if not self.rows or not self.columns:
             raise DataError(f"a figure of {len(self.rows)} rows and {len(self.columns)} columns has nothing to show")
         widths = {len(row) for row in self.panels}

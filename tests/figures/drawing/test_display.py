@@ -13,6 +13,7 @@ from desali.figures.drawing.display import (
     display,
     display_map,
     display_positive,
+    display_signed,
     scale_text,
     summarise_activation,
     to_grey,
@@ -145,3 +146,20 @@ def test_display_positive_divides_by_the_maximum() -> None:
 )
 def test_scales_are_printed_with_three_digits_and_a_minus_sign(value: float, text: str) -> None:
     assert scale_text("a", value) == text
+
+
+def test_signed_values_are_shown_in_proportion_around_the_middle() -> None:
+    values = np.linspace(-1, 3, 401).reshape(1, 401)
+    pixels, a = display_signed(values)
+    assert a == pytest.approx(-np.quantile(np.abs(values), 0.995))
+    assert pixels.max() == 1
+    assert pixels[0, 100] == 0.5
+    np.testing.assert_allclose(pixels[0, :300], 0.5 + 0.5 * values[0, :300] / -a)
+    flat, zero = display_signed(np.zeros((2, 2)))
+    assert (flat == 0.5).all()
+    assert zero == 0
+    lone = np.zeros((1, 1000))
+    lone[0, 7] = -2.0
+    assert display_signed(lone)[0].min() == 0
+    with pytest.raises(DataError):
+        display_signed([np.nan])

@@ -14,6 +14,7 @@ from PIL import Image
 from desali.errors import DataError, OutputError, UnknownNameError
 from desali.figures.drawing import text
 from desali.figures.drawing.grid import Column, Grid, Panel, arrange, draw, save
+from desali.figures.drawing.panel import Bars, Matrix
 
 RAMP = np.linspace(0, 1, 32 * 32).reshape(32, 32)
 
@@ -62,6 +63,19 @@ words = st.text(alphabet="abcWM. _-$^{}\\é×", max_size=60)
 def test_no_text_overlaps_whatever_the_labels(label: str, heading: str, caption: str, columns: int) -> None:
     row = [Panel(RAMP, caption, "reconstruction")] * columns
     grid = Grid([label] * 2, [Column(label, heading)] * columns, [row, row], heading, caption)
+    assert_legible(grid)
+
+
+@given(words, words, st.integers(2, 9), st.floats(-1, 1), st.booleans())
+def test_no_text_of_tables_and_bars_overlaps(name: str, caption: str, count: int, value: float, noted: bool) -> None:
+    names = [f"{name}{k}" for k in range(count)]
+    values = [[value if column >= row else None for column in range(count - 1)] for row in range(count - 1)]
+    matrix = Matrix("rank correlation", names[:-1], names[1:], values, {(0, 0): "equal"}, frozenset({(0, 0)}),
+                    caption if noted else "")  # fmt: skip
+    bars = Bars(names[:7], [value * 20 - k for k in range(len(names[:7]))], 0, caption)
+    row = [bars, Panel(RAMP, caption, "contrast")] * max(2, count - 1)
+    lead = caption if noted else ""
+    grid = Grid(["row"] * 2, [Column("x", "y")] * len(row), [row, row], "title", "foot", lead, [matrix, None])
     assert_legible(grid)
 
 

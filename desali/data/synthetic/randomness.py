@@ -40,7 +40,7 @@ class Stream:
     def random(self, shape: Shape | None = None) -> float | Array:
         """Uniform in (0, 1), 52 bits, never 0 or 1."""
         if shape is None:
-            word: int = self._bits.random_raw() >> 12
+            word = int(self._bits.random_raw()) >> 12
             return (word + 0.5) * 2.0**-52
         raw: npt.NDArray[np.uint64] = self._bits.random_raw(shape)
         return ((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52

@@ -107,9 +107,8 @@ def demo(
         roi, compared = _compared(held_out, runs, folder, device, command)
     with _timed(result, "what changed", report, f"following the channels of {REPLICATED} through its last stage"):
         picture, result.verdict = _what_changed(held_out, runs, folder, device, command)
-    result.files |= {
-        "what changed": picture, "side by side": compared, "table": folder / "evaluation.txt", "ROI": roi, "models": runs
-    }  # fmt: skip
+    result.files |= {"what changed": picture, "side by side": compared}
+    result.files |= {"table": folder / "evaluation.txt", "ROI": roi, "models": runs}
     facts = {"seed": seed, "from_nothing": from_nothing, "seconds": result.seconds, "command": list(command)}
     write_json(folder / "demo.json", {**facts, "versions": versions(), "machine": machine()})
     return result

@@ -67,7 +67,7 @@ def test_without_classes_there_is_no_probe_and_a_layer_may_be_named() -> None:
 
 
 def test_two_networks_with_nothing_to_show_are_refused() -> None:
-    before, after, _, images = networks()
+    before, _, _, images = networks()
     torch.manual_seed(5)
     stranger = copy.deepcopy(before)
     for module in stranger.modules():

@@ -38,7 +38,10 @@ HALF = 0.5
 OTHERS = ("#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#E69F00")
 DEEPEST = ", the deepest layer of which half of the channels can be traced"
 FIRST = ", the first layer whose weights changed; at no layer half of the channels can be traced"
-OUTSIDE = "The curves are of all images, the channels of one half of the patients (or images)."
+OUTSIDE = (
+    "The curves are of all images, the regions of one half of the patients (or images). Of the channels that the rule "
+    "finds the first of a kind is shown, and those drawn at random."
+)
 
 
 @dataclass(frozen=True)

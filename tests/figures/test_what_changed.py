@@ -75,7 +75,7 @@ def test_two_networks_with_nothing_to_show_are_refused() -> None:
             module.reset_parameters()
     with pytest.raises(DataError, match="share no ancestor"):
         desali.what_changed(before, stranger, images, groups=PATIENTS)
+    head = copy.deepcopy(before)
+    head[6].weight.data += 1
     with pytest.raises(DataError, match="no weights changed"):
-        head = copy.deepcopy(before)
-        head[6].weight.data += 1
         desali.what_changed(before, head, images, groups=PATIENTS)

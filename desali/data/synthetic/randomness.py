@@ -43,7 +43,7 @@ class Stream:
             word = int(self._bits.random_raw()) >> 12
             return (word + 0.5) * 2.0**-52
         raw: npt.NDArray[np.uint64] = self._bits.random_raw(shape)
-        return ((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+        return np.asarray(((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52, np.float64)
 
     @overload
     def uniform(self, low: float, high: float) -> float: ...

@@ -2,26 +2,25 @@
 
 They lie in `carried/` beside this file, each with its card, and are what this gives with the defaults of this version:
 
-    desali train natural,texture,two_stage --seed 0 --runs sources
-    python -m desali.experiments.carried sources
+    python -m desali.experiments.carried RUNS
 
-The cards name processor, versions and data; the digests in them are checked whenever weights are loaded.
+It trains the stages under RUNS, goes on there when it was interrupted, and then writes `carried/`. The cards name
+processor, threads, versions and data; the digests in them are checked whenever weights are loaded.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
-from typing import Any
 
 from desali.errors import WeightsError
-from desali.models.checkpoint import WEIGHTS_NAME, find, load, read_card, save
+from desali.models.checkpoint import find, load, read_card, save
 from desali.models.registry import DEFAULT
-from desali.training.recipes import Recipe
+from desali.training.recipes import RECIPES, Recipe
 from desali.training.stage import Domain
 
 FOLDER = Path(__file__).parent / "carried"
-COMMAND = "desali train natural,texture,two_stage --seed 0 --runs sources"
+COMMAND = "python -m desali.experiments.carried RUNS"
 LIMIT = 4_000_000
 """Bytes that all of it may take."""
 SOURCES: dict[str, tuple[str, Domain]] = {
@@ -43,39 +42,60 @@ def with_carried(recipe: Recipe) -> Recipe:
     stem, domain = SOURCES[recipe.name]
     file = FOLDER / f"{stem}.safetensors"
     if not file.is_file():
-        raise WeightsError(f"{file}: the weights that the package carries are missing; install it again, or train them")
+        raise WeightsError(
+            f"{file}: the weights that the package carries are missing; install it again, or give --from-nothing"
+        )
     load(file)  # checks the digest
     return recipe.from_weights(domain, str(file))
 
 
+def sources() -> list[Recipe]:
+    """What is carried, as recipes that end before the target."""
+    return [
+        Recipe(stem, f"{RECIPES[name].title}, without the target", RECIPES[name].stages[:-1])
+        for name, (stem, _) in SOURCES.items()
+    ]
+
+
 def carry(runs: Path, folder: Path = FOLDER) -> list[Path]:
-    """Copy the source stages of the recipes trained under `runs` into `folder`; returns the files.
+    """Copy what `sources` left under `runs` into `folder`; returns the files.
 
     Raises:
-        WeightsError: a recipe is not trained there, was trained otherwise than by default, or all are too large.
+        WeightsError: a stage is not trained there, or of another architecture, or all are too large.
     """
-    chosen: dict[str, Path] = {}
-    for name, (stem, _) in SOURCES.items():
-        card = read_card(find(name, runs))
-        stage = runs / "stages" / str(card["parent"]) / WEIGHTS_NAME
-        if card["architecture"] != DEFAULT or not stage.is_file():
-            raise WeightsError(f"{runs}: {name} was not trained there with the architecture {DEFAULT}")
-        chosen[stem] = stage
-    size = sum(path.stat().st_size for path in chosen.values())
+    found = {stem: find(stem, runs) for stem, _ in SOURCES.values()}
+    for stem, path in found.items():
+        own = read_card(path)["architecture"]
+        if own != DEFAULT:
+            raise WeightsError(f"{path}: {stem} was trained with the architecture {own}, expected {DEFAULT}")
+    size = sum(path.stat().st_size for path in found.values())
     if size > LIMIT:
         raise WeightsError(f"{runs}: the weights take {size} bytes, more than {LIMIT}")
     written = []
-    for stem, path in chosen.items():
+    for stem, path in found.items():
         loaded = load(path)
-        written.append(save(loaded.model, folder / f"{stem}.safetensors", _plain(loaded.card)))
+        card = {name: value for name, value in loaded.card.items() if name not in ("recipe", "stages")}
+        written.append(save(loaded.model, folder / f"{stem}.safetensors", {**card, "command": COMMAND}))
     return written
 
 
-def _plain(card: dict[str, Any]) -> dict[str, Any]:
-    """The card, with the command that made the weights."""
-    return {**card, "command": COMMAND}
+def main() -> None:
+    """Train what is carried and write it."""
+    from desali.training import train
+    from desali.training.domains import synthetic_datasets
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("runs", type=Path, help="folder of the trainings")
+    parser.add_argument("--threads", type=int, help="of the processor for torch")
+    asked = parser.parse_args()
+    if asked.threads is not None:
+        import torch
+
+        torch.set_num_threads(asked.threads)
+    train(sources(), synthetic_datasets(["natural", "texture"]), asked.runs, device="cpu", progress=True, report=print)
+    for path in carry(asked.runs):
+        print(path)
 
 
 if __name__ == "__main__":
-    for path in carry(Path(sys.argv[1])):
-        print(path)
+    main()

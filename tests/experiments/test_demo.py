@@ -14,20 +14,21 @@ from desali.errors import WeightsError
 from desali.experiments import carried
 from desali.experiments import demo as demos
 from desali.experiments.carried import FOLDER, LIMIT, SOURCES, carry, with_carried
+from desali.experiments.carried import sources as sources_of_the_package
 from desali.models import VGGSmall, architecture, load, save
 from desali.training import RECIPES
 
 pytest.importorskip("lightning")
 
 
-def card(title: str, key: str, parent: str | None = None, name: str = "vgg-small") -> dict[str, Any]:
+def card(title: str, key: str, name: str = "vgg-small") -> dict[str, Any]:
     domain = title.split(" -> ")[-1]
     return {
         "architecture": name,
         "classes": ["a", "b", "c"],
         "preprocessing": dict(architecture("vgg-small").preprocessing),
         "stage": {"key": key, "title": title, "domain": domain, "best_epoch": 2, "epochs_trained": 3},
-        "parent": parent,
+        "parent": None,
         "lineage": [f"{one}: made up" for one in title.split(" -> ")],
         "metrics": {"held_out_balanced_accuracy": 0.75},
         "origin": "made up",
@@ -36,13 +37,12 @@ def card(title: str, key: str, parent: str | None = None, name: str = "vgg-small
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """Recipes as `desali train natural,texture,two_stage` leaves them, with random weights."""
+    """What `python -m desali.experiments.carried` trains, with random weights."""
     runs = tmp_path / "sources"
     torch.manual_seed(0)
-    for recipe, title in (("natural", "natural"), ("texture", "texture"), ("two_stage", "natural -> texture")):
-        key = recipe * 2
-        save(VGGSmall(3), runs / "stages" / key / "model.safetensors", card(title, key))
-        save(VGGSmall(3), runs / recipe / "model.safetensors", card(f"{title} -> target", "t", key))
+    for one in sources_of_the_package():
+        title = " -> ".join(stage.domain for stage in one.stages)
+        save(VGGSmall(3), runs / one.name / "model.safetensors", {**card(title, one.name), "recipe": one.name})
     return runs
 
 
@@ -61,7 +61,8 @@ def test_source_stages_are_carried_with_their_cards(folder: Path) -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) < LIMIT
     found = json.loads((folder / "natural-texture.json").read_text())
     assert found["stage"]["title"] == "natural -> texture"
-    assert found["command"].startswith("desali train natural,texture,two_stage")
+    assert found["command"] == "python -m desali.experiments.carried RUNS"
+    assert "recipe" not in found
     assert set(found["versions"]) >= {"numpy", "scipy", "torch"}
     assert set(found["machine"]) == {"processor", "instructions", "threads"}
 
@@ -87,8 +88,12 @@ def test_other_bits_than_the_card_says_and_missing_weights_are_refused(folder: P
 
 
 def test_only_the_default_network_is_carried(sources: Path, tmp_path: Path) -> None:
-    (sources / "stages" / "naturalnatural" / "model.safetensors").unlink()
-    with pytest.raises(WeightsError, match="natural was not trained there with the architecture vgg-small"):
+    model = architecture("caffenet-small").build(3, 3)
+    other = {**card("texture", "k", "caffenet-small"), "preprocessing": architecture("caffenet-small").preprocessing}
+    save(model, sources / "texture" / "model.safetensors", other)
+    with pytest.raises(
+        WeightsError, match="texture was trained with the architecture caffenet-small, expected vgg-small"
+    ):
         carry(sources, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

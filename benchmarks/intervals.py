@@ -1,7 +1,8 @@
 """How often the 95 % intervals of `desali evaluate` hold the truth, with few patients and patients of unequal size.
 
-    python -m benchmarks.intervals            # tables for docs/evaluation.md, in a few minutes on one core
-    python -m benchmarks.intervals --json F   # and every number
+    python -m benchmarks.intervals --json benchmarks/results/inference/intervals.json --into docs/evaluation.md
+
+About two minutes of one core.
 
 Patients are unequally difficult (Beta), their ROIs are 40 each or geometric with mean 40, and classes are unevenly
 mixed in them. The truth is that of 200,000 patients.
@@ -9,16 +10,13 @@ mixed in them. The truth is that of 200,000 patients.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Callable, Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.simulated import Cells, head, main, row
 from desali.evaluation import calibration
 from desali.evaluation.flips import BOUNDED_PATIENTS, flip_sums
 from desali.evaluation.jackknife import log_interval, logit_interval, t_interval
@@ -158,39 +156,25 @@ SHOWN = {
 COLUMNS = tuple(product(PATIENTS, (False, True)))
 
 
-def table(cells: list[dict[str, Any]]) -> str:
-    """Coverage in percent, least to greatest over the cells of a kind, in Markdown; then the calibration errors."""
+def tables(cells: Cells) -> dict[str, str]:
+    """Coverage in percent, least to greatest over the cells of a kind; and means of calibration errors."""
     heads = [f"{patients} {'unequal' if unequal else 'equal'}" for patients, unequal in COLUMNS]
 
-    def row(first: str, form: str, name: str, scale: float = 1, **facts: Any) -> str:
+    def ranges(form: str, name: str, scale: float = 1, **facts: Any) -> list[str]:
         texts = []
         for patients, unequal in COLUMNS:
             facts |= {"patients": patients, "unequal": unequal}
             values = [scale * c[name] for c in cells if name in c and all(c.get(k) == v for k, v in facts.items())]
             texts.append(f"{min(values):{form}}-{max(values):{form}}" if values else "-")
-        return f"| {first} | " + " | ".join(texts) + " |"
+        return texts
 
-    lines = ["| interval | " + " | ".join(heads) + " |", "|" + "---|" * (1 + len(heads))]
-    lines += [row(said, ".0f", name, 100) for name, said in SHOWN.items()]
-    lines += ["", "| true ECE | mean | " + " | ".join(heads) + " |", "|" + "---|" * (2 + len(heads))]
+    held = head("interval", *heads)
+    held += [row(said, *ranges(".0f", name, 100)) for name, said in SHOWN.items()]
+    errors = head("true ECE", "mean of", *heads)
     for error, (name, said) in product(ERRORS, (("mean ECE", "ECE"), ("mean bias-corrected", "bias-corrected"))):
-        lines.append(row(f"{error:g} | {said}", ".3f", name, error=error))
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    cells = []
-    for cell in results(given.runs):
-        cells.append(cell)
-        print(f"{len(cells)}: {cell}", file=sys.stderr)
-    print(table(cells))
-    if given.json:
-        given.json.write_text(json.dumps({"runs": given.runs, "cells": cells}, indent=1) + "\n")
+        errors.append(row(f"{error:g}", said, *ranges(".3f", name, error=error)))
+    return {"intervals": "\n".join(held), "errors": "\n".join(errors)}
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, results, tables, RUNS)

@@ -24,9 +24,11 @@ def crossvalidate_command(name: str | None, plots: bool, output: Path, **options
 
     No patient is ever on both sides. Without --folds each patient is left out once; a data set with parts "train" and
     "test", like the synthetic one, is used as it is. Interrupted, the same command goes on where it stopped. Metrics,
-    plots and predictions are written to the folder OUTPUT.
+    plots and predictions are written to the folder OUTPUT; `desali evaluate --predictions OUTPUT/predictions.npz` makes
+    the tables again.
     """
     from desali.cli.experiments import experiment, progress, say
+    from desali.evaluation.bundle import NAME, save_trainings
     from desali.evaluation.comparison import compare
     from desali.evaluation.export import format_csv, format_latex
     from desali.evaluation.plots import plot
@@ -40,6 +42,7 @@ def crossvalidate_command(name: str | None, plots: bool, output: Path, **options
     set_threads(chosen.threads)
     one = experiment(chosen, asked)
     found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)[1.0]
+    save_trainings(output / NAME, {1.0: found})
     comparison = compare(found, resamples=asked.resamples)
     table = format_table(comparison)
     write_json(output / "evaluation.json", comparison.to_dict())

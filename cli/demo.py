@@ -43,7 +43,7 @@ def demo_command(output: Path, seed: int, device: str, threads: int | None, from
         report=click.echo,
         command=command,
     )
-    click.echo(f"\n{result.table}\n")
+    click.echo(f"\n{result.table}\n\n{result.verdict}\n")
     for what, path in result.files.items():
         click.echo(f"{what}: {path}")
     total = sum(result.seconds.values())

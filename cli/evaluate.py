@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE...",
-    help="Compare saved predictions (.npz) instead of models; several seeds of one recipe are one model.",
+    help="Compare saved predictions (.npz, of one training or a whole experiment) instead of models; several seeds of "
+    "one recipe are one model.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write all metrics to this file.")
 @options_from(EvaluationOptions, "Evaluation", types={"seed": RandomSeed()})
@@ -44,8 +45,9 @@ def evaluate_command(
 ) -> None:
     """Print how well trained recipes classify images of patients they have not seen (default: all recipes).
 
-    Predictions and metrics are kept under RUNS/evaluation. Recipes trained on synthetic images are evaluated on others
-    of invented patients. With --predictions the data are those of the files, and nothing is kept.
+    Predictions and metrics are kept under RUNS/evaluation, those of another --seed under a name of their own. Recipes
+    trained on synthetic images are evaluated on others of invented patients. With --predictions the data are those of
+    the files, and nothing is kept.
     """
     from desali.evaluation.export import FORMATS
     from desali.output.files import check_writable, write_text
@@ -59,10 +61,10 @@ def evaluate_command(
     if files:
         if asked.baseline:
             raise DataError("--baseline needs images to learn from; saved predictions have none: leave one of them out")
+        from desali.evaluation.bundle import all_of
         from desali.evaluation.comparison import compare
-        from desali.evaluation.predictions import load_predictions
 
-        predictions = [load_predictions(path) for path in (*files, *map(Path, names))]
+        predictions = all_of((*files, *map(Path, names)))
         comparison = compare(predictions, resamples=asked.resamples, seed=asked.seed)
         kept = None
     else:
@@ -93,7 +95,7 @@ def evaluate_command(
         comparison = evaluate_recipes(
             chosen, images, runs, resamples=asked.resamples, seed=asked.seed, others=others, device=asked.device
         )
-        predictions = load_kept([one.recipe for one in comparison.evaluations], kept) if plots is not None else []
+        predictions = load_kept(chosen, kept, [one.recipe for one in others], asked.seed) if plots is not None else []
     text = FORMATS[asked.format](comparison)
     if output is None:
         click.echo(text, nl=False)

@@ -12,6 +12,7 @@ from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import MODEL_HELP, runs_option
 from desali.experiments.options import LineageOptions
 
+DPI = 150
 MOST_NAMED = 2
 """Stages that are named before a note on them."""
 
@@ -27,6 +28,10 @@ MOST_NAMED = 2
     help="A network made as --after was, with another seed; several times for several. A recipe's own are found.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for figures, CSV and JSON.")
+@click.option(
+    "--picture", type=click.Path(path_type=Path),
+    help="File for the main picture of the last pair: curves by depth above four channels, before and after.",
+)  # fmt: skip
 @runs_option
 @options_from(LineageOptions, "Images and numbers")
 def lineage_command(
@@ -35,6 +40,7 @@ def lineage_command(
     after: str | None,
     replicates: tuple[str, ...],
     output: Path | None,
+    picture: Path | None,
     runs: Path,
     **options: Any,
 ) -> None:
@@ -53,6 +59,11 @@ def lineage_command(
     asked = LineageOptions(**taken(LineageOptions, options))
     if output is not None:
         check_writable(output, folder=True)
+    if picture is not None:
+        from desali.figures.drawing.grid import check
+
+        check(picture, DPI)
+        check_writable(picture)
     said: list[str] = []
     if name is not None:
         if replicates:
@@ -88,3 +99,8 @@ def lineage_command(
             if one.figure is not None:
                 click.echo(f"{one.title}: {one.figure}")
         click.echo(f"table: {table}\nrecord: {record}")
+    if picture is not None:
+        from desali.experiments.overview import overview
+
+        drawn = overview(pairs[-1], images, asked, progress=shown)
+        click.echo(f"picture: {drawn.save(picture, dpi=DPI, command=['desali', *sys.argv[1:]])}")

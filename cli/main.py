@@ -121,7 +121,19 @@ def main(argv: list[str] | None = None) -> Any:
     sys.exit(result if isinstance(result, int) else 0)
 
 
-PARAMETERS = ("box", "window", "hu_offset", "device", "layers", "label", "weights", "runs", "images", "skip_unreadable")
+PARAMETERS = (
+    "box",
+    "window",
+    "hu_offset",
+    "frame",
+    "device",
+    "layers",
+    "label",
+    "weights",
+    "runs",
+    "images",
+    "skip_unreadable",
+)
 """Parameters of the library that are options of the same name here."""
 _PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(PARAMETERS)})=(True\b)?(?=(\S)?)")
 

@@ -17,26 +17,47 @@ from desali.experiments.options import RobustnessOptions
 @click.command(cls=SectionedCommand)
 @click.argument("name", metavar="[RECIPE,...|all]", required=False)
 @experiment_options(RobustnessOptions)
+@click.option(
+    "--predictions",
+    "saved",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Draw the curves of a file that this command wrote, and train nothing.",
+)
 @folder_option("robustness")
-def robustness_command(name: str | None, output: Path, **options: Any) -> None:
+def robustness_command(name: str | None, saved: Path | None, output: Path, **options: Any) -> None:
     """Train a recipe or all on fractions of the training data, and draw the curves with their intervals.
 
     The parts of the data that are predicted stay the same. Interrupted, the same command goes on where it stopped; in a
     folder that `desali crossvalidate` filled with the same options the trainings on all of the data are already there.
+    --predictions OUTPUT/robustness-predictions.npz draws the same curves again.
     """
     from desali.cli.experiments import experiment, progress, say
+    from desali.errors import DataError
+    from desali.evaluation.bundle import NAME, load_trainings, save_trainings
     from desali.experiments.curve_plot import plot_robustness
     from desali.experiments.robustness import format_robustness, robustness, robustness_csv
     from desali.experiments.runner import run
     from desali.output.files import check_writable, write_json, write_text
 
-    chosen = configuration(name, options, *LEFT_OUT)
-    asked = RobustnessOptions(**taken(RobustnessOptions, options))
-    check_writable(output, folder=True)
-    set_threads(chosen.threads)
-    one = experiment(chosen, asked)
-    found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
-    result = robustness(found, asked.by, resamples=asked.resamples)
+    if saved is not None:
+        given = [f"--{key.replace('_', '-')}" for key, value in options.items() if value is not None]
+        given = [key for key in given if key != "--resamples"] + ([name] if name else [])
+        if given:
+            raise DataError(f"{saved}: --predictions draws the trainings that the file holds; leave {given[0]} out")
+        resamples = options["resamples"] or RobustnessOptions().resamples
+        check_writable(output, folder=True)
+        found, by = load_trainings(saved)
+    else:
+        chosen = configuration(name, options, *LEFT_OUT)
+        asked = RobustnessOptions(**taken(RobustnessOptions, options))
+        resamples, by = asked.resamples, asked.by
+        check_writable(output, folder=True)
+        set_threads(chosen.threads)
+        one = experiment(chosen, asked)
+        found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
+        save_trainings(output / f"robustness-{NAME}", found, by)
+    result = robustness(found, by, resamples=resamples)
     text = "\n\n".join(format_robustness(result, metric) for metric in ("macro recall", "macro F1"))
     write_json(output / "robustness.json", result.to_dict())
     write_text(output / "robustness.csv", robustness_csv(result))

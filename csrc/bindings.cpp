@@ -135,7 +135,7 @@ PyObject* bind_count(PyObject*, PyObject* const* values, Py_ssize_t positional, 
     });
 }
 
-// Without a place to write to, how many elements it needs.
+// Without a place to write to, how many elements it needs; with one, whether all weights are finite.
 PyObject* bind_pack(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
     struct Struct : Call<ConvArguments> {
         const void* weight;
@@ -146,8 +146,12 @@ PyObject* bind_pack(PyObject*, PyObject* const* values, Py_ssize_t positional, P
     return guarded([&] {
         Struct a = keywords.read(values, positional, names);
         if (a.target) {
-            py::gil_scoped_release free;
-            pack_weight(a, a.dense, a.weight, a.target);
+            bool finite;
+            {
+                py::gil_scoped_release free;
+                finite = pack_weight(a, a.dense, a.weight, a.target);
+            }
+            return PyLong_FromLongLong(finite);
         }
         return PyLong_FromLongLong(packed_size(a, a.dense));
     });

@@ -19,11 +19,13 @@ int64_t packed_size(const ConvArguments& a, bool dense) {
 }
 
 template <class T>
-static void pack(const ConvArguments& a, bool dense, const T* weight, T* packed) {
+static bool pack(const ConvArguments& a, bool dense, const T* weight, T* packed) {
     std::memset(packed, 0, (size_t)packed_size(a, dense) * sizeof(T));
     int64_t kh = a.y_axis.kernel, kw = a.x_axis.kernel, per_group = a.i / a.groups;
     SparseLayout sparse = SparseLayout::of(a.i, a.groups, a.x_axis, sizeof(T));
     DenseLayout block = DenseLayout::of(a.i, a.y_axis, a.x_axis, sizeof(T));
+    bool finite = true;
+    for (int64_t index = 0; index < a.o * per_group * kh * kw; ++index) finite &= weight[index] - weight[index] == 0;
     for (int64_t o = 0; o < a.o; ++o)
         for (int64_t i = 0; i < per_group; ++i)
             for (int64_t y = 0; y < kh; ++y)
@@ -45,13 +47,12 @@ static void pack(const ConvArguments& a, bool dense, const T* weight, T* packed)
                     }
                     packed[at] = weight[((o * per_group + i) * kh + y) * kw + x];
                 }
+    return finite;
 }
 
-void pack_weight(const ConvArguments& a, bool dense, const void* weight, void* packed) {
-    if (a.dtype == DType::f32)
-        pack(a, dense, static_cast<const float*>(weight), static_cast<float*>(packed));
-    else
-        pack(a, dense, static_cast<const double*>(weight), static_cast<double*>(packed));
+bool pack_weight(const ConvArguments& a, bool dense, const void* weight, void* packed) {
+    if (a.dtype == DType::f32) return pack(a, dense, static_cast<const float*>(weight), static_cast<float*>(packed));
+    return pack(a, dense, static_cast<const double*>(weight), static_cast<double*>(packed));
 }
 
 }  // namespace desali

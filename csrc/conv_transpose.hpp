@@ -81,8 +81,9 @@ struct DenseLayout {
 };
 
 // `weight` is [O, I / groups, kh, kw] contiguous, `packed` has packed_size elements. Dense: one group, no dilation.
+// pack_weight says whether all weights are finite.
 int64_t packed_size(const ConvArguments&, bool dense);
-void pack_weight(const ConvArguments&, bool dense, const void* weight, void* packed);
+bool pack_weight(const ConvArguments&, bool dense, const void* weight, void* packed);
 
 // CUDA; the stream is a cudaStream_t. `packed` is [kh, kw, I, O / groups] for plain and tiles, and for cells
 // [ty, tx, stride y, stride x, I, O] with ty * tx = ceil(kernel / stride) taps; row i of group g reads channels

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from desali.figures.channels import channels as channels
     from desali.figures.compare import compare as compare
     from desali.figures.show import show as show
+    from desali.figures.what_changed import what_changed as what_changed
     from desali.models.sources import load as load
     from desali.reversal.layers.registry import register_layer as register_layer
     from desali.reversal.methods import METHODS as METHODS
@@ -46,6 +47,7 @@ _WHERE = {
     "channels": "figures.channels",
     "compare": "figures.compare",
     "lineage": "comparison.lineage",
+    "what_changed": "figures.what_changed",
     "load": "models.sources",
     "read_image": "data.roi",
     "reconstruct": "reversal.recording",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.evaluation.jackknife import standard_error, t_quantile
 from desali.evaluation.statistics import LEVEL
 
 
@@ -55,8 +56,4 @@ def half_width(left_out: npt.NDArray[np.float64], level: float = LEVEL) -> Any:
     Args:
         left_out: figures without each of at least two blocks in turn [B] or [B, ...].
     """
-    from scipy.special import stdtrit
-
-    blocks = len(left_out)
-    error = np.sqrt((blocks - 1) / blocks * ((left_out - left_out.mean(0)) ** 2).sum(0))
-    return stdtrit(blocks - 1, (1 + level) / 2) * error
+    return t_quantile(len(left_out) - 1, level) * standard_error(left_out)

@@ -134,7 +134,7 @@ def _decode(data: bytes, name: str, hu_offset: float | None, frame: int | None) 
     if data[dicom.MARKER_OFFSET : dicom.MARKER_OFFSET + 4] == dicom.MARKER:
         return dicom.read_dicom(data, name, frame=frame, offset_given=hu_offset is not None)
     if frame is not None:
-        raise ImageError(f"{name}: --frame {frame} does not apply, the file is no DICOM file; leave it out")
+        raise ImageError(f"{name}: frame={frame} does not apply, the file is no DICOM file; leave it out")
     if data.startswith(tiff.SIGNATURES):
         return tiff.read_tiff(data, name)
     for signature, format_name in picture.SIGNATURES.items():

@@ -88,9 +88,8 @@ def evaluate_recipes(
     """Evaluate trained recipes on the same images and compare every two of them.
 
     Leaves runs/evaluation/<recipe>.npz (predictions), evaluation.json, evaluation.csv, evaluation.tex and
-    evaluation.txt (the table). Results of another `seed` or number of resamples have names of their own
-    (evaluation-seed7.json, evaluation-resamples500.json), so that nobody can look for the seed that suits and leave no
-    trace.
+    evaluation.txt (the table). Results of another `seed` than 0 have a name of their own (evaluation-seed7.json): a
+    seed that suits cannot take the place of what was there before.
 
     Args:
         recipes: names of trained recipes under `runs`.
@@ -118,17 +117,10 @@ def evaluate_recipes(
     folder = Path(runs) / EVALUATION
     for one in predictions:
         one.save(_kept(folder, one.recipe, 0 if one.recipe in recipes else seed))
-    stem = result_name(resamples, seed)
+    stem = f"{EVALUATION}-seed{seed}" if seed else EVALUATION
     for name, suffix in (("json", "json"), ("csv", "csv"), ("latex", "tex"), ("text", "txt")):
         write_text(folder / f"{stem}.{suffix}", FORMATS[name](comparison))
     return comparison
-
-
-def result_name(resamples: int, seed: int) -> str:
-    """What the files of results are called that come from so many resamples, drawn from `seed`."""
-    name = EVALUATION
-    name += f"-seed{seed}" if seed else ""
-    return name + (f"-resamples{resamples}" if resamples != RESAMPLES else "")
 
 
 def load_kept(recipes: Sequence[str], folder: Path, others: Sequence[str] = (), seed: int = 0) -> list[Predictions]:

@@ -150,6 +150,7 @@ def _pair(one: Measured, other: Measured, sampled: dict[str, dict[str, Floats]],
                 patients = np.array(ends)
         if name in UNIT_METRICS:
             patients, jackknife = (_widened(value, ends, rois, len(without)) for ends in (patients, jackknife))
+            patients, jackknife = (np.clip(ends, -1, 1) for ends in (patients, jackknife))
         found.jackknife[name] = estimate(value, *map(float, jackknife))
         found.patients[name] = found.deciding[name] = estimate(value, *map(float, patients))
         if p is not None:
@@ -161,18 +162,17 @@ def _pair(one: Measured, other: Measured, sampled: dict[str, dict[str, Floats]],
             by_training = over_trainings(one.points[name], other.points[name], pairs, rois)
             samples = crossed(sampled[first.recipe][name], sampled[second.recipe][name], pairs, seed)
             by_both = of_samples(samples)
-            found.trainings[name] = estimate(value, float(by_training.low[0]), float(by_training.high[0]))
+            trainings = np.array([by_training.low[0], by_training.high[0]])
+            if name in UNIT_METRICS:
+                trainings = np.clip(trainings, -1, 1)
+            found.trainings[name] = estimate(value, *map(float, trainings))
             found.crossed[name] = estimate(value, float(by_both.low), float(by_both.high))
             if p is not None:
                 found.p_trainings[name] = float(by_training.p[0])
                 found.p_crossed[name] = float(by_both.p)
-            low, high = hull(
-                (patients[0], patients[1]), (by_training.low[0], by_training.high[0]), (by_both.low, by_both.high)
-            )
-            undefined = found.patients[name].ends is None  # one patient has no interval, however many trainings
-            found.deciding[name] = (
-                Estimate(value, None, None) if undefined else estimate(value, float(low), float(high))
-            )
+            if found.patients[name].ends is not None:  # one patient has no interval, however many trainings
+                reach = hull((patients[0], patients[1]), (trainings[0], trainings[1]), (by_both.low, by_both.high))
+                found.deciding[name] = estimate(value, *map(float, reach))
     return found
 
 

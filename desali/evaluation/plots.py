@@ -161,7 +161,7 @@ def _forest(axis: Axes, comparison: Comparison, models: Sequence[Model]) -> None
             if name in each:
                 values = each[name][:, 0]
                 axis.plot(values, np.full(len(values), y), "|", color=_colour(k), markersize=6, markeredgewidth=0.8)
-    axis.set_yticks(range(len(FOREST)), [f"{name}\n({role(name)})" for name in FOREST])
+    axis.set_yticks(range(len(FOREST)), [f"{name}\n({role(name)})" for name in FOREST], fontsize=8)
     axis.invert_yaxis()
     several = any(len(one.seeds) > 1 for one in comparison.evaluations)
     axis.set_xlabel("dot: metric; bar: 95 % interval" + ("; ticks: each training" if several else ""))

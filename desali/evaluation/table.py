@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import wrap
 
 from desali.evaluation.models import CLASS_METRICS
 from desali.evaluation.results import ALL_METRICS, LEAST_PATIENTS, PRIMARY, RECIPES, Comparison, Estimate, Pair
@@ -46,7 +47,7 @@ def trainings_note(comparison: Comparison) -> str:
     several = sorted({count for count in counts.values() if count > 1})
     most = " or ".join(map(str, several))
     text = f"Metrics are means over {most} trainings (seeds) of each recipe; their intervals are over patients alone."
-    return text + (f" Trained once: {', '.join(once)}; about them sentences are of these trainings." if once else "")
+    return text + (f" Trained once: {', '.join(once)} (sentences about it are about these trainings)." if once else "")
 
 
 def pairs_note(comparison: Comparison) -> str:
@@ -105,10 +106,12 @@ def _head(comparison: Comparison) -> list[str]:
 
 def _metrics(comparison: Comparison) -> list[str]:
     lines = [
-        "Metrics with 95 % intervals over patients (jackknife with Student's t, on the logit scale in [0, 1]; of the",
-        f"calibration errors from {comparison.resamples} resamples). {PRIMARY} is the primary metric, all others are",
-        "secondary. Macro recall is also called balanced accuracy; weighted recall equals accuracy. Of Brier score,",
-        "log loss and the calibration errors less is better.",
+        *_wrapped(
+            "Metrics with 95 % intervals over patients (jackknife with Student's t, on the logit scale in [0, 1]; of "
+            f"the calibration errors from {comparison.resamples} resamples). {PRIMARY} is the primary metric, all "
+            "others are secondary. Macro recall is also called balanced accuracy; weighted recall equals accuracy. Of "
+            "Brier score, log loss and the calibration errors less is better."
+        ),
         *(FEW if few(comparison) else ()),
         "",
     ]
@@ -134,7 +137,7 @@ def _trainings(comparison: Comparison) -> list[str]:
     several = [one for one in comparison.evaluations if len(one.seeds) > 1]
     if not several:
         return []
-    lines = [trainings_note(comparison), "Over the trainings: least to greatest, standard deviation", ""]
+    lines = [*_wrapped(trainings_note(comparison)), "Over the trainings: least to greatest, standard deviation", ""]
     rows = [["", *(f"{one.recipe} ({len(one.seeds)})" for one in several)]]
     for name in SHOWN:
         cells = []
@@ -171,10 +174,10 @@ def _pairs(comparison: Comparison) -> list[str]:
         if is_few
         else f"Holm over the {len(comparison.pairs)} pairs of each metric"
     )
-    lines = [f"Paired differences, same ROIs ({how})", pairs_note(comparison)]
-    lines += [*(() if is_few else (*AGREE, SYMMETRY)), trainings_note(comparison), ""]
+    said = [pairs_note(comparison), *(() if is_few else (*AGREE, SYMMETRY)), trainings_note(comparison)]
+    lines = [f"Paired differences, same ROIs ({how})", *_wrapped(" ".join(said)), ""]
     heads = ["left-out range"] if is_few else ["p patients", "p trainings", "p (Holm)"]
-    rows = [["", "metric", "", "difference, 95 % interval", *heads, ""]]
+    rows = [["", "metric", "role", "difference, 95 % interval", *heads, ""]]
     for pair in comparison.pairs:
         for name in PAIRED:
             if name not in pair.differences:
@@ -182,6 +185,10 @@ def _pairs(comparison: Comparison) -> list[str]:
             about = [f"{pair.first} - {pair.second}", name, role(name)]
             rows.append([*about, estimate_text(pair.differences[name], signed=True), *_tests(pair, name, is_few)])
     return lines + columns(rows)
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, 115, break_on_hyphens=False)
 
 
 def _tests(pair: Pair, name: str, is_few: bool) -> list[str]:

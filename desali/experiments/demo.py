@@ -30,11 +30,13 @@ class DemoResult:
 
     Attributes:
         table: the evaluation as text.
+        verdict: what the last stage of `REPLICATED` changed, in words.
         files: what was written, by what it is.
         seconds: how long each part took.
     """
 
     table: str = ""
+    verdict: str = ""
     files: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -99,11 +101,14 @@ def demo(
         again = [recipe for recipe in recipes if recipe.name == REPLICATED]
         train(again, datasets, runs, seed=seed, replicates=1, device=device, progress=progress, report=report)
     with _timed(result, "evaluation", report, f"evaluating on {len(held_out)} ROIs of other synthetic patients"):
-        result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, seed=seed, device=device))
+        result.table = format_table(evaluate_recipes(list(RECIPES), held_out, runs, device=device))
         write_text(folder / "evaluation.txt", result.table)
     with _timed(result, "figure", report, "comparing the four models on one ROI"):
         roi, compared = _compared(held_out, runs, folder, device, command)
-    result.files |= {"figure": compared, "table": folder / "evaluation.txt", "ROI": roi, "models": runs}
+    with _timed(result, "what changed", report, f"following the channels of {REPLICATED} through its last stage"):
+        picture, result.verdict = _what_changed(held_out, runs, folder, device, command)
+    result.files |= {"what changed": picture, "side by side": compared}
+    result.files |= {"table": folder / "evaluation.txt", "ROI": roi, "models": runs}
     facts = {"seed": seed, "from_nothing": from_nothing, "seconds": result.seconds, "command": list(command)}
     write_json(folder / "demo.json", {**facts, "versions": versions(), "machine": machine()})
     return result
@@ -155,6 +160,22 @@ def _compared(held_out: ImageSet, runs: Path, folder: Path, device: str, command
         read_image(roi), f"A synthetic {SHOWN_CLASS} (honeycomb) ROI: class contrast, and one channel of each layer"
     )
     return roi, figure.save(folder / "compare.png", command=command)
+
+
+def _what_changed(
+    held_out: ImageSet, runs: Path, folder: Path, device: str, command: Sequence[str]
+) -> tuple[Path, str]:
+    """The main picture, and its verdict in words."""
+    from desali.experiments.lineages import pairs_of
+    from desali.experiments.options import LineageOptions
+    from desali.experiments.overview import overview
+    from desali.models.checkpoint import WEIGHTS_NAME, load
+    from desali.training import RECIPES
+
+    pairs, _ = pairs_of([REPLICATED], runs)
+    others = {name: load(runs / name / WEIGHTS_NAME) for name in RECIPES if name != REPLICATED}
+    figure = overview(pairs[-1], held_out, LineageOptions(device=device), others)
+    return figure.save(folder / "what-changed.png", command=command), figure.change.verdict
 
 
 @contextmanager

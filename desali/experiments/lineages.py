@@ -159,7 +159,7 @@ def follow_pairs(
             yield replace(kept, name=pair.name, title=pair.title, figure=output / f"{pair.name}.png")
             continue
         report(f"[{number}/{len(pairs)}] {pair.title}")
-        layers = _inherited(nets, chosen) if options.layers is None else list(options.layers)
+        layers = inherited(nets, chosen) if options.layers is None else list(options.layers)
         if layers and options.layers is None:
             said.append(
                 f"The stage drew its classifier anew ({', '.join(nets.drawn_anew)}), so that nothing in it was "
@@ -205,7 +205,7 @@ def _followed(
     return PairLineage(pair.name, pair.title, change.verdict, text, tuple(change.notes), rows, figure, False)
 
 
-def _inherited(networks: Networks, images: ImageSet) -> list[str] | None:
+def inherited(networks: Networks, images: ImageSet) -> list[str] | None:
     """The ReLUs outside of what was drawn anew; None for all of them."""
     if not networks.drawn_anew:
         return None

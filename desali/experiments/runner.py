@@ -217,6 +217,7 @@ class _Part:
             stages=self.folder / STAGES,
         )[recipe.name]
         found = predict(load(trained.weights), held, recipe.name, device=one.device)
+        found = replace(found, stages=tuple(stage.key for stage in trained.stages[:-1]))
         shutil.rmtree(trained.stages[-1].weights.parent)  # the copy under `models` has the same weights
         if not keep_weights:
             shutil.rmtree(models)

@@ -41,7 +41,9 @@ COLOURS = {
 }
 """Of the states; Okabe and Ito's palette where it has them."""
 STRANGERS = "#FFFFFF"
-MOST_LABELS = 44
+MOST_LABELS, FEW_LABELS = 44, 7
+SHORT = 9
+"""Letters of a layer's name where there is little room."""
 LONGEST = 30
 """Letters of a layer's name that are shown."""
 SLANT = 60
@@ -122,16 +124,18 @@ def _figure(change: Lineage) -> Figure:
     figure.text(0.3 / wide, 0.12 / high, "\n".join(foot), size=8, va="bottom", family=FAMILY, color="0.25")
     figure.set_layout_engine("constrained", rect=(0, bottom / high, 1, 1 - (top + bottom) / high))
     axes = list(figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0])
-    _shares(axes[0], layers)
+    shares(axes[0], layers)
     if not change.strangers:
         _states(axes[1], layers)
     for axis, draw_numbers in zip(axes[len(axes) - len(more) :], more, strict=True):
         draw_numbers(axis, layers)
-    _names(axes[-1], layers)
+    ticks(axes[-1], layers, SLANT)
+    axes[-1].set_xlabel("ReLU in forward order (channels)" + _skipped(layers))
     return figure
 
 
-def _shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
+def shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
+    """Curves by depth of the share of traceable channels, with its nulls."""
     x = np.arange(len(layers))
     if layers[0].null:
         low, high = ([edge(layer.null) for layer in layers] for edge in (min, max))
@@ -182,13 +186,34 @@ def _states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     legend(axis, 5)
 
 
-def _names(axis: Axes, layers: Sequence[LayerLineage]) -> None:
-    step = -(-len(layers) // MOST_LABELS)
-    shown = range(0, len(layers), step)
-    labels = [_label(layers[k]) for k in shown]
-    axis.set_xticks(list(shown), labels, rotation=SLANT, ha="right", rotation_mode="anchor", fontsize=8)
+def ticks(axis: Axes, layers: Sequence[LayerLineage], slant: float | None = None) -> None:
+    """The layers' names along the axis: slanted with their channels, or short and level where there is little room."""
+    most = MOST_LABELS if slant is not None else FEW_LABELS
+    shown = range(0, len(layers), -(-len(layers) // most))
+    if slant is not None:
+        labels = [_label(layers[k]) for k in shown]
+        axis.set_xticks(list(shown), labels, rotation=slant, ha="right", rotation_mode="anchor", fontsize=8)
+    else:
+        axis.set_xticks(list(shown), [drawable(_end(layers[k].name)) for k in shown], fontsize=6.3)
     axis.set_xlim(-0.6, len(layers) - 0.4)
-    axis.set_xlabel("ReLU in forward order (channels)" + (f", one in {step} named" if step > 1 else ""))
+
+
+def small_legend(axis: Axes) -> None:
+    """The legend for axes of a third of the page, above them in two columns."""
+    lines, names = axis.get_legend_handles_labels()
+    axis.legend(lines, names, fontsize=5.6, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False,
+                borderpad=0.1, handlelength=1.6, columnspacing=1.0, labelspacing=0.25)  # fmt: skip
+
+
+def _skipped(layers: Sequence[LayerLineage]) -> str:
+    step = -(-len(layers) // MOST_LABELS)
+    return f", one in {step} named" if step > 1 else ""
+
+
+def _end(name: str) -> str:
+    """The last two parts of a layer's name, the end of them where they are long."""
+    short = name.split(".")[-1] if len(".".join(name.split(".")[-2:])) > SHORT else ".".join(name.split(".")[-2:])
+    return short if len(short) <= SHORT else ELLIPSIS + short[1 - SHORT :]
 
 
 def _label(layer: LayerLineage) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from desali.reversal.methods import METHODS
-from desali.training.options import SEED, Range, check_fields, option
+from desali.training.options import FROM_1, SEED, Range, check_fields, option
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
@@ -35,6 +35,9 @@ class ImageOptions:
         None, "HU window, e.g. -600,1500.", metavar="LEVEL,WIDTH", shown="the model's own"
     )
     hu_offset: float | None = option(None, "HU = pixel + offset, for unsigned 16-bit images.", metavar="HU")
+    frame: int | None = option(
+        None, "Frame of a DICOM file with several, from 1.", range=FROM_1, metavar="N", shown="the only one"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -47,7 +50,7 @@ class ImageOptions:
         """
         from desali.data.roi import read_image
 
-        return read_image(path, box=self.box, window=self.window, hu_offset=self.hu_offset)
+        return read_image(path, box=self.box, window=self.window, hu_offset=self.hu_offset, frame=self.frame)
 
 
 @dataclass(frozen=True)

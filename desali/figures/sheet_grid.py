@@ -8,7 +8,8 @@ import numpy.typing as npt
 from desali.comparison import choice
 from desali.comparison.sheet import CONTROL, Column, Sheet
 from desali.comparison.tiles import Band, class_counts, patients_of
-from desali.figures.drawing.display import display, scale_text, to_grey
+from desali.figures.captions import around_zero
+from desali.figures.drawing.display import display, to_grey
 from desali.figures.drawing.mosaic import cut, mosaic
 from desali.figures.drawing.panel import Cell, Grid, Panel, Words
 from desali.figures.drawing.panel import Column as GridColumn
@@ -50,7 +51,7 @@ def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, 
         crops = [[cut(pictures[tile.place], tile.window, made.size) for tile in tiles] for tiles in band.tiles]
         maps, scale = _reconstructions(made, band, pictures)
         scales[band.name] = scale
-        said = "\n".join([f"{scale_text('a', scale)}"] if scale else [])
+        said = around_zero(scale) if scale else ""
         top: list[Cell] = []
         below: list[Cell] = []
         for k, (regions, planes) in enumerate(zip(crops, maps, strict=True)):

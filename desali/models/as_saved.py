@@ -104,7 +104,7 @@ def completed(
         what = [f"without {_list(missing)}"] * bool(missing) + [f"with {_list(surplus)} beside"] * bool(surplus)
         raise WeightsError(
             f"{path}: weights of {network} {' and '.join(what)} (a classifier taken off or put on?); pass "
-            "allow_missing=True (--allow-missing) to leave out what is beside and to draw what is missing at random"
+            "allow_missing=True to leave out what is beside and to draw what is missing at random"
         )
     if missing:
         notes.missing += missing

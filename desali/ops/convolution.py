@@ -154,19 +154,16 @@ def _conv_transpose(
 
     def pack() -> Tensor:
         contiguous = weight.detach().contiguous()
-        if not contiguous.isfinite().all():
-            return torch.empty(0, dtype=weight.dtype)
 
         def into(packed: Tensor | None) -> int:
-            elements: int = module.pack_weight(
+            found: int = module.pack_weight(
                 dtype=code, dense=dense, weight=contiguous.data_ptr(), packed=native.address(packed),
                 o=o, i=i, groups=groups, y_axis=y_axis, x_axis=x_axis,
             )  # fmt: skip
-            return elements
+            return found
 
         packed = torch.empty(into(None), dtype=weight.dtype)
-        into(packed)
-        return packed
+        return packed if into(packed) else torch.empty(0, dtype=weight.dtype)  # not all are finite
 
     packed = cache.get(weight, (dense, groups, y_axis.stride, x_axis.stride, x_axis.dilation), pack)
     if packed.numel() == 0:  # zero times NaN is NaN, and the core leaves zeros out

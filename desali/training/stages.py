@@ -181,7 +181,11 @@ class StageTrainer:
             word += f", {result.compute_share:.1%} of it compute, the rest waiting for input"
         metric = result.metrics.get("held_out_balanced_accuracy")
         unit = self.datasets[stage.domain].unit_of_split
-        held = f"no {unit} held out" if metric is None else f"selection score on held-out {unit}s {metric:.3f}"
+        held = (
+            f"no {unit} held out"
+            if metric is None
+            else f"selection score {metric:.3f} (balanced accuracy on the {unit}s that chose the epoch)"
+        )
         self.report(f"stage {title}{self.said}: epoch {result.best_epoch} of {result.epochs} kept, {held} ({word})")
         self.done[key] = result
         return result

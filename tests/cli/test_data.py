@@ -22,9 +22,12 @@ ROOT = Path(__file__).parents[2]
 
 def test_exit_codes(desali: Run, tmp_path: Path) -> None:
     folders(tmp_path / "set")
-    clean = desali("data", "check", tmp_path / "set")
+    clean = desali("data", "check", tmp_path / "set", "-O", "patient=none")
     assert clean.code == 0
     assert "no findings" in clean.out
+    unsaid = desali("data", "check", tmp_path / "set")
+    assert unsaid.code == 1
+    assert "patients are not stated" in unsaid.out
     shutil.copy(tmp_path / "set/bark/0.png", tmp_path / "set/moss/copy.png")
     found = desali("data", "check", tmp_path / "set")
     assert found.code == 1
@@ -43,8 +46,10 @@ def test_json_and_options(desali: Run, tmp_path: Path) -> None:
         "data", "check", f"talisman:{tmp_path}", "--json", "--labels", "seven", "--classes", "GGO,NOR", "--proxy",
         "by a student", "-O", "unknown-patients=leave_out",
     )  # fmt: skip
-    assert result.code == 0
+    assert result.code == 1
     facts = json.loads(result.out)
+    assert facts["findings"] == facts["confounded"]
+    assert len(facts["confounded"]) == 2  # each class is of one patient
     assert facts["classes"] == {"GGO": {"images": 2, "patients": 1}, "NOR": {"images": 1, "patients": 1}}
     assert "PROXY LABELS (by a student)" in facts["origin"]
     assert facts["patients"] == {"patient3": 1, "patient4": 2}

@@ -107,7 +107,7 @@ def test_every_flag_of_a_training_is_an_option_of_a_dataclass() -> None:
     left = {flag for name in LEFT_OUT for flag in options_of(TrainingConfig)[name].flags}
     for command, owner, more in (
         (crossvalidate_command, CrossValidationOptions, {"--plots"}),
-        (robustness_command, RobustnessOptions, set()),
+        (robustness_command, RobustnessOptions, {"--predictions"}),
     ):
         experiment = {flag for one in options_of(owner).values() for flag in one.flags}
         expected = (made - left) | experiment | more | {"--config", "--output", "-o"}
@@ -131,7 +131,7 @@ def test_the_help_shows_sections_defaults_and_ranges(capsys: pytest.CaptureFixtu
 
 def test_the_tables_of_the_docs_are_those_of_the_dataclasses() -> None:
     make = runpy.run_path(str(DOCS / "make_options.py"))
-    assert set(make["PAGES"]) == {"training.md", "command-line.md", "lineage.md"}
+    assert set(make["PAGES"]) >= {"training.md", "command-line.md"}
     for name, owners in make["PAGES"].items():
         page = (DOCS / name).read_text(encoding="utf-8")
         assert make["written"](DOCS / name) == page, "run python docs/make_options.py"

@@ -67,6 +67,17 @@ def test_train_and_evaluate_on_a_folder_with_parts(desali: Run, folder: Path, tm
     assert kept["rois"] == 16
     baselines = {"texture features + SVM", "first-order statistics"}
     assert {one["recipe"] for one in kept["evaluations"]} == {"scratch", *baselines}
+    before = {path.name: path.read_bytes() for path in (runs / "evaluation").iterdir()}
+    again = desali("evaluate", "scratch", "--runs", runs, "--baseline", "--seed", "7", "--plots", tmp_path / "plots")
+    assert again.code == 0, again.err
+    after = {path.name: path.read_bytes() for path in (runs / "evaluation").iterdir()}
+    assert {name: after[name] for name in before} == before  # the bootstrap's seed replaces nothing
+    added = ("evaluation-seed7.json", "evaluation-seed7.csv", "evaluation-seed7.tex", "evaluation-seed7.txt")
+    assert set(after) - set(before) == {
+        *added,
+        *(f"{name}-seed7.npz" for name in ("texture-features-SVM", "first-order-statistics")),
+    }
+    assert json.loads(after["evaluation-seed7.json"])["seed"] == 7
     again = desali("evaluate", "scratch", "--runs", runs, "--target", f"table:{folder / 'rois.csv'}")
     assert again.code == 2
     assert "are also among those that" in again.err  # the table holds the training patients too
@@ -124,6 +135,37 @@ def test_crossvalidate_and_robustness_share_a_folder(desali: Run, folder: Path, 
     assert {float(row["fraction"]) for row in rows} == {0.5, 1.0}
     with Image.open(out / "robustness.png") as image:
         assert np.asarray(image.convert("L")).std() > 10
+    done = desali(
+        "evaluate", "--predictions", out / "predictions.npz", "--resamples", "100", "-o", tmp_path / "again.txt"
+    )
+    assert done.code == 0, done.err
+    assert (tmp_path / "again.txt").read_text() == (out / "evaluation.txt").read_text()
+    saved = ["--predictions", out / "robustness-predictions.npz"]
+    done = desali("robustness", *saved, "--resamples", "100", "-o", tmp_path / "again")
+    assert done.code == 0, done.err
+    for name in ("robustness.txt", "robustness.csv", "robustness.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+    done = desali("robustness", *saved, "--seeds", "1", "-o", tmp_path / "again")
+    assert done.code == 2
+    assert "--predictions draws the trainings that the file holds; leave --seeds out" in done.err
+
+
+def test_a_class_folder_whose_name_ends_in_a_space_is_trained_and_evaluated(
+    desali: Run, folder: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "set"
+    shutil.copytree(folder / "train", root / "train")
+    shutil.copytree(folder / "test", root / "test")
+    for part in ("train", "test"):
+        (root / part / "b").rename(root / part / "b ")
+    runs = tmp_path / "runs"
+    spec = f"folder:{root}?patient=folder"
+    done = desali("train", "--config", folder / "config.toml", "--target", spec, "--runs", runs)
+    assert done.code == 0, done.err
+    assert "selection score" in done.out + done.err or "no patient held out" in done.out + done.err
+    done = desali("evaluate", "scratch", "--runs", runs)
+    assert done.code == 0, done.err
+    assert json.loads((runs / "evaluation" / "evaluation.json").read_text())["classes"] == ["a", "b"]
 
 
 def test_the_configuration_gives_the_seed_and_unused_options_are_named(

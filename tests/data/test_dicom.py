@@ -115,7 +115,7 @@ def test_each_frame_has_its_own_scale(tmp_path: Path) -> None:
         roi = read(dataset, tmp_path, frame=k + 1)
         assert (roi.pixels == -900 + 100 * k).all()
         assert f"frame {k + 1} of 3" in roi.origin
-    with pytest.raises(ImageError, match="choose one with --frame 1 to --frame 3"):
+    with pytest.raises(ImageError, match="choose one with frame=1 to frame=3"):
         read(dataset, tmp_path)
     for frame in (0, 4):
         with pytest.raises(ImageError, match="holds frames 1 to 3"):
@@ -123,7 +123,7 @@ def test_each_frame_has_its_own_scale(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_what_is_no_dicom_file_is_refused(lung_patch_png: Path) -> None:
-    with pytest.raises(ImageError, match="--frame 2 does not apply"):
+    with pytest.raises(ImageError, match="frame=2 does not apply"):
         read_image(lung_patch_png, frame=2)
 
 
@@ -176,3 +176,31 @@ def test_a_table_of_values_of_interest_goes_before_the_window(tmp_path: Path) ->
     table.add_new("LUTData", "US", [0, 51, 102, 255])
     tags = {"WindowCenter": 1, "WindowWidth": 2, "VOILUTSequence": Sequence([table]), "Modality": "MR"}
     assert read(dicom(stored, MRImageStorage, **NO_SCALE, **tags), tmp_path).pixels.tolist() == [[0, 51], [102, 255]]
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length")
+def test_nothing_that_a_header_says_of_the_patient_comes_out(tmp_path: Path) -> None:
+    """Every text of the header is marked, also where a code or a number belongs."""
+    marked = "MARKED^Person"
+    damage: list[dict[str, Any]] = [
+        {},
+        {"Modality": marked},
+        {"RescaleType": marked},
+        {"RescaleSlope": None},
+        {"PhotometricInterpretation": marked, "Modality": "MR"},
+        {"VOILUTFunction": marked, "WindowCenter": 1, "WindowWidth": 2, "Modality": "MR"},
+    ]
+    texts = ("PatientName", "PatientID", "StudyDescription", "SeriesDescription", "InstitutionName", "ImageComments")
+    for tags in damage:
+        dataset = dicom(body(), **{**dict.fromkeys(texts, marked), **tags})
+        try:
+            roi = read(dataset, tmp_path)
+            said = repr(roi)
+        except ImageError as error:
+            said = str(error)
+        assert "MARKED" not in said.upper().replace(str(tmp_path).upper(), ""), tags
+    raw = dicom(body(), PatientID=marked)
+    raw.add_new(0x00281053, "LO", marked)  # RescaleSlope
+    with pytest.raises(ImageError) as caught:
+        read(raw, tmp_path)
+    assert "MARKED" not in str(caught.value)

@@ -18,10 +18,8 @@ from desali.evaluation.statistics import METRICS, Counts, metrics_of
 def p_at(sums: npt.NDArray[np.float64], rois: npt.NDArray[np.int64], shift: float) -> float:
     """Every sign of every patient, after `shift` has been taken off each ROI."""
     rest = sums - shift * rois
-    reached = [
-        abs(np.dot(signs, rest)) >= abs(rest.sum()) - 1e-9 for signs in itertools.product((-1, 1), repeat=len(sums))
-    ]
-    return float(np.mean(reached))
+    flips = itertools.product((-1, 1), repeat=len(sums))
+    return float(np.mean([abs(np.dot(signs, rest)) >= abs(rest.sum()) - 1e-9 for signs in flips]))
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(1, 12)), min_size=6, max_size=9))
@@ -40,9 +38,8 @@ def test_the_interval_is_what_the_test_does_not_reject(patients: list[tuple[int,
 
 def test_p_is_that_of_scipy() -> None:
     sums = np.random.default_rng(3).normal(0.5, 1, 9)
-    expected = permutation_test(
-        (sums,), lambda x, axis: np.sum(x, axis), permutation_type="samples", n_resamples=np.inf
-    )
+    options = {"permutation_type": "samples", "n_resamples": np.inf}
+    expected = permutation_test((sums,), lambda x, axis: np.sum(x, axis), **options)
     assert flip_sums(sums, np.full(9, 5)).p == pytest.approx(expected.pvalue)
 
 

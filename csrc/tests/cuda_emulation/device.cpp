@@ -63,7 +63,7 @@ void conv_transpose_dense(const ConvArguments&) {
 int64_t packed_size(const ConvArguments&, bool) {
     absent();
 }
-void pack_weight(const ConvArguments&, bool, const void*, void*) {
+bool pack_weight(const ConvArguments&, bool, const void*, void*) {
     absent();
 }
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from desali.data.formats.decoded import Decoded
 from desali.data.formats.dicom_display import display
-from desali.data.formats.dicom_tags import Bools, first, modality_of, of_frame, padding
+from desali.data.formats.dicom_tags import Bools, code, first, modality_of, of_frame, padding
 from desali.errors import ImageError
 
 AIR_HU = -1024.0  # floor of the CT scale; what lies below is padding outside the field of view
@@ -51,10 +51,10 @@ def read_dicom(data: bytes, name: str, *, frame: int | None = None, offset_given
         if not has_pixels:
             raise ImageError(f"{name}: DICOM ({modality}) without pixel data; choose an image file of the series")
         if frame is None and frames > 1:
-            raise ImageError(f"{name}: DICOM with {frames} frames; choose one with --frame 1 to --frame {frames}")
+            raise ImageError(f"{name}: DICOM with {frames} frames; choose one with frame=1 to frame={frames}")
         if frame is not None and not 1 <= frame <= frames:
             held = "one frame" if frames == 1 else f"frames 1 to {frames}"
-            raise ImageError(f"{name}: --frame {frame}: the DICOM file holds {held}")
+            raise ImageError(f"{name}: frame={frame}: the DICOM file holds {held}")
         at = (frame or 1) - 1
         pixels = _pixels(dataset, name, at)
         try:
@@ -125,16 +125,22 @@ def _scaled(
             raise ImageError(
                 f"{name}: CT with RescaleSlope {slope:g} and RescaleIntercept {intercept:g}; expected a slope above 0"
             )
-        kind = str(of_frame(dataset, frame, _SCALE, "RescaleType") or "").strip().upper()
+        kind = _unit(of_frame(dataset, frame, _SCALE, "RescaleType"))
         origin = f"DICOM CT, RescaleSlope {slope:g}, RescaleIntercept {intercept:g}"
         return pixels.astype(np.float64) * slope + intercept, kind, origin
     if dataset.get("ModalityLUTSequence"):
         from pydicom.pixels.processing import apply_modality_lut
 
-        kind = str(dataset.ModalityLUTSequence[0].get("ModalityLUTType", "") or "").strip().upper()
+        kind = _unit(dataset.ModalityLUTSequence[0].get("ModalityLUTType"))
         return np.asarray(apply_modality_lut(pixels, dataset), np.float64), kind, "DICOM CT, by its modality table"
     return None
 
 
+def _unit(value: Any) -> str:
+    """A scale's unit; what is there and no coded word is another unit than HU."""
+    return code(value) or ("unknown" if str(value or "").strip() else "")
+
+
 def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    """Its kind alone: the text of an error may quote the header, and a header names the patient."""
+    return type(error).__name__

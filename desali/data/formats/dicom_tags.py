@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,16 @@ CT_CLASSES = (
 
 def modality_of(dataset: Any) -> str:
     """In capitals; CT also where the tag is missing and the file's SOP class is one of CT's."""
-    modality = str(dataset.get("Modality", "") or "").strip().upper()
+    modality = code(dataset.get("Modality"))
     if not modality and str(dataset.get("SOPClassUID", "")) in CT_CLASSES:
         return "CT"
     return modality or "unknown modality"
+
+
+def code(value: Any) -> str:
+    """A coded word in capitals; "" for anything else, since a header's free text may name the patient."""
+    word = str(value or "").strip().upper()
+    return word if re.fullmatch(r"[A-Z0-9_ ]{1,16}", word) else ""
 
 
 def of_frame(dataset: Any, frame: int, sequence: str, name: str) -> Any:

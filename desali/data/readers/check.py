@@ -7,6 +7,11 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from desali.data.readers.alike import MOST, nearly_same, thumbnail
+from desali.data.readers.confounding import by_date, by_patient, by_source, folder_date, tags_of
 from desali.data.readers.decode import How, Picture, pictures
 from desali.data.readers.finding import Found, describe, find_images
 
@@ -31,6 +36,8 @@ class Check:
         hu_range: lowest and highest HU; None without images in HU.
         unreadable: file and reason.
         duplicates: names of images with the same pixels, and what they cross: patients, splits, classes.
+        near_duplicates: pairs of images that are nearly the same across a split: names, likeness, and what they cross.
+        confounded: one sentence for each class that can be told from patient, scanner or folder date.
         shared_patients: patient -> parts.
         empty_classes, unknown_labels, left_out, unknown_patients, strays: see `Selection` and `Listing`.
         findings: one sentence for each kind of trouble; empty if the set is clean.
@@ -51,6 +58,8 @@ class Check:
     hu_range: tuple[float, float] | None
     unreadable: list[dict[str, str]]
     duplicates: list[dict[str, list[str]]]
+    near_duplicates: list[dict[str, Any]]
+    confounded: list[str]
     shared_patients: dict[str, list[str]]
     empty_classes: list[str]
     unknown_labels: dict[str, int]
@@ -84,6 +93,7 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
     units: Counter[str] = Counter()
     unreadable: list[dict[str, str]] = []
     same: dict[bytes, list[int]] = defaultdict(list)
+    small: dict[int, npt.NDArray[np.float32]] = {}
     low, high = float("inf"), float("-inf")
     for index, picture in enumerate(pictures(selection.items, how)):
         if not isinstance(picture, Picture):
@@ -97,7 +107,10 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
         digest = hashlib.sha256(repr((pixels.shape, picture.unit)).encode())
         digest.update(pixels.tobytes())
         same[digest.digest()].append(index)
-    own = all(item.patient == item.name for item in selection.items)
+        shape = thumbnail(pixels) if len(selection.items) <= MOST else None
+        if shape is not None:
+            small[index] = shape
+    own = _own(found)
     result = Check(
         reader=found.reader.name,
         path=str(found.root),
@@ -113,6 +126,8 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
         hu_range=(low, high) if low <= high else None,
         unreadable=unreadable,
         duplicates=[_duplicate(found, members) for members in same.values() if len(members) > 1],
+        near_duplicates=_near(found, small, list(same.values())),
+        confounded=_confounded(found),
         shared_patients={patient: list(parts) for patient, parts in selection.shared.items()},
         empty_classes=list(selection.empty),
         unknown_labels=dict(selection.unknown_labels),
@@ -148,6 +163,42 @@ def _duplicate(found: Found, members: list[int]) -> dict[str, list[str]]:
     return {"images": [item.name for item in items], "crosses": crosses}
 
 
+def _near(found: Found, small: dict[int, npt.NDArray[np.float32]], same: list[list[int]]) -> list[dict[str, Any]]:
+    """Pairs across parts, or where the set states none across patients; copies with the same pixels aside."""
+    selection = found.selection
+    index = list(small)
+    parts = [selection.items[k].split for k in index]
+    staged = any(parts)
+    crosses = "splits" if staged else "images" if _own(found) else "patients"
+    owners = parts if staged else [str(selection.items[k].patient) for k in index]
+    copy = {k: number for number, members in enumerate(same) for k in members}
+    pairs = []
+    for a, b, likeness in nearly_same([small[k] for k in index], owners):
+        i, j = index[a], index[b]
+        if copy[i] != copy[j]:
+            images = [selection.items[k].name for k in (i, j)]
+            pairs.append({"images": images, "likeness": round(likeness, 4), "crosses": crosses})
+    return pairs
+
+
+def _confounded(found: Found) -> list[str]:
+    selection, own = found.selection, _own(found)
+    units = [item.name for item in selection.items] if own else selection.patients
+    said = [] if own else by_patient(selection.names, selection.patients)[0]
+    tags = tags_of(selection.items)
+    scanners, dates = (
+        [tags.get(item.path, {}).get(key, "") for item in selection.items] for key in ("scanner", "date")
+    )
+    said += by_source("scanner", selection.names, units, scanners)
+    said += by_date("study date", selection.names, units, dates)
+    return said + by_date("folder date", selection.names, units, [folder_date(item) for item in selection.items])
+
+
+def _own(found: Found) -> bool:
+    """Whether every image stands for itself."""
+    return all(item.patient == item.name for item in found.selection.items)
+
+
 def _findings(result: Check, found: Found) -> list[str]:
     said = []
     if not result.images:
@@ -167,6 +218,16 @@ def _findings(result: Check, found: Found) -> list[str]:
         crossing = Counter(what for one in result.duplicates for what in one["crosses"])
         extra = "".join(f", {count} of them across {what}" for what, count in crossing.items())
         said.append(f"{len(result.duplicates)} sets of images with the same pixels{extra}")
+    if result.near_duplicates:
+        across = result.near_duplicates[0]["crosses"]
+        said.append(f"{len(result.near_duplicates)} pairs of images that are nearly the same across {across}")
+    said += result.confounded
+    if result.patients is None and result.images and result.unit_of_split == "image" and _could_say(found):
+        said.append(
+            "patients are not stated, so every image stands for itself; if several images are of one patient, metrics "
+            f"will say too much: name the patients ({_could_say(found)}=...)"
+            + (", or say patient=none if there are none" if "patient" in found.reader.options else "")
+        )
     if result.unknown_patients and found.options.get("unknown_patients") != "leave_out":
         said.append(
             f"{result.unknown_patients} images of unknown patients; they are kept together as one patient, "
@@ -181,6 +242,13 @@ def _findings(result: Check, found: Found) -> list[str]:
     return said
 
 
+def _could_say(found: Found) -> str:
+    """The reader's option that names the patients; "" if its images have none, or are said to have none."""
+    if found.options.get("patient") == "none":  # said on purpose, for photos and materials
+        return ""
+    return next((name for name in ("patient", "patient_column") if name in found.reader.options), "")
+
+
 def _notes(result: Check, found: Found) -> list[str]:
     said = list(found.listing.notes)
     shapes = {tuple(size.split("x")[:2]) for size in result.sizes}
@@ -190,6 +258,10 @@ def _notes(result: Check, found: Found) -> list[str]:
         said.append(f"{result.unknown_patients} images of unknown patients are left out")
     if result.left_out:
         said.append("left out: " + ", ".join(f"{label} ({count})" for label, count in result.left_out.items()))
+    if result.images > MOST:
+        said.append(f"more than {MOST} images: copies were looked for, images that are nearly the same were not")
+    if result.patients is not None and by_patient(found.selection.names, found.selection.patients)[1]:
+        said.append(f"every {result.unit_of_split} shows one class only, so a class is never compared within one")
     if result.patients is not None and len(result.patients) < 10:
         few = f"{len(result.patients)} {result.unit_of_split}s"
         said.append(f"{few}: with fewer than ten patients no test can decide between recipes")
@@ -229,6 +301,9 @@ def _details(result: Check) -> list[str]:
         "same pixels": [
             " = ".join(one["images"]) + (f" (across {', '.join(one['crosses'])})" if one["crosses"] else "")
             for one in result.duplicates
+        ],
+        "nearly the same": [
+            f"{' ~ '.join(one['images'])} (likeness {one['likeness']:.3f})" for one in result.near_duplicates
         ],
         "in several parts": [f"{patient}: {', '.join(parts)}" for patient, parts in result.shared_patients.items()],
         "does not fit the format": result.strays,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,9 @@ def claims(root: Path) -> bool:
 def find(root: Path, label: str = "folder") -> Listing:
     """List the slices by class, patient, series and position along the series' normal.
 
-    The patient is a pseudonym: the first ten hexadecimal digits of the SHA-256 of PatientID. A file without one is of
-    an unknown patient. A file whose tags cannot be read is listed by name and reported when it is decoded.
+    Patients are numbered, "patient 1" and so on, by the first of their files in the order of paths: nothing that is
+    derived from PatientID leaves this module (a hash of seven digits is found by trying all of them). A file without
+    one is of an unknown patient. A file whose tags cannot be read is listed by name and reported when it is decoded.
 
     Raises:
         DataError: no DICOM files, some in class folders and some not, or an attribute that is missing.
@@ -44,23 +44,27 @@ def find(root: Path, label: str = "folder") -> Listing:
     if label == "folder" and direct and len(direct) < len(files):
         raise DataError(f"{direct[0]}: lies beside the class folders; expected {EXPECTED}")
     found = []
+    numbers: dict[str, int] = {}
     for path in files:
         tags = _tags(path, [label] if label != "folder" else [])
         name = relative(path, root)
         if label == "folder":
-            text = UNLABELLED if direct else name.split("/")[0]
+            text = UNLABELLED if direct else name.split("/")[0].strip()
         else:
             text = str(tags.get(label) or "").strip()
             if not text and tags:
                 raise DataError(f"{path}: has no DICOM attribute {label!r} to take the class from")
-        found.append((text or UNLABELLED, *_order(tags), name, Item(path, name, text or UNLABELLED, _patient(tags))))
+        identity = str(tags.get("PatientID") or "").strip()
+        patient = numbers.setdefault(identity, len(numbers) + 1) if identity else 0
+        item = Item(path, name, text or UNLABELLED, f"patient {patient}" if patient else None)
+        found.append((text or UNLABELLED, patient, *_order(tags), name, item))
     found.sort(key=lambda one: one[:-1])
     return Listing(
         name=root.resolve().name,
         items=[one[-1] for one in found],
         labels=tuple(sorted({one[0] for one in found})),
         kind="DICOM series",
-        patients="patients by PatientID (as a pseudonym)",
+        patients="patients by PatientID (as running numbers)",
         colour=None,
     )
 
@@ -87,13 +91,8 @@ def _tags(path: Path, more: list[str]) -> dict[str, Any]:
             return {}
 
 
-def _patient(tags: dict[str, Any]) -> str | None:
-    identity = str(tags.get("PatientID") or "").strip()
-    return hashlib.sha256(identity.encode()).hexdigest()[:10] if identity else None
-
-
-def _order(tags: dict[str, Any]) -> tuple[str, str, float]:
-    """Patient, series, position along the normal of the slices (PS3.3 C.7.6.2.1.1), else the instance number."""
+def _order(tags: dict[str, Any]) -> tuple[str, float]:
+    """Series, position along the normal of the slices (PS3.3 C.7.6.2.1.1), else the instance number."""
     import numpy as np
 
     try:
@@ -101,4 +100,4 @@ def _order(tags: dict[str, Any]) -> tuple[str, str, float]:
         position = float(np.dot(np.cross(across, down), np.asarray(tags["ImagePositionPatient"], float)))
     except (KeyError, TypeError, ValueError):
         position = float(tags.get("InstanceNumber") or 0)
-    return _patient(tags) or "", str(tags.get("SeriesInstanceUID") or ""), position
+    return str(tags.get("SeriesInstanceUID") or ""), position

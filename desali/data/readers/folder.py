@@ -47,9 +47,16 @@ def find(root: Path, patient: str = "none") -> Listing:
         loose = images_in(home)
         if loose:
             raise DataError(f"{loose[0]}: lies beside the class folders; expected {EXPECTED}, move it into one")
+        seen: dict[str, Path] = {}
         for folder in folders_in(home):
-            labels[folder.name] = None
-            items += _class(root, folder, split, patient, pattern)
+            label = folder.name.strip()
+            if label in seen:
+                raise DataError(
+                    f"{folder}: the class {label!r} has two folders, the other is {seen[label]}; spaces around the "
+                    "name do not count, put the images into one of them"
+                )
+            labels[label], seen[label] = None, folder
+            items += _class(root, folder, label, split, patient, pattern)
     if not labels:
         raise DataError(f"{root}: holds no sub-folders; expected {EXPECTED}")
     said = NO_PATIENTS if patient == "none" else f"patients by {'sub-folder' if pattern is None else 'file name'}"
@@ -83,13 +90,15 @@ def _pattern(patient: str) -> re.Pattern[str] | None:
     return pattern
 
 
-def _class(root: Path, folder: Path, split: str, patient: str, pattern: re.Pattern[str] | None) -> list[Item]:
+def _class(
+    root: Path, folder: Path, label: str, split: str, patient: str, pattern: re.Pattern[str] | None
+) -> list[Item]:
     if patient == "folder":
         loose = images_in(folder)
         if loose:
             raise DataError(f"{loose[0]}: lies beside the patient folders; with patient=folder every image is in one")
         owners = [(path, owner.name) for owner in folders_in(folder) for path in images_in(owner, deep=True)]
-        return [Item(path, relative(path, root), folder.name, owner, split) for path, owner in owners]
+        return [Item(path, relative(path, root), label, owner, split) for path, owner in owners]
     if pattern is None:
         nested = [one for one in folders_in(folder) if images_in(one, deep=True)]
         if nested:
@@ -100,7 +109,7 @@ def _class(root: Path, folder: Path, split: str, patient: str, pattern: re.Patte
     items = []
     for path in images_in(folder, deep=pattern is not None):
         name = relative(path, root)
-        items.append(Item(path, name, folder.name, name if pattern is None else _owner(pattern, name, path), split))
+        items.append(Item(path, name, label, name if pattern is None else _owner(pattern, name, path), split))
     return items
 
 

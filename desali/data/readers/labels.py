@@ -78,8 +78,9 @@ def _file(path: Path) -> dict[str, str]:
 
 
 def names(value: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Names from text with commas between, or from a sequence."""
+    """Names from text with commas between, spaces around them left out, or from a sequence, as they are."""
     if value is None:
         return ()
-    parts = value.split(",") if isinstance(value, str) else value
-    return tuple(part.strip() for part in parts if part.strip())
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(part for part in value if part)

@@ -14,7 +14,6 @@ from desali.data.synthetic.exact import Array, exp, log, sqrt
 from desali.errors import DataError
 
 Item = TypeVar("Item")
-_TINY: float = 2.0**-52
 Shape = int | tuple[int, ...]
 
 # Wichura, Algorithm AS 241 (PPND7), Applied Statistics 37 (1988): the normal quantile to about 7 digits.
@@ -41,11 +40,10 @@ class Stream:
     def random(self, shape: Shape | None = None) -> float | Array:
         """Uniform in (0, 1), 52 bits, never 0 or 1."""
         if shape is None:
-            word: Any = self._bits.random_raw()
-            return float(((word >> 12) + 0.5) * _TINY)
+            word = int(self._bits.random_raw()) >> 12
+            return (word + 0.5) * 2.0**-52
         raw: npt.NDArray[np.uint64] = self._bits.random_raw(shape)
-        drawn: Array = ((raw >> np.uint64(12)).astype(np.float64) + 0.5) * _TINY
-        return drawn
+        return np.asarray(((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52, np.float64)
 
     @overload
     def uniform(self, low: float, high: float) -> float: ...

@@ -27,6 +27,7 @@ PAGE = 864.0  # 12 inches: 1800 pixels at the default resolution
 MARGIN, GAP, GROUP_GAP, ROW_GAP = 16.0, 4.0, 14.0, 9.0
 PANEL_MIN, PANEL_MAX = 62.0, 160.0
 LABEL_MAX, PAGE_MIN = 84.0, 300.0
+PLOT_HEIGHT, PLOT_ABOVE, PLOT_BELOW, PLOT_BESIDE = 120.0, 50.0, 22.0, 30.0  # axes, and room for legends and ticks
 TITLE, LEAD, HEADING, LABEL, NOTE, SMALL = 11.0, 8.5, 8.5, 7.5, 7.0, 6.3
 INK, SOFT, RULE, MARK = "#1a1a1a", "#5a5a5a", "#9a9a9a", "#e69f00"
 
@@ -102,6 +103,7 @@ def draw(grid: Grid, dpi: int = 150) -> Figure:
     )
     lead = text.wrap(grid.lead, layout.width - 2 * MARGIN, LEAD)
     _lines(axes, MARGIN, layout.lead_top, lead, LEAD)
+    _plots(figure, grid, layout)
     _headings(axes, grid, layout)
     for matrix, top in zip(grid.below, layout.tables, strict=False):
         if matrix is not None:
@@ -139,6 +141,7 @@ def arrange(grid: Grid, dpi: int = 150) -> Layout:
     y = MARGIN + _height(text.wrap(grid.title, width - 2 * MARGIN, TITLE, weight="bold"), TITLE)
     lead_top = y + (4.0 if grid.lead else 0.0)
     y = lead_top + _height(text.wrap(grid.lead, width - 2 * MARGIN, LEAD), LEAD)
+    y += (PLOT_ABOVE + PLOT_HEIGHT + PLOT_BELOW) if grid.plots else 0.0
     heading_top = y + (10.0 if grid.title or grid.lead else 0.0)
     headings = [_heading_height(grid, lefts, side, a, b) for a, b, _ in grid.spans()]
     y = heading_top + (max(headings) + 7.0 if max(headings) else 0.0)
@@ -167,6 +170,18 @@ def arrange(grid: Grid, dpi: int = 150) -> Layout:
         column_top,
         footer_top,
     )
+
+
+def _plots(figure: Figure, grid: Grid, layout: Layout) -> None:
+    """Side by side over the whole width, between the lead and the pictures."""
+    lead = text.wrap(grid.lead, layout.width - 2 * MARGIN, LEAD)
+    top = layout.lead_top + _height(lead, LEAD) + PLOT_ABOVE
+    each = (layout.width - 2 * MARGIN) / max(1, len(grid.plots))
+    for number, plot in enumerate(grid.plots):
+        left = MARGIN + number * each + PLOT_BESIDE
+        bottom = layout.height - top - PLOT_HEIGHT
+        wide, high = (each - PLOT_BESIDE - 8.0) / layout.width, PLOT_HEIGHT / layout.height
+        plot(figure.add_axes((left / layout.width, bottom / layout.height, wide, high)))
 
 
 def _heading_height(grid: Grid, lefts: list[float], side: float, first: int, past: int) -> float:

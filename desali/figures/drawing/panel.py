@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,6 +140,7 @@ class Grid:
         footnote: below the figure: what the data is, what the pictures cannot say.
         lead: under the title: what the figure shows, "" for nothing.
         below: a table under each row, or None; empty for no tables at all.
+        plots: side by side under the lead, each drawn by a function into the matplotlib axes that it is given.
 
     Raises:
         DataError: no rows or columns, or panels that do not fit the labels.
@@ -152,6 +153,7 @@ class Grid:
     footnote: str = ""
     lead: str = ""
     below: Sequence[Matrix | None] = ()
+    plots: Sequence[Callable[[Any], None]] = ()
 
     def __post_init__(self) -> None:
         if self.below and len(self.below) != len(self.rows):

@@ -50,6 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [
         "train", "natural", "--natural", f"{natural}", "--target", f"{target}{PATIENT}", "--runs", f"{root / 'runs'}",
         "--epochs", "1", "--batch-size", "32", "--device", "cpu", "--replicates", "1",
+        "--architecture", "caffenet-small",
     ]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DESALI_CACHE", str(root / "cache"))

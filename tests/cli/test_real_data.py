@@ -65,14 +65,18 @@ def test_train_and_evaluate_on_a_folder_with_parts(desali: Run, folder: Path, tm
     kept = json.loads((runs / "evaluation" / "evaluation.json").read_text())
     assert kept["patients"] == 2
     assert kept["rois"] == 16
-    assert {one["recipe"] for one in kept["evaluations"]} == {"scratch", "texture features + SVM"}
+    baselines = {"texture features + SVM", "first-order statistics"}
+    assert {one["recipe"] for one in kept["evaluations"]} == {"scratch", *baselines}
     before = {path.name: path.read_bytes() for path in (runs / "evaluation").iterdir()}
     again = desali("evaluate", "scratch", "--runs", runs, "--baseline", "--seed", "7", "--plots", tmp_path / "plots")
     assert again.code == 0, again.err
     after = {path.name: path.read_bytes() for path in (runs / "evaluation").iterdir()}
     assert {name: after[name] for name in before} == before  # the bootstrap's seed replaces nothing
     added = ("evaluation-seed7.json", "evaluation-seed7.csv", "evaluation-seed7.tex", "evaluation-seed7.txt")
-    assert set(after) - set(before) == {*added, "texture-features-SVM-seed7.npz"}
+    assert set(after) - set(before) == {
+        *added,
+        *(f"{name}-seed7.npz" for name in ("texture-features-SVM", "first-order-statistics")),
+    }
     assert json.loads(after["evaluation-seed7.json"])["seed"] == 7
     again = desali("evaluate", "scratch", "--runs", runs, "--target", f"table:{folder / 'rois.csv'}")
     assert again.code == 2

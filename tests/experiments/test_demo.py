@@ -98,7 +98,6 @@ def test_only_the_default_network_is_carried(sources: Path, tmp_path: Path) -> N
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.skipif(not FOLDER.is_dir(), reason="a checkout without the carried weights")
 def test_the_package_carries_what_the_demo_needs() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < LIMIT
     for name, (stem, _) in SOURCES.items():

@@ -11,7 +11,7 @@ from desali.errors import DataError, UnknownNameError
 
 LOG99 = float(np.log(99.0))
 QUANTILE = 0.005
-SMALL = 1e-5  # below it the quantile gives way to the minimum
+SMALL = 1e-5  # below it the quantiles give way to the largest magnitude
 LARGE = 1e150  # above it the quantile's interpolation could overflow
 
 FloatArray = npt.NDArray[np.float64]
@@ -21,9 +21,9 @@ SUMMARIES = ("mean", "rms")
 def display(map: Any, scale: float | None = None) -> tuple[FloatArray, float]:
     """Map values to pixels by a sigmoid in which 0 is mid-grey (Mahendran and Vedaldi, ECCV 2016).
 
-    pixel = 1 / (1 + exp(log(99) x / a)) with a the 0.5 % quantile of the whole map, so that a becomes 0.01 and -a
-    becomes 0.99. If |a| < 1e-5, a is the minimum; if it is still not negative (nothing below 0), a is -max |x|.
-    A zero map is mid-grey.
+    pixel = 1 / (1 + exp(log(99) x / a)), so that a becomes 0.01 and -a becomes 0.99. There a is the 0.5 % quantile of
+    the whole map; here it is that or minus the 99.5 % quantile, whichever is larger in size, since a map whose tails
+    differ would be white all over. If |a| < 1e-5, or nothing is below 0, a is -max |x|. A zero map is mid-grey.
 
     Args:
         map: a finite map of any shape, array or tensor.
@@ -50,10 +50,9 @@ def display(map: Any, scale: float | None = None) -> tuple[FloatArray, float]:
 def _scale(values: FloatArray) -> float:
     peak = float(np.abs(values).max())
     unit = peak if peak > LARGE else 1.0
-    a = float(np.quantile(values / unit, QUANTILE)) * unit
-    if abs(a) < SMALL:
-        a = float(values.min())
-    return a if a < 0 else -peak
+    low, high = (float(end) * unit for end in np.quantile(values / unit, (QUANTILE, 1 - QUANTILE)))
+    a = max(-low, high) if values.min() < 0 else 0.0
+    return -a if a >= SMALL else -peak
 
 
 def display_signed(map: Any) -> tuple[FloatArray, float]:

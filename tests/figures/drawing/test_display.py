@@ -45,6 +45,8 @@ def test_display_with_the_scale_it_returned_gives_the_same_pixels(x: npt.NDArray
 
 def test_display_follows_the_published_formula() -> None:
     x = np.random.default_rng(0).normal(size=(40, 50))
+    x[0, 0] = -50  # the lower tail is the longer one
+    x[0, 1:12] = -4
     a = np.quantile(x, 0.005)
     pixels, scale = display(x)
     assert scale == a
@@ -53,12 +55,23 @@ def test_display_follows_the_published_formula() -> None:
     np.testing.assert_allclose(ends, [0.01, 0.5, 0.99], rtol=1e-12)
 
 
-def test_display_falls_back_to_the_minimum_when_the_quantile_is_near_zero() -> None:
+def test_a_map_whose_tails_differ_is_not_white_all_over() -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.exponential(1.0, 4000), -rng.exponential(0.02, 1000)])
+    pixels, scale = display(x)
+    assert scale == pytest.approx(-np.quantile(x, 0.995))
+    assert (pixels > 0.98).mean() < 0.02
+    turned, same = display(-x)
+    assert same == pytest.approx(scale)
+    np.testing.assert_allclose(turned, 1 - pixels, atol=1e-12)
+
+
+def test_display_falls_back_to_the_largest_magnitude_when_the_quantiles_are_near_zero() -> None:
     x = np.full(10_000, -9e-6)
     x[0], x[1] = -3.0, 7.0
     pixels, scale = display(x)
-    assert scale == -3.0
-    assert pixels[0] == pytest.approx(0.01)
+    assert scale == -7.0
+    assert pixels[1] == pytest.approx(0.99)
 
 
 def test_display_scales_an_all_positive_map_by_its_peak() -> None:

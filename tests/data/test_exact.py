@@ -43,10 +43,9 @@ print(json.dumps({name: hashlib.sha256(one.images.tobytes()).hexdigest() for nam
 
 ALLOWED = {
     # exact, or rounded correctly by IEEE 754
-    "abs", "arange", "argsort", "array", "ascontiguousarray", "broadcast_to", "concatenate", "copyto", "cumsum",
-    "empty", "flatnonzero", "floor", "frexp", "full", "full_like", "ldexp", "maximum", "meshgrid", "minimum", "repeat",
-    "rint",
-    "roll", "sort", "sqrt", "square", "stack", "unique", "where", "zeros", "zeros_like", "linspace",
+    "abs", "arange", "argsort", "array", "asarray", "ascontiguousarray", "broadcast_to", "concatenate", "copyto",
+    "cumsum", "empty", "flatnonzero", "floor", "frexp", "full", "full_like", "ldexp", "maximum", "meshgrid", "minimum",
+    "repeat", "rint", "roll", "sort", "sqrt", "square", "stack", "unique", "where", "zeros", "zeros_like", "linspace",
     # types and streams of bits
     "bool_", "float64", "generic", "int16", "int32", "int64", "ndarray", "random", "str_", "uint64", "uint8",
 }  # fmt: skip

@@ -118,9 +118,9 @@ def test_the_demo_draws_first_and_trains_the_target_stages_alone(
     result = demos.demo(tmp_path / "demo", device="cpu", report=lines.append)
     first = next(k for k, line in enumerate(lines) if line.startswith("first pictures:"))
     assert first < next(k for k, line in enumerate(lines) if line.startswith("[training]"))
-    assert list(result.seconds) == ["sheets", "data", "training", "replicate", "evaluation", "figure"]
+    assert list(result.seconds)[:6] == ["sheets", "data", "training", "replicate", "evaluation", "figure"]
     assert all(path.exists() for path in result.files.values())
-    trained = [line for line in lines if "selection score on held-out patients" in line and "already" not in line]
+    trained = [line for line in lines if " of 1 kept" in line and "already" not in line]
     assert len(trained) == 5  # four recipes and a replicate
     assert (
         "stage natural -> texture: weights from natural-texture.safetensors, selection score 0.750 when"

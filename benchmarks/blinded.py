@@ -50,10 +50,13 @@ def make(recipe: str, runs: Path, output: Path, count: int, seed: int) -> dict[s
     rng = np.random.default_rng(seed)
     after_first = rng.permutation([k % 2 == 0 for k in range(count)])
     key: dict[str, Any] = {}
+    left: dict[str, list[int]] = {}
     for number in range(1, count + 1):
         layer = changed[(number - 1) % len(changed)]
         alive = np.flatnonzero((layer.firing_before > ALIVE) & (layer.firing_after > ALIVE))
-        channels = sorted(int(c) for c in rng.permutation(alive)[:CHANNELS])
+        if len(left.get(layer.name, ())) < CHANNELS:  # no channel stands on two sheets as long as there are others
+            left[layer.name] = [int(c) for c in rng.permutation(alive)]
+        channels, left[layer.name] = sorted(left[layer.name][:CHANNELS]), left[layer.name][CHANNELS:]
         asked = Asked(layer.name, channels, "activation", "desalinet", 0, seed)
         first = bool(after_first[number - 1])
         path = output / f"sheet-{number:02d}.png"

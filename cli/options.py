@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from desali.cli.parameters import Device, _ParamType, _stack
 from desali.errors import DesaliError
-from desali.training.options import Option, options_of
+from desali.output.options import Option, options_of
 
 
 class SectionedCommand(click.Command):
@@ -37,7 +37,7 @@ def options_from(
     """A decorator that adds an option for each option of the dataclass `owner`; what is not given is None.
 
     Args:
-        owner: see `desali.training.options`.
+        owner: see `desali.output.options`.
         section: the heading of the help under which they stand.
         leave_out: fields that get no flag.
         types: by field a reader of its text that can say or complete more than the field itself.

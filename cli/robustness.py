@@ -58,7 +58,7 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
         found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
         save_trainings(output / f"robustness-{NAME}", found, by)
     result = robustness(found, by, resamples=resamples)
-    text = "\n\n".join(format_robustness(result, metric) for metric in ("macro recall", "macro F1"))
+    text = "\n\n".join(format_robustness(result, metric) for metric in ("macro F1", "macro recall"))
     write_json(output / "robustness.json", result.to_dict())
     write_text(output / "robustness.csv", robustness_csv(result))
     write_text(output / "robustness.txt", text + "\n")

@@ -8,8 +8,8 @@ from pathlib import Path
 from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
+from desali.output.options import Option, options_of
 from desali.training.config import DataConfig, TrainingConfig
-from desali.training.options import Option, options_of
 from desali.training.stage import Stage
 
 PAGES: dict[str, dict[str, type]] = {

@@ -5,7 +5,7 @@
 `comparison` puts all into `results`, which `table`, `export` and `plots` print and draw.
 
 Touch from outside: the names below, `export.FORMATS` and `plots.plot`. Nothing here knows training but for what an
-option is (`training.options`). A metric is a number; a figure is a drawing. Names are imported when first used
+option is (`output.options`). A metric is a number; a figure is a drawing. Names are imported when first used
 (PEP 562).
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from desali.training.options import SEED, Range, check_fields, option
+from desali.output.options import SEED, Range, check_fields, option
 
 RESAMPLES = 2000
 """Of the bootstrap over patients, unless another number is asked for."""

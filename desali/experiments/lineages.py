@@ -228,12 +228,17 @@ def is_trained(one: LoadedModel) -> bool:
     return bool((one.card.get("stage") or {}).get("key"))
 
 
+def _known(one: LoadedModel) -> bool:
+    """Whether its card says what it was trained on; a stage whose weights were given keeps what their card says."""
+    return is_trained(one) and (not one.card["stage"].get("weights") or bool(one.card.get("data")))
+
+
 def unknown(before: LoadedModel | None, after: LoadedModel | None) -> list[str]:
     """Networks whose training nothing is known of, a sentence each; a single network is `before`."""
     found = [
         name
         for name, one in ((" before" if after is not None else "", before), (" after", after))
-        if one is not None and one.path is not None and (not is_trained(one) or one.card["stage"].get("weights"))
+        if one is not None and one.path is not None and not _known(one)
     ]
     return [f"What the network{name} was trained on is not known, and so may be these images." for name in found]
 

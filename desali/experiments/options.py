@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from desali.evaluation.options import ENOUGH, RESAMPLES
+from desali.output.options import FROM_0, FROM_1, SEED, SHARE, Range, check_fields, option
 from desali.reversal.methods import METHODS
-from desali.training.options import FROM_0, FROM_1, SEED, SHARE, Range, check_fields, option
 
 
 @dataclass(frozen=True)

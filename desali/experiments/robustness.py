@@ -19,7 +19,7 @@ from desali.evaluation.predictions import Predictions
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, estimate
 from desali.evaluation.statistics import Counts, Floats
 from desali.evaluation.table import estimate_text, role
-from desali.evaluation.trainings import LEAST_TRAININGS, hull, over_trainings
+from desali.evaluation.trainings import LEAST_TRAININGS, hull, over_trainings, pairing
 from desali.output.columns import columns
 
 CURVES = ("macro F1", "accuracy", "macro recall", "macro AUROC")
@@ -104,6 +104,7 @@ def _losses(least: Sequence[Model], full: Sequence[Model]) -> tuple[Loss, ...]:
         weights = weights[:1]
     small = {model.recipe: model for model in least}
     lost = {model.recipe: _lost(model, small[model.recipe], weights) for model in full if model.recipe in small}
+    models = {model.recipe: model for model in full}
     pairs = [("", name) for name in lost]
     names = list(lost)
     pairs += [(names[b], names[a]) for a in range(len(names)) for b in range(a + 1, len(names))]
@@ -118,8 +119,8 @@ def _losses(least: Sequence[Model], full: Sequence[Model]) -> tuple[Loss, ...]:
             trained = len(mine) if theirs is None else min(len(mine), len(theirs))
             if trained >= LEAST_TRAININGS and not np.isnan(ends).any():
                 other = np.zeros_like(mine) if theirs is None else theirs
-                pairing = [(k, k) for k in range(len(mine))] if len(mine) == len(other) else None
-                found = over_trainings(mine[:, 0], other[:, 0], pairing, rois)
+                paired = [(k, k) for k in range(len(mine))] if theirs is None else pairing(models[name], models[minus])
+                found = over_trainings(mine[:, 0], other[:, 0], paired, rois)
                 ends = hull((ends[0], ends[1]), (found.low, found.high))
             result.append(Loss(name, minus, metric, estimate(float(values[0]), *map(float, ends))))
     return tuple(result)

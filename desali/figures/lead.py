@@ -74,5 +74,8 @@ def _contrast(contrast: Mapping[str, Any], replicates: Mapping[str, str]) -> lis
     noise = "".join(f"; {pair['first']} : its replicate {signed(pair['rank_correlation'])}" for pair in again)
     said = [f"Likeness of the class contrasts: {words}{beside}{noise}."]
     if again and min(pair["rank_correlation"] for pair in again) <= ranked[-1]["rank_correlation"]:
-        said.append("No two models differ by more than a model and its replicate: no difference shown.")
+        first, second = again[0]["first"], again[0]["second"]
+        said.append(
+            f"On this image no two models differ by more than {first} and its replicate ({second}): no difference shown."
+        )
     return said

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from desali.output.options import FROM_1, SEED, Range, check_fields, option
 from desali.reversal.methods import METHODS
-from desali.training.options import FROM_1, SEED, Range, check_fields, option
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi

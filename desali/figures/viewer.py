@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -95,7 +96,7 @@ class Viewer:
     def key(self) -> list[Any]:
         """What its figures depend on beside the settings and the models, JSON-serialisable."""
         weights = [one.card.get("weights_sha256") for one in self.replicates]
-        images = None if self._images is None else getattr(self._images, "fingerprint", id(self._images))
+        images = None if self._images is None else _fingerprint(self._images)
         return [weights, images, None if self._groups is None else list(map(str, self._groups))]
 
     @property
@@ -240,3 +241,10 @@ class Viewer:
             return prepare(image, subject.rule, self.settings.window)
         except ImageError as error:
             raise ImageError(f"{subject.name}: {error}") from error
+
+
+def _fingerprint(images: ImageSet | Tensor) -> str:
+    """Of the images' values, the same in another process."""
+    if hasattr(images, "fingerprint"):
+        return str(images.fingerprint)
+    return hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -146,6 +146,7 @@ def card_of_given(loaded: LoadedModel, stage: Stage, key: str, title: str, file:
         "origin": origin,
         "lineage": loaded.card.get("lineage") or [f"{stage.domain}: {origin}"],
         "metrics": loaded.card.get("metrics") or {},
+        **({"data": loaded.card["data"]} if loaded.card.get("data") else {}),
     }
 
 

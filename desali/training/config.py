@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
 from desali.models.registry import DEFAULT
-from desali.training.options import FROM_0, FROM_1, SEED, SHARE, check_fields, checked_table, option, options_of
+from desali.output.options import FROM_0, FROM_1, SEED, SHARE, check_fields, checked_table, option, options_of
 from desali.training.recipes import RECIPES, Recipe, recipe
 from desali.training.stage import DOMAINS, STAGE_OPTIONS, Stage
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from desali.errors import DesaliError, UnknownNameError, look_up
 from desali.models.registry import ARCHITECTURES, DEFAULT
-from desali.training.options import options_of
+from desali.output.options import options_of
 from desali.training.stage import DOMAINS, STAGE_OPTIONS, TARGET_OPTIONS, TRANSFER_OPTIONS, Domain, Stage
 
 

@@ -52,7 +52,7 @@ def stages_behind(weights: Path) -> list[Path]:
 
 
 def _stage_file(weights: Path, key: str) -> Path | None:
-    above = weights.parents
+    above = weights.resolve().parents
     folders = [above[1] / key] + [one / STAGES / key for one in above[1:3]]
     return next((one / WEIGHTS_NAME for one in folders if (one / WEIGHTS_NAME).is_file()), None)
 

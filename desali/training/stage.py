@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from desali.errors import DesaliError, UnknownNameError
-from desali.training.options import ABOVE_0, BELOW_1, FROM_0, FROM_1, SHARE, check_fields, option, options_of
+from desali.output.options import ABOVE_0, BELOW_1, FROM_0, FROM_1, SHARE, check_fields, option, options_of
 
 Domain = Literal["natural", "texture", "target"]
 

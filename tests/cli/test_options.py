@@ -27,8 +27,8 @@ from desali.experiments.options import CrossValidationOptions, RobustnessOptions
 from desali.experiments.robustness import robustness
 from desali.figures.options import FigureOptions, ImageOptions
 from desali.figures.viewer import Settings
+from desali.output.options import Option, options_of
 from desali.training.config import DataConfig, TrainingConfig, read_config
-from desali.training.options import Option, options_of
 from desali.training.stage import Stage
 from tests.training.test_commands import run
 

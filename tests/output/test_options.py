@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desali.errors import DesaliError, UnknownNameError
-from desali.training.options import BELOW_1, FROM_1, SHARE, Range, check_fields, checked_table, option, options_of
+from desali.output.options import BELOW_1, FROM_1, SHARE, Range, check_fields, checked_table, option, options_of
 
 
 @dataclass(frozen=True)

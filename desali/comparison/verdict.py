@@ -9,6 +9,8 @@ from desali.comparison.tracing import SILENCED, SILENT, WOKEN
 
 MANY = 0.1
 """Share of a layer's channels from which on silenced or woken ones are worth a word."""
+REORDERED = 0.5
+"""Share of channels with a partner of another number from which on a layer is called put in another order."""
 
 
 def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool) -> str:
@@ -76,9 +78,9 @@ def _apart(layer: LayerLineage) -> str:
     """A layer in the middle whose channels do not correspond by number."""
     found = [f"{_count(layer)} of {layer.channels} traceable"]
     if layer.random.matched and layer.matched_correlation > max(layer.random.matched):
+        order = ": they stand in another order" if layer.matched > REORDERED else ""
         found.append(
-            f"but {layer.matched:.0%} have a partner of another number, median r {layer.matched_correlation:.2f}: they "
-            "stand in another order"
+            f"but {layer.matched:.0%} have a partner of another number, median r {layer.matched_correlation:.2f}{order}"
         )
     silent = [int((firing < SILENT).sum()) for firing in (layer.firing_before, layer.firing_after)]
     if abs(silent[1] - silent[0]) >= MANY * layer.channels:

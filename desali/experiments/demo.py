@@ -20,7 +20,7 @@ SHEET = 8
 """Images of each class on a sheet."""
 REPLICATED = "two_stage"
 """The recipe whose last stage is trained once more: what another seed would change."""
-EPOCHS = 12
+EPOCHS = 8
 """Of each target stage, so that five of them fit into two minutes; `desali train` takes more."""
 
 

@@ -76,6 +76,6 @@ def _contrast(contrast: Mapping[str, Any], replicates: Mapping[str, str]) -> lis
     if again and min(pair["rank_correlation"] for pair in again) <= ranked[-1]["rank_correlation"]:
         first, second = again[0]["first"], again[0]["second"]
         said.append(
-            f"On this image no two models differ by more than {first} and its replicate ({second}): no difference shown."
+            f"On this image no two models differ more than {first} and its replicate {second}: no difference shown."
         )
     return said

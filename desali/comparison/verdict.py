@@ -45,6 +45,7 @@ def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool
     same = [layer for layer in related if layer.no_difference]
     if same:
         parts.append(f"in that share no difference shown at {_listed(same)}: replicates differ as much")
+    parts += _beyond(changed)
     return f"{'; '.join(parts)}."
 
 
@@ -61,6 +62,17 @@ def _shares(layers: Sequence[LayerLineage]) -> list[str]:
     return [
         f"{first.traceable:.0%} of the channels of {first.name} are traceable, {second.traceable:.0%} of {second.name}"
     ]
+
+
+def _beyond(layers: Sequence[LayerLineage]) -> list[str]:
+    """Which numbers by layer differ between before and after by more than between replicates, and where."""
+    found = []
+    for words, name in (("similarity (CKA)", "similarity"), ("linear probe", "probe"), ("class purity", "purity")):
+        numbers = [(layer, getattr(layer, name)) for layer in layers]
+        beyond = [layer for layer, one in numbers if one is not None and one.no_difference is False]
+        if beyond:
+            found.append(f"{words} at {_listed(beyond)}")
+    return [f"beyond what replicates differ by: {', '.join(found)}"] if found else []
 
 
 def _silence(layers: Sequence[LayerLineage]) -> list[str]:

@@ -41,8 +41,8 @@ COLOURS = {
 }
 """Of the states; Okabe and Ito's palette where it has them."""
 STRANGERS = "#FFFFFF"
-MOST_LABELS, FEW_LABELS = 44, 7
-SHORT = 9
+MOST_LABELS, FEW_LABELS = 44, 12
+SHORT = 16
 """Letters of a layer's name where there is little room."""
 LONGEST = 30
 """Letters of a layer's name that are shown."""
@@ -126,7 +126,7 @@ def _figure(change: Lineage) -> Figure:
     axes = list(figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0])
     shares(axes[0], layers)
     if not change.strangers:
-        _states(axes[1], layers)
+        states(axes[1], layers)
     for axis, draw_numbers in zip(axes[len(axes) - len(more) :], more, strict=True):
         draw_numbers(axis, layers)
     ticks(axes[-1], layers, SLANT)
@@ -168,7 +168,8 @@ def shares(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     legend(axis, 3)
 
 
-def _states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
+def states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
+    """A stacked bar a layer."""
     x = np.arange(len(layers))
     base = np.zeros(len(layers))
     apart = np.array([layer.strangers for layer in layers])
@@ -194,15 +195,17 @@ def ticks(axis: Axes, layers: Sequence[LayerLineage], slant: float | None = None
         labels = [_label(layers[k]) for k in shown]
         axis.set_xticks(list(shown), labels, rotation=slant, ha="right", rotation_mode="anchor", fontsize=8)
     else:
-        axis.set_xticks(list(shown), [drawable(_end(layers[k].name)) for k in shown], fontsize=6.3)
+        ends = endings([layer.name for layer in layers])
+        labels = [drawable(ends[k] if len(ends[k]) <= SHORT else ELLIPSIS + ends[k][1 - SHORT :]) for k in shown]
+        axis.set_xticks(list(shown), labels, rotation=40, ha="right", rotation_mode="anchor", fontsize=5.6)
     axis.set_xlim(-0.6, len(layers) - 0.4)
 
 
 def small_legend(axis: Axes) -> None:
     """The legend for axes of a third of the page, above them in two columns."""
     lines, names = axis.get_legend_handles_labels()
-    axis.legend(lines, names, fontsize=5.6, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False,
-                borderpad=0.1, handlelength=1.6, columnspacing=1.0, labelspacing=0.25)  # fmt: skip
+    axis.legend(lines, names, fontsize=5.4, loc="lower left", bbox_to_anchor=(-0.04, 1.0), ncols=1, frameon=False,
+                borderpad=0.1, handlelength=1.6, labelspacing=0.15)  # fmt: skip
 
 
 def _skipped(layers: Sequence[LayerLineage]) -> str:
@@ -210,10 +213,14 @@ def _skipped(layers: Sequence[LayerLineage]) -> str:
     return f", one in {step} named" if step > 1 else ""
 
 
-def _end(name: str) -> str:
-    """The last two parts of a layer's name, the end of them where they are long."""
-    short = name.split(".")[-1] if len(".".join(name.split(".")[-2:])) > SHORT else ".".join(name.split(".")[-2:])
-    return short if len(short) <= SHORT else ELLIPSIS + short[1 - SHORT :]
+def endings(names: Sequence[str]) -> list[str]:
+    """The shortest ends of names, cut at points, that tell them apart."""
+    parts = [name.split(".") for name in names]
+    for length in range(1, max(map(len, parts)) + 1):
+        ends = [".".join(one[-length:]) for one in parts]
+        if len(set(ends)) == len(ends):
+            return ends
+    return list(names)
 
 
 def _label(layer: LayerLineage) -> str:

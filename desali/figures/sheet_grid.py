@@ -25,8 +25,9 @@ NOTE = (
     "Each tile is the region that one neuron of the channel sees where the channel answers most strongly, the "
     "strongest first; mid-grey outside of the image. Reconstructions are run backwards from that neuron alone, set to "
     "one over the channel's standard deviation, so that no rescaling of a network changes them; one scale a row. "
-    "r: correlation of the channel's signal before and after, 95 % by patient; lost: alive, but more alike to another "
-    "channel. What random weights show needs no learning. No picture here explains a decision. Not a medical device."
+    "r: correlation of the channel's signal before and after, 95 % by patient. States are those on the images that the "
+    "choice was made on; lost: alive, but more alike to another channel. What random weights show needs no learning. "
+    "No picture here explains a decision. Not a medical device."
 )
 
 

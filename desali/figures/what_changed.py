@@ -187,8 +187,8 @@ def _plots(layers: Sequence[LayerLineage], curves: Sequence[Curve]) -> list[Call
             draw(axis, layers)
             lineage_figure.ticks(axis, layers)
             axis.set_ylabel("")
-            axis.set_title(title, fontsize=8, loc="left", y=1.0, pad=36)
-            axis.tick_params(labelsize=6.3)
+            axis.set_title(title, fontsize=7.5, loc="left", x=-0.1, y=1.0, pad=52)
+            axis.tick_params(labelsize=6.0)
             lineage_figure.small_legend(axis)
 
         return plot
@@ -201,7 +201,8 @@ def _plots(layers: Sequence[LayerLineage], curves: Sequence[Curve]) -> list[Call
 
     plots = [
         named(lineage_figure.shares, "channels that are still themselves"),
-        named(similarity, "similarity of layers (CKA, input removed)"),
+        named(lineage_figure.states, "what became of the channels"),
+        named(similarity, "similarity of layers (CKA)"),
     ]
     if any(layer.probe is not None for layer in layers):
         plots.append(named(lineage_numbers.probe, "linear probe (balanced accuracy)"))

@@ -27,7 +27,7 @@ PAGE = 864.0  # 12 inches: 1800 pixels at the default resolution
 MARGIN, GAP, GROUP_GAP, ROW_GAP = 16.0, 4.0, 14.0, 9.0
 PANEL_MIN, PANEL_MAX = 62.0, 160.0
 LABEL_MAX, PAGE_MIN = 84.0, 300.0
-PLOT_HEIGHT, PLOT_ABOVE, PLOT_BELOW, PLOT_BESIDE = 120.0, 50.0, 22.0, 30.0  # axes, and room for legends and ticks
+PLOT_HEIGHT, PLOT_ABOVE, PLOT_BELOW, PLOT_BESIDE = 110.0, 66.0, 34.0, 24.0  # axes, and room for legends and ticks
 TITLE, LEAD, HEADING, LABEL, NOTE, SMALL = 11.0, 8.5, 8.5, 7.5, 7.0, 6.3
 INK, SOFT, RULE, MARK = "#1a1a1a", "#5a5a5a", "#9a9a9a", "#e69f00"
 

@@ -70,13 +70,13 @@ def draw_bars(axes: Axes, bars: Bars, left: float, top: float, side: float) -> N
         number = number.replace("-", "\N{MINUS SIGN}")
         label = _short(name, side - text.width(number, TINY) - 2, TINY)
         weight = "bold" if k == bars.marked else "normal"
-        _write(axes, left, y, label, TINY, weight=weight)
-        _write(axes, left + side, y, number, TINY, ha="right", weight=weight)
+        _write(axes, left, y, label, TINY, weight=weight, zorder=3)
+        _write(axes, left + side, y, number, TINY, ha="right", weight=weight, zorder=3)
         start, width = sorted((zero, zero + side * value / span))[0], side * abs(value) / span
         thick = max(1.0, min(3.0, each - TINY * 1.3))
         colour = MARKED if k == bars.marked else BAR
         axes.add_patch(Rectangle((start, y + TINY * 1.25), width, thick, color=colour, linewidth=0))
-    axes.plot([zero, zero], [top, top + each * len(bars.values)], color=SOFT, linewidth=0.4)
+        axes.plot([zero, zero], [y + TINY * 1.2, y + TINY * 1.3 + thick], color=SOFT, linewidth=0.4)
 
 
 def _write(axes: Axes, x: float, y: float, words: str, size: float = SIZE, **style: Any) -> None:

@@ -105,7 +105,7 @@ def purities(strength: Floats, labels: Integers, patients: Integers, blocks: Int
 
     Returns:
         None with fewer than nine images. A channel that a block leaves fewer than nine open images has no part in the
-        second array's mean there; NaN where no channel is left, and all NaN where a block leaves fewer than nine images.
+        second array's mean there; NaN where no channel is left, all NaN where a block leaves fewer than nine images.
     """
     n = len(strength)
     if n < STRONGEST:

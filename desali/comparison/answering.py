@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.comparison.channel_statistics import RESOLUTION, Moments, Sums
-from desali.comparison.following import MOST_BLOCKS, bar, batch_size
+from desali.comparison.following import MOST_BLOCKS
 from desali.comparison.jackknife import half_width
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
 from desali.comparison.relevance import relevance
 from desali.comparison.relu_inputs import ReluInput, relu_inputs
 from desali.comparison.strongest import Ranking, Strongest
+from desali.comparison.sweep import bar, batch_size
 
 if TYPE_CHECKING:
     import torch

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from desali.comparison.channel_statistics import Products, Sums
 from desali.comparison.descriptors import Descriptors, InputDescriptors
 from desali.comparison.frozen import Bools, frozen_channels
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import Integers, ProbeSet
-from desali.comparison.relu_inputs import ReluInput, common, read_at, relu_inputs, resolve
+from desali.comparison.relu_inputs import common, relu_inputs, resolve
+from desali.comparison.sweep import bar, batch_size, followed_inputs, read_signals
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from desali.reversal.graph.network import Network
-    from desali.reversal.layers.base import Node
 
-BATCH_BYTES = 128 << 20
-MOST_IMAGES = 64
 PRODUCT_BYTES = 1 << 30
 """Memory for the blocks' products of one pair of networks."""
 MOST_BLOCKS, LEAST_BLOCKS = 50, 8
@@ -29,8 +27,6 @@ LEAST_SAMPLE, MOST_SAMPLE = 128, 512
 """Where there are 256 images and more, random networks run on a sample of them: half, but within these bounds."""
 SAMPLE_BYTES = 512 << 20
 """Memory for the sample's descriptors in all networks."""
-
-Signals = dict[str, "Tensor"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +169,8 @@ def follow(
         start, end = before.capture(images), after.capture(images)
         place = seen if seen < n else None
         seen += len(images)
-        first = _signals(start, before.tensors, images, layers, sums[before.name], at, described[0], place)
-        second = _signals(end, after.tensors, images, layers, sums[after.name], at, described[1], place)
+        first = read_signals(start, before.tensors, images, layers, sums[before.name], at, described[0], place)
+        second = read_signals(end, after.tensors, images, layers, sums[after.name], at, described[1], place)
         if not frozen:
             frozen.update(_frozen(before, start, after, end, layers, images))
         for layer in layers:
@@ -188,7 +184,7 @@ def follow(
                 to.before.add(layer, first[layer], z, block)  # noqa: B023 (used in this turn alone)
                 to.after.add(layer, second[layer], z, block)  # noqa: B023
 
-            _signals(again_captured, one.tensors, images, layers, kept.sums, at, kept.descriptors, place, both)
+            read_signals(again_captured, one.tensors, images, layers, kept.sums, at, kept.descriptors, place, both)
         if place is None:
             continue
         inputs.add(images, place)
@@ -199,7 +195,7 @@ def follow(
             def nulls(layer: str, z: Tensor, to: Products = own.after) -> None:
                 to.add(layer, z, second[layer], block)  # noqa: B023
 
-            _signals(end, tensors(twin), images, layers, own.sums, at * 0, own.descriptors, place, nulls)
+            read_signals(end, tensors(twin), images, layers, own.sums, at * 0, own.descriptors, place, nulls)
     shown.close()
     return Followed(
         layers=layers,
@@ -220,59 +216,10 @@ def follow(
     )
 
 
-def bar(images: int, progress: bool) -> Any:
-    """A bar over images on stderr, or one that shows nothing."""
-    from tqdm import tqdm
-
-    return tqdm(total=images, desc="images", unit="image", leave=False, disable=not progress)
-
-
 def _frozen(
     before: Subject, start: Network, after: Subject, end: Network, layers: Mapping[str, int], images: Tensor
 ) -> dict[str, Bools]:
-    return frozen_channels(start, before.tensors, end, after.tensors, _only(end, layers), images)
-
-
-def _signals(
-    network: Network,
-    weights: Mapping[str, Tensor],
-    images: Tensor,
-    layers: Mapping[str, int],
-    sums: Sums,
-    block: Tensor,
-    descriptors: Descriptors,
-    place: int | None,
-    use: Callable[[str, Tensor], Any] | None = None,
-) -> Signals:
-    """Run a network, add to its sums, and hand each signal to `use`, or keep and return them all.
-
-    Args:
-        place: where the batch stands in the sample; None: it is none of the sample.
-    """
-    from desali.reversal.graph.quiet import quiet
-    from desali.reversal.graph.run import run
-
-    wanted = {layer.source: layer.name for layer in _only(network, layers)}
-    kept: Signals = {}
-
-    def observe(node: Node, value: Tensor) -> None:
-        if node.index in wanted:
-            name = wanted[node.index]
-            z = sums.add(name, value, block)
-            if place is not None:
-                descriptors.add(name, value, place)
-            if use is None:
-                kept[name] = z
-            else:
-                use(name, z)
-
-    with quiet(images.device):
-        run(network, dict(weights), images, None, observe, max(wanted))
-    return kept
-
-
-def _only(network: Network, layers: Mapping[str, int]) -> list[ReluInput]:
-    return [layer for layer in relu_inputs(network) if layer.name in layers]
+    return frozen_channels(start, before.tensors, end, after.tensors, followed_inputs(end, layers), images)
 
 
 def _blocks(probe: ProbeSet, layers: Mapping[str, int]) -> tuple[Integers, int]:
@@ -288,16 +235,6 @@ def _sample_size(images: int, layers: Mapping[str, int], networks: int) -> int:
         return images
     room = SAMPLE_BYTES // (8 * sum(layers.values()) * networks)
     return max(LEAST_SAMPLE, min(MOST_SAMPLE, images // 2, room))
-
-
-def batch_size(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype) -> int:
-    """How many images are run at a time: a function of the network alone."""
-    import math
-
-    largest = max(math.prod(node.shape) for node in network.nodes)
-    signals = sum(layer.channels * math.prod(read_at(layer.positions)) for layer in layers)
-    each = 3 * dtype.itemsize * largest + 2 * 8 * signals
-    return max(1, min(MOST_IMAGES, BATCH_BYTES // each))
 
 
 def _on(block: Integers, device: torch.device) -> Tensor:

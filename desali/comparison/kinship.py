@@ -6,8 +6,7 @@ What `lineage` measures between two networks, for as many as stand in one figure
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,8 @@ from desali.comparison.channel_statistics import Products, Sums, correlation
 from desali.comparison.frozen import frozen_channels
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
-from desali.comparison.relu_inputs import ReluInput, common, read_at, relu_inputs, resolve
+from desali.comparison.relu_inputs import common, relu_inputs, resolve
+from desali.comparison.sweep import batch_size, followed_inputs, read_signals
 from desali.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
     from desali.comparison.probe_set import Integers
     from desali.reversal.graph.network import Network
-    from desali.reversal.layers.base import Node
 
-BATCH_BYTES, MOST_IMAGES = 128 << 20, 64
 RANDOM_NETWORKS = 5
 RANDOM_IMAGES = 128
 """How many images the random networks are run on, where there are more."""
@@ -105,7 +103,7 @@ def kinship(networks: Sequence[Subject], probe: ProbeSet, names: Sequence[str], 
     random = [Sums(f"random network {k}", layers, 1, first.device, False) for k, _ in enumerate(twins, 1)]
     against = [[Products(layers, 1, first.device) for _ in networks[1:]] for _ in twins]
     frozen: dict[tuple[int, int], dict[str, Any]] = {}
-    size = _batch(captured, inputs, first.dtype.itemsize, len(networks))
+    size = batch_size(captured, inputs, first.dtype, len(networks))
     sample_of = probe.sample(RANDOM_IMAGES)
     parts = (sample_of, np.setdiff1d(np.arange(len(probe)), sample_of))
     one_block = np.zeros(len(probe), np.int64)
@@ -116,14 +114,14 @@ def kinship(networks: Sequence[Subject], probe: ProbeSet, names: Sequence[str], 
         graphs = [one.capture(images) for one in networks]
         index = _zeros(block, images)
         values = [
-            _signals(graph, one.tensors, images, layers, sums[one.name], index)
+            read_signals(graph, one.tensors, images, layers, sums[one.name], index)
             for graph, one in zip(graphs, networks, strict=True)
         ]
         for a, b in pairs:
             if (a, b) not in frozen:
                 start, end = networks[a], networks[b]
                 frozen[a, b] = frozen_channels(
-                    graphs[a], start.tensors, graphs[b], end.tensors, _only(graphs[b], layers), images[:2]
+                    graphs[a], start.tensors, graphs[b], end.tensors, followed_inputs(graphs[b], layers), images[:2]
                 )
             for layer in layers:
                 products[a, b].add(layer, values[a][layer], values[b][layer], block)
@@ -133,7 +131,7 @@ def kinship(networks: Sequence[Subject], probe: ProbeSet, names: Sequence[str], 
             for layer, z in own.items():
                 sampled[other.name].add_signal(layer, z, index)
         for twin, own_sums, each in zip(twins, random, against, strict=True):
-            drawn = _signals(graphs[-1], tensors(twin), images, layers, own_sums, index)
+            drawn = read_signals(graphs[-1], tensors(twin), images, layers, own_sums, index)
             for to, other_signals in zip(each, values[1:], strict=True):
                 for layer, z in drawn.items():
                     to.add(layer, z, other_signals[layer], block)
@@ -164,41 +162,6 @@ def kinship(networks: Sequence[Subject], probe: ProbeSet, names: Sequence[str], 
         "random_seed": seed,
     }
     return Kinship(made, facts)
-
-
-def _only(network: Network, layers: Mapping[str, int]) -> list[ReluInput]:
-    return [layer for layer in relu_inputs(network) if layer.name in layers]
-
-
-def _signals(
-    network: Network,
-    weights: Mapping[str, Tensor],
-    images: Tensor,
-    layers: Mapping[str, int],
-    sums: Sums,
-    block: Tensor,
-) -> dict[str, Tensor]:
-    """Run a network, add to its sums, and keep the signals."""
-    from desali.reversal.graph.quiet import quiet
-    from desali.reversal.graph.run import run
-
-    wanted = {layer.source: layer.name for layer in _only(network, layers)}
-    kept: dict[str, Tensor] = {}
-
-    def observe(node: Node, value: Tensor) -> None:
-        if node.index in wanted:
-            kept[wanted[node.index]] = sums.add(wanted[node.index], value, block)
-
-    with quiet(images.device):
-        run(network, dict(weights), images, None, observe, max(wanted))
-    return kept
-
-
-def _batch(network: Network, layers: Sequence[ReluInput], itemsize: int, networks: int) -> int:
-    """How many images are run at a time: a function of the networks alone."""
-    largest = max(math.prod(node.shape) for node in network.nodes)
-    numbers = sum(layer.channels * math.prod(read_at(layer.positions)) for layer in layers)
-    return max(1, min(MOST_IMAGES, BATCH_BYTES // (3 * itemsize * largest + networks * 8 * numbers)))
 
 
 def _followed(network: Network, name: str, shared: Sequence[str]) -> str | None:

@@ -68,7 +68,7 @@ def strangers(traceable: Bools, correlation: Floats, null: Null) -> bool:
     """Whether a layer's channels are no more alike to themselves than two unrelated networks' are.
 
     So it is if at most 3 channels are traceable (of fewer than 12 channels that are not constant, a quarter), or if the
-    median correlation of a channel with itself lies inside the range of the random networks. Constant channels say
+    median correlation of a channel with itself is not above the largest of the random networks. Constant channels say
     nothing; where all are constant, nothing says that they are strangers.
 
     Args:
@@ -81,7 +81,7 @@ def strangers(traceable: Bools, correlation: Floats, null: Null) -> bool:
     if traceable.sum() <= min(3, FEW * known):
         return True
     middle = [value for value in null.correlation if not np.isnan(value)]
-    return bool(middle) and min(middle) <= median(correlation) <= max(middle)
+    return bool(middle) and median(correlation) <= max(middle)
 
 
 def median(values: Sequence[float] | Floats) -> float:

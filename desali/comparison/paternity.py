@@ -22,6 +22,7 @@ from desali.comparison.channel_statistics import Products, Sums, correlation
 from desali.comparison.networks import check_together, subject
 from desali.comparison.probe_set import probe_set
 from desali.comparison.relu_inputs import common, relu_inputs, resolve
+from desali.comparison.sweep import bar, read_signals
 from desali.errors import DataError, look_up
 from desali.output.columns import columns
 
@@ -153,6 +154,8 @@ def paternity(
         DataError: nothing to compare, two architectures or kinds of preprocessing, too few images, NaN.
         UnknownNameError: no such layer.
     """
+    import torch
+
     from desali.ops.device import resolve as find_device
     from desali.reversal.graph.structure import tensors
 
@@ -177,13 +180,12 @@ def paternity(
     names = [*candidates, *drawn]
     sums = {name: Sums(name, channels, 1, device_, False) for name in (*made, *drawn)}
     products = {(child, name): Products(channels, 1, device_) for child in children for name in names}
-    from tqdm import tqdm
-
-    bar = tqdm(total=len(probe), desc="images", unit="image", leave=False, disable=not progress)
+    shown = bar(len(probe), progress)
     blocks = np.zeros(len(probe), np.int64)
     for batch, index in probe.batches([np.arange(len(probe))], blocks, BATCH, device_, dtype):
         captured = {name: one.capture(batch) for name, one in made.items()}
-        read = functools.partial(_signals, channels=channels, images=batch)
+        block = torch.zeros(len(batch), dtype=torch.int64, device=device_)
+        read = functools.partial(read_signals, images=batch, layers=channels, block=block)
         own = {name: read(captured[name], made[name].tensors, sums=sums[name]) for name in children}
         for name in names:
             if name in own:
@@ -196,8 +198,8 @@ def paternity(
                 if child != name:
                     for layer, z in signals.items():
                         products[child, name].add(layer, z, own[child][layer], blocks[index])
-        bar.update(len(batch))
-    bar.close()
+        shown.update(len(batch))
+    shown.close()
     found = np.full((2, len(children), len(names), len(channels)), np.nan)
     for (i, child), (j, name), (k, layer) in (
         (a, b, c) for a in enumerate(children) for b in enumerate(names) for c in enumerate(channels) if a[1] != b[1]
@@ -218,25 +220,3 @@ def paternity(
             "random": {"seed": seed, "seeds": list(seeds)},
         },
     )
-
-
-def _signals(
-    network: Any, weights: Mapping[str, Tensor], *, channels: Mapping[str, int], images: Tensor, sums: Sums
-) -> dict[str, Tensor]:
-    """The signals [C, N, P] of one batch, added to the network's sums."""
-    import torch
-
-    from desali.reversal.graph.quiet import quiet
-    from desali.reversal.graph.run import run
-
-    wanted = {layer.source: layer.name for layer in relu_inputs(network) if layer.name in channels}
-    block = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-    kept: dict[str, Tensor] = {}
-
-    def observe(node: Any, value: Tensor) -> None:
-        if node.index in wanted:
-            kept[wanted[node.index]] = sums.add(wanted[node.index], value, block)
-
-    with quiet(images.device):
-        run(network, dict(weights), images, None, observe, max(wanted))
-    return kept

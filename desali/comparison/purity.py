@@ -2,7 +2,8 @@
 
 Of each channel the nine images of the largest ReLU input are taken, one a patient as far as there are patients: first
 the best image of every patient, then the others. Its purity is the share of the most frequent class among the nine. A
-channel that fewer than nine images open has no nine strongest and takes no part.
+channel that fewer than nine images open has no nine strongest and takes no part; an image that does not open it is
+never among its strongest.
 """
 
 from __future__ import annotations
@@ -75,19 +76,23 @@ def columns(purity: Purity | None) -> dict[str, Any]:
 def strongest(strength: Floats, patients: Integers, most: int) -> Integers:
     """The first `most` images of each channel [most, C] in the order in which they are taken.
 
+    Those that do not open it come last, as in `desali.comparison.strongest.Ranking`.
+
     Args:
-        strength: [n, C].
+        strength: [n, C]; what is not above 0 does not open the channel.
         patients: of each image [n].
     """
-    order = np.argsort(-strength, 0, kind="stable")
+    closed = strength <= 0
+    order = np.argsort(np.where(closed, np.inf, -strength), 0, kind="stable")
     owners = patients[order]
     by_owner = np.argsort(owners, 0, kind="stable")
     grouped = np.take_along_axis(owners, by_owner, 0)
     starts = np.ones(grouped.shape, bool)
     starts[1:] = grouped[1:] != grouped[:-1]
-    later = np.ones(grouped.shape, bool)
-    np.put_along_axis(later, by_owner, ~starts, 0)
-    taken = np.argsort(later, 0, kind="stable")[:most]
+    turn = np.empty(grouped.shape, np.int8)
+    np.put_along_axis(turn, by_owner, ~starts, 0)
+    turn[np.take_along_axis(closed, order, 0)] = 2
+    taken = np.argsort(turn, 0, kind="stable")[:most]
     return np.asarray(np.take_along_axis(order, taken, 0))
 
 
@@ -99,7 +104,8 @@ def purities(strength: Floats, labels: Integers, patients: Integers, blocks: Int
         labels, patients, blocks: of each image [n], whole numbers; blocks from 0, none of them empty.
 
     Returns:
-        None with fewer than nine images. The second array is all NaN where a block leaves fewer than nine.
+        None with fewer than nine images. A channel that a block leaves fewer than nine open images has no part in the
+        second array's mean there; NaN where no channel is left, all NaN where a block leaves fewer than nine images.
     """
     n = len(strength)
     if n < STRONGEST:
@@ -112,13 +118,17 @@ def purities(strength: Floats, labels: Integers, patients: Integers, blocks: Int
     if opened.any() and n - sizes.max() >= STRONGEST and len(sizes) > 1:
         taken = taken[:, opened]
         owners = blocks[taken]
+        opens = np.take_along_axis(strength[:, opened] > 0, taken, 0)
         for block in range(len(sizes)):
             changed = (owners[:STRONGEST] == block).any(0)
             shares = each[opened].copy()
             if changed.any():
                 rest = np.argsort(owners[:, changed] == block, 0, kind="stable")[:STRONGEST]
-                shares[changed] = _share(labels[np.take_along_axis(taken[:, changed], rest, 0)])
-            left_out[block] = shares.mean()
+                enough = np.take_along_axis(opens[:, changed], rest, 0).all(0)
+                others = _share(labels[np.take_along_axis(taken[:, changed], rest, 0)])
+                shares[changed] = np.where(enough, others, np.nan)
+            if not np.isnan(shares).all():
+                left_out[block] = np.nanmean(shares)
     return each, left_out
 
 

@@ -70,6 +70,7 @@ class Windows:
     def __init__(self, network: Network, layer: ReluInput) -> None:
         self.network = network
         self.node = network.nodes[layer.index]
+        self.middle = tuple(extent // 2 for extent in layer.positions)
         self.image = network.nodes[0].shape[1:]
         self.known: dict[tuple[int, ...], Window] = {}
 
@@ -89,8 +90,8 @@ class Windows:
         return self.known[position]
 
     def size(self, bands: Sequence[Band]) -> tuple[int, int]:
-        """Height and width of the largest."""
-        found = [tile.window for band in bands for tiles in band.tiles for tile in tiles]
+        """Height and width of the largest; without any, those of the neuron in the map's middle."""
+        found = [tile.window for band in bands for tiles in band.tiles for tile in tiles] or [self(self.middle)]
         return max(window[2] for window in found), max(window[3] for window in found)
 
 

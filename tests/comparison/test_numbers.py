@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -16,19 +17,20 @@ from desali.comparison.jackknife import difference_interval, logit_interval
 from desali.comparison.probe import balanced_accuracy, classify, discriminants, task
 from desali.comparison.purity import STRONGEST, purities, strongest
 from desali.comparison.similarity import Kernels, hsic, kernel
+from desali.comparison.strongest import Ranking
 
 SEEDS = st.integers(0, 10_000)
 
 
 def taken_by_hand(values: np.ndarray, patients: np.ndarray) -> list[int]:
-    """One image a patient, strongest first, then the rest, strongest first."""
-    order = sorted(range(len(values)), key=lambda k: -values[k])
+    """One image a patient, strongest first, then the rest, strongest first; those that do not open the channel last."""
+    order = sorted(np.flatnonzero(values > 0).tolist(), key=lambda k: -values[k])
     seen: set[int] = set()
     first, rest = [], []
     for k in order:
         (rest if patients[k] in seen else first).append(k)
         seen.add(patients[k])
-    return first + rest
+    return first + rest + np.flatnonzero(values <= 0).tolist()
 
 
 def purity_by_hand(values: np.ndarray, labels: np.ndarray, patients: np.ndarray) -> float:
@@ -61,8 +63,32 @@ def test_purity_is_that_of_a_hand_made_choice(seed: int, n: int, owners: int, cl
         return
     for block in range(len(counts)):
         rest = patients != block
-        expected = [purity_by_hand(strength[rest, c], labels[rest], patients[rest]) for c in opened]
-        assert left_out[block] == pytest.approx(np.mean(expected))
+        left = [c for c in opened if (strength[rest, c] > 0).sum() >= 9]
+        expected = [purity_by_hand(strength[rest, c], labels[rest], patients[rest]) for c in left]
+        assert left_out[block] == pytest.approx(np.mean(expected) if left else np.nan, nan_ok=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.lists(st.integers(1, 12), min_size=2, max_size=12), st.floats(-2, 1))
+def test_the_nine_strongest_are_those_of_a_sheet(seed: int, sizes: list[int], middle: float) -> None:
+    patients = np.repeat(np.arange(len(sizes)), sizes)
+    n = len(patients)
+    strength = np.random.default_rng(seed).normal(middle, 1, (n, 5))
+    ranking = Ranking(5, torch.device("cpu"))
+    ranking.add(torch.from_numpy(strength), torch.zeros(n, 5, dtype=torch.int64), np.arange(n), patients.astype(str))
+    found, chosen = ranking.found(), strongest(strength, patients, 9)
+    for c in np.flatnonzero((strength > 0).sum(0) >= 9):
+        assert {image for _, image, _ in found.of(c)} == set(chosen[:, c].tolist())
+
+
+def test_images_that_do_not_open_a_channel_are_none_of_its_strongest() -> None:
+    labels, patients = np.array([0] * 9 + [1] * 5 + [2] * 5), np.array([0] * 9 + list(range(1, 11)))
+    strength = np.where(labels == 0, 1.0, -0.5)[:, None]
+    found = purities(strength, labels, patients, patients)
+    assert found is not None
+    assert found[0][0] == 1
+    assert np.isnan(found[1][0])  # without that patient no image opens it
+    assert found[1][1:].tolist() == [1] * 10
 
 
 def test_purity_of_known_channels() -> None:

@@ -308,6 +308,16 @@ def test_bad_input(pair: Any) -> None:
         numbers(closed)
 
 
+def test_channels_that_are_all_silent_have_a_size_of_tile_still(pair: Any) -> None:
+    before, after = copy.deepcopy(pair[0]), copy.deepcopy(pair[1])
+    with torch.no_grad():
+        for one in (before, after):
+            one.convolutions[2].bias[:2] = -999
+    made_ = numbers(before, after, ask=asked(channels=[0, 1], random_networks=0))
+    assert [band.tiles for band in made_.bands] == [[[], []]] * 2
+    assert made_.size == numbers(before, after, ask=asked(channels=[0, 3])).size
+
+
 def test_few_patients_fill_up_and_say_so(pair: Any) -> None:
     made_ = numbers(pair[0], pair[1], groups=[f"P{k % 4}" for k in range(N)])
     for band in made_.bands[:2]:

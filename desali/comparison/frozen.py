@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from desali.comparison.channel_statistics import Moments
 from desali.comparison.relu_inputs import ReluInput, parameters_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from desali.reversal.layers.base import Node
 
 Bools = npt.NDArray[np.bool_]
+ROUNDING = 1e-6
+"""Sums that differ by less, relative to their size, count as equal."""
 
 
 def frozen_channels(
@@ -69,6 +72,20 @@ def frozen_channels(
     usable = {name: after_tensors[name] if tensor is None else tensor for name, tensor in marked.items()}
     with quiet(images.device):
         run(network, usable, images, execute, observe, max(values))
+    return found
+
+
+def same_signal(before: Moments, after: Moments) -> Bools:
+    """Channels [C] whose signals have the same sums in both networks, in every block.
+
+    Equal weights are not all that decides: pooling, a setting, a hook or a choice by comparison can differ. Where they
+    do, the signals do, and nothing is called frozen.
+    """
+    found = np.ones(before.total.shape[1], bool)
+    for mine, theirs in ((before.total, after.total), (before.square, after.square)):
+        size = np.sqrt(np.maximum(before.square, after.square) * before.count[:, None])
+        size = size if mine is before.total else np.maximum(before.square, after.square)
+        found &= (np.abs(mine - theirs) <= ROUNDING * size).all(0)
     return found
 
 

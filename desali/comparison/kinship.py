@@ -14,7 +14,7 @@ import numpy as np
 
 from desali.comparison import nulls, tracing
 from desali.comparison.channel_statistics import Products, Sums, correlation
-from desali.comparison.frozen import frozen_channels
+from desali.comparison.frozen import frozen_channels, same_signal
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
 from desali.comparison.relu_inputs import common, relu_inputs, resolve
@@ -140,14 +140,15 @@ def kinship(networks: Sequence[Subject], probe: ProbeSet, names: Sequence[str], 
         one, other = networks[a], networks[b]
         kin = {}
         for layer in layers:
-            m = correlation(sums[one.name].moments(layer), sums[other.name].moments(layer), products[a, b].of(layer))
+            moments = sums[one.name].moments(layer), sums[other.name].moments(layer)
+            m = correlation(*moments, products[a, b].of(layer))
             middles = [
                 nulls.median(np.diagonal(correlation(
                     own_sums.moments(layer), sampled[other.name].moments(layer), each[b - 1].of(layer)
                 )))
                 for own_sums, each in zip(random, against, strict=True)
             ]  # fmt: skip
-            kin[layer] = _kin(m, frozen[a, b][layer], tuple(middles))
+            kin[layer] = _kin(m, frozen[a, b][layer] & same_signal(*moments), tuple(middles))
         apart = kin[shared[0]].strangers
         for name, layer in followed.items():
             found_kin = kin[layer]

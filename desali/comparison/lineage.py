@@ -18,6 +18,7 @@ from desali.comparison import nulls, tracing
 from desali.comparison.ancestry import LayerLineage, Lineage
 from desali.comparison.channel_statistics import correlation
 from desali.comparison.following import Followed, follow
+from desali.comparison.frozen import same_signal
 from desali.comparison.networks import Subject, check_together, subject
 from desali.comparison.notes import notes
 from desali.comparison.numbers import Numbers, numbers
@@ -27,6 +28,7 @@ from desali.comparison.relu_inputs import resolve
 from desali.comparison.verdict import verdict
 from desali.errors import DataError
 from desali.evaluation.jackknife import share_interval
+from desali.models.modules import fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -108,6 +110,7 @@ def lineage_of(
     Args:
         classes: whether they are wanted: if they are missing, it is said.
     """
+    _refuse_copies(pair[-1], again)
     seeds = nulls.random_seeds(random_networks, seed)
     drawn = [nulls.random_network(pair[1].model, one) for one in seeds]
     followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers, progress)
@@ -132,6 +135,19 @@ def lineage_of(
     )
 
 
+def _refuse_copies(after: Subject, again: Sequence[Subject]) -> None:
+    """A copy is no second training: it would be a noise floor without noise."""
+    known: dict[str, str] = {}
+    for one in [after, *again] if again else ():
+        digest = fingerprint(one.model)
+        if digest in known:
+            raise DataError(
+                f"{one.name} has the same weights as {known[digest]}, so it is no second training: give networks that "
+                "were trained with other seeds"
+            )
+        known[digest] = one.name
+
+
 def _refuse_closed(followed: Followed) -> None:
     for name, sums in (("before", followed.before), ("after", followed.after)):
         if all(not sums.moments(layer).open.any() for layer in followed.layers):
@@ -143,7 +159,7 @@ def _refuse_closed(followed: Followed) -> None:
 
 def _layer(followed: Followed, name: str, by_layer: Numbers) -> LayerLineage:
     before, after, products = followed.before.moments(name), followed.after.moments(name), followed.pair.of(name)
-    frozen = followed.frozen[name]
+    frozen = followed.frozen[name] & same_signal(before, after)
     m = correlation(before, after, products)
     traceable = tracing.own_nearest(m) | frozen
     share = float(traceable.mean())
@@ -154,7 +170,8 @@ def _layer(followed: Followed, name: str, by_layer: Numbers) -> LayerLineage:
     floor: list[Any] = []
     replicate, repeated, repeated_correlation = [], [], []
     for one in followed.replicates:
-        own, also = one.sums.moments(name), one.frozen[name]
+        own = one.sums.moments(name)
+        also = one.frozen[name] & same_signal(before, own)
         from_before = correlation(before, own, one.before.of(name))
         repeated.append(float((tracing.own_nearest(from_before) | also).mean()))
         repeated_correlation.append(np.diagonal(from_before))

@@ -48,7 +48,10 @@ def unwrapped(path: Path, content: object, notes: Notes) -> dict[str, Tensor]:
     for _ in range(3):
         if not isinstance(found, Mapping):
             break
-        inner = next((key for key in (*WRAPPERS, *AVERAGED) if isinstance(found.get(key), Mapping)), None)
+        inside = [key for key in WRAPPERS if isinstance(found.get(key), Mapping) and found[key]]
+        if len(inside) > 1:
+            raise WeightsError(f"{path}: holds weights under {_list(inside)}; save the state dict that you mean alone")
+        inner = next((key for key in (*inside, *AVERAGED) if isinstance(found.get(key), Mapping)), None)
         if inner is None:
             break
         notes.said.append(f"under {inner!r}")
@@ -65,13 +68,16 @@ def unwrapped(path: Path, content: object, notes: Notes) -> dict[str, Tensor]:
     return {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}
 
 
-def fitted(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], notes: Notes) -> dict[str, Tensor]:
+def fitted(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], notes: Notes) -> dict[str, Tensor]:
     """The tensors under the names that a network expects.
 
     One prefix that most of them share (`module.`, `_orig_mod.`, `model.`, `backbone.`, ...) is taken off, and tensors
     of other modules (a loss, a metric) are left out; counters of batches that the file lacks are the network's own.
+
+    Raises:
+        WeightsError: two prefixes fit equally, so that the file holds two such networks.
     """
-    prefix = _prefix(state, expected)
+    prefix = _prefix(path, state, expected)
     if prefix:
         others = [name for name in state if not name.startswith(prefix)]
         if others:
@@ -114,8 +120,8 @@ def completed(
     return {name: state.get(name, value) for name, value in model.items()}
 
 
-def _prefix(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """The prefix under which the most of the expected names stand; the shortest of equals, "" where that is as good."""
+def _prefix(path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """The prefix under which the most of the expected names stand; averages over the training only without others."""
     found: Counter[str] = Counter()
     ends = {name.rpartition(".")[2] for name in expected} | {name for name in expected if "." not in name}
     for name in state:
@@ -126,7 +132,15 @@ def _prefix(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
             if ".".join(parts[depth:]) in expected:
                 found["".join(part + "." for part in parts[:depth])] += 1
     best = max(found.values(), default=0)
-    return min((prefix for prefix, count in found.items() if count == best), key=len, default="")
+    equal = [prefix for prefix, count in found.items() if count == best]
+    if "" in equal or not equal:
+        return ""
+    plain = [prefix for prefix in equal if not any(part in AVERAGED for part in prefix.split("."))] or equal
+    if len(plain) > 1:
+        raise WeightsError(
+            f"{path}: holds {len(plain)} networks that fit, under {_list(plain)}; save the one that you mean alone"
+        )
+    return plain[0]
 
 
 def contents(found: object) -> str:

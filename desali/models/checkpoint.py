@@ -309,6 +309,9 @@ def check_state(
     import torch
 
     for key, tensor in expected.items():
+        if tensor.is_floating_point() and not state[key].is_floating_point():
+            kind = str(state[key].dtype).removeprefix("torch.")
+            raise WeightsError(f"{path}: {key} holds {kind}, expected floating-point numbers (quantised?); {advice}")
         if state[key].is_floating_point() and not bool(torch.isfinite(state[key]).all()):
             raise WeightsError(f"{path}: {key} holds NaN or infinity; {advice}")
         if state[key].shape != tensor.shape:

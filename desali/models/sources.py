@@ -239,7 +239,7 @@ def _with_weights(
     notes: as_saved.Notes,
 ) -> nn.Module:
     model = plan.build(num_classes, RANDOM_SEED)
-    state = as_saved.fitted(state, _tensors(model), notes)
+    state = as_saved.fitted(file, state, _tensors(model), notes)
     found = _classes(state, _tensors(model)) if num_classes is None else None
     if found is not None and takes_classes(plan):
         model = plan.build(found, RANDOM_SEED)

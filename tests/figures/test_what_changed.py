@@ -53,7 +53,7 @@ def test_the_picture_says_what_changed(tmp_path: Path) -> None:
     assert set(record["similarity_to_others"]) == {"another"}
     assert record["similarity_to_others"]["another"]["1"] == pytest.approx(1)
     assert figure.grid.lead.startswith(figure.change.verdict)
-    assert len(figure.grid.plots) == 3
+    assert len(figure.grid.plots) == 4
     assert "deepest layer" in figure.grid.lead
     assert figure.save(tmp_path / "b.png").read_bytes() == path.read_bytes()
 
@@ -61,7 +61,7 @@ def test_the_picture_says_what_changed(tmp_path: Path) -> None:
 def test_without_classes_there_is_no_probe_and_a_layer_may_be_named() -> None:
     before, after, _, images = networks()
     figure = desali.what_changed(before, after, images, layer="3", groups=PATIENTS)
-    assert len(figure.grid.plots) == 2
+    assert len(figure.grid.plots) == 3
     assert "16 channels." in figure.grid.lead
     assert figure.to_dict()["lineage"]["verdict"] == figure.change.verdict
 

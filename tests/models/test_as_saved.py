@@ -130,6 +130,25 @@ def test_a_classifier_that_is_missing_or_beside_is_allowed_only_when_asked(tmp_p
     assert loaded(tmp_path, beside, allow_missing=True).card["weights_notes"] == ["without '6.weight'"]
 
 
+@pytest.mark.parametrize("names", [("generator.", "disc."), ("student.", "teacher.")])
+def test_two_networks_that_fit_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    with pytest.raises(WeightsError, match="holds 2 networks that fit"):
+        loaded(tmp_path, {**prefixed(names[0]), **prefixed(names[1])})
+    with pytest.raises(WeightsError, match="holds weights under 'model', 'net'"):
+        loaded(tmp_path, {"net": state(), "model": state()})
+
+
+def test_averages_are_taken_only_where_nothing_else_is_there(tmp_path: Path) -> None:
+    both = {**{f"ema.{name}": tensor * 0 for name, tensor in state().items()}, **prefixed("model.")}
+    assert torch.equal(loaded(tmp_path, both).model.state_dict()["0.weight"], state()["0.weight"])
+
+
+def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+    whole = {name: (tensor * 100).to(torch.int8) if tensor.dim() else tensor for name, tensor in state().items()}
+    with pytest.raises(WeightsError, match="holds int8, expected floating-point numbers"):
+        loaded(tmp_path, whole)
+
+
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], {"state_dict": {"epoch": 3}}, {"model": {}}])
 def test_what_holds_no_weights_is_refused_in_one_line(tmp_path: Path, content: Any) -> None:
     with pytest.raises(WeightsError, match=r"expected a state dict of tensors, got .*save model\.state_dict\(\)"):

@@ -18,6 +18,7 @@ from desali.comparison import nulls, tracing
 from desali.comparison.ancestry import LayerLineage, Lineage
 from desali.comparison.channel_statistics import correlation
 from desali.comparison.following import Followed, follow
+from desali.comparison.jackknife import share_interval
 from desali.comparison.networks import Subject, check_together, subject
 from desali.comparison.notes import notes
 from desali.comparison.numbers import Numbers, numbers
@@ -26,7 +27,6 @@ from desali.comparison.probe_set import ProbeSet, probe_set
 from desali.comparison.relu_inputs import resolve
 from desali.comparison.verdict import verdict
 from desali.errors import DataError
-from desali.evaluation.jackknife import share_interval
 
 if TYPE_CHECKING:
     import torch

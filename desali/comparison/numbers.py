@@ -116,23 +116,23 @@ class Numbers:
         }
 
 
-def numbers(followed: Followed, probe: ProbeSet, asked: bool) -> Numbers:
+def numbers(followed: Followed, probe: ProbeSet, classes: bool) -> Numbers:
     """Prepare the numbers of a comparison.
 
     Args:
-        asked: whether classes are wanted: if they are missing, it is said.
+        classes: whether purity and probes are wanted: if they cannot be had, it is said; if not, they are left out.
     """
     index = followed.sample
     patients = _numbered(probe.patients[index])
     blocks = _numbered(followed.block[index])
     missing: list[str] = []
     labels = None
-    if probe.labels is not None:
+    if classes and probe.labels is not None:
         labels = _numbered(np.array(probe.labels, np.str_)[index])
         if labels.max() == 0:
             labels = None
             missing.append("One class: class purity and linear probes need two, and are missing.")
-    elif asked:
+    elif classes:
         missing.append("No classes: class purity and linear probes are missing (labels=, one of each image).")
     if labels is not None and len(index) < STRONGEST:
         missing.append(f"Class purity is missing: {len(index)} images are fewer than the {STRONGEST} strongest.")

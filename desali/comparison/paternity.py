@@ -176,7 +176,7 @@ def paternity(
     chosen = shared if layers is None else [resolve(network, name, shared) for name in layers]
     channels = {layer.name: layer.channels for layer in relu_inputs(network) if layer.name in chosen}
     seeds = nulls.random_seeds(random_networks, seed)
-    drawn = {f"random network {k}": nulls.random_network(first.model, one)[0] for k, one in enumerate(seeds, 1)}
+    drawn = {f"random network {k}": nulls.random_network(first.model, one, True)[0] for k, one in enumerate(seeds, 1)}
     names = [*candidates, *drawn]
     sums = {name: Sums(name, channels, 1, device_, False) for name in (*made, *drawn)}
     products = {(child, name): Products(channels, 1, device_) for child in children for name in names}

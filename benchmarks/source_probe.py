@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from desali.comparison.jackknife import logit_interval
 from desali.comparison.probe import Task, balanced_accuracy, task
 from desali.data import synthetic
 from desali.data.preprocess import Preprocessing
+from desali.evaluation.jackknife import logit_interval
 from desali.experiments.carried import FOLDER, SOURCES
 from desali.models.checkpoint import load
 from desali.models.registry import DEFAULT, architecture
@@ -81,8 +81,8 @@ def main() -> None:
     for stem, _ in SOURCES.values():
         loaded = load(FOLDER / f"{stem}.safetensors")
         for layer, (value, left_out) in probed(loaded.model, images, asked).items():
-            interval = logit_interval(value, left_out)
-            ends = "-" if interval is None else f"{interval[0]:.2f}-{interval[1]:.2f}"
+            low, high = logit_interval(value, left_out, len(asked.labels))
+            ends = "-" if np.isnan(low) else f"{low:.2f}-{high:.2f}"
             others = [one[layer][0] for one in none]
             print(f"{stem:<20} {layer:<16} {value:>6.3f} {ends:>12}   {min(others):.3f} to {max(others):.3f}")
 

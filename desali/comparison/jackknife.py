@@ -1,49 +1,32 @@
-"""Intervals of smooth figures of a layer (balanced accuracy, purity, similarity): leave out one block of patients at a
-time, Student's t; on the logit scale if they lie in [0, 1]. The share of traceable channels is not smooth
-(`desali.evaluation.jackknife.share_interval`).
+"""Intervals of a layer's numbers beside those of `desali.evaluation.jackknife`: leave out one block of patients at a
+time, Student's t. Smooth numbers in [0, 1] (balanced accuracy, purity, similarity) have that module's `logit_interval`;
+the share of traceable channels is not smooth and has `share_interval`.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from desali.evaluation.jackknife import standard_error, t_quantile
-from desali.evaluation.statistics import LEVEL
-
-
-def logit_interval(value: float, left_out: npt.NDArray[np.float64], level: float = LEVEL) -> tuple[float, float] | None:
-    """Interval of a smooth figure in [0, 1]: Student's t on the logit scale, the jackknife's error carried over.
-
-    At 0 or 1 the far end is the rule of three on patients, 0.05^(1/B).
-
-    Args:
-        value: of all patients.
-        left_out: the figure without each block of patients in turn [B].
-
-    Returns:
-        None with fewer than two blocks, or where a block leaves nothing to compute the figure from.
-    """
-    blocks = len(left_out)
-    if blocks < 2 or not np.isfinite([value, *left_out]).all():
-        return None
-    rare = (1 - level) ** (1 / blocks)
-    if value >= 1:
-        return rare, 1.0
-    if value <= 0:
-        return 0.0, 1 - rare
-    middle, half = math.log(value / (1 - value)), half_width(left_out, level) / (value * (1 - value))
-    low, high = (0.5 * (1 + math.tanh(end / 2)) for end in (middle - half, middle + half))
-    return min(low, value), max(high, value)
+from desali.evaluation.statistics import LEVEL, Floats
 
 
 def difference_interval(
     value: float, left_out: npt.NDArray[np.float64], level: float = LEVEL
 ) -> tuple[float, float] | None:
-    """Interval of a difference of two figures in [0, 1], otherwise as `logit_interval`."""
+    """Interval of a difference of two numbers in [0, 1], on the plain scale.
+
+    Args:
+        value: of all patients.
+        left_out: without each block of patients in turn [B].
+        level: of confidence.
+
+    Returns:
+        None with fewer than two blocks, or where a block leaves nothing to compute the difference from.
+    """
     if len(left_out) < 2 or not np.isfinite([value, *left_out]).all():
         return None
     half = half_width(left_out, level)
@@ -51,9 +34,34 @@ def difference_interval(
 
 
 def half_width(left_out: npt.NDArray[np.float64], level: float = LEVEL) -> Any:
-    """Half an interval's width: Student's t times the delete-one jackknife's error, one for each figure.
+    """Half an interval's width: Student's t times the delete-one jackknife's error, one for each number.
 
     Args:
-        left_out: figures without each of at least two blocks in turn [B] or [B, ...].
+        left_out: numbers without each of at least two blocks in turn [B] or [B, ...].
     """
     return t_quantile(len(left_out) - 1, level) * standard_error(left_out)
+
+
+def share_interval(share: float, left_out: Floats, level: float = LEVEL) -> tuple[float, float] | None:
+    """Interval of a share in [0, 1] that comes out too low with few patients.
+
+    The share of traceable channels does, since noise can only break a match; so the interval reaches over the share and
+    its value without that bias. In a simulation (24 and 96 channels; 5, 10 and 20 patients, alike or very unlike;
+    docs/decisions.md) it held the share of all possible patients in 83-100 % of cases, a jackknife on the logit scale
+    in 27-100 %, a percentile bootstrap in 0-99 %.
+
+    Args:
+        share: of all patients.
+        left_out: the share without each block in turn [B].
+        level: of confidence.
+
+    Returns:
+        None with fewer than two blocks: one patient has no interval.
+    """
+    blocks = len(left_out)
+    if blocks < 2:
+        return None
+    middle = float(left_out.mean())
+    half = float(half_width(left_out, level))
+    unbiased = min(1.0, max(0.0, blocks * share - (blocks - 1) * middle))
+    return max(0.0, min(share, unbiased) - half), min(1.0, max(share, unbiased) + half)

@@ -95,7 +95,8 @@ def kinship(networks: Sequence[Subject], probe: ProbeSet, names: Sequence[str], 
     followed = {name: layer for name in names if (layer := _followed(captured, name, shared)) is not None}
     inputs = [layer for layer in relu_inputs(captured) if layer.name in {shared[0], *followed.values()}]
     layers = {layer.name: layer.channels for layer in inputs}
-    twins = [nulls.random_network(networks[-1].model, one)[0] for one in nulls.random_seeds(RANDOM_NETWORKS, seed)]
+    seeds = nulls.random_seeds(RANDOM_NETWORKS, seed)
+    twins = [nulls.random_network(networks[-1].model, one, True)[0] for one in seeds]
     sums = {one.name: Sums(one.name, layers, 1, first.device, False) for one in networks}
     pairs = list(itertools.combinations(range(len(networks)), 2))
     products = {pair: Products(layers, 1, first.device) for pair in pairs}

@@ -17,8 +17,10 @@ import numpy as np
 from desali.comparison import nulls, tracing
 from desali.comparison.ancestry import LayerLineage, Lineage
 from desali.comparison.channel_statistics import correlation
+from desali.comparison.checks import check_asked
 from desali.comparison.following import Followed, follow
 from desali.comparison.frozen import same_signal
+from desali.comparison.jackknife import share_interval
 from desali.comparison.networks import Subject, check_together, subject
 from desali.comparison.notes import notes
 from desali.comparison.numbers import Numbers, numbers
@@ -27,7 +29,6 @@ from desali.comparison.probe_set import ProbeSet, probe_set
 from desali.comparison.relu_inputs import resolve
 from desali.comparison.verdict import verdict
 from desali.errors import DataError
-from desali.evaluation.jackknife import share_interval
 from desali.models.modules import fingerprint
 
 if TYPE_CHECKING:
@@ -81,13 +82,7 @@ def lineage(
     from desali.ops.device import resolve as find_device
 
     where = None if device is None else find_device(device)
-    for name, number in (("random_networks", random_networks), ("seed", seed)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise DataError(f"{name} must be a whole number of at least 0, got {number!r}")
-    if layers is not None and (isinstance(layers, str) or not layers):
-        raise DataError(f"layers must be a list of at least one name, got {layers!r}")
-    if not isinstance(replicates, (list, tuple)):
-        raise DataError(f"replicates must be a list of networks, got {type(replicates).__name__}")
+    check_asked(random_networks, seed, layers, replicates)
     pair = [subject("before", before, where), subject("after", after, where)]
     again = [subject(f"replicate {k}", one, where) for k, one in enumerate(replicates, 1)]
     preprocessing = check_together([*pair, *again])
@@ -108,7 +103,8 @@ def lineage_of(
     """`lineage` of two networks that were checked, over images that were checked; see there.
 
     Args:
-        classes: whether they are wanted: if they are missing, it is said.
+        classes: whether class purity and linear probes are wanted; without them the pass is the same, and the numbers
+            by layer are similarities alone.
     """
     _refuse_copies(pair[-1], again)
     seeds = nulls.random_seeds(random_networks, seed)

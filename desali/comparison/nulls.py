@@ -19,7 +19,7 @@ Bools = npt.NDArray[np.bool_]
 
 _STREAM = 0x11EA6E
 """Sets these seeds apart from the small numbers that trainings start from: one of them could be the very ancestor."""
-WITHOUT = "give its layers that method, or ask for random_networks=0"
+WAY_OUT, WITHOUT = "give its layers that method", ", or ask for random_networks=0"
 FEW = 0.25
 """Share of traceable channels at or below which networks can be strangers where 3 channels are no small share."""
 
@@ -29,23 +29,27 @@ def random_seeds(count: int, seed: int) -> list[int]:
     return [int(state) for state in np.random.SeedSequence([seed, _STREAM]).generate_state(count)]
 
 
-def random_network(model: nn.Module, seed: int) -> tuple[nn.Module, list[str]]:
+def random_network(model: nn.Module, seed: int, needed: bool = False) -> tuple[nn.Module, list[str]]:
     """The network with weights drawn anew by each layer's own initialisation, and the weights that no layer drew anew.
+
+    Args:
+        needed: whether the comparison cannot do without.
 
     Raises:
         DataError: no weight is drawn anew.
     """
     from desali.comparison.controls import randomised
 
+    way_out = WAY_OUT if needed else WAY_OUT + WITHOUT
     try:
         twin = randomised(model, seed)
     except DesaliError as error:
-        raise DataError(f"{error}: no network with random weights to compare with; {WITHOUT}") from error
+        raise DataError(f"{error}: no network with random weights to compare with; {way_out}") from error
     own = {name: tensor for name, tensor in model.named_parameters() if tensor.dim() > 1}
     drawn = dict(twin.named_parameters())
     kept = [name for name, tensor in own.items() if bool((tensor == drawn[name]).all())]
     if own and len(kept) == len(own):
-        raise DataError(f"no layer of the network draws its weights anew (reset_parameters); {WITHOUT}")
+        raise DataError(f"no layer of the network draws its weights anew (reset_parameters); {way_out}")
     return twin, kept
 
 

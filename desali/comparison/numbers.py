@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.comparison import similarity
-from desali.comparison.jackknife import difference_interval, logit_interval
+from desali.comparison.jackknife import difference_interval
 from desali.comparison.probe import Probe, Task, balanced_accuracy, task
 from desali.comparison.purity import STRONGEST, Purity, purities
+from desali.comparison.score import Interval
 from desali.comparison.similarity import Kernels, Similarity
+from desali.evaluation.jackknife import NONE, logit_interval
 
 if TYPE_CHECKING:
     from desali.comparison.descriptors import Descriptors
@@ -60,7 +62,7 @@ class Numbers:
         known = [one for one in found if one is not None]
         means = [float(np.nanmean(each)) if not np.isnan(each).all() else float("nan") for each, _ in known]
         return Purity(
-            **_score(means, [left for _, left in known[:2]], len(self.followed.random)),
+            **_score(means, [left for _, left in known[:2]], len(self.labels), len(self.followed.random)),
             each_before=known[0][0],
             each_after=known[1][0],
         )
@@ -74,7 +76,12 @@ class Numbers:
         with threadpool_limits(1, user_api="blas"):  # for some hundred rows threads cost more than they give
             found = [balanced_accuracy(one.of(layer), self.task) for one in self._all()]
         return Probe(
-            **_score([value for value, _ in found], [left for _, left in found[:2]], len(self.followed.random)),
+            **_score(
+                [value for value, _ in found],
+                [left for _, left in found[:2]],
+                len(self.task.labels),
+                len(self.followed.random),
+            ),
             input=self.input_probe,
             classes=self.task.classes,
         )
@@ -86,7 +93,7 @@ class Numbers:
         value, left_out = self.kernels.left_out(before, after)
         return Similarity(
             value=value,
-            interval=_signed_interval(value, left_out),
+            interval=_signed_interval(value, left_out, len(self.blocks)),
             null=tuple(self.kernels.similarity(one, after) for one in random),
             replicate=tuple(self.kernels.similarity(after, one) for one in again),
             repeated=tuple(self.kernels.similarity(before, one) for one in again),
@@ -109,23 +116,23 @@ class Numbers:
         }
 
 
-def numbers(followed: Followed, probe: ProbeSet, asked: bool) -> Numbers:
+def numbers(followed: Followed, probe: ProbeSet, classes: bool) -> Numbers:
     """Prepare the numbers of a comparison.
 
     Args:
-        asked: whether classes are wanted: if they are missing, it is said.
+        classes: whether purity and probes are wanted: if they cannot be had, it is said; if not, they are left out.
     """
     index = followed.sample
     patients = _numbered(probe.patients[index])
     blocks = _numbered(followed.block[index])
     missing: list[str] = []
     labels = None
-    if probe.labels is not None:
+    if classes and probe.labels is not None:
         labels = _numbered(np.array(probe.labels, np.str_)[index])
         if labels.max() == 0:
             labels = None
             missing.append("One class: class purity and linear probes need two, and are missing.")
-    elif asked:
+    elif classes:
         missing.append("No classes: class purity and linear probes are missing (labels=, one of each image).")
     if labels is not None and len(index) < STRONGEST:
         missing.append(f"Class purity is missing: {len(index)} images are fewer than the {STRONGEST} strongest.")
@@ -162,24 +169,30 @@ def _left_out(question: Task | None, probe: ProbeSet) -> list[str]:
     return found
 
 
-def _score(values: Sequence[float], left_out: Sequence[Floats], random: int) -> dict[str, Any]:
+def _score(values: Sequence[float], left_out: Sequence[Floats], images: int, random: int) -> dict[str, Any]:
     """The fields of a score: of before, after, the replicates and the random networks, in this order."""
     return {
         "before": values[0],
         "after": values[1],
-        "before_interval": logit_interval(values[0], left_out[0]),
-        "after_interval": logit_interval(values[1], left_out[1]),
+        "before_interval": _interval(values[0], left_out[0], images),
+        "after_interval": _interval(values[1], left_out[1], images),
         "difference_interval": difference_interval(values[1] - values[0], left_out[1] - left_out[0]),
         "replicate": tuple(values[2 : len(values) - random]),
         "null": tuple(values[len(values) - random :]),
     }
 
 
-def _signed_interval(value: float, left_out: Floats) -> tuple[float, float] | None:
-    """Of a figure in [-1, 1]: that of (1 + value) / 2, turned back."""
-    if value >= 1 and (left_out >= 1).all():
+def _interval(value: float, left_out: Floats, images: int) -> Interval:
+    """Of a number in [0, 1]; None where it cannot be had."""
+    low, high = (float(end) for end in logit_interval(value, left_out, images))
+    return None if np.isnan(low) else (low, high)
+
+
+def _signed_interval(value: float, left_out: Floats, images: int) -> Interval:
+    """Of a number in [-1, 1]: that of (1 + value) / 2, turned back; equal networks are equal on all images."""
+    if value >= 1 - NONE and (left_out >= 1 - NONE).all():
         return (1.0, 1.0) if len(left_out) > 1 else None
-    found = logit_interval((1 + value) / 2, (1 + left_out) / 2)
+    found = _interval((1 + value) / 2, (1 + left_out) / 2, images)
     return None if found is None else (2 * found[0] - 1, 2 * found[1] - 1)
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from desali.comparison import nulls, tracing
 from desali.comparison.channel_statistics import Products, Sums, correlation
+from desali.comparison.checks import check_asked
 from desali.comparison.networks import check_together, subject
 from desali.comparison.probe_set import probe_set
 from desali.comparison.relu_inputs import common, relu_inputs, resolve
@@ -77,9 +78,7 @@ class Paternity:
         likeness, share = (values[i, :, where].mean(1) for values in (self.likeness, self.share))
         best = int(np.nanargmax(likeness))
         nulls_of = (values[i, :, where].mean(1) for values in (self.random_likeness, self.random_share))
-        beyond = all(
-            not len(null) or own > null.max() for own, null in zip((likeness[best], share[best]), nulls_of, strict=True)
-        )
+        beyond = all(own > null.max() for own, null in zip((likeness[best], share[best]), nulls_of, strict=True))
         return self.candidates[best] if beyond else None
 
     def table(self) -> list[dict[str, Any]]:
@@ -92,7 +91,7 @@ class Paternity:
                     "child": child,
                     "layer": layer,
                     "parent": self.parent(child, layer),
-                    "random_high": float(null.max()) if len(null) else None,
+                    "random_high": float(null.max()),
                 }
                 rows += [
                     {**about, "candidate": name, "traceable": float(self.share[i, j, k]),
@@ -113,10 +112,8 @@ class Paternity:
                 values = zip(self.share[i, j], self.likeness[i, j], parents, strict=True)
                 rows.append([name, *(f"{share:.0%} r {r:+.3f}{' *' * (got == name)}" for share, r, got in values)])
             null, alike = self.random_share[i], self.random_likeness[i]
-            if len(null):
-                ends = zip(null.max(0), alike.max(0), strict=True)
-                cells = [f"to {share:.0%} r to {r:+.3f}" for share, r in ends]
-                rows.append([f"{len(null)} random networks", *cells])
+            ends = zip(null.max(0), alike.max(0), strict=True)
+            rows.append([f"{len(null)} random networks", *(f"to {share:.0%} r to {r:+.3f}" for share, r in ends)])
             whole = self.parent(child)
             lines += [*columns(rows), f"over all of these layers: {whole or 'no parent among the candidates'}", ""]
         lines.append(
@@ -145,13 +142,15 @@ def paternity(
         candidates: the same; a child may be a candidate of the others, under its own name.
         images: float [N, C, *spatial], N >= 4, or an `ImageSet`; better none that a network was trained on.
         layers: as for `desali.lineage`; None: all ReLUs.
-        random_networks: drawn like the first child, each layer by its own initialisation.
+        random_networks: how many are drawn like the first child, each layer by its own initialisation; at least one, as
+            without any a stranger would pass for a parent.
         seed: of the random weights.
         device: where the networks run; None: where they are.
         progress: show a bar over the images on stderr.
 
     Raises:
-        DataError: nothing to compare, two architectures or kinds of preprocessing, too few images, NaN.
+        DataError: nothing to compare, no random network, two architectures or kinds of preprocessing, too few images,
+            NaN.
         UnknownNameError: no such layer.
     """
     import torch
@@ -161,6 +160,7 @@ def paternity(
 
     if not children or any(not set(candidates) - {child} for child in children):
         raise DataError("paternity needs at least one child and one other candidate")
+    check_asked(random_networks, seed, layers, least_random_networks=1)
     where = None if device is None else find_device(device)
     made = {name: subject(name, one, where) for name, one in {**candidates, **children}.items()}
     probe = probe_set(images, None, None, check_together(list(made.values())))
@@ -176,7 +176,7 @@ def paternity(
     chosen = shared if layers is None else [resolve(network, name, shared) for name in layers]
     channels = {layer.name: layer.channels for layer in relu_inputs(network) if layer.name in chosen}
     seeds = nulls.random_seeds(random_networks, seed)
-    drawn = {f"random network {k}": nulls.random_network(first.model, one)[0] for k, one in enumerate(seeds, 1)}
+    drawn = {f"random network {k}": nulls.random_network(first.model, one, True)[0] for k, one in enumerate(seeds, 1)}
     names = [*candidates, *drawn]
     sums = {name: Sums(name, channels, 1, device_, False) for name in (*made, *drawn)}
     products = {(child, name): Products(channels, 1, device_) for child in children for name in names}

@@ -67,7 +67,7 @@ def read_image(
     """Read an image file, by its content and not by its suffix, and cut a square out of it.
 
     Signed and float TIFF and CT in DICOM are Hounsfield units; 8-bit images are display values, already windowed;
-    unsigned 16-bit images need `hu_offset` (SCIENCE: data formats).
+    unsigned 16-bit images need `hu_offset`.
 
     Args:
         path: a PNG, JPEG, BMP, TIFF or DICOM file.

@@ -110,28 +110,3 @@ def _scaled_error(value: Floats, left_out: Floats, widest: Floats, most: float, 
     plain = standard_error(left_out, value)
     plain = np.where(plain < NONE, widest, plain) * slope(safe)
     return np.asarray(np.where(between & (scaled > NONE), scaled, np.where(inside, plain, 0.0)))
-
-
-def share_interval(share: float, left_out: Floats, level: float = LEVEL) -> tuple[float, float] | None:
-    """Interval of a share in [0, 1] that comes out too low with few patients.
-
-    The share of traceable channels does, since noise can only break a match; so the interval reaches over the share and
-    its value without that bias. In a simulation (24 and 96 channels; 5, 10 and 20 patients, alike or very unlike;
-    docs/decisions.md) it held the share of all possible patients in 83-100 % of cases, a jackknife on the logit scale
-    in 27-100 %, a percentile bootstrap in 0-99 %.
-
-    Args:
-        share: of all patients.
-        left_out: the share without each block in turn [B].
-        level: of confidence.
-
-    Returns:
-        None with fewer than two blocks: one patient has no interval.
-    """
-    blocks = len(left_out)
-    if blocks < 2:
-        return None
-    middle = float(left_out.mean())
-    half = float(t_quantile(blocks - 1, level)) * float(standard_error(left_out))
-    unbiased = min(1.0, max(0.0, blocks * share - (blocks - 1) * middle))
-    return max(0.0, min(share, unbiased) - half), min(1.0, max(share, unbiased) + half)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from desali.comparison.checks import check_asked
 from desali.comparison.networks import check_together, subject
 from desali.comparison.probe_set import probe_set
 from desali.comparison.sheet import CONTROL, Asked, sheet
@@ -81,8 +82,9 @@ def channels(
 ) -> ChannelsFigure:
     """Show what channels look for: their nine strongest regions with reconstructions, before over after a stage.
 
-    Which channels are shown follows a rule that stands on the figure (SCIENCE of the project: kept, reshaped, silenced,
-    woken, and always two drawn at random), made on one half of the patients; what is shown comes from the other half.
+    Which channels are shown follows a rule that stands on the figure: those kept best, those reshaped most, one
+    silenced, one woken, and always two drawn at random. It is applied to one half of the patients; what is shown comes
+    from the other half.
     Below stands the same for a network with random weights.
 
     Args:
@@ -158,10 +160,6 @@ def _check(by: str, after: Any, layer: Any, channels: Any, replicates: Any, rand
         raise DataError(f"channels must be a list of numbers, got {channels!r}")
     if channels is not None and len(channels) > MOST:
         raise DataError(f"a sheet holds at most {MOST} channels, got {len(channels)}: make several")
-    if not isinstance(replicates, list | tuple):
-        raise DataError(f"replicates must be a list of networks, got {type(replicates).__name__}")
+    check_asked(random_networks, seed, None, replicates)
     if replicates and after is None:
         raise DataError("replicates belong to a stage, before and after; leave them out for one network")
-    for name, value in (("random_networks", random_networks), ("seed", seed)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise DataError(f"{name} must be a whole number of at least 0, got {value!r}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from desali.comparison import choice
+from desali.comparison.checks import check_asked
 from desali.comparison.lineage import lineage_of
 from desali.comparison.networks import check_together, subject
 from desali.comparison.probe_set import ProbeSet, probe_set
@@ -110,6 +111,11 @@ def what_changed(
     from desali.ops.device import resolve as find_device
 
     where = None if device is None else find_device(device)
+    check_asked(random_networks, seed, layers, replicates)
+    if layer is not None and not isinstance(layer, str):
+        raise DataError(f"layer must be one name, got {layer!r}")
+    if others is not None and not isinstance(others, Mapping):
+        raise DataError(f"others must be networks by name, got {type(others).__name__}")
     pair = [subject("before", before, where), subject("after", after, where)]
     again = [subject(f"replicate {k}", one, where) for k, one in enumerate(replicates, 1)]
     beside = [subject(name, one, where) for name, one in (others or {}).items()]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
-from desali.comparison.jackknife import difference_interval, logit_interval
+from desali.comparison.numbers import _interval, _signed_interval
 from desali.comparison.probe import balanced_accuracy, classify, discriminants, task
 from desali.comparison.purity import STRONGEST, purities, strongest
 from desali.comparison.similarity import Kernels, hsic, kernel
 from desali.comparison.strongest import Ranking
+from desali.evaluation.jackknife import logit_interval
 
 SEEDS = st.integers(0, 10_000)
 
@@ -258,22 +257,23 @@ def test_similarity_of_known_networks() -> None:
 
 @given(st.floats(0.02, 0.98), SEEDS)
 def test_intervals_hold_their_value(value: float, seed: int) -> None:
-    left_out = np.clip(value + np.random.default_rng(seed).normal(0, 0.01, 12), 0, 1)
-    found = logit_interval(value, left_out)
+    left_out = np.clip(value + np.random.default_rng(seed).normal(0, 0.01, 12), 0.01, 0.99)
+    found = _interval(value, left_out, 40)
     assert found is not None
     low, high = found
     assert 0 <= low <= value <= high <= 1
-    error = np.sqrt(11 / 12 * np.square(left_out - left_out.mean()).sum())
-    half = stats.t.ppf(0.975, 11) * error / (value * (1 - value))
-    assert (low, high) == pytest.approx(
-        tuple(1 / (1 + np.exp(-(np.log(value / (1 - value)) + sign * half))) for sign in (-1, 1))
-    )
+    assert found == pytest.approx(tuple(logit_interval(value, left_out, 40)))
+    turned = _signed_interval(2 * value - 1, 2 * left_out - 1, 40)
+    assert turned == pytest.approx((2 * low - 1, 2 * high - 1))
 
 
 def test_intervals_at_their_ends() -> None:
-    assert logit_interval(1.0, np.ones(20)) == pytest.approx((0.05 ** (1 / 20), 1))
-    assert logit_interval(0.0, np.zeros(20)) == pytest.approx((0, 1 - 0.05 ** (1 / 20)))
-    nothing: Any = [logit_interval(0.5, np.ones(1)), logit_interval(0.5, np.array([0.4, np.nan]))]
-    assert nothing == [None, None]
-    assert difference_interval(0.1, np.array([0.1, 0.1, 0.1])) == pytest.approx((0.1, 0.1))
-    assert difference_interval(0.1, np.zeros(1)) is None
+    low, high = _interval(0.78, np.full(20, 0.78), 100) or (0, 0)  # no patient decides, and still nothing is certain
+    assert low < 0.71 < 0.85 < high
+    assert _interval(1.0, np.ones(20), 100) == pytest.approx((0.05 ** (1 / 20), 1))
+    assert _interval(0.0, np.zeros(20), 100) == pytest.approx((0, 1 - 0.05 ** (1 / 20)))
+    assert _interval(0.5, np.ones(1), 100) is None
+    assert _interval(0.5, np.array([0.4, np.nan]), 100) is None
+    assert _signed_interval(1 - 1e-14, np.ones(20), 100) == (1, 1)
+    assert _signed_interval(1.0, np.ones(1), 100) is None
+    assert _signed_interval(np.nan, np.full(20, np.nan), 100) is None

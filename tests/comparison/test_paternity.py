@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,7 @@ def test_the_shares_are_those_of_a_lineage_and_seeds_repeat() -> None:
     np.testing.assert_allclose(found.likeness[0, 0], [np.nanmean(layer.correlation) for layer in change], atol=1e-9)
     again = paternity({"child": CHILD}, {"parent": PARENT}, IMAGES, random_networks=2, seed=4)
     assert (again.random_likeness == found.random_likeness).all()
-    part = paternity({"child": CHILD}, {"parent": PARENT}, IMAGES, layers=["features.3"], random_networks=0)
+    part = paternity({"child": CHILD}, {"parent": PARENT}, IMAGES, layers=["features.3"], random_networks=2)
     assert part.layers == ("features.3",)
     assert part.parent("child") == "parent"
 
@@ -63,6 +65,20 @@ def test_the_shares_are_those_of_a_lineage_and_seeds_repeat() -> None:
 )  # fmt: skip
 def test_refused(children: dict[str, object], candidates: dict[str, object], message: str) -> None:
     with pytest.raises(desali.DesaliError, match=message):
-        paternity(children, candidates, IMAGES, random_networks=0)  # type: ignore[arg-type]
+        paternity(children, candidates, IMAGES, random_networks=1)  # type: ignore[arg-type]
     with pytest.raises(desali.DesaliError, match="unknown child 'nobody'"):
-        paternity({"child": CHILD}, {"parent": PARENT}, IMAGES, random_networks=0).parent("nobody")
+        paternity({"child": CHILD}, {"parent": PARENT}, IMAGES, random_networks=1).parent("nobody")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"random_networks": 0}, "random_networks must be a whole number of at least 1, got 0"),
+        ({"random_networks": -1}, "random_networks must be a whole number of at least 1, got -1"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"layers": "features.3"}, "layers must be a list of at least one name, got 'features.3'"),
+    ],
+)
+def test_without_random_networks_nobody_is_called_a_parent(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(desali.DesaliError, match=message):
+        paternity({"stranger": STRANGER}, {"parent": PARENT}, IMAGES, **options)

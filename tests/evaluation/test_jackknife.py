@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t, ttest_1samp
 
-from desali.evaluation.jackknife import log_interval, logit_interval, share_interval, t_interval
+from desali.evaluation.jackknife import log_interval, logit_interval, t_interval
 
 Patients = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=2, max_size=15).filter(
     lambda cells: sum(a + b for a, b in cells) > max(a + b for a, b in cells)
@@ -72,4 +72,3 @@ def test_one_patient_has_no_interval() -> None:
     for found in (t_interval(0.5, none), logit_interval(0.5, none, 9), log_interval(0.5, none, 9, 2.0)):
         assert np.isnan(found).all()
     assert np.isnan(logit_interval(0.5, np.array([0.4, 0.6]), 9, holders=1)).all()
-    assert share_interval(0.5, np.array([0.5])) is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,6 +66,50 @@ def test_without_classes_there_is_no_probe_and_a_layer_may_be_named() -> None:
     assert len(figure.grid.plots) == 3
     assert "16 channels." in figure.grid.lead
     assert figure.to_dict()["lineage"]["verdict"] == figure.change.verdict
+
+
+def test_other_models_cost_no_purity_and_no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    from desali.comparison import numbers
+
+    calls = {"purities": 0, "balanced_accuracy": 0}
+    for name in calls:
+        own = getattr(numbers, name)
+
+        def counted(*given: Any, own: Any = own, name: str = name) -> Any:
+            calls[name] += 1
+            return own(*given)
+
+        monkeypatch.setattr(numbers, name, counted)
+    before, after, again, images = networks()
+    made = []
+    for others in ({}, {"one": copy.deepcopy(again), "two": copy.deepcopy(before)}):
+        calls.update(purities=0, balanced_accuracy=0)
+        figure = desali.what_changed(before, after, images, groups=PATIENTS, labels=CLASSES, others=others)
+        made.append((dict(calls), figure.change.to_dict()))
+    assert made[0] == made[1]
+    assert min(made[0][0].values()) > 0
+    similar = figure.to_dict()["similarity_to_others"]["two"]
+    assert similar == pytest.approx({layer.name: layer.similarity.value for layer in figure.change})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"random_networks": -1}, "random_networks must be a whole number of at least 0, got -1"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"layers": "3"}, "layers must be a list of at least one name, got '3'"),
+        ({"layers": []}, "layers must be a list of at least one name"),
+        ({"layers": [3]}, "layers must be a list of at least one name"),
+        ({"layer": 3}, "layer must be one name, got 3"),
+        ({"replicates": None}, "replicates must be a list of networks, got NoneType"),
+        ({"others": []}, "others must be networks by name, got list"),
+    ],
+)
+def test_what_is_no_request_is_refused_in_one_line(options: dict[str, Any], message: str) -> None:
+    before, after, _, images = networks()
+    with pytest.raises(DataError, match=re.escape(message)) as error:
+        desali.what_changed(before, after, images, **options)
+    assert "\n" not in str(error.value)
 
 
 def test_two_networks_with_nothing_to_show_are_refused() -> None:

@@ -35,7 +35,7 @@ class Alike:
         kinds: Mapping[str, str],
         twins: Mapping[str, str],
         likeness: Likeness,
-        classes: Mapping[str, int | None],
+        classes: Mapping[str, str | None],
     ) -> None:
         self._classes = classes
         self.views, self.kinds, self.twins = views, kinds, twins

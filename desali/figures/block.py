@@ -29,6 +29,11 @@ class Seen:
     against: int | None = None
     channels: Sequence[Chosen] | None = None
 
+    @property
+    def contrasted(self) -> str | None:
+        """The class whose contrast is shown, by its name where names are known."""
+        return None if self.against is None else self.class_name(self.against)
+
     def class_name(self, index: int) -> str:
         """A class by its name where names are known."""
         return self.classes[index] if index < len(self.classes) else f"class {index}"

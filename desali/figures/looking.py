@@ -134,7 +134,8 @@ class Looking:
         for name, recording in recordings.items():
             layer = class_layer(recording.network)
             values[name] = None if layer is None else recording.activation(layer)[0]
-        first = next((value for value in values.values() if value is not None), None)
+        leader = next((one for one in self._everyone if values[one.name] is not None), None)
+        first = None if leader is None else values[leader.name]
         found: dict[str, int | None] = {}
         for one in self._everyone:
             value = values[one.name]
@@ -144,7 +145,11 @@ class Looking:
                 found[one.name] = class_index(self._settings.label, one, len(value))
             else:
                 shared = first is not None and len(first) == len(value) and bool(first.isfinite().all())
-                found[one.name] = int((first if shared and first is not None else value).argmax())
+                top = int((first if shared and first is not None else value).argmax())
+                if shared and leader is not None and leader.classes and one.classes:
+                    name = leader.classes[top]  # by name, since the order of two models' classes may differ
+                    top = one.classes.index(name) if name in one.classes else int(value.argmax())
+                found[one.name] = top
         return found
 
     def _random(self) -> tuple[dict[str, Seen], dict[str, list[str]]]:

@@ -41,7 +41,7 @@ class Row:
             **dict.fromkeys(block.controls, RANDOM),
         }
         shown = {**self.views, **self.others}
-        classes = {name: seen.against for name, seen in self.seen.items()} if self.contrast else {}
+        classes = {name: seen.contrasted for name, seen in self.seen.items()} if self.contrast else {}
         self.alike = Alike(shown, {name: kinds[name] for name in shown}, self.twins, likeness, classes)
         self.scale = scale if index is not None else "panel"
         self.first = next(iter(block.models.values()))

@@ -22,6 +22,7 @@ from desali.errors import DataError, DesaliError, ImageError, OutputError, SeedE
 from desali.figures.drawing.display import to_grey
 from desali.figures.drawing.panel import Cell, Panel, Words
 from desali.figures.figure import Figure
+from desali.models.checkpoint import LoadedModel
 from tests.figures.networks import further, picture, plain, residual, untouched
 
 BOTH = {"before": residual(), "after": further(residual(), ["layer4", "fc"])}
@@ -570,3 +571,27 @@ def test_a_path_that_cannot_be_written_is_named(
         compared.save(name)
     assert expected in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_class_contrasts_are_of_the_same_class_by_name_in_whatever_order_it_stands() -> None:
+    torch.manual_seed(0)
+    first = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    ).eval()  # fmt: skip
+    second, order = copy.deepcopy(first), [2, 0, 1]
+    with torch.no_grad():
+        second[6].weight.copy_(first[6].weight[order])
+        second[6].bias.copy_(first[6].bias[order])
+        second[0].weight += 1e-5
+
+    def named(model: nn.Module, names: list[str]) -> LoadedModel:
+        card = {"architecture": "own", "classes": names, "preprocessing": {"size": 32, "channels": 3}, "in_channels": 3}
+        return LoadedModel(model, {**card, "origin": "none"}, None)
+
+    names = ["x", "y", "z"]
+    models = {"first": named(first, names), "second": named(second, [names[k] for k in order])}
+    figure = desali.compare(models, np.random.default_rng(0).random((32, 32, 3)))
+    (pair,) = figure.to_dict()["rows"][0]["pairs"]
+    assert pair["rank_correlation"] > 0.99
+    strangers = {"first": named(first, names), "second": named(second, ["u", "v", "w"])}
+    assert desali.compare(strangers, np.random.default_rng(0).random((32, 32, 3))).to_dict()["rows"][0]["pairs"] == []

@@ -575,9 +575,8 @@ def test_a_path_that_cannot_be_written_is_named(
 
 def test_class_contrasts_are_of_the_same_class_by_name_in_whatever_order_it_stands() -> None:
     torch.manual_seed(0)
-    first = nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
-    ).eval()  # fmt: skip
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)]
+    first = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), *head).eval()
     second, order = copy.deepcopy(first), [2, 0, 1]
     with torch.no_grad():
         second[6].weight.copy_(first[6].weight[order])
@@ -591,7 +590,7 @@ def test_class_contrasts_are_of_the_same_class_by_name_in_whatever_order_it_stan
     names = ["x", "y", "z"]
     models = {"first": named(first, names), "second": named(second, [names[k] for k in order])}
     figure = desali.compare(models, np.random.default_rng(0).random((32, 32, 3)))
-    (pair,) = figure.to_dict()["rows"][0]["pairs"]
+    (pair,) = figure.to_dict()["contrast"]["pairs"]
     assert pair["rank_correlation"] > 0.99
     strangers = {"first": named(first, names), "second": named(second, ["u", "v", "w"])}
-    assert desali.compare(strangers, np.random.default_rng(0).random((32, 32, 3))).to_dict()["rows"][0]["pairs"] == []
+    assert desali.compare(strangers, np.random.default_rng(0).random((32, 32, 3))).to_dict()["contrast"]["pairs"] == []

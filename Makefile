@@ -46,8 +46,9 @@ $(COMPLETE): $(BIN)/python $(SOURCES)
 demo: $(RUNTIME)
 	$(BIN)/desali demo --output $(DEMO)
 
+# One process a core, each with one thread; the tests of a file share what they make.
 test: $(DEVELOPMENT)
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(DEVELOPMENT)
 	$(BIN)/ruff check .

@@ -146,7 +146,8 @@ class Looking:
             else:
                 shared = first is not None and len(first) == len(value) and bool(first.isfinite().all())
                 top = int((first if shared and first is not None else value).argmax())
-                if shared and leader is not None and leader.classes and one.classes:
+                known = leader is not None and min(len(leader.classes), len(one.classes)) == len(value)
+                if shared and known and leader is not None:
                     name = leader.classes[top]  # by name, since the order of two models' classes may differ
                     top = one.classes.index(name) if name in one.classes else int(value.argmax())
                 found[one.name] = top

@@ -38,7 +38,7 @@ def test_commands_are_completed() -> None:
 
 
 def test_options_of_a_command_and_their_values_are_completed() -> None:
-    assert ask("bash", "compare", "--fr") == ["plain,--from"]
+    assert ask("bash", "compare", "--fro") == ["plain,--from"]
     assert {"plain,--device", "plain,--seed", "plain,--roi"} <= set(ask("bash", "compare", "--"))
     assert ask("bash", "visualize", "--method", "g") == ["plain,guided_backprop", "plain,gradient"]
     assert ask("bash", "visualize", "--from", "n") == ["plain,neuron:"]
@@ -71,7 +71,7 @@ def test_another_shell_is_refused(desali: Callable[..., Result]) -> None:
 def test_bash_itself_completes_with_the_script() -> None:
     script = (
         'eval "$(desali completion bash)"\n'
-        "COMP_WORDS=(desali compare --fr); COMP_CWORD=2; _desali_completion desali\n"
+        "COMP_WORDS=(desali compare --fro); COMP_CWORD=2; _desali_completion desali\n"
         'echo "${COMPREPLY[@]}"\n'
         "complete -p desali\n"
     )

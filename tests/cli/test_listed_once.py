@@ -75,7 +75,7 @@ def test_dicom_series(capsys: pytest.CaptureFixture[str], tmp_path: Path, counts
     files, others = series(tmp_path / "series", "ABCD", 1), series(tmp_path / "others", "EFGH", 500)
     code, _, err = run(capsys, "data", "check", "series")
     assert code in (0, 1), err
-    assert counts.taken() == ({"series": 1}, files, files)
+    assert counts.taken() == ({"series": 1}, dict.fromkeys(files, 2), files)  # again for scanner and date
     code, _, err = run(capsys, "train", "scratch", "--target", "series", *QUICK)
     assert code == 0, err
     assert counts.taken() == ({"series": 1}, files, files)
@@ -128,7 +128,7 @@ def test_a_slice_with_several_contours_and_files_that_cannot_be_read(
     files = {"CT-7-101.dcm": 1, "CT-7-102.dcm": 1}
     code, _, err = run(capsys, "data", "check", "set")
     assert code in (0, 1), err
-    assert counts.taken() == ({"set": 1}, files, files)
+    assert counts.taken() == ({"set": 1}, dict.fromkeys(files, 2), files)  # again for scanner and date
     (tmp_path / "set" / "102" / "CT-7-102.dcm").write_bytes(b"broken")
     code, _, err = run(capsys, "train", "scratch", "--target", "set", *QUICK)
     assert code == 2

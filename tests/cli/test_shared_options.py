@@ -34,6 +34,7 @@ def arguments(name: str, folder: Path, runs: Path, roi: Path) -> list[object]:
         "demo": ["-o", folder / "demo"],
         "evaluate": ["--runs", runs, "--output", folder / "table.txt"],
         "grid": ["--rois", roi.parent, "--runs", runs],
+        "lineage": ["two_stage", "--runs", runs],
         "robustness": ["scratch", "-o", folder / "out"],
         "selectivity": ["--runs", runs],
         "train": ["scratch", "--runs", folder / "runs"],

@@ -50,7 +50,7 @@ def test_a_path_that_is_none(
         (
             lambda: desali.compare({"a\ud800": MODELS["a"], "b": MODELS["b"]}, IMAGE),
             OutputError,
-            r"'a\ud800' holds half a character",
+            "holds half a character",
         ),
         (lambda: desali.compare(MODELS, IMAGE[None][:0]), DesaliError, "got a batch of none, [0, 3, 64, 64]"),
         (lambda: desali.record(MODELS["a"], IMAGE[None][:0]), DesaliError, "must hold at least one image"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ def claims(root: Path) -> bool:
 def find(root: Path, label: str = "folder") -> Listing:
     """List the slices by class, patient, series and position along the series' normal.
 
-    Patients are numbered, "patient 1" and so on, by the first of their files in the order of paths: nothing that is
-    derived from PatientID leaves this module (a hash of seven digits is found by trying all of them). A file without
+    The patient is a pseudonym: the first ten hexadecimal digits of the SHA-256 of PatientID, the same in every folder,
+    so that a patient on both sides of a split is found; a short number can be found again by trying all. A file without
     one is of an unknown patient. A file whose tags cannot be read is listed by name and reported when it is decoded.
 
     Raises:
@@ -44,7 +45,6 @@ def find(root: Path, label: str = "folder") -> Listing:
     if label == "folder" and direct and len(direct) < len(files):
         raise DataError(f"{direct[0]}: lies beside the class folders; expected {EXPECTED}")
     found = []
-    numbers: dict[str, int] = {}
     for path in files:
         tags = _tags(path, [label] if label != "folder" else [])
         name = relative(path, root)
@@ -55,8 +55,8 @@ def find(root: Path, label: str = "folder") -> Listing:
             if not text and tags:
                 raise DataError(f"{path}: has no DICOM attribute {label!r} to take the class from")
         identity = str(tags.get("PatientID") or "").strip()
-        patient = numbers.setdefault(identity, len(numbers) + 1) if identity else 0
-        item = Item(path, name, text or UNLABELLED, f"patient {patient}" if patient else None)
+        patient = hashlib.sha256(identity.encode()).hexdigest()[:10] if identity else ""
+        item = Item(path, name, text or UNLABELLED, patient or None)
         found.append((text or UNLABELLED, patient, *_order(tags), name, item))
     found.sort(key=lambda one: one[:-1])
     return Listing(
@@ -64,7 +64,7 @@ def find(root: Path, label: str = "folder") -> Listing:
         items=[one[-1] for one in found],
         labels=tuple(sorted({one[0] for one in found})),
         kind="DICOM series",
-        patients="patients by PatientID (as running numbers)",
+        patients="patients by PatientID (as a pseudonym)",
         colour=None,
     )
 

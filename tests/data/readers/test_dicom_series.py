@@ -27,7 +27,7 @@ def test_classes_by_folder_patients_by_tag_and_slices_by_position(tmp_path: Path
     assert (images.unit, images.images.dtype, images.classes) == ("hu", np.int16, ("ill", "well"))
     order = [("ill", z) for z in (-2.5, 0.0, 5.0)] + [("well", z) for z in (-2.5, 0.0, 5.0)]
     np.testing.assert_array_equal(images.images, np.stack([pixels[one] for one in order]))
-    assert sorted(set(images.patients)) == ["patient 1", "patient 2"]
+    assert len(set(images.patients)) == 2
     assert "Doe" not in repr(images.__dict__), "no patient's name goes into a figure's record"
 
 

@@ -36,9 +36,7 @@ def family(names: Sequence[str], runs: Path) -> tuple[dict[str, Any], dict[str, 
             networks = link.networks()
             if link.start is None and networks.before is not None:
                 candidates[f"initial weights of {link.title}"] = networks.before
-            elif (
-                networks.before is not None
-            ):  # the stage before, also where its weights were given and not trained here
+            elif networks.before is not None:  # the stage before, also where its weights were given
                 candidates.setdefault(link.before, networks.before)
             candidates[link.title] = networks.after
         children[links[-1].title] = candidates[links[-1].title]

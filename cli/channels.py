@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
-from desali.cli.parameters import MODEL_HELP, dpi_option, runs_option
+from desali.cli.parameters import dpi_option, pair_options, runs_option
 from desali.experiments.options import ChannelsOptions
 
 LEFT_OUT = ("layers",)
@@ -17,14 +17,7 @@ LEFT_OUT = ("layers",)
 
 @click.command(cls=SectionedCommand)
 @click.argument("name", metavar="[RECIPE]", required=False)
-@click.option(
-    "--before", metavar="SPEC", help=f"Instead of a recipe, any network: {MODEL_HELP}, with @FILE or @random."
-)
-@click.option("--after", metavar="SPEC", help="What it became: a network of the same architecture.")
-@click.option(
-    "--replicate", "replicates", metavar="SPEC", multiple=True,
-    help="A network made as --after was, with another seed; several times for several. A recipe's own are found.",
-)  # fmt: skip
+@pair_options
 @click.option("--model", metavar="SPEC", help="Instead of two networks, one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure; default channels-NAMES-LAYER.png here.")
 @dpi_option(150)
@@ -48,7 +41,7 @@ def channels_command(
     path and a table.
     """
     from desali.experiments.sheets import of_model, of_pair, of_recipe
-    from desali.output.files import check_writable
+    from desali.output.files import check_writable, plain_stem
 
     asked = ChannelsOptions(**taken(ChannelsOptions, options, LEFT_OUT))
     if asked.layer is None:
@@ -67,8 +60,7 @@ def channels_command(
         raise click.UsageError("--before and --after belong together: name both networks")
     else:
         shown = of_pair(before, after, replicates, asked, runs)
-    layer = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in asked.layer)
-    target = output or Path(f"channels-{shown.name}-{layer}.png")
+    target = output or Path(f"channels-{shown.name}-{plain_stem(asked.layer)}.png")
     check_writable(target)
     figure = shown.sheet(asked.layer, asked, progress=sys.stderr.isatty())
     figure.save(target, dpi=dpi, command=["desali", *sys.argv[1:]])

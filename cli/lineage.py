@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
-from desali.cli.parameters import MODEL_HELP, runs_option
+from desali.cli.parameters import pair_options, runs_option
 from desali.experiments.options import LineageOptions
 
 DPI = 150
@@ -19,14 +19,7 @@ MOST_NAMED = 2
 
 @click.command(cls=SectionedCommand)
 @click.argument("name", metavar="[RECIPE,...|all]", required=False)
-@click.option(
-    "--before", metavar="SPEC", help=f"Instead of a recipe, any network: {MODEL_HELP}, with @FILE or @random."
-)
-@click.option("--after", metavar="SPEC", help="What it became: a network of the same architecture.")
-@click.option(
-    "--replicate", "replicates", metavar="SPEC", multiple=True,
-    help="A network made as --after was, with another seed; several times for several. A recipe's own are found.",
-)  # fmt: skip
+@pair_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for figures, CSV and JSON.")
 @click.option(
     "--picture", type=click.Path(path_type=Path),

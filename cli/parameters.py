@@ -135,6 +135,24 @@ runs_option = click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of trained models."
 )
 
+
+def pair_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Any two networks in the place of a recipe, and replicates of the second."""
+    for option in (
+        click.option(
+            "--replicate", "replicates", metavar="SPEC", multiple=True,
+            help="A network made as --after was, with another seed; several times for several. "
+            "A recipe's own are found.",
+        ),
+        click.option("--after", metavar="SPEC", help="What it became: a network of the same architecture."),
+        click.option(
+            "--before", metavar="SPEC", help=f"Instead of a recipe, any network: {MODEL_HELP}, with @FILE or @random."
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 MODELS = "scratch,texture,natural,two_stage"
 
 

@@ -256,12 +256,12 @@ class Lineage:
         rows = [["layer", "channels", "traceable", "95 %", "random", "replicates", "r", "states"]]
         for layer in found:
             interval = "-" if layer.interval is None else f"{layer.interval[0]:.0%} to {layer.interval[1]:.0%}"
-            floor = _span(layer.replicate) + (" (no difference shown)" if layer.no_difference else "")
+            floor = share_span(layer.replicate) + (" (no difference shown)" if layer.no_difference else "")
             words = ", ".join(f"{count} {state}" for state, count in layer.counts.items())
             if layer.strangers:
                 words = f"strangers: {layer.matched:.0%} matched at r {_signed(layer.matched_correlation)}"
             own = _signed(layer.own_correlation)
-            shares = [f"{layer.traceable:.0%}", interval, _span(layer.null), floor]
+            shares = [f"{layer.traceable:.0%}", interval, share_span(layer.null), floor]
             rows.append([layer.name, str(layer.channels), *shares, own, words])
         return rows if replicates else [row[:5] + row[6:] for row in rows]
 
@@ -289,7 +289,8 @@ class UnknownLayerError(UnknownNameError, KeyError):
     __str__ = Exception.__str__
 
 
-def _span(values: Sequence[float]) -> str:
+def share_span(values: Sequence[float]) -> str:
+    """The range of some shares in per cent; a dash for none."""
     if not values:
         return "-"
     low, high = f"{min(values):.0%}", f"{max(values):.0%}"

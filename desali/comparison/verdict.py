@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from desali.comparison.ancestry import LayerLineage
+from desali.comparison.ancestry import LayerLineage, share_span
 from desali.comparison.tracing import SILENCED, SILENT, WOKEN
 
 MANY = 0.1
@@ -22,7 +22,7 @@ def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool
         strangers: whether the first layer says that there is no common ancestor.
     """
     if strangers:
-        random = f", {_span(first.null)} in networks with random weights" if first.null else ""
+        random = f", {share_span(first.null)} in networks with random weights" if first.null else ""
         return (
             f"These two networks share no ancestor: at {first.name} {_count(first)} of {first.channels} channels are "
             f"traceable{random}."
@@ -56,7 +56,7 @@ def _shares(layers: Sequence[LayerLineage]) -> list[str]:
     most = max(layers, key=lambda layer: layer.traceable)
     least = min(layers, key=lambda layer: layer.traceable)
     if most.traceable - least.traceable < 0.05:
-        span = _span([layer.traceable for layer in layers])
+        span = share_span([layer.traceable for layer in layers])
         return [f"{span} of the channels of {_listed(layers)} are traceable"]
     first, second = sorted((most, least), key=layers.index)
     return [
@@ -122,8 +122,3 @@ def _listed(layers: Sequence[LayerLineage]) -> str:
         return f"{len(layers)} layers from {layers[0].name} to {layers[-1].name}"
     names = [layer.name for layer in layers]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _span(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.0%}", f"{max(values):.0%}"
-    return low if low == high else f"{low} to {high}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from textwrap import wrap
 
 from desali.evaluation.models import CLASS_METRICS
@@ -62,11 +61,6 @@ def pairs_note(comparison: Comparison) -> str:
     if scopes - {RECIPES}:
         said.append("Where a recipe was trained once, patients alone decide, about these trainings.")
     return " ".join(said)
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """Names of metrics, the primary one first."""
-    return sorted(names, key=lambda name: name != PRIMARY)
 
 
 def role(metric: str) -> str:

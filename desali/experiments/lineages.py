@@ -16,7 +16,7 @@ from desali.experiments.options import LineageOptions
 from desali.experiments.probe_images import check_unseen, drawn
 from desali.models.checkpoint import LoadedModel, versions
 from desali.models.modules import fingerprint
-from desali.output.files import write_json, write_text
+from desali.output.files import plain_stem, write_json, write_text
 from desali.training.chain import Link, Networks, chain
 from desali.training.recipes import RECIPES
 
@@ -99,7 +99,7 @@ def pair_of(before: str, after: str, replicates: Sequence[str], runs: Path, devi
 
     first, second, *again = (load(spec, runs=runs) for spec in (before, after, *replicates))
     names = [label(spec, runs=runs) for spec in (before, after)]
-    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in f"{names[0]}-to-{names[1]}")
+    stem = plain_stem(f"{names[0]}-to-{names[1]}")
     return Pair(stem, f"{names[0]} to {names[1]}", lambda: Networks(first, second, again))
 
 

@@ -12,6 +12,7 @@ from desali.experiments.lineages import display_size, is_trained, pair_of, unkno
 from desali.experiments.options import ChannelsOptions
 from desali.experiments.probe_images import check_unseen, drawn, held_out, named
 from desali.models.checkpoint import RUNS, LoadedModel
+from desali.output.files import plain_stem
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
@@ -140,5 +141,4 @@ def _sheets(
     files = [one.path for one in networks if one.path is not None and is_trained(one)]
     seen = check_unseen(chosen, files, options.allow_training_images)
     notes = [*said, *unknown(before, after), *(note for notes in seen.values() for note in notes)]
-    stem = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
-    return Sheets(stem, title, before, after, again, chosen, list(dict.fromkeys(notes)))
+    return Sheets(plain_stem(name), title, before, after, again, chosen, list(dict.fromkeys(notes)))

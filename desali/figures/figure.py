@@ -11,7 +11,7 @@ from typing import Any
 
 from desali.errors import DataError, OutputError
 from desali.figures.drawing.panel import Grid
-from desali.figures.sidecar import plain, sidecar, write_sidecar
+from desali.figures.sidecar import is_record, plain, sidecar, write_sidecar
 from desali.output.columns import columns
 from desali.output.files import atomic_path
 
@@ -60,7 +60,7 @@ class Figure:
         image = self._record.get("image") or {}
         if os.path.exists(target) and image.get("path") and target.resolve() == Path(image["path"]).resolve():
             raise OutputError(f"{target}: is the image itself; choose another output path")
-        if os.path.exists(side) and not _is_record(side):
+        if os.path.exists(side) and not is_record(side, KIND):
             raise OutputError(f"{side}: exists and is not the record of a figure; choose another output path")
         known = {"key": key, "command": None if command is None else list(command)}
         known = {name: value for name, value in known.items() if value is not None}
@@ -144,11 +144,3 @@ def _span(values: Sequence[float]) -> str:
         return "-"
     low, high = _number(min(values)), _number(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-def _is_record(path: Path) -> bool:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and content.get("kind") == KIND

@@ -4,7 +4,6 @@ numbers by layer."""
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from desali.comparison import tracing
 from desali.errors import OutputError
 from desali.figures.drawing.text import ELLIPSIS, FAMILY, drawable, width, wrap
 from desali.figures.lineage_numbers import FLOOR, PAIR, RANDOM, band, legend, panels
-from desali.figures.sidecar import sidecar, write_sidecar
+from desali.figures.sidecar import is_record, sidecar, write_sidecar
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class LineageFigure:
         target = Path(path)
         side = sidecar(target)
         record = self.to_dict()
-        if side.exists() and not _is_record(side, record["kind"]):
+        if side.exists() and not is_record(side, record["kind"]):
             raise OutputError(f"{side}: exists and is not the record of a lineage; choose another output path")
         if target.suffix.lower() not in (".png", ".pdf", ".svg"):
             raise OutputError(f"{target}: a figure is written as .png, .pdf or .svg")
@@ -92,14 +91,6 @@ class LineageFigure:
 def draw(change: Lineage) -> LineageFigure:
     """The figure of a lineage."""
     return LineageFigure(change)
-
-
-def _is_record(path: Path, kind: str) -> bool:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("kind") == kind
 
 
 def _figure(change: Lineage) -> Figure:

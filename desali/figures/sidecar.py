@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -26,6 +27,15 @@ def sidecar(path: str | os.PathLike[str]) -> Path:
     if figure.suffix.lower() == ".json":
         raise OutputError(f"{figure}: a figure cannot end in .json, its record does; use .png, .pdf or .svg")
     return figure.with_suffix(".json")
+
+
+def is_record(path: Path, kind: str) -> bool:
+    """Whether a file is the record of a figure of that kind."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.get("kind") == kind
 
 
 def write_sidecar(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:

@@ -15,6 +15,11 @@ from desali.errors import OutputError
 ELSEWHERE = "; choose another output path"
 
 
+def plain_stem(name: str) -> str:
+    """A name as part of a file's: letters, digits, "-", "_" and "." stay, all else becomes "-"."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+
+
 @contextlib.contextmanager
 def _explained(target: Path, advice: str = "") -> Iterator[None]:
     """Turn the system's errors into an OutputError that names the target."""

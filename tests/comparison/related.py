@@ -123,6 +123,19 @@ def plain(seed: int = 0) -> Plain:
     return model
 
 
+def permuted() -> tuple[Plain, Plain, Tensor]:
+    """A network, a copy whose fourth convolution ("features.8") has its channels in another order, and that order."""
+    before = plain()
+    after = copy.deepcopy(before)
+    conv, follower = after.convolutions[3], after.convolutions[4]
+    order = torch.randperm(conv.out_channels, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        conv.weight.copy_(conv.weight[order])
+        conv.bias.copy_(conv.bias[order])
+        follower.weight.copy_(follower.weight[:, order])
+    return before, after, order
+
+
 def shaken(model: nn.Module, amount: float, seed: int = 1) -> nn.Module:
     """A copy whose weights have moved by `amount` times their own deviation, as training moves them."""
     generator = torch.Generator().manual_seed(seed)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import desali
-from tests.comparison.related import Dense, Mobile, Plain, Residual, made, patients, pictures, plain, shaken
+from tests.comparison.related import Dense, Mobile, Plain, Residual, made, patients, permuted, pictures, plain, shaken
 
 IMAGES = pictures()
 PATIENTS = patients()
@@ -119,14 +119,7 @@ def test_a_whole_layer_silenced_is_no_stranger() -> None:
 
 
 def test_permuted_channels_are_strangers_in_their_layer_alone() -> None:
-    before = plain()
-    after = copy.deepcopy(before)
-    conv, follower = after.convolutions[3], after.convolutions[4]
-    order = torch.randperm(conv.out_channels, generator=torch.Generator().manual_seed(4))
-    with torch.no_grad():
-        conv.weight.copy_(conv.weight[order])
-        conv.bias.copy_(conv.bias[order])
-        follower.weight.copy_(follower.weight[:, order])
+    before, after, order = permuted()
     assert torch.allclose(before(IMAGES), after(IMAGES), atol=1e-6)
     change = desali.lineage(before, after, IMAGES, PATIENTS)
     assert [layer.name for layer in change if layer.strangers] == ["features.8"]

@@ -15,7 +15,7 @@ from torch import nn
 import desali
 from desali.comparison import following
 from desali.comparison.probe_set import probe_set
-from tests.comparison.related import Plain, Residual, made, patients, pictures, plain, shaken
+from tests.comparison.related import Plain, Residual, made, patients, permuted, pictures, plain, shaken
 
 IMAGES, PATIENTS = pictures(), patients()
 LABELS = [name[-1] for name in PATIENTS]
@@ -89,14 +89,7 @@ def test_equal_networks_are_alike_and_unrelated_ones_lie_among_the_random() -> N
 
 
 def test_permuted_channels_leave_probes_and_similarity_equal() -> None:
-    before = plain()
-    after = copy.deepcopy(before)
-    conv, follower = after.convolutions[3], after.convolutions[4]
-    order = torch.randperm(conv.out_channels, generator=torch.Generator().manual_seed(4))
-    with torch.no_grad():
-        conv.weight.copy_(conv.weight[order])
-        conv.bias.copy_(conv.bias[order])
-        follower.weight.copy_(follower.weight[:, order])
+    before, after, _ = permuted()
     layer = desali.lineage(before, after, IMAGES, PATIENTS, LABELS, random_networks=0)["features.8"]
     assert layer.strangers
     assert layer.probe.before == layer.probe.after

@@ -68,8 +68,8 @@ def draw_bars(axes: Axes, bars: Bars, left: float, top: float, side: float) -> N
         y = top + k * each
         number = f"{value:.2g}" if abs(value) < 0.095 else f"{value:.1f}"
         number = number.replace("-", "\N{MINUS SIGN}")
-        label = _short(name, side - text.width(number, TINY) - 2, TINY)
         weight = "bold" if k == bars.marked else "normal"
+        label = _short(name, side - text.width(number, TINY, weight) - 2, TINY, weight)
         _write(axes, left, y, label, TINY, weight=weight, zorder=3)
         _write(axes, left + side, y, number, TINY, ha="right", weight=weight, zorder=3)
         start, width = sorted((zero, zero + side * value / span))[0], side * abs(value) / span
@@ -84,6 +84,6 @@ def _write(axes: Axes, x: float, y: float, words: str, size: float = SIZE, **sty
     axes.text(x, y, text.drawable(words), **{**known, **style})
 
 
-def _short(name: str, room: float, size: float = SIZE) -> str:
-    lines = text.wrap(name, room, size, max_lines=1)
+def _short(name: str, room: float, size: float = SIZE, weight: str = "normal") -> str:
+    lines = text.wrap(name, room, size, weight=weight, max_lines=1)
     return lines[0] if lines else ""

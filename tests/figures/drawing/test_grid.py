@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
@@ -66,6 +66,7 @@ def test_no_text_overlaps_whatever_the_labels(label: str, heading: str, caption:
     assert_legible(grid)
 
 
+@example("MMMMMMMMMMMMMM", "", 5, 1.0, False)  # the marked bar's name and number are bold
 @given(words, words, st.integers(2, 9), st.floats(-1, 1), st.booleans())
 def test_no_text_of_tables_and_bars_overlaps(name: str, caption: str, count: int, value: float, noted: bool) -> None:
     names = [f"{name}{k}" for k in range(count)]

@@ -19,13 +19,15 @@ COMMON_OPTIONS = {
     "leave_out": "labels to leave out, with commas between",
     "classes": "the classes and their order, with commas between; without it, those of the data set",
     "unknown_patients": "together (as one patient, the default) or leave_out",
+    "patients": "only the images of these patients, with commas between",
+    "leave_out_patients": "all but the images of these patients, with commas between",
     "proxy": "if the labels only stand for something: what they are, in words",
 }
 """Options of every reader, and what they mean; they may stand in a specification behind "?"."""
 
 
 Listings = dict[tuple[str, Path, tuple[tuple[str, str], ...]], Listing]
-_SELECTING = ("split", "labels", "leave_out", "classes", "unknown_patients")
+_SELECTING = ("split", "labels", "leave_out", "classes", "unknown_patients", "patients", "leave_out_patients")
 
 
 @dataclass(frozen=True)

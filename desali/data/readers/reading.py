@@ -31,6 +31,8 @@ def read_images(
     leave_out: str | Iterable[str] | None = None,
     classes: str | Iterable[str] | None = None,
     unknown_patients: str | None = None,
+    patients: str | Iterable[str] | None = None,
+    leave_out_patients: str | Iterable[str] | None = None,
     proxy: str | None = None,
     workers: int | None = None,
     progress: bool = False,
@@ -59,6 +61,8 @@ def read_images(
         leave_out: labels to leave out.
         classes: the classes and their order, for instance a trained model's; these may then be without images.
         unknown_patients: "together" (the default) or "leave_out".
+        patients: only the images of these patients.
+        leave_out_patients: all but the images of these patients, for instance to keep them for looking at.
         proxy: what the labels are if they only stand for something; `origin` says so.
         workers: decoding threads; None for one a processor, eight at most.
         progress: show a progress bar on stderr.
@@ -77,7 +81,8 @@ def read_images(
     """
     found = find_images(
         spec, listings=None, size=size, split=split, hu_offset=hu_offset, labels=labels, leave_out=leave_out,
-        classes=classes, unknown_patients=unknown_patients, proxy=proxy, **options,
+        classes=classes, unknown_patients=unknown_patients, patients=patients, leave_out_patients=leave_out_patients,
+        proxy=proxy, **options,
     )  # fmt: skip
     return read_found(
         found, skip_unreadable=skip_unreadable, cache=cache, workers=workers, progress=progress, report=report

@@ -13,6 +13,8 @@ from desali.errors import DataError, UnknownNameError
 
 UNKNOWN_PATIENT = "(unknown patients)"
 UNKNOWN_POLICIES = ("together", "leave_out")
+SOME = 5
+"""Patients that an error names."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def select(
     leave_out: str | Iterable[str] | None = None,
     classes: str | Iterable[str] | None = None,
     unknown_patients: str = "together",
+    patients: str | Iterable[str] | None = None,
+    leave_out_patients: str | Iterable[str] | None = None,
 ) -> Selection:
     """Choose images and give them classes and patients; the arguments are those of `read_images`.
 
@@ -90,6 +94,7 @@ def select(
     nobody = sum(item.patient is None for item, _ in used)
     if unknown_patients == "leave_out":
         used = [(item, name) for item, name in used if item.patient is not None]
+    used = _of_patients(listing, used, names(patients), names(leave_out_patients))
     splits = Counter(item.split for item, _ in used if item.split)
     shared = _shared(item for item, _ in used)
     if split is not None:
@@ -109,6 +114,22 @@ def select(
         unknown_patients=nobody,
         splits=dict(splits),
     )
+
+
+def _of_patients(
+    listing: Listing, used: list[tuple[Item, str]], only: Sequence[str], without: Sequence[str]
+) -> list[tuple[Item, str]]:
+    """The items of the patients `only` (of all, if it names none) that `without` does not name."""
+    known = {item.patient for item in listing.items if item.patient is not None}
+    for option, asked in (("patients", only), ("leave_out_patients", without)):
+        for patient in asked:
+            if patient not in known:
+                some = ", ".join(sorted(known)[:SOME]) + (f" and {len(known) - SOME} more" if len(known) > SOME else "")
+                raise DataError(f"{option}: {listing.name} has no patient {patient!r}; it has {some or 'none by name'}")
+    kept = [(item, name) for item, name in used if (not only or item.patient in only) and item.patient not in without]
+    if used and not kept:
+        raise DataError(f"{listing.name}: patients and leave_out_patients leave no image; leave one of them out")
+    return kept
 
 
 def _shared(items: Iterable[Item]) -> dict[str, tuple[str, ...]]:

@@ -141,6 +141,19 @@ def test_unknown_patients_stay_together(tmp_path: Path) -> None:
     assert read_images(spec, unknown_patients="leave_out").patients.tolist() == ["A", "B"]
 
 
+def test_some_patients_are_read_and_others_kept_for_looking_at(tmp_path: Path) -> None:
+    np.savez(tmp_path / "r.npz", hu=np.stack([hu(k, 4) for k in range(8)]))
+    rows = [{"label": "ab"[k % 2], "patient": "AABBCC"[k] if k < 6 else ""} for k in range(8)]
+    spec = f"table:{write(tmp_path / 't.csv', rows)}?array=r.npz:hu"
+    assert read_images(f"{spec}&patients=C,A").patients.tolist() == ["A", "A", "C", "C"]
+    assert read_images(f"{spec}&leave_out_patients=A").patients.tolist() == [*"BBCC", *["(unknown patients)"] * 2]
+    assert read_images(spec, patients=["A", "B"], leave_out_patients="A").patients.tolist() == ["B", "B"]
+    with pytest.raises(DataError, match=r"patients: t has no patient 'D'; it has A, B, C$"):
+        read_images(spec, patients="A,D")
+    with pytest.raises(DataError, match="leave no image"):
+        read_images(spec, patients="A", leave_out_patients="A")
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

@@ -135,16 +135,11 @@ def prepare(image: Roi | Tensor, rule: Rule, window: tuple[float, float] | None 
     if isinstance(image, Roi):
         rule = windowed(image, rule, window)
         tensor = rule.apply(image.pixels, image.unit)
-        seen: Rule = replace(rule, channels=3) if isinstance(rule, Plain) else _display(rule)
+        seen: Rule = replace(rule, channels=3) if isinstance(rule, Plain) else rule.seen
         shown = seen.apply(image.pixels, image.unit)
         colour = image.pixels.ndim == 3
         return Input(tensor, shown.permute(1, 2, 0).numpy() if colour else shown[0].numpy())
     return _of_tensor(image, rule)
-
-
-def _display(rule: Preprocessing) -> Preprocessing:
-    """The rule without what is there for the network alone."""
-    return Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
 
 
 def windowed(image: Roi, rule: Rule, window: tuple[float, float] | None) -> Rule:

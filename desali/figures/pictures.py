@@ -30,8 +30,7 @@ class Pictures:
         index = np.array(places, np.int64)
         if isinstance(probe.images, ImageSet):
             assert rule is not None
-            seen = Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
-            values = seen.apply_batch(probe.images.images[probe.row(index)], probe.images.unit).double().numpy()
+            values = rule.seen.apply_batch(probe.images.images[probe.row(index)], probe.images.unit).double().numpy()
             self.colour = probe.images.images.ndim == 4
         else:
             values = self._of_tensors(probe.tensor(index).double().cpu().numpy(), rule)

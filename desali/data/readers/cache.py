@@ -75,7 +75,9 @@ class ImageCache:
 
     def key(self, items: Sequence[Item], how: How, colour: bool | None) -> str:
         """A name for the decoded images: 32 hexadecimal digits."""
-        digest = hashlib.sha256(json.dumps([VERSION, how.array_key, how.hu_offset, how.size, colour]).encode())
+        digest = hashlib.sha256(
+            json.dumps([VERSION, how.array_key, how.hu_offset, how.size, how.resize, colour]).encode()
+        )
         for path in files_of(items):
             try:
                 stat = path.stat()

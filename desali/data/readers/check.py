@@ -88,7 +88,13 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
     """
     found = find_images(spec, **options)
     listing, selection = found.listing, found.selection
-    how = How(listing.array_key, found.options.get("hu_offset"), None, workers, progress, f"checking {listing.name}")
+    how = How(
+        listing.array_key,
+        found.options.get("hu_offset"),
+        workers=workers,
+        progress=progress,
+        title=f"checking {listing.name}",
+    )
     sizes: Counter[str] = Counter()
     units: Counter[str] = Counter()
     unreadable: list[dict[str, str]] = []

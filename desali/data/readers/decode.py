@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.imageset import Unit
+from desali.data.preprocess import fit
 from desali.data.readers.listing import Item
 from desali.errors import DataError, ImageError
 
@@ -43,6 +44,7 @@ class How:
         array_key: the array that `Item.row` points into.
         hu_offset: HU = pixel + offset, for unsigned 16-bit images.
         size: display images: resize the shorter side to it and cut the centre square; None to leave them.
+        resize: "bicubic" or "bilinear", see `desali.data.preprocess.fit`.
         workers: threads; None for one a processor, eight at most.
         progress: show a bar on stderr.
         title: what the bar says.
@@ -51,6 +53,7 @@ class How:
     array_key: str = ""
     hu_offset: float | None = None
     size: int | None = None
+    resize: str = "bicubic"
     workers: int | None = None
     progress: bool = False
     title: str = "decoding"
@@ -214,33 +217,16 @@ def _finished(pixels: npt.NDArray[Any], item: Item, how: How) -> Picture | Image
         except ImageError as error:
             return error
     if pixels.dtype == np.uint8:
-        return Picture(pixels if how.size is None else fit(pixels, how.size), "uint8")
+        return Picture(pixels if how.size is None else fit(pixels, how.size, how.resize), "uint8")
     limits = np.iinfo(np.int16)
     if pixels.min() < limits.min or pixels.max() > limits.max:
         return ImageError(f"{name}: values from {pixels.min():g} to {pixels.max():g}, beyond 16 bits; expected HU")
     if how.size is not None and pixels.shape != (how.size, how.size):
         raise DataError(
             f"{name}: {pixels.shape[0]} x {pixels.shape[1]} pixels in HU are not resized to {how.size}, because a "
-            "pixel is a length; leave size out (the network's preprocessing resizes)"
+            "pixel is a length; leave size out (the network's preprocessing resizes the whole square)"
         )
     return Picture(np.rint(pixels).astype(np.int16), "hu")
-
-
-def fit(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """uint8 [h, w] or [h, w, 3] as a square of `size`: the shorter side resized to it (bicubic, with antialiasing when
-    shrinking), the centre cut out of the longer.
-    """
-    from PIL import Image
-
-    height, width = pixels.shape[:2]
-    if (height, width) == (size, size):
-        return pixels
-    if min(height, width) != size:
-        scale = size / min(height, width)
-        shape = (max(size, round(width * scale)), max(size, round(height * scale)))
-        pixels = np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.BICUBIC))
-    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
-    return pixels[top : top + size, left : left + size]
 
 
 @contextmanager

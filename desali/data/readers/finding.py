@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from desali.data.preprocess import RESIZES
 from desali.data.readers.listing import Listing
 from desali.data.readers.registry import Reader, resolve
 from desali.data.readers.selection import Selection, select
@@ -14,6 +15,7 @@ from desali.errors import DataError, UnknownNameError
 COMMON_OPTIONS = {
     "split": "train, validation or test, where the data set states parts; default: all images",
     "size": "display images: resize the shorter side to so many pixels and cut the centre square",
+    "resize": "how display images are resized: bicubic (the default) or bilinear",
     "hu_offset": "HU = pixel + offset, for unsigned 16-bit images",
     "labels": "label:class with commas between, a table of labels by name (seven), or a .csv or .json file",
     "leave_out": "labels to leave out, with commas between",
@@ -141,6 +143,8 @@ def _in_range(given: dict[str, Any]) -> dict[str, Any]:
         given["size"] = _number("size", given["size"], int)
         if given["size"] < 1:
             raise DataError(f"size={given['size']}: expected at least 1 pixel")
+    if given.get("resize", RESIZES[0]) not in RESIZES:
+        raise UnknownNameError("resize", str(given["resize"]), RESIZES)
     if "hu_offset" in given:
         given["hu_offset"] = _number("hu_offset", given["hu_offset"], float)
     return given

@@ -23,6 +23,7 @@ def read_images(
     spec: str,
     *,
     size: int | None = None,
+    resize: str | None = None,
     split: str | None = None,
     skip_unreadable: bool = False,
     cache: ImageCache | str | os.PathLike[str] | bool | None = None,
@@ -48,8 +49,9 @@ def read_images(
     Args:
         spec: "reader:PATH" or PATH, whose format is then detected; "?option=value&option=value" may follow. The readers
             are in `READERS`, their options in `READERS[name].options`, options of all in `COMMON_OPTIONS`.
-        size: display images: the shorter side is resized to it (bicubic) and the centre square cut out. Images in HU
-            are never resized, because a pixel is a length.
+        size: display images: the shorter side is resized to it and the centre square cut out. Images in HU are never
+            resized, because a pixel is a length.
+        resize: "bicubic" (the default) or "bilinear", see `desali.data.preprocess.fit`.
         split: "train", "validation" or "test", where the data set states parts; None for all images.
         skip_unreadable: leave out images that cannot be read; their names and reasons are in
             `parameters["unreadable"]`.
@@ -80,9 +82,9 @@ def read_images(
         OutputError: the cache cannot be written.
     """
     found = find_images(
-        spec, listings=None, size=size, split=split, hu_offset=hu_offset, labels=labels, leave_out=leave_out,
-        classes=classes, unknown_patients=unknown_patients, patients=patients, leave_out_patients=leave_out_patients,
-        proxy=proxy, **options,
+        spec, listings=None, size=size, resize=resize, split=split, hu_offset=hu_offset, labels=labels,
+        leave_out=leave_out, classes=classes, unknown_patients=unknown_patients, patients=patients,
+        leave_out_patients=leave_out_patients, proxy=proxy, **options,
     )  # fmt: skip
     return read_found(
         found, skip_unreadable=skip_unreadable, cache=cache, workers=workers, progress=progress, report=report
@@ -111,7 +113,13 @@ def read_found(
     refuse(found)
     listing, selection, given = found.listing, found.selection, found.options
     how = How(
-        listing.array_key, given.get("hu_offset"), given.get("size"), workers, progress, f"decoding {listing.name}"
+        listing.array_key,
+        given.get("hu_offset"),
+        given.get("size"),
+        given.get("resize", How.resize),
+        workers,
+        progress,
+        f"decoding {listing.name}",
     )
     items = selection.items
     decoded = _decoded(items, how, listing.colour, cache)

@@ -1,0 +1,61 @@
+"""What a figure shows of an image is what the network gets, and what the network gets is what it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import desali
+from desali.data import read_images
+from desali.data.preprocess import Preprocessing
+from desali.figures.inputs import prepare, to_image
+from tests.figures.networks import further, plain
+
+RULE = Preprocessing(32, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), channel_order="bgr")
+
+
+def photograph(height: int = 50, width: int = 80) -> Any:
+    y, x = np.mgrid[:height, :width] / 60
+    planes = [np.sin(9 * x + k) * np.cos(7 * y - k) for k in range(3)]
+    return np.rint(127.5 + 120 * np.stack(planes, -1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(50, 80), (80, 50), (20, 24)])
+def test_a_figure_of_a_photograph_shows_what_training_read(tmp_path: Path, shape: tuple[int, int]) -> None:
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        Image.fromarray(photograph(*shape)).save(tmp_path / label / "one.png")
+    trained = read_images(f"folder:{tmp_path}", size=32)
+    roi = desali.read_image(tmp_path / "a" / "one.png")
+    input = prepare(roi, RULE)
+    assert torch.equal(input.tensor, RULE.apply_batch(trained.images, trained.unit)[0])
+    np.testing.assert_allclose(input.picture, trained.images[0] / 255, atol=1e-6)
+
+
+def test_a_figure_says_what_was_done_for_each_size() -> None:
+    models = {"one": plain(), "other": further(plain(), ["0"])}
+    rules = {"one": Preprocessing(32), "other": Preprocessing(24)}
+    image = photograph(32, 32)
+    figure = desali.compare(models, image, layers=["1", "4"], preprocessing=rules, contrast=False, random_networks=0)
+    assert (
+        "other: The image of 32 x 32 pixels was shrunk to 24 x 24; a box would keep its detail."
+        in figure.to_dict()["note"]
+    )
+    both = desali.compare(
+        models, image, layers=["1"], preprocessing=Preprocessing(40), contrast=False, random_networks=0
+    )
+    assert both.to_dict()["note"].startswith("The image of 32 x 32 pixels was enlarged to 40 x 40.")
+
+
+def test_a_rectangle_in_hu_stands_in_air() -> None:
+    hu = np.full((20, 40), -600, np.int16)
+    roi = to_image(hu)
+    assert not isinstance(roi, torch.Tensor)
+    shown = prepare(roi, Preprocessing(40, channels=1, window=(-600, 1500))).picture
+    np.testing.assert_allclose(shown[10:30], 0.5, atol=1e-6)
+    np.testing.assert_allclose(shown[:10], (-1024 + 1350) / 1500, atol=1e-6)

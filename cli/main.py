@@ -126,6 +126,7 @@ PARAMETERS = (
     "window",
     "hu_offset",
     "frame",
+    "page",
     "device",
     "layers",
     "label",

@@ -275,7 +275,7 @@ class Preprocessing:
         size = self.size
         if not len(nchw):
             return nchw.new_empty(0, nchw.shape[1], size, size)
-        nchw = _resized(nchw, _shorter_side(*nchw.shape[-2:], size), self.resize)
+        nchw = _resized(nchw, _shorter_side(nchw.shape[-2], nchw.shape[-1], size), self.resize)
         top, left = ((side - size) // 2 for side in nchw.shape[-2:])
         return nchw[..., top : top + size, left : left + size]
 

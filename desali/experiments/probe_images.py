@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from desali.comparison.probe_set import LEAST, draw
 from desali.errors import DataError, ImageError
@@ -66,7 +66,8 @@ def named(spec: str, options: LineageOptions, rule: Preprocessing | None = None)
 def _named(spec: str, options: LineageOptions, rule: Preprocessing | None) -> ImageSet:
     from desali.data.readers import find_images
 
-    found = find_images(spec) if rule is None else find_images(spec, size=rule.size, resize=rule.resize)
+    given: dict[str, Any] = {} if rule is None else {"size": rule.size, "resize": rule.resize}
+    found = find_images(spec, colour=options.colour or None, **given)
     if "test" in found.selection.splits and "split" not in found.options:
         found = found.choose(split="test")
     return _read(found, options)

@@ -33,7 +33,7 @@ NOTE = (
 
 def about_input(image: Roi | Tensor, block: Block, shown: Sequence[Shown]) -> list[str]:
     """Sentences on what was done to the image before the networks got it."""
-    said = _reframed(image, shown)
+    said = [image.said, *_reframed(image, shown)] if isinstance(image, Roi) else []
     plain = [one for one in shown if one.plain]
     if isinstance(image, Roi) and plain and plain[0].rule_origin != "given":
         said.append(f"Input of {', '.join(one.name for one in plain)}: {plain[0].rule_origin}.")

@@ -31,7 +31,7 @@ NOTE = (
 )
 
 
-def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, float]]:
+def arrange(made: Sheet, method: str, title: str = "", colour: bool = False) -> tuple[Grid, dict[str, float]]:
     """A column a channel and a band a network: its strongest regions and their reconstructions.
 
     Up to four channels have both side by side, more have one below the other.
@@ -39,11 +39,13 @@ def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, 
     Args:
         method: in words.
         title: before the layer's name.
+        colour: show images whose three channels are equal in colour.
 
     Returns:
         what is drawn, and of each band the scale of its reconstructions.
     """
-    pictures = Pictures(made.drawn_from, [tile.place for band in made.bands for tiles in band.tiles for tile in tiles])
+    places = [tile.place for band in made.bands for tiles in band.tiles for tile in tiles]
+    pictures = Pictures(made.drawn_from, places, colour)
     wide = len(made.columns) <= SIDE_BY_SIDE
     rows: list[str] = []
     panels: list[list[Cell]] = []

@@ -13,6 +13,7 @@ from PIL import Image
 import desali
 from desali.data import read_images
 from desali.data.preprocess import Preprocessing
+from desali.errors import ImageError
 from desali.figures.inputs import prepare, to_image
 from tests.figures.networks import further, plain
 
@@ -59,3 +60,58 @@ def test_a_rectangle_in_hu_stands_in_air() -> None:
     shown = prepare(roi, Preprocessing(40, channels=1, window=(-600, 1500))).picture
     np.testing.assert_allclose(shown[10:30], 0.5, atol=1e-6)
     np.testing.assert_allclose(shown[:10], (-1024 + 1350) / 1500, atol=1e-6)
+
+
+GREY = np.rint(127.5 + 100 * np.sin(np.arange(32)[:, None] / 3) * np.cos(np.arange(32) / 4)).astype(np.uint8)
+AS_RGB = np.repeat(GREY[..., None], 3, axis=-1)
+
+
+def reconstruction_is_grey(figure: Any) -> list[bool]:
+    """Of each reconstruction that is drawn, whether it is grey."""
+    cells = [cell for row in figure.grid.panels for cell in row if getattr(cell, "kind", "") == "reconstruction"]
+    assert cells
+    return [np.ndim(cell.image) == 2 or bool((cell.image[..., :1] == cell.image).all()) for cell in cells]
+
+
+def test_grey_that_is_stored_in_colour_has_grey_maps_unless_asked_otherwise(tmp_path: Path) -> None:
+    Image.fromarray(AS_RGB).save(tmp_path / "pacs.jpg", quality=95)
+    models = {"one": plain(), "other": further(plain(), ["0"])}
+    few = {"layers": ["1", "4"], "contrast": False, "random_networks": 1}
+    for image in (AS_RGB, AS_RGB / 255, Image.fromarray(AS_RGB), desali.read_image(tmp_path / "pacs.jpg")):
+        figure = desali.compare(models, image, **few)
+        assert all(reconstruction_is_grey(figure))
+        assert "taken as grey" in figure.to_dict()["note"]
+    apart = desali.compare(models, AS_RGB, colour=True, **few)
+    assert not any(reconstruction_is_grey(apart))
+    assert apart.to_dict()["colour"] is True
+    kept = desali.read_image(tmp_path / "pacs.jpg", colour=True)
+    assert not any(reconstruction_is_grey(desali.compare(models, kept, colour=True, **few)))
+
+
+def test_a_network_of_one_channel_takes_grey_that_is_stored_in_colour() -> None:
+    models = {"one": plain(channels=1), "other": further(plain(channels=1), ["0"])}
+    few = {"layers": ["1"], "contrast": False, "random_networks": 0}
+    figure = desali.compare(models, AS_RGB, **few)
+    same = desali.compare(models, GREY, **few)
+    assert figure.to_dict()["rows"] == same.to_dict()["rows"]
+    with pytest.raises(ImageError, match="does not fit a network of 1 input channels"):
+        desali.compare(models, AS_RGB, colour=True, **few)
+
+
+def test_a_normalised_tensor_of_grey_is_grey() -> None:
+    rule = Preprocessing(32, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    tensor = rule.apply(GREY, "uint8")
+    assert not prepare(tensor, rule).colour
+    assert prepare(tensor, rule, colour=True).colour
+    recording = desali.record(plain(), tensor[None])
+    assert all(reconstruction_is_grey(desali.show(recording, ["1"], preprocessing=rule)))
+    assert not any(reconstruction_is_grey(desali.show(recording, ["1"], preprocessing=rule, colour=True)))
+
+
+def test_transparency_is_said_on_the_figure(tmp_path: Path) -> None:
+    four = np.dstack([photograph(32, 32), np.full((32, 32), 200, np.uint8)])
+    Image.fromarray(four).save(tmp_path / "a.png")
+    models = {"one": plain(), "other": further(plain(), ["0"])}
+    roi = desali.read_image(tmp_path / "a.png")
+    figure = desali.compare(models, roi, layers=["1"], contrast=False, random_networks=0)
+    assert "Transparent pixels were laid on white." in figure.to_dict()["note"]

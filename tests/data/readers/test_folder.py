@@ -74,6 +74,6 @@ def test_layouts_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="beside the class folders"):
         read_images(f"folder:{tmp_path / 'set'}")
     with pytest.raises(UnknownNameError, match="did you mean 'patient'"):
-        read_images(f"folder:{tmp_path / 'set'}", patients="folder")
+        read_images(f"folder:{tmp_path / 'set'}", patiant="folder")
     with pytest.raises(DataError, match="is a file"):
         read_images(f"folder:{tmp_path / 'set' / 'loose.png'}")

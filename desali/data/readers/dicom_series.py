@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from desali.data.formats.recognise import DICOM, format_of_file
-from desali.data.readers.listing import Item, Listing, files_in, need_folder, relative
+from desali.data.readers.listing import Item, Listing, files_in, label_of, need_folder, relative
 from desali.errors import DataError
 
 UNLABELLED = "unlabelled"
@@ -54,7 +54,7 @@ def find(root: Path, label: str = "folder") -> Listing:
         tags = _tags(path, [label] if label != "folder" else [])
         name = relative(path, root)
         if label == "folder":
-            text = UNLABELLED if direct else name.split("/")[0].strip()
+            text = UNLABELLED if direct else label_of(name.split("/")[0])
         else:
             text = str(tags.get(label) or "").strip()
             if not text and tags:

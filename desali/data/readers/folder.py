@@ -14,6 +14,7 @@ from desali.data.readers.listing import (
     Listing,
     contents,
     folders_in,
+    label_of,
     litter,
     need_folder,
     relative,
@@ -70,7 +71,7 @@ def find(root: Path, patient: str = "none") -> Listing:
             raise DataError(f"{loose[0]}: lies beside the class folders; expected {EXPECTED}, move it into one")
         seen: dict[str, Path] = {}
         for folder in folders_in(home):
-            label = folder.name.strip()
+            label = label_of(folder.name)
             if label in seen:
                 raise DataError(
                     f"{folder}: the class {label!r} has two folders, the other is {seen[label]}; spaces around the "

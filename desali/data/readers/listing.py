@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +145,14 @@ def passed_words(passed: Sequence[str]) -> str:
     more = f", and {len(passed) - NAMED} more" if len(passed) > NAMED else ""
     one = len(passed) == 1
     return f"{len(passed)} file{' is' if one else 's are'} passed over, no image{'' if one else 's'}: {shown}{more}"
+
+
+def label_of(name: str) -> str:
+    """The class that a folder is called by: without the spaces around it, accents in one form (NFC).
+
+    Two systems write one name in two ways, and both are the same class.
+    """
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def relative(path: Path, root: Path) -> str:

@@ -33,6 +33,8 @@ AREAS = {"ROC": "AUROC", "precision-recall": "average precision"}
 """The metric that is the area under each curve."""
 INCHES = (11.0, 10.0)
 OVERVIEW = "models.png"
+ROOMY = 10
+"""So many names fit beside each other in letters of the usual size."""
 
 Curves = Mapping[str, Mapping[str, Band]]
 
@@ -183,9 +185,10 @@ def _confusion(axis: Axes, one: Evaluation, classes: Sequence[str]) -> None:
             text = f"{counts[row, column]:.4g}\n{share[row, column]:.0%}"
             axis.text(column, row, text, ha="center", va="center", size=size, color="white" if dark else "black")
     names = [drawable(name) for name in classes]
-    axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
+    small = {} if len(classes) <= ROOMY else {"fontsize": max(4.0, 10 * ROOMY / len(classes))}
+    axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor", **small)
     totals = [f"{name} ({total:g})" for name, total in zip(names, support[:, 0], strict=True)]
-    axis.set_yticks(range(len(classes)), totals)
+    axis.set_yticks(range(len(classes)), totals, **small)
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class (ROIs)")
     trainings = f", mean of {len(one.seeds)} trainings" if len(one.seeds) > 1 else ""
@@ -243,7 +246,8 @@ def _square(axis: Axes, x: str, y: str, title: str) -> None:
     axis.set_axisbelow(True)
     axis.set_title(drawable(title), fontsize=10)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=8, loc="best", framealpha=0.7)
+        many = len(axis.get_legend_handles_labels()[0])
+        axis.legend(fontsize=8 if many <= ROOMY else max(4.0, 8 * ROOMY / many), loc="best", framealpha=0.7)
 
 
 def _short(estimate: Estimate | None) -> str:

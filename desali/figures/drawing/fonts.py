@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from functools import lru_cache
 
 FAMILY = "DejaVu Sans"  # ships with matplotlib, so figures look the same everywhere
@@ -36,9 +36,15 @@ def has_glyph(character: str) -> bool:
     for name, path in _others():
         if number in _glyphs(path):
             if name not in _found:
+                logging.getLogger("matplotlib.font_manager").addFilter(_says_more)
                 _found.append(name)
             return True
     return False
+
+
+def _says_more(record: logging.LogRecord) -> bool:
+    """Whether a line of matplotlib's log is more than that a font has no bold cut: the ordinary one is then drawn."""
+    return "font weight" not in str(record.msg)
 
 
 @lru_cache(maxsize=1)
@@ -51,16 +57,16 @@ def _own() -> frozenset[int]:
 @lru_cache(maxsize=1)
 def _others() -> list[tuple[str, str]]:
     """Family and file of the upright fonts of ordinary weight on this machine, the preferred ones first."""
-    from matplotlib.font_manager import FontProperties, findfont, fontManager
+    from matplotlib.font_manager import fontManager, weight_dict
 
-    names = {font.name for font in fontManager.ttflist if font.name != FAMILY}
-    useful = [name for name in names if not any(word in name for word in USELESS)]
+    found: dict[str, str] = {}
+    for font in fontManager.ttflist:
+        weight = font.weight if isinstance(font.weight, int) else weight_dict.get(str(font.weight), 0)
+        if weight == 400 and font.style == "normal" and font.name != FAMILY:
+            found.setdefault(font.name, font.fname)
+    useful = [name for name in found if not any(word in name for word in USELESS)]
     order = {name: place for place, name in enumerate(PREFERRED)}
-    found = []
-    for name in sorted(useful, key=lambda name: (order.get(name, len(order)), name)):
-        with contextlib.suppress(ValueError):  # the file that text in this family is drawn with
-            found.append((name, str(findfont(FontProperties(family=[name]), fallback_to_default=False))))
-    return found
+    return [(name, found[name]) for name in sorted(useful, key=lambda name: (order.get(name, len(order)), name))]
 
 
 @lru_cache(maxsize=64)

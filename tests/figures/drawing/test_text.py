@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +81,11 @@ def test_two_names_never_become_one(one: str, other: str) -> None:
     assert drawable(drawable(one)) == drawable(one)
 
 
-def test_a_figure_with_names_of_all_scripts_is_drawn_without_a_warning(tmp_path: Path, font: str) -> None:
+def test_a_figure_with_names_of_all_scripts_is_drawn_without_a_warning(
+    tmp_path: Path, font: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[logging.LogRecord] = []
+    monkeypatch.setattr(logging.getLogger("matplotlib.font_manager"), "callHandlers", logged.append)
     names = ["肺炎", "肺結核", "легкое", "riñón", "😀", SIGN, OTHER, "$x$", r"$\frac{a$", "a\u200bb", "ab"]
     picture = Panel(np.zeros((8, 8)), "caption 肺", "input")
     bars = Bars(names[:7], [0.1 * k for k in range(7)], 2, "outputs")
@@ -92,6 +97,7 @@ def test_a_figure_with_names_of_all_scripts_is_drawn_without_a_warning(tmp_path:
         for suffix in ("png", "svg", "pdf"):
             save(grid, tmp_path / f"a.{suffix}", 60)
     assert (tmp_path / "a.pdf").stat().st_size > 1000
+    assert not logged
     assert len({tuple(wrap(name, 1000, 8)) for name in names}) == len(names)
 
 

@@ -185,7 +185,7 @@ def _confusion(axis: Axes, one: Evaluation, classes: Sequence[str]) -> None:
             text = f"{counts[row, column]:.4g}\n{share[row, column]:.0%}"
             axis.text(column, row, text, ha="center", va="center", size=size, color="white" if dark else "black")
     names = [drawable(name) for name in classes]
-    small = {} if len(classes) <= ROOMY else {"fontsize": max(4.0, 10 * ROOMY / len(classes))}
+    small: dict[str, Any] = {} if len(classes) <= ROOMY else {"fontsize": max(4.0, 10 * ROOMY / len(classes))}
     axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor", **small)
     totals = [f"{name} ({total:g})" for name, total in zip(names, support[:, 0], strict=True)]
     axis.set_yticks(range(len(classes)), totals, **small)

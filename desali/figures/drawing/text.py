@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from desali.figures.drawing.fonts import family, has_glyph
+from desali.figures.drawing.fonts import family as family
+from desali.figures.drawing.fonts import has_glyph
 
 SAFETY = 1.08  # hinting at the output's resolution widens a line, at 90 pixels an inch by up to 7 per cent
 LEADING = 1.25  # line height over font size

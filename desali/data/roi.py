@@ -182,7 +182,7 @@ def _decode(data: bytes, name: str, hu_offset: float | None, frame: int | None, 
     if name.lower().endswith((".nii", ".nii.gz")):
         raise ImageError(f"{name}: has no NIfTI header, or a damaged one; copy it again")
     if kind:
-        raise ImageError(f"{name}: is a {kind}, which is not read; expected {recognise.READ_WORDS}, save it as one")
+        raise ImageError(f"{name}: holds {kind}, which is not read; expected {recognise.READ_WORDS}, save it as one")
     raise ImageError(f"{name}: not an image in a known format; expected {recognise.READ_WORDS}")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXPECTED = "a Roi (desali.read_image), a NumPy array or a float tensor [C, H, W]"
 TWELVE_BITS = 4096
+LUMA = "Colour became its luma, since the network takes one channel."
 EQUAL = 1e-5
 """Channels of a tensor that differ by less, in display values, are equal: normalising and undoing it rounds."""
 
@@ -140,10 +141,11 @@ def prepare(image: Roi | Tensor, rule: Rule, window: tuple[float, float] | None 
     if isinstance(image, Roi):
         rule = windowed(image, rule, window)
         tensor = rule.apply(image.pixels, image.unit)
-        seen: Rule = replace(rule, channels=3) if isinstance(rule, Plain) else rule.seen
+        grey = image.pixels.ndim == 2 or len(tensor) == 1
+        seen: Rule = replace(rule if isinstance(rule, Plain) else rule.seen, channels=1 if grey else 3)
         shown = seen.apply(image.pixels, image.unit)
-        grey = image.pixels.ndim == 2
-        return Input(tensor, shown[0].numpy() if grey else shown.permute(1, 2, 0).numpy())
+        words = LUMA if image.pixels.ndim == 3 and grey else ""
+        return Input(tensor, shown[0].numpy() if grey else shown.permute(1, 2, 0).numpy(), words)
     return _of_tensor(image, rule, colour)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from desali.comparison.probe_set import ProbeSet
 from desali.data.formats.colours import grey_of
 from desali.data.imageset import ImageSet
 from desali.data.preprocess import Preprocessing
-from desali.figures.inputs import EQUAL
+from desali.figures.inputs import EQUAL, LUMA
 
 
 class Pictures:
@@ -33,9 +34,13 @@ class Pictures:
         if isinstance(probe.images, ImageSet):
             assert rule is not None
             pixels = probe.images.images[probe.row(index)]
-            values = rule.seen.apply_batch(pixels, probe.images.unit).double().numpy()
+            luma = pixels.ndim == 4 and rule.channels == 1
+            seen = replace(rule.seen, channels=1) if luma else rule.seen
+            values = seen.apply_batch(pixels, probe.images.unit).double().numpy()
             grey = 0 if pixels.ndim == 3 or colour else sum(grey_of(one) is not None for one in pixels)
-            self.colour = pixels.ndim == 4 and grey < len(pixels)
+            self.colour = pixels.ndim == 4 and grey < len(pixels) and not luma
+            if luma and grey < len(pixels):
+                self.words.append(LUMA)
             if grey and self.colour:
                 self.words.append(f"{grey} of the images shown are grey, with their maps in colour like the others'.")
         else:

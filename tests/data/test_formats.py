@@ -93,6 +93,9 @@ def test_a_slightly_tinted_jpeg_is_in_colour(tmp_path: Path) -> None:
 def test_cmyk_and_palettes_of_greys_are_grey(tmp_path: Path) -> None:
     Image.fromarray(AS_RGB).convert("CMYK").save(tmp_path / "a.tif")
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, GREY)
+    Image.fromarray(COLOUR).convert("YCbCr").save(tmp_path / "ycc.tif")
+    with Image.open(tmp_path / "ycc.tif") as stored:
+        np.testing.assert_array_equal(read_image(tmp_path / "ycc.tif").pixels, np.asarray(stored.convert("RGB")))
     Image.merge("CMYK", [Image.new("L", (64, 48))] * 3 + [Image.fromarray(255 - smooth())]).save(tmp_path / "a.jpg")
     roi = read_image(tmp_path / "a.jpg")
     assert roi.pixels.ndim == 2
@@ -275,6 +278,10 @@ def test_arrays_in_npy_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path, page=2).pixels, hu + 1)
     np.testing.assert_array_equal(read_image(save(path, np.stack([COLOUR, 255 - COLOUR])), page=2).pixels, 255 - COLOUR)
     np.testing.assert_array_equal(read_image(save(path, hu.astype(np.uint16)), hu_offset=-1024).unit, "hu")
+    np.testing.assert_array_equal(read_image(save(path, hu[..., None])).pixels, hu)
+    alpha = read_image(save(path, np.dstack([COLOUR, GREY])))
+    assert alpha.pixels.shape == (20, 30, 3)
+    assert "laid on white" in alpha.said
     refused(save(path, hu / 7), "names no unit")
     refused(save(path, np.full((4, 4), np.nan)), "without a finite value")
     refused(save(path, np.zeros(5)), "expected one image")
@@ -283,6 +290,9 @@ def test_arrays_in_npy_files(tmp_path: Path) -> None:
     refused(save(path, np.array([[{}, {}]])), "holds objects")
     refused(save(path, hu.astype(np.complex64)), "complex64")
     path.write_bytes(path.read_bytes()[:-3])
+    refused(path, "truncated")
+    header = b"{'descr': '<i2', 'fortran_order': False, 'shape': (100000, 100000), }".ljust(117) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\0v\0" + header)
     refused(path, "truncated")
 
 
@@ -383,7 +393,7 @@ def test_text_is_no_image(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("kind", ["GIF", "WebP"])
 def test_formats_that_are_not_read_are_named(tmp_path: Path, kind: str) -> None:
     Image.fromarray(COLOUR).save(tmp_path / "a.bin", kind)
-    refused(tmp_path / "a.bin", f"is a {kind}, which is not read; expected PNG")
+    refused(tmp_path / "a.bin", f"holds {kind}, which is not read; expected PNG")
 
 
 def test_a_grey_image_has_one_hash_whatever_set_it_is_in() -> None:

@@ -12,9 +12,11 @@ from PIL import Image
 
 import desali
 from desali.data import read_images
+from desali.data.imageset import ImageSet
 from desali.data.preprocess import Preprocessing
 from desali.errors import ImageError
-from desali.figures.inputs import prepare, to_image
+from desali.figures.inputs import LUMA, prepare, to_image
+from desali.models.checkpoint import LoadedModel
 from tests.figures.networks import further, plain
 
 RULE = Preprocessing(32, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), channel_order="bgr")
@@ -115,3 +117,22 @@ def test_transparency_is_said_on_the_figure(tmp_path: Path) -> None:
     roi = desali.read_image(tmp_path / "a.png")
     figure = desali.compare(models, roi, layers=["1"], contrast=False, random_networks=0)
     assert "Transparent pixels were laid on white." in figure.to_dict()["note"]
+
+
+def test_a_network_of_one_channel_is_shown_the_luma_that_it_gets() -> None:
+    rule = Preprocessing(32, channels=1, mean=(0.5,), std=(0.25,))
+    models = {"one": plain(channels=1), "other": further(plain(channels=1), ["0"])}
+    image = photograph(32, 32)
+    figure = desali.compare(models, image, layers=["1"], preprocessing=rule, random_networks=0)
+    assert LUMA in figure.to_dict()["note"]
+    assert all(reconstruction_is_grey(figure))
+    shown = prepare(to_image(image), rule)
+    np.testing.assert_allclose(shown.picture, shown.tensor[0] * 0.25 + 0.5, atol=1e-6)
+    n = 12
+    pixels = np.stack([photograph(32, 32) ^ np.uint8(k) for k in range(n)])
+    patients = np.array([str(k) for k in range(n)])
+    images = ImageSet("x", pixels, np.zeros(n, np.int64), patients, ("a",), "uint8", "photographs", {})
+    card = {"architecture": "x", "origin": "y", "classes": ["a", "b", "c", "d"], "preprocessing": rule.to_dict()}
+    loaded = LoadedModel(plain(channels=1), card, None)
+    sheet = desali.channels(loaded, None, images, "1", channels=[0, 1], random_networks=1)
+    assert LUMA in sheet.to_dict()["note"]

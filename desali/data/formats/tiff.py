@@ -16,7 +16,7 @@ from desali.data.formats.decoded import Decoded
 from desali.data.formats.numbers import by_type, chosen
 from desali.errors import ImageError
 
-MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5  # TIFF 6.0, tag 262
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # TIFF 6.0, tag 262
 JPEG = (6, 7)  # tag 259
 ORIENTATION = 274
 UNASSOCIATED, ASSOCIATED = 2, 1  # tag 338: whether the pixels are multiplied by alpha
@@ -66,7 +66,7 @@ def read_tiff(data: bytes, name: str, page: int | None = None) -> Decoded:
 
 
 def _check_layout(page: Any, photometric: int, name: str) -> None:
-    known = photometric in (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK)
+    known = photometric in (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK, YCBCR)
     if not known and int(page.compression) not in JPEG:
         raise ImageError(
             f"{name}: TIFF in an unsupported colour space (photometric {photometric}); save it as grey or RGB"
@@ -89,8 +89,9 @@ def _pixels(page: Any, index: int, photometric: int, data: bytes, name: str) -> 
     lengths = sum(page.databytecounts)
     if lengths and max(o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)) > len(data):
         raise ImageError(f"{name}: the TIFF is truncated (its pixels reach past the end of the file); copy it again")
+    by_pillow = photometric == CMYK or (photometric == YCBCR and int(page.compression) not in JPEG)
     try:
-        pixels = _with_pillow(page, index, data, name) if photometric == CMYK else np.asarray(page.asarray())
+        pixels = _with_pillow(page, index, data, name) if by_pillow else np.asarray(page.asarray())
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise

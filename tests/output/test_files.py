@@ -28,6 +28,15 @@ def test_a_path_that_can_be_written_leaves_no_trace(tmp_path: Path, name: str, f
     assert everything(tmp_path) == before
 
 
+def test_a_folder_is_not_named_as_a_file(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"out\.png: has the name of a file, and a folder"):
+        check_writable(tmp_path / "out.png", folder=True)
+    (tmp_path / "odd.png").mkdir()
+    check_writable(tmp_path / "odd.png", folder=True)
+    check_writable(tmp_path / "v1.0", folder=True)
+    assert not (tmp_path / "out.png").exists()
+
+
 def test_an_existing_file_is_left_as_it_is(tmp_path: Path) -> None:
     target = tmp_path / "old.json"
     target.write_text("old")

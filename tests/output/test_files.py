@@ -16,7 +16,7 @@ def everything(folder: Path) -> set[Path]:
 
 
 @pytest.mark.parametrize("folder", [False, True])
-@pytest.mark.parametrize("name", ["here", "new/one", "new/a/b/c.json", "there/c.json", "there"])
+@pytest.mark.parametrize("name", ["here", "new/one", "new/a/b/c.v1", "there/c.v1", "there"])
 def test_a_path_that_can_be_written_leaves_no_trace(tmp_path: Path, name: str, folder: bool) -> None:
     (tmp_path / "there").mkdir()
     before = everything(tmp_path)

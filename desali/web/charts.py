@@ -138,9 +138,9 @@ class Chart:
     def svg(self) -> Markup:
         """The whole chart."""
         parts = [*self._axis(), *self._below, *self._above]
-        return Markup(
-            '<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}{}</svg>'
-        ).format(WIDTH, HEIGHT, f"{self.title}. {self.text}", Markup("").join(parts), self._places())
+        return Markup('<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}{}</svg>').format(
+            WIDTH, HEIGHT, f"{self.title}. {self.text}", Markup("").join(parts), self._places()
+        )
 
     def _axis(self) -> list[Markup]:
         parts = []
@@ -148,7 +148,9 @@ class Chart:
             y = self.y(value)
             parts.append(Markup('<path d="M{:.1f} {:.1f}H{:.1f}" class="grid"/>').format(LEFT, y, WIDTH - RIGHT))
             parts.append(
-                Markup('<text x="{:.1f}" y="{:.1f}" class="tick end">{}</text>').format(LEFT - 5, y + 3.5, self.say(value))
+                Markup('<text x="{:.1f}" y="{:.1f}" class="tick end">{}</text>').format(
+                    LEFT - 5, y + 3.5, self.say(value)
+                )
             )
         every = -(-len(self.names) // MOST_TICKS)
         slanted = max(map(len, self.names), default=0) * 5.6 > (WIDTH - LEFT - RIGHT) / max(1, len(self.names) // every)

@@ -215,14 +215,20 @@ def _span(value: float | None, ends: tuple[float, float] | None) -> str:
 def _table(layers: list[dict[str, Any]]) -> Table:
     head = ["layer", "channels", "traceable, 95 %", "random weights", "replicate", "median r"]
     more = [name for name in NUMBERS if _known(_column(layers, name if name == "similarity" else f"{name}_after"))]
-    words = {"similarity": ["CKA, 95 %"], "probe": ["probe before", "probe after"], "purity": ["purity before", "purity after"]}
+    words = {
+        "similarity": ["CKA, 95 %"],
+        "probe": ["probe before", "probe after"],
+        "purity": ["purity before", "purity after"],
+    }
     for name in more:
         head += words[name]
     rows = []
     for layer in layers:
         ends = _ends(layer, "low", "high")
         own = [str(layer["layer"]), str(layer["channels"])]
-        own.append(percent(float(layer["traceable"])) + (f" ({ends[0]:.0%}–{ends[1]:.0%})".replace("%", " %") if ends else ""))
+        own.append(
+            percent(float(layer["traceable"])) + (f" ({ends[0]:.0%}–{ends[1]:.0%})".replace("%", " %") if ends else "")
+        )
         own += [_range(layer, "random"), _range(layer, "replicate")]
         own.append("–" if layer["correlation"] is None else f"{float(layer['correlation']):.2f}")
         for name in more:

@@ -18,8 +18,8 @@ PICTURES = (".png", ".svg", ".pdf")
 LARGEST = 256 * 2**20
 """Bytes of a record; a larger file is none."""
 WANTED = (
-    "give folders of trained models or of lineages, the demo's folder, or the .json or .npz files that desali evaluate, "
-    "lineage, channels, compare and robustness write"
+    "give folders of trained models or of lineages, the demo's folder, or the .json or .npz files that desali "
+    "evaluate, lineage, channels, compare and robustness write"
 )
 
 
@@ -80,7 +80,9 @@ def find(inputs: Sequence[Path]) -> Found:
 def damaged(path: Path, error: Exception) -> DataError:
     """What to say of a file that is not what it seems."""
     reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
-    return DataError(f"{path}: damaged, or not a record of this version of desali ({' '.join(reason.split())}); make it again")
+    return DataError(
+        f"{path}: damaged, or not a record of this version of desali ({' '.join(reason.split())}); make it again"
+    )
 
 
 def _beside(path: Path) -> Path:
@@ -144,7 +146,9 @@ def _figure(file: Path, value: dict[str, Any], found: Found) -> None:
     found.figures.append(Source(file, value))
     change = value.get("lineage")
     if value.get("figure") == "what changed" and isinstance(change, dict):
-        found.lineages.append(Source(file, {"title": str(value.get("title", "")).partition(": what changed")[0], **change}))
+        found.lineages.append(
+            Source(file, {"title": str(value.get("title", "")).partition(": what changed")[0], **change})
+        )
 
 
 def _lineage(file: Path, value: dict[str, Any], found: Found) -> None:

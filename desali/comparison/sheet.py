@@ -163,8 +163,11 @@ def sheets(
 
 
 def _start(pair: Sequence[Subject], probe: ProbeSet) -> Network:
+    from desali.reversal.graph.share import adopt
+
     start = pair[-1].capture(_sample(pair[-1], probe))
     if len(pair) > 1:
+        adopt(pair[0].model, pair[-1].model)
         common(pair[0].capture(_sample(pair[0], probe)), start)
     return start
 

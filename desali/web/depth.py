@@ -91,6 +91,11 @@ def parts_of(verdict: str, title: str = "") -> list[str]:
     return [part[:1].upper() + part[1:] + "." for part in parts if part]
 
 
+def arrows(title: str) -> str:
+    """A title with arrows as signs."""
+    return title.replace(" -> ", " → ")
+
+
 def percent(value: float | None) -> str:
     """A share in per cent; a dash for None."""
     return "–" if value is None else f"{value:.0%}".replace("%", " %")
@@ -109,7 +114,7 @@ def _change(source: Source) -> Change:
     charts += [made for name in NUMBERS if (made := _numbers(name, names, layers)) is not None]
     title = str(value.get("title") or "before to after")
     return Change(
-        title=title,
+        title=arrows(title),
         verdict=parts_of(str(value["verdict"]), title),
         layers=[str(layer["layer"]) for layer in layers],
         charts=charts,

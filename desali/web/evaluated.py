@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from desali.evaluation.models import CLASS_METRICS
-from desali.evaluation.results import LEAST_PATIENTS, Comparison, Pair
+from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, Pair
 from desali.evaluation.table import (
     AGREE,
     FEW,
@@ -70,13 +70,13 @@ def evaluated(comparison: Comparison, path: Path) -> Evaluated:
     """A comparison as a page shows it."""
     metric = comparison.primary
     rows = [
-        Row(one.recipe, one.metrics[metric].value, one.metrics[metric].ends, estimate_text(one.metrics[metric]), colour)
+        Row(one.recipe, one.metrics[metric].value, one.metrics[metric].ends, text(one.metrics[metric]), colour)
         for one, colour in zip(comparison.evaluations, MODEL_COLOURS * 9, strict=False)
         if metric in one.metrics
     ]
     pairs = [
         Row(_name(pair), pair.differences[metric].value, pair.differences[metric].ends,
-            _minus(estimate_text(pair.differences[metric], signed=True)),
+            signed(pair.differences[metric]),
             "c0" if pair.verdict.get(metric) == "differs" else "quiet")
         for pair in comparison.pairs
         if metric in pair.differences
@@ -121,21 +121,27 @@ def _verdict(comparison: Comparison) -> list[str]:
         which = f"all {every} pairs" if len(names) == every > 1 else ", ".join(names)
         lines.append(f"{metric}: {sentence} ({which}; Holm over {every} pair{'s' if every > 1 else ''}).")
     return lines or [f"One model, so that nothing is compared: {metric} " + ", ".join(
-        f"{one.recipe} {estimate_text(one.metrics.get(metric))}" for one in comparison.evaluations) + "."]  # fmt: skip
+        f"{one.recipe} {text(one.metrics.get(metric))}" for one in comparison.evaluations) + "."]  # fmt: skip
+
+
+def text(estimate: Estimate | None) -> str:
+    """A value with its interval."""
+    return estimate_text(estimate).replace("-", "–")
+
+
+def signed(estimate: Estimate) -> str:
+    """A difference with its interval."""
+    return estimate_text(estimate, signed=True).replace("-", MINUS)
 
 
 def _name(pair: Pair) -> str:
     return f"{pair.first} {MINUS} {pair.second}"
 
 
-def _minus(text: str) -> str:
-    return text.replace("-", MINUS)
-
-
 def _metrics(comparison: Comparison) -> Table:
     rows = []
     for name in SHOWN:
-        rows.append([labelled(name), *(estimate_text(one.metrics.get(name)) for one in comparison.evaluations)])
+        rows.append([labelled(name), *(text(one.metrics.get(name)) for one in comparison.evaluations)])
     caption = (
         "Metrics with 95 % intervals over patients; of Brier score, log loss and calibration errors less is better"
     )
@@ -149,7 +155,7 @@ def _pairs(comparison: Comparison) -> Table:
             if name in pair.differences:
                 p = pair.p_holm.get(name)
                 verdict = "undecided" if few(comparison) else pair.sentence(name)
-                difference = _minus(estimate_text(pair.differences[name], signed=True))
+                difference = signed(pair.differences[name])
                 rows.append([_name(pair), name, difference, "–" if p is None else p_text(p), verdict])
     head = ["pair", "metric", "difference, 95 %", "p (Holm)", "verdict"]
     return Table(head, rows, "Paired differences on the same ROIs")
@@ -161,7 +167,7 @@ def _classes(comparison: Comparison) -> Table:
         for one in comparison.evaluations:
             own = one.classes.get(name)
             if own is not None:
-                cells = [estimate_text(own.metrics.get(metric)) for metric in CLASS_METRICS]
+                cells = [text(own.metrics.get(metric)) for metric in CLASS_METRICS]
                 rows.append([name, str(own.support), str(own.patients), one.recipe, *cells])
     return Table(
         ["class", "ROIs", "patients", "model", *CLASS_METRICS], rows, "Each class against the rest (secondary)"

@@ -87,13 +87,21 @@ class Gallery:
     notes: list[str]
 
 
-def draw(models: Mapping[str, LoadedModel], images: ImageSet, index: Sequence[int], device: str, seed: int) -> Gallery:
+def draw(
+    models: Mapping[str, LoadedModel],
+    images: ImageSet,
+    index: Sequence[int],
+    device: str,
+    seed: int,
+    like: nn.Module | None = None,
+) -> Gallery:
     """Run the images of `index` through all models and their controls.
 
     Args:
         models: name -> model, all of whose classes are the images'.
         index: places in `images`.
         seed: of the random weights, as the figures take it.
+        like: a network that was captured before; those of its structure need not be captured again.
 
     Raises:
         DataError: models of other classes, or without an output of classes.
@@ -103,6 +111,8 @@ def draw(models: Mapping[str, LoadedModel], images: ImageSet, index: Sequence[in
             raise DataError(
                 f"{name}: its classes are {', '.join(model.classes)}, those of the images {', '.join(images.classes)}"
             )
+    from desali.reversal.graph.share import adopt
+
     found = subjects(models, device=device)
     random, missing = controls(found, seed, 1)
     names = list(models)
@@ -120,10 +130,14 @@ def draw(models: Mapping[str, LoadedModel], images: ImageSet, index: Sequence[in
     networks: dict[str, nn.Module] = {one.name: one.model for one in found} | groups
     rules |= {name: model.preprocessing for name, model in models.items()}
     shown = []
+    first = like
     for start in range(0, len(index), BATCH):
         part = [int(k) for k in index[start : start + BATCH]]
         maps, answers = {}, {}
         for name, network in networks.items():
+            if first is not None:
+                adopt(network, first)
+            first = network if first is None else first
             maps[name], answers[name] = _look(network, rules[name], images, part, device)
         views = _pictures(next(iter(rules.values())), images, part)
         for row, number in enumerate(part):
@@ -211,7 +225,8 @@ def _roi(
         )
     cells += [Cell(f"±{abs(scales[group]):.2g}", None, "control") for group in groups]
     cells.append(Cell("Sobel", None, "control"))
-    alt = f"ROI {number} of class {label}, patient {patient}, and its class contrast in {len(names)} models: {'; '.join(said)}"
+    head = f"ROI {number} of class {label}, patient {patient}"
+    alt = f"{head}; its class contrast in {len(names)} models: {'; '.join(said)}"
     return Shown(
         number=number,
         label=label,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from desali.models.checkpoint import WEIGHTS_NAME, read_card
-from desali.web.depth import Change
+from desali.web.depth import Change, arrows
 from desali.web.found import Found
 
 Facts = list[tuple[str, str]]
@@ -54,8 +54,11 @@ def origin(found: Found, changes: Sequence[Change]) -> Origin:
         record = source.value
         if isinstance(record.get("command"), list):
             line = shlex.join(str(part) for part in record["command"])
-            if (source.path.stem, line) not in made.commands:
+            known = next((k for k, (_, other) in enumerate(made.commands) if other == line), None)
+            if known is None:
                 made.commands.append((source.path.stem, line))
+            elif source.path.stem not in made.commands[known][0].split(", "):
+                made.commands[known] = (f"{made.commands[known][0]}, {source.path.stem}", line)
         _machine(made, record)
     return made
 
@@ -68,7 +71,7 @@ def _card(made: Origin, name: str, weights: Path) -> None:
     seed = card.get("seed")
     row = (
         name,
-        str(stage.get("title") or card.get("architecture") or "–"),
+        arrows(str(stage.get("title") or card.get("architecture") or "–")),
         "–" if seed is None else str(seed),
         str(data.get("name") or "–"),
         str(card.get("weights_sha256") or "–"),
@@ -95,7 +98,7 @@ def _change(made: Origin, change: Change) -> None:
         if sha not in {row[4] for row in made.weights}:
             stage = str(one.get("stage") or one.get("class") or "–")
             seed = "–" if one.get("seed") is None else str(one["seed"])
-            made.weights.append((f"{name} ({change.title})", stage, seed, "–", sha))
+            made.weights.append((name, arrows(stage), seed, "–", sha))
 
 
 def _data(made: Origin, name: str, facts: Facts) -> None:

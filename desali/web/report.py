@@ -13,7 +13,7 @@ from desali.errors import DataError, DesaliError
 from desali.models.checkpoint import WEIGHTS_NAME, LoadedModel, load, read_card, versions
 from desali.output.files import check_writable, write_text
 from desali.web import gallery, sheets
-from desali.web.depth import Change, change_of
+from desali.web.depth import Change, arrows, change_of
 from desali.web.evaluated import Evaluated, evaluated
 from desali.web.found import Found, Source, find
 from desali.web.options import ReportOptions
@@ -23,6 +23,8 @@ from desali.web.recorded import Recorded, recorded
 from desali.web.robust import Curves, curves
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from desali.data.imageset import ImageSet
     from desali.experiments.lineages import Pair
 
@@ -160,17 +162,17 @@ def _drawn(
             images = _images(names, runs, options)
     except DesaliError as error:
         return [], None, [], [*missing, (what, str(error))]
-    drawn, lineage = [], []
+    drawn, lineage, like = [], [], None
     if options.sheets:
         try:
-            drawn, lineage = _sheets(names, runs, changes, images, options, say)
+            drawn, lineage, like = _sheets(names, runs, changes, images, options, say)
         except DesaliError as error:
             missing.append(("Sheets of channels", str(error)))
     shown = None
     if options.rois:
         try:
             say(f"drawing the gallery of {options.rois} ROIs")
-            shown = _gallery(names, runs, images, options)
+            shown = _gallery(names, runs, images, options, like)
         except DesaliError as error:
             missing.append(("ROI gallery", str(error)))
     return drawn, shown, lineage, missing
@@ -192,8 +194,8 @@ def _images(names: list[str], runs: Path, options: ReportOptions) -> ImageSet:
 
 def _sheets(
     names: list[str], runs: Path, changes: Sequence[Change], images: ImageSet, options: ReportOptions, say: Say
-) -> tuple[list[sheets.Sheets], list[Change]]:
-    """Sheets of the stage that a lineage is of, else of the last recipe's last stage, with its lineage."""
+) -> tuple[list[sheets.Sheets], list[Change], nn.Module]:
+    """Sheets of the stage that a lineage is of, else of the last recipe's last stage; its lineage; and a network."""
     from desali.comparison.lineage import lineage
     from desali.experiments.lineages import inherited
     from desali.experiments.probe_images import check_unseen, drawn
@@ -217,7 +219,7 @@ def _sheets(
         )  # fmt: skip
         added.append(change_of(Source(runs, {"title": pair.title, **change.to_dict()})))
     say(f"drawing what channels of {pair.title} look for")
-    return [sheets.draw(pair.title, nets, chosen, options, layers)], added
+    return [sheets.draw(arrows(pair.title), nets, chosen, options, layers)], added, nets.after.model
 
 
 def _pair(names: Sequence[str], runs: Path, changes: Sequence[Change]) -> Pair | None:
@@ -237,12 +239,14 @@ def _pair(names: Sequence[str], runs: Path, changes: Sequence[Change]) -> Pair |
     return None if asked and last is None else last
 
 
-def _gallery(names: Sequence[str], runs: Path, images: ImageSet, options: ReportOptions) -> gallery.Gallery:
+def _gallery(
+    names: Sequence[str], runs: Path, images: ImageSet, options: ReportOptions, like: nn.Module | None
+) -> gallery.Gallery:
     from desali.comparison.probe_set import draw_index
 
     models: dict[str, LoadedModel] = {name: load(runs / name / WEIGHTS_NAME) for name in names}
     index = draw_index(images, max(1, options.rois // len(images.classes)), options.seed)[: options.rois]
-    made = gallery.draw(models, images, index.tolist(), options.device, options.seed)
+    made = gallery.draw(models, images, index.tolist(), options.device, options.seed, like)
     rule = (
         f"{len(made.rois)} of {len(images)} ROIs, drawn by seed {options.seed} whatever the models make of them: the "
         "classes in equal parts, the patients in turns."

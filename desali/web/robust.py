@@ -7,11 +7,10 @@ from pathlib import Path
 
 from desali.errors import DataError
 from desali.evaluation.results import LEAST_PATIENTS
-from desali.evaluation.table import estimate_text
 from desali.experiments.robustness import Robustness
 from desali.web.charts import Chart
 from desali.web.depth import Table
-from desali.web.evaluated import MODEL_COLOURS, _minus
+from desali.web.evaluated import MINUS, MODEL_COLOURS, signed, text
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def curves(found: Robustness, path: Path) -> Curves:
     if not every:
         raise DataError(f"{path}: has no {metric}")
     shares = [f"{100 * fraction:g} %" for fraction in found.fractions]
-    said = "; ".join(f"{name}: " + ", ".join(estimate_text(e) for e in row) for name, row in values.items())
+    said = "; ".join(f"{name}: " + ", ".join(text(e) for e in row) for name, row in values.items())
     low, high = max(0.0, min(every) - 0.03), min(1.0, max(every) + 0.03)
     chart = Chart(
         shares, low, high, f"{metric} by share of the training {found.by}", said, "{:.2f}".format, marks=False
@@ -48,9 +47,9 @@ def curves(found: Robustness, path: Path) -> Curves:
     for (name, row), colour in zip(values.items(), MODEL_COLOURS * 9, strict=False):
         chart.whiskers([e.ends for e in row], colour)
         chart.line([e.value for e in row], colour, name)
-    rows = [[share, *(estimate_text(values[name][k]) for name in names)] for k, share in enumerate(shares)]
-    lost = [[f"{one.recipe} \N{MINUS SIGN} {one.minus}" if one.minus else one.recipe,
-             _minus(estimate_text(one.estimate, signed=True))]
+    rows = [[share, *(text(values[name][k]) for name in names)] for k, share in enumerate(shares)]
+    lost = [[f"{one.recipe} {MINUS} {one.minus}" if one.minus else one.recipe,
+             signed(one.estimate)]
             for one in found.losses if one.metric == metric]  # fmt: skip
     span = f"from 100 % to {shares[0]} of the training {found.by}"
     verdict = [f"Lost in {metric} {span}: {', '.join(f'{name} {value}' for name, value in lost)}."] if lost else []

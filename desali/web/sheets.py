@@ -14,7 +14,6 @@ from desali.comparison import choice
 from desali.comparison.networks import check_together, subject
 from desali.comparison.probe_set import probe_set
 from desali.comparison.sheet import CONTROL, Asked, Column, Sheet, sheets
-from desali.experiments.lineages import inherited
 from desali.figures.drawing.mosaic import mosaic
 from desali.figures.sheet_grid import ACROSS, NOTE, BandPictures, pictures_of
 from desali.figures.words import between, short, signed
@@ -85,11 +84,11 @@ class Sheets:
 def draw(
     title: str, networks: Networks, images: ImageSet, options: ReportOptions, layers: Sequence[str] | None = None
 ) -> Sheets:
-    """Sheets of all layers that a stage inherited.
+    """Sheets of some layers of a stage.
 
     Args:
         images: that are looked at.
-        layers: names of ReLUs; None: all that the stage did not draw anew.
+        layers: names of ReLUs; None: all.
 
     Raises:
         DataError: see `desali.channels`; strangers among them.
@@ -101,7 +100,7 @@ def draw(
     pair = [subject("before", networks.before, place), subject("after", networks.after, place)]
     again = [subject(f"replicate {k}", one, place) for k, one in enumerate(networks.replicates, 1)]
     probe = probe_set(images, None, None, check_together([*pair, *again]))
-    names = list(layers or inherited(networks, images) or _all(networks, images))
+    names = list(layers) if layers is not None else _all(networks, images)
     asked = Asked("", None, "activation", METHOD, options.random_networks, options.seed)
     made, missing = sheets(pair, again, probe, names, asked)
     return Sheets(title, [_view(one) for one in made], missing)

@@ -13,8 +13,11 @@ from markupsafe import Markup
 
 Values = Sequence[float | None]
 Span = Sequence[tuple[float, float] | None]
-LEFT, RIGHT, TOP, BOTTOM = 40.0, 10.0, 10.0, 46.0
-WIDTH, HEIGHT = 380.0, 230.0
+LEFT, RIGHT, TOP = 40.0, 10.0, 10.0
+LEVEL, SLANTED = 22.0, 56.0
+"""Room for names under the axis."""
+WIDTH, HEIGHT = 380.0, 180.0
+"""Of a chart without its names."""
 LONGEST = 14
 MOST_TICKS = 14
 
@@ -72,7 +75,7 @@ class Chart:
     def y(self, value: float) -> float:
         """Where a value stands; beyond the axis it is at its end."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
+        return TOP + (1 - share) * (HEIGHT - TOP)
 
     def line(self, values: Values, colour: str, label: str, mark: str = "line", dots: bool = True) -> None:
         """A curve; a value that is None leaves a gap."""
@@ -135,11 +138,25 @@ class Chart:
             self.legend.append(Entry("box", colour, label))
 
     @property
+    def _every(self) -> int:
+        """One in so many names is printed."""
+        return -(-len(self.names) // MOST_TICKS)
+
+    @property
+    def _slanted(self) -> bool:
+        longest = min(LONGEST, max(map(len, self.names), default=0))
+        return longest * 5.6 > (WIDTH - LEFT - RIGHT) / max(1, len(self.names)) * self._every
+
+    @property
     def svg(self) -> Markup:
         """The whole chart."""
         parts = [*self._axis(), *self._below, *self._above]
         return Markup('<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}{}</svg>').format(
-            WIDTH, HEIGHT, f"{self.title}. {self.text}", Markup("").join(parts), self._places()
+            WIDTH,
+            HEIGHT + (SLANTED if self._slanted else LEVEL),
+            f"{self.title}. {self.text}",
+            Markup("").join(parts),
+            self._places(),
         )
 
     def _axis(self) -> list[Markup]:
@@ -152,14 +169,12 @@ class Chart:
                     LEFT - 5, y + 3.5, self.say(value)
                 )
             )
-        every = -(-len(self.names) // MOST_TICKS)
-        slanted = max(map(len, self.names), default=0) * 5.6 > (WIDTH - LEFT - RIGHT) / max(1, len(self.names) // every)
-        for k in range(0, len(self.names), every):
-            x, y = self.x(k), HEIGHT - BOTTOM + 13
+        for k in range(0, len(self.names), self._every):
+            x, y = self.x(k), HEIGHT + 14
             name = self.names[k]
             name = name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
-            turn = Markup(' transform="rotate(-35 {:.1f} {:.1f})"').format(x, y) if slanted else ""
-            side = "end" if slanted else "mid"
+            turn = Markup(' transform="rotate(-35 {:.1f} {:.1f})"').format(x, y) if self._slanted else ""
+            side = "end" if self._slanted else "mid"
             parts.append(
                 Markup('<text x="{:.1f}" y="{:.1f}" class="tick {}"{}>{}</text>').format(x, y, side, turn, name)
             )
@@ -172,7 +187,7 @@ class Chart:
         wide = (WIDTH - LEFT - RIGHT) / max(1, len(self.names))
         return Markup("").join(
             Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" class="place" data-place="{}"/>').format(
-                self.x(k) - wide / 2, TOP - 4, wide, HEIGHT - TOP - BOTTOM + 8, k
+                self.x(k) - wide / 2, TOP - 4, wide, HEIGHT - TOP + 8, k
             )
             for k in range(len(self.names))
         )

@@ -13,6 +13,7 @@ from desali.evaluation.results import Comparison
 from desali.experiments.robustness import Robustness
 from desali.models.checkpoint import WEIGHTS_NAME
 from desali.output.decode import DecodeError
+from desali.training.recipes import RECIPES
 
 PICTURES = (".png", ".svg", ".pdf")
 LARGEST = 256 * 2**20
@@ -99,7 +100,11 @@ def _folder(folder: Path, found: Found) -> int:
     """Take what lies in a folder; says how much that was."""
     if (folder / WEIGHTS_NAME).is_file():
         return _run(folder, found)
-    models = sorted(one.parent.name for one in folder.glob(f"*/{WEIGHTS_NAME}"))
+    known = list(RECIPES)
+    models = sorted(
+        (one.parent.name for one in folder.glob(f"*/{WEIGHTS_NAME}")),
+        key=lambda name: (known.index(name) if name in known else len(known), name),
+    )
     count = 0
     if models:
         found.runs[folder] = list(dict.fromkeys([*found.runs.get(folder, []), *models]))

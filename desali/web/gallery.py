@@ -209,7 +209,7 @@ def _roi(
         tiles.append(np.asarray(colours(pixels))[..., :3])
     tiles.append(display_positive(edge_map(picture))[0])
     label, patient = images.classes[int(images.labels[number])], str(images.patients[number])
-    cells = [Cell(f"patient {patient}", None, label)]
+    cells = [Cell(patient, None, label)]
     said = []
     named = {}
     for name in names:
@@ -223,8 +223,8 @@ def _roi(
             f"{name} names {images.classes[k]} with {answers[name][k]:.2f}, {'right' if right else 'wrong'}, "
             f"likeness to its control {more.removeprefix('ρ ')}, scale {scale_text('s', abs(scales[name]))}"
         )
-    cells += [Cell(f"±{abs(scales[group]):.2g}", None, "control") for group in groups]
-    cells.append(Cell("Sobel", None, "control"))
+    cells += [Cell("", None, "control") for _ in range(len(groups) + 1)]
+    said += [f"{group}: scale {scale_text('s', abs(scales[group]))}" for group in groups]
     head = f"ROI {number} of class {label}, patient {patient}"
     alt = f"{head}; its class contrast in {len(names)} models: {'; '.join(said)}"
     return Shown(

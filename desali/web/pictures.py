@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 WIDEST = 1800
 """Pixels of a picture from disk; a wider one is made smaller."""
+GAP = 1
+"""White pixels on either side of a picture in a strip."""
 
 
 def data_uri(pixels: npt.NDArray[Any], *, lossy: bool = False) -> str:
@@ -67,8 +69,8 @@ def strip(cells: Sequence[npt.NDArray[Any]], side: int) -> npt.NDArray[np.float6
         if image.width < side and image.height < side:
             grow = side / max(image.size)
             image = image.resize((round(image.width * grow), round(image.height * grow)), Image.Resampling.BICUBIC)
-        square = np.full((side, side, 3), 255, np.uint8)
-        top, left = (side - image.height) // 2, (side - image.width) // 2
+        square = np.full((side, side + 2 * GAP, 3), 255, np.uint8)
+        top, left = (side - image.height) // 2, GAP + (side - image.width) // 2
         square[top : top + image.height, left : left + image.width] = np.asarray(image)
         squares.append(square)
     return np.concatenate(squares, 1).astype(np.float64) / 255

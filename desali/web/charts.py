@@ -104,7 +104,11 @@ class Chart:
 
     def band(self, lows: Values, highs: Values, colour: str, label: str) -> None:
         """The range between two curves."""
-        known = [(k, a, b) for k, (a, b) in enumerate(zip(lows, highs, strict=True)) if a is not None and b is not None]
+        known = [
+            (float(k), a, b)
+            for k, (a, b) in enumerate(zip(lows, highs, strict=True))
+            if a is not None and b is not None
+        ]
         if not known:
             return
         known = [(known[0][0] - 0.4, *known[0][1:]), (known[0][0] + 0.4, *known[0][1:])] if len(known) == 1 else known
@@ -255,6 +259,6 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Round values between two ends."""
     raw = (high - low) / most
     size = 10 ** math.floor(math.log10(raw))
-    step = next(m * size for m in (1, 2, 2.5, 5, 10) if m * size >= raw)
+    step: float = next(m * size for m in (1, 2, 2.5, 5, 10) if m * size >= raw)
     first = math.ceil(low / step - 1e-9)
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]

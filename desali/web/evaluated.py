@@ -91,7 +91,7 @@ def evaluated(comparison: Comparison, path: Path) -> Evaluated:
         metric=metric,
         verdict=_verdict(comparison),
         primary=intervals(rows, f"{metric} with 95 % intervals by patient", False) if rows else Markup(""),
-        differences=intervals(pairs, f"Differences in {metric}, 95 %", True, "{:+.2f}".format) if pairs else Markup(""),
+        differences=intervals(pairs, f"Differences in {metric}, 95 %", True, axis) if pairs else Markup(""),
         metrics=_metrics(comparison),
         pairs=_pairs(comparison),
         classes=_classes(comparison),
@@ -122,6 +122,11 @@ def _verdict(comparison: Comparison) -> list[str]:
         lines.append(f"{metric}: {sentence} ({which}; Holm over {every} pair{'s' if every > 1 else ''}).")
     return lines or [f"One model, so that nothing is compared: {metric} " + ", ".join(
         f"{one.recipe} {text(one.metrics.get(metric))}" for one in comparison.evaluations) + "."]  # fmt: skip
+
+
+def axis(value: float) -> str:
+    """A difference as an axis prints it."""
+    return "0" if abs(value) < 1e-9 else f"{value:+.2f}".replace("-", MINUS)
 
 
 def text(estimate: Estimate | None) -> str:

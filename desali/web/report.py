@@ -162,7 +162,9 @@ def _drawn(
             images = _images(names, runs, options)
     except DesaliError as error:
         return [], None, [], [*missing, (what, str(error))]
-    drawn, lineage, like = [], [], None
+    drawn: list[sheets.Sheets] = []
+    lineage: list[Change] = []
+    like = None
     if options.sheets:
         try:
             drawn, lineage, like = _sheets(names, runs, changes, images, options, say)

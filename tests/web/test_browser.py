@@ -176,6 +176,8 @@ def test_paper(browser: Any, url: str, tmp_path: Path) -> None:
         page.emulate_media(media="print", color_scheme="dark")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.locator(".bar:visible").count() == 0
+        assert page.eval_on_selector_all("img", "all => all.every(x => x.complete && x.naturalWidth > 0)")
+        assert page.locator("table.numbers").last.is_visible(), "what is folded on the screen is on paper"
         assert shown_bands(page) == {"before", "after", "control"}
         made = page.pdf(path=str(tmp_path / "page.pdf"), format="A4", print_background=True)
         assert made.startswith(b"%PDF")

@@ -67,3 +67,15 @@ export function startSections(nav) {
     if (section) watcher.observe(section);
   }
 }
+
+// What is folded on the screen is unfolded on paper, and folded again afterwards.
+export function startPrinting() {
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const one of opened) one.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const one of opened) one.open = false;
+  });
+}

@@ -1,5 +1,5 @@
 // The report's script. Without it the page holds everything, one below the other.
-import { speaker, startCopying, startSections, startTheme } from "./page.js";
+import { speaker, startCopying, startPrinting, startSections, startTheme } from "./page.js";
 import { startSheets } from "./sheets.js";
 import { startGallery } from "./gallery.js";
 
@@ -7,6 +7,7 @@ const say = speaker(document.getElementById("said"));
 startTheme(document.getElementById("theme"));
 startSections(document.querySelector("nav"));
 startCopying(document, say);
+startPrinting();
 startGallery(document.querySelector("form[data-filter]"), document.querySelector(".rois"), say);
 
 for (const root of document.querySelectorAll("[data-sheets]")) {

@@ -18,6 +18,8 @@ from desali.training.recipes import RECIPES
 PICTURES = (".png", ".svg", ".pdf")
 LARGEST = 256 * 2**20
 """Bytes of a record; a larger file is none."""
+LINEAGES = "lineage.json"
+"""The record of a folder of lineages, which stands for all that lies beside it."""
 WANTED = (
     "give folders of trained models or of lineages, the demo's folder, or the .json or .npz files that desali "
     "evaluate, lineage, channels, compare and robustness write"
@@ -71,6 +73,8 @@ def find(inputs: Sequence[Path]) -> Found:
             predictions.append(path)
         elif path.name == WEIGHTS_NAME:
             _run(path.parent, found)
+        elif path.name == LINEAGES and _folder(path.parent, found):
+            continue
         elif not _record(_beside(path), found):
             raise DataError(f"{path}: is no result of desali that a report can show; {WANTED}")
     if predictions:

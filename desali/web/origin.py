@@ -10,7 +10,7 @@ from typing import Any
 
 from desali.models.checkpoint import WEIGHTS_NAME, read_card
 from desali.web.depth import Change, arrows
-from desali.web.found import Found
+from desali.web.found import Found, damaged
 
 Facts = list[tuple[str, str]]
 
@@ -37,7 +37,7 @@ def origin(found: Found, changes: Sequence[Change]) -> Origin:
     """Collect it from everything that was found.
 
     Raises:
-        WeightsError: a model's card cannot be read.
+        WeightsError: a model's card cannot be read. DataError: a record lacks something.
     """
     made = Origin()
     for runs, names in found.runs.items():
@@ -48,8 +48,19 @@ def origin(found: Found, changes: Sequence[Change]) -> Origin:
         facts = [("ROIs", str(one.rois)), ("patients", str(one.patients)), ("classes", ", ".join(one.classes))]
         facts += [("origin", one.origin), ("SHA-256", one.fingerprint)]
         _data(made, f"{one.data} (evaluation)", facts)
+    for source in found.images:
+        try:
+            about = source.value["images"]
+            facts = [("images", f"{about['drawn']} of {about['of']}"), ("origin", str(about["origin"]))]
+            facts += [("SHA-256", str(about["sha256"]))]
+            _data(made, f"{about['name']} (channels were followed on)", facts)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(source.path, error) from error
     for change in changes:
-        _change(made, change)
+        try:
+            _change(made, change)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(change.path, error) from error
     for source in [*found.demos, *found.figures]:
         record = source.value
         if isinstance(record.get("command"), list):

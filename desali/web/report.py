@@ -155,6 +155,7 @@ def _drawn(
     if len(found.runs) > 1:
         others = ", ".join(str(one) for one in list(found.runs)[1:])
         missing.append((f"Models of {others}", f"pictures are drawn of one folder of models, {runs.name}"))
+    every = names
     names = [name for name in names if _is_recipe(runs / name / WEIGHTS_NAME)]
     try:
         if images is None:
@@ -174,7 +175,7 @@ def _drawn(
     if options.rois:
         try:
             say(f"drawing the gallery of {options.rois} ROIs")
-            shown = _gallery(names, runs, images, options, like)
+            shown = _gallery(every, runs, images, options, like)
         except DesaliError as error:
             missing.append(("ROI gallery", str(error)))
     return drawn, shown, lineage, missing

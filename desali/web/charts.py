@@ -213,7 +213,7 @@ def intervals(rows: Sequence[Row], title: str, zero: bool, say: Callable[[float]
 
     The chart is drawn alone: the names and the words to the right stand in the table that holds it.
     """
-    values = [v for row in rows for v in (row.value, *(row.ends or ()))]
+    values: list[float] = [v for row in rows for v in (row.value, *(row.ends or ()))]
     low, high = min([*values, *([0.0] if zero else [])]), max([*values, *([0.0] if zero else [])])
     pad = 0.06 * ((high - low) or 1.0)
     low, high = low - pad, high + pad

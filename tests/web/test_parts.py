@@ -108,3 +108,26 @@ def test_a_strip_keeps_the_shapes() -> None:
     made = strip([np.ones((10, 20)), np.zeros((100, 100, 3))], 40)
     assert made.shape == (40, 2 * (40 + 2 * GAP), 3)
     assert made[20, 62].tolist() == [0, 0, 0]
+
+
+def test_the_demo_ends_with_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from desali.cli.main import main
+    from desali.experiments import demo
+
+    def quick(folder: Path, *arguments: object, **options: object) -> demo.DemoResult:
+        folder.mkdir()
+        made = compare([random_predictions("one"), random_predictions("two")], resamples=100)
+        (folder / "evaluation.json").write_text(json.dumps(made.to_dict()))
+        files = {"ROI": folder / "roi.tif", "models": folder / "runs"}
+        return demo.DemoResult("the table", "the verdict", files, {"training": 1.0}, None)
+
+    monkeypatch.setattr(demo, "demo", quick)
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--output", str(tmp_path / "demo")])
+    assert not stop.value.code
+    said = capsys.readouterr().out
+    assert f"all on one page: {tmp_path / 'demo' / 'report.html'}" in said
+    assert "report " in said.partition("seconds: ")[2]
+    assert "macro F1" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")

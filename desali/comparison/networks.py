@@ -10,6 +10,7 @@ from desali.errors import DataError, DesaliError
 from desali.models.checkpoint import LoadedModel
 from desali.models.modules import fingerprint, input_channels, one_device, training_part
 from desali.ops.device import moved
+from desali.reversal.graph.wrappers import without_wrappers
 
 if TYPE_CHECKING:
     import torch
@@ -101,6 +102,7 @@ def subject(name: str, given: Any, device: torch.device | None = None) -> Subjec
     model = given if loaded is None else loaded.model
     if not isinstance(model, torch.nn.Module):
         raise DataError(f"{name} must be a torch.nn.Module or what desali.load returns, got {type(given).__name__}")
+    model = without_wrappers(model)
     part = training_part(model)
     if part is not None:
         raise DesaliError(

@@ -24,7 +24,8 @@ from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
-from desali.reversal.graph.wrappers import is_wrapped, unwrapped, without_wrappers
+from desali.reversal.graph.unfit import explained, refuse_unfit
+from desali.reversal.graph.wrappers import unwrapped, without_wrappers
 from desali.reversal.layers.base import Node, Recorder
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
@@ -62,7 +63,8 @@ class Recording:
         choice: Output = None,
         wrapped: nn.Module | None = None,
     ) -> None:
-        state = State(model)
+        with explained(model):
+            state = State(model)
         self.network: Network = capture(model, images, state, choice)
         self._structure = state.structure
         self._model = model
@@ -437,13 +439,17 @@ def record(
         raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
     if images.shape[0] < 1:
         raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
-    model = unwrapped(model)
-    plain = model if not is_wrapped(model) else without_wrappers(model)
-    wrapped, model = model, plain
+    given = model
+    with explained(given):
+        model = plain = without_wrappers(given)
     if device is not None:
         model, images = moved(model, device), images.to(resolve(device))
     for name, parameter in model.named_parameters():
-        if parameter.is_floating_point() and (parameter.dtype, parameter.device) != (images.dtype, images.device):
+        if (parameter.is_floating_point() or parameter.is_complex()) and (parameter.dtype, parameter.device) != (
+            images.dtype,
+            images.device,
+        ):
+            refuse_unfit(model)
             raise DesaliError(
                 f"images are {images.dtype} on {images.device} and the model's parameter {name} is {parameter.dtype} "
                 f"on {parameter.device}: convert one to the other"
@@ -453,7 +459,7 @@ def record(
         raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
     if fold_batch_norm:
         model = folding.fold_batch_norm(model, images, output)
-    return Recording(model, images, keep, backend, output, wrapped if model is plain is not wrapped else None)
+    return Recording(model, images, keep, backend, output, given if model is plain is not unwrapped(given) else None)
 
 
 def reconstruct(

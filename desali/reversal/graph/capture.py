@@ -23,6 +23,7 @@ from desali.reversal.graph.quiet import plain_attention, quiet, same_random_numb
 from desali.reversal.graph.run import run
 from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
+from desali.reversal.graph.unfit import explained, refuse_unfit
 from desali.reversal.graph.wrappers import copied, without_wrappers
 from desali.reversal.layers.registry import registered_kinds
 
@@ -84,8 +85,9 @@ def capture(model: nn.Module, images: Tensor, state: State | None = None, output
         LayerError: a registered kind does not keep to the module's values, see `kinds`.
     """
     if state is None:
-        model = without_wrappers(model)
-        state = State(model)
+        with explained(model):
+            model = without_wrappers(model)
+            state = State(model)
     structure = state.structure
     key = (images.shape[1:], images.dtype, images.device, structure, registered_kinds(), output)
     size = images.shape[0]
@@ -95,6 +97,7 @@ def capture(model: nn.Module, images: Tensor, state: State | None = None, output
         entries = (_narrow(key, size, layout), _narrow(key, size), _narrow(key))
         found = next((known[entry] for entry in entries if entry in known), None)
         if found is None:
+            refuse_unfit(model)
             _refuse_training(model)
             _refuse_several_inputs(model)
             found = _capture(model, images, output)

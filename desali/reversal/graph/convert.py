@@ -298,7 +298,7 @@ class _Converter:
         self.reader = None
         output = self.index.get(self.aliases.current(kept))
         output = None if output is None else self._outside(output)
-        if output is None or self.nodes[output].operation is None:
+        if not output or self.nodes[output].operation is None:
             raise CaptureError("the module must return a tensor that depends on its input")
         single = str(self.image.meta["val"].shape[0]) == "1"
         if value.dim() == 0 and single:  # one image, whose dimension was squeezed away

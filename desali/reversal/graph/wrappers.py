@@ -96,7 +96,7 @@ def copied(model: nn.Module, shared: dict[int, object]) -> nn.Module:
         if inside_of(type(module)) is not None:
             shared[id(module)] = copied(unwrapped(module), shared)
     try:
-        return copy.deepcopy(model, shared)
+        return copy.deepcopy(model, dict(shared))
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CaptureError(

@@ -183,7 +183,7 @@ def file_of(found: Published, download: bool, progress: Callable[[int, int], Non
                     "it, and fetch it again with download=True"
                 )
             return file
-    where = f"none of them in {found.files[-1].parent}" if found.files else "not in the Hugging Face cache"
+    where = f"nothing of that name in {found.files[-1].parent}" if found.files else "not in the Hugging Face cache"
     pinned = _HASHED.search(found.url)
     if not download:
         way = "download=True fetches them" if pinned else _by_hand(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -263,8 +264,23 @@ def _with_weights(
     elif num_classes is not None:
         advice = f"{num_classes} classes were asked for; leave num_classes out to take the weights' own number"
     check_state(file, state, expected, plan.name, advice)
-    model.load_state_dict(state)
+    _put(plan, file, model, state)
     return model
+
+
+def _put(plan: Blueprint, file: Path, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load tensors that fit, as of the version of its own that each module expects (MNASNet asks for it).
+
+    Raises:
+        WeightsError: a module refuses them.
+    """
+    versioned: Any = OrderedDict(state)
+    versioned._metadata = getattr(model.state_dict(), "_metadata", {})
+    try:
+        model.load_state_dict(versioned)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{file}: {plan.name} does not take these weights ({reason})") from error
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from desali.reversal.graph.run import run
 from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
 from desali.reversal.graph.unfit import explained, refuse_unfit
-from desali.reversal.graph.wrappers import copied, without_wrappers
+from desali.reversal.graph.wrappers import copied, sharing, without_wrappers
 from desali.reversal.layers.registry import registered_kinds
 
 if TYPE_CHECKING:
@@ -176,12 +176,7 @@ def clone(model: nn.Module) -> nn.Module:
     Raises:
         CaptureError: it cannot be copied.
     """
-    shared: dict[int, object] = {id(parameter): parameter for parameter in model.parameters()}
-    for module in model.modules():
-        for value in vars(module).values():
-            if getattr(value, "grad_fn", None) is not None:  # cannot be copied
-                shared[id(value)] = value
-    return copied(model, shared)
+    return copied(model, sharing(model))
 
 
 def _capture(model: nn.Module, images: Tensor, output: Output, fixed: bool = False, layout: Layout = None) -> Captured:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from desali.reversal.graph.errors import CaptureError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Output = int | str | None
 """A position or a name among a module's outputs, nested ones with dots between ("aux.logits"); None: the only one."""
@@ -39,7 +39,10 @@ def choose(value: Any, output: Output = None, module: str = "the module") -> Ten
             return found[0]
         if not there:
             raise CaptureError(f"{module} gives {_kind(value)}; desali needs a tensor with a value for each image")
-        raise CaptureError(f"{module} gives {len(there)} outputs: {listed(there)}; name the one to study (output=)")
+        raise CaptureError(
+            f"{module} gives {len(there)} outputs: {listed(there)}; name the one to study (output=, or "
+            "desali.select_output)"
+        )
     if isinstance(value, torch.Tensor):
         raise CaptureError(f"{module} gives one tensor {list(value.shape)}, no output {output!r}: leave output out")
     name = str(output)
@@ -62,6 +65,26 @@ class Choice:
 
     def __call__(self, module: Any, given: Any, value: Any) -> Tensor:
         return choose(value, self.output, type(module).__name__)
+
+
+def select_output(model: nn.Module, output: Output) -> nn.Module:
+    """The same network, which gives the one tensor alone: for whatever takes a network, and has no `output=`.
+
+    It shares every parameter and buffer with the model, whose hooks and forward are left alone.
+
+    Args:
+        model: a module that gives several tensors.
+        output: which one, by position or name.
+
+    Raises:
+        CaptureError: it cannot be copied. Whether there is such an output is seen when the network is run.
+    """
+    from desali.reversal.graph.wrappers import copied, sharing, unwrapped
+
+    plain = unwrapped(model)
+    twin = copied(plain, sharing(plain, buffers=True))
+    twin.register_forward_hook(Choice(output))
+    return twin
 
 
 def listed(there: Mapping[str, Tensor]) -> str:

@@ -68,7 +68,7 @@ def without_wrappers(model: nn.Module) -> nn.Module:
     model = unwrapped(model)
     if not is_wrapped(model):
         return model
-    plain = copied(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
+    plain = copied(model, sharing(model, buffers=True))
     known = _PLAIN.get(model)
     if known is not None and structure(known) == structure(plain) and _tensors(known) == _tensors(plain):
         return known
@@ -81,6 +81,17 @@ _PLAIN: weakref.WeakKeyDictionary[nn.Module, nn.Module] = weakref.WeakKeyDiction
 
 def _tensors(model: nn.Module) -> list[tuple[str, int]]:
     return [(name, id(tensor)) for name, tensor in tensors(model).items()]
+
+
+def sharing(model: nn.Module, buffers: bool = False) -> dict[int, object]:
+    """What a copy shares with the model, by id: parameters, tensors that cannot be copied and, if asked, buffers."""
+    shared: dict[int, object] = {id(parameter): parameter for parameter in model.parameters()}
+    shared |= {id(buffer): buffer for buffer in model.buffers()} if buffers else {}
+    for module in model.modules():
+        for value in vars(module).values():
+            if getattr(value, "grad_fn", None) is not None:
+                shared[id(value)] = value
+    return shared
 
 
 def copied(model: nn.Module, shared: dict[int, object]) -> nn.Module:

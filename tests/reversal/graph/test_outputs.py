@@ -131,7 +131,7 @@ def test_one_of_several_outputs_is_named(name: str) -> None:
     model, x = Giving(end), images()
     with pytest.raises(CaptureError, match=words) as error:
         desali.record(model, x)
-    assert "name the one to study (output=)" in str(error.value)
+    assert "name the one to study (output=, or desali.select_output)" in str(error.value)
     right = 2 * desali.record(Giving(lambda y: y), x).reconstruct("body.4", Seed.logit(2))
     for output in names:
         recording = desali.record(model, x, output=output)
@@ -176,6 +176,25 @@ def test_what_cannot_be_an_output_says_so(end: Callable[[Tensor], Any], output: 
     with pytest.raises(CaptureError, match=words) as error:
         desali.record(Giving(end), images(), output=output)
     assert "\n" not in str(error.value)
+
+
+def test_a_network_of_one_output_goes_wherever_networks_go() -> None:
+    end = SEVERAL["dataclass"][0]
+    model, other, x = Giving(end), Giving(end), images(6)
+    with torch.no_grad():
+        other.body[4].weight.mul_(-1)
+        expected = model(x).hidden[1]
+    with pytest.raises(CaptureError, match=r"before: Giving gives 3 outputs: .*desali\.select_output"):
+        desali.lineage(model, other, x, random_networks=0)
+    first, second = (desali.select_output(one, "hidden.1") for one in (model, other))
+    with torch.no_grad():
+        assert torch.equal(first(x), expected)
+    assert desali.record(first, x).layers == desali.record(model, x, output="hidden.1").layers
+    assert first.body[0].weight is model.body[0].weight
+    assert desali.lineage(first, second, x, random_networks=0).layers == ["body.1"]
+    figure = desali.compare({"first": first, "second": second}, x[0], layers=["body.1"], random_networks=0)
+    assert figure.to_dict()["models"]["first"]["architecture"] == "Giving"
+    assert not model._forward_hooks
 
 
 def test_each_output_has_a_capture_of_its_own() -> None:

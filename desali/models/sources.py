@@ -262,7 +262,7 @@ def _with_weights(
     if found is not None and not takes_classes(plan):
         advice = f"they have {found} outputs, and {plan.name} takes no num_classes: give it that argument"
     elif num_classes is not None:
-        advice = f"{num_classes} classes were asked for; leave num_classes out to take the weights' own number"
+        advice = f"num_classes={num_classes} was asked for; leave it out to take the weights' own number"
     check_state(file, state, expected, plan.name, advice)
     _put(plan, file, model, state)
     return model

@@ -113,7 +113,7 @@ def test_the_number_of_classes_is_read_off(tmp_path: Path) -> None:
     assert loaded(tmp_path, {"state_dict": {f"module.{k}": v for k, v in state(5).items()}}).model[-1].out_features == 5
     with pytest.raises(WeightsError, match="takes no num_classes"):
         loaded(tmp_path, state(5), factory="fixed")
-    with pytest.raises(WeightsError, match="leave num_classes out"):
+    with pytest.raises(WeightsError, match="num_classes=4 was asked for; leave it out"):
         loaded(tmp_path, state(5), num_classes=4)
 
 

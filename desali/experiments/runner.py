@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from desali.data.preprocess import Preprocessing
     from desali.training.baseline import Baseline
 
+RECORD = "experiment.json"
 PREDICTIONS = "predictions"
 MODELS = "models"
 STAGES = "stages"
@@ -102,6 +103,7 @@ def run(
     experiment: Experiment,
     folder: Path,
     *,
+    record: str = RECORD,
     keep_weights: bool = False,
     progress: Callable[[Sequence[Any]], Any] = iter,
     report: Callable[[str], None] = lambda line: None,
@@ -115,6 +117,7 @@ def run(
     Args:
         experiment: what to do.
         folder: for predictions, pretraining stages and, with `keep_weights`, the trained models.
+        record: file in `folder` for the configuration of this call, see `Experiment.describe`.
         keep_weights: keep each target model under `folder`/models; else it goes once it has predicted.
         progress: wraps the list of parts that are left, for instance tqdm.
         report: called with a line of text for each trained stage.
@@ -127,7 +130,7 @@ def run(
         for fraction, seed, split in product(experiment.fractions, experiment.seeds, experiment.design.splits)
         for name in experiment.names(seed)
     ]
-    write_json(folder / "experiment.json", experiment.describe())
+    write_json(folder / record, experiment.describe())
     missing = [part for part in parts if not part.done()]
     if len(missing) < len(parts):
         report(f"{len(parts) - len(missing)} of {len(parts)} parts are already there")

@@ -24,8 +24,8 @@ from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
-from desali.reversal.graph.unfit import explained, refuse_unfit
-from desali.reversal.graph.wrappers import unwrapped, without_wrappers
+from desali.reversal.graph.unfit import refuse_unfit
+from desali.reversal.graph.wrappers import inside_of, unwrapped, without_wrappers
 from desali.reversal.layers.base import Node, Recorder
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
@@ -61,9 +61,11 @@ class Recording:
         keep: Keep,
         backend: str,
         choice: Output = None,
-        wrapped: nn.Module | None = None,
     ) -> None:
-        with explained(model):
+        self._wrapped: nn.Module | None = None
+        state = State(model)
+        if any(map(inside_of, state.kinds)):
+            self._wrapped, model = model, without_wrappers(model)
             state = State(model)
         self.network: Network = capture(model, images, state, choice)
         self._structure = state.structure
@@ -71,7 +73,6 @@ class Recording:
         self._images = images.detach()
         self._backend = backend
         self._choice = choice
-        self._wrapped = wrapped
         self._recorder = Recorder(self.network.nodes, backend)
         self._decisions: dict[int, Tensor] = {}
         self._kept: dict[int, Tensor] = {}
@@ -289,7 +290,13 @@ class Recording:
 
     def _arguments(self) -> tuple[nn.Module, Tensor, Keep, str, Output]:
         """What makes a recording such as this one."""
-        return self._model, self._images, "activations" if self._kept else "reversal", self._backend, self._choice
+        return (
+            self._wrapped or self._model,
+            self._images,
+            "activations" if self._kept else "reversal",
+            self._backend,
+            self._choice,
+        )
 
     def __copy__(self) -> Recording:
         twin = object.__new__(type(self))
@@ -439,11 +446,25 @@ def record(
         raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
     if images.shape[0] < 1:
         raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
-    given = model
-    with explained(given):
-        model = plain = without_wrappers(given)
-    if device is not None:
-        model, images = moved(model, device), images.to(resolve(device))
+    if keep not in ("reversal", "activations"):
+        raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
+    try:
+        model = unwrapped(model) if device is None and not fold_batch_norm else without_wrappers(model)
+        if device is not None:
+            model, images = moved(model, device), images.to(resolve(device))
+        _check_alike(model, images)
+        if fold_batch_norm:
+            model = folding.fold_batch_norm(model, images, output)
+        return Recording(model, images, keep, backend, output)
+    except DesaliError:
+        raise
+    except Exception:  # it lacks attributes or tensors that plain modules have
+        refuse_unfit(model)
+        raise
+
+
+def _check_alike(model: nn.Module, images: Tensor) -> None:
+    """Refuse images of another type, or on another device, than the model's first parameter."""
     for name, parameter in model.named_parameters():
         if (parameter.is_floating_point() or parameter.is_complex()) and (parameter.dtype, parameter.device) != (
             images.dtype,
@@ -455,11 +476,6 @@ def record(
                 f"on {parameter.device}: convert one to the other"
             )
         break
-    if keep not in ("reversal", "activations"):
-        raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
-    if fold_batch_norm:
-        model = folding.fold_batch_norm(model, images, output)
-    return Recording(model, images, keep, backend, output, given if model is plain is not unwrapped(given) else None)
 
 
 def reconstruct(

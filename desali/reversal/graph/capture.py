@@ -94,15 +94,16 @@ def capture(model: nn.Module, images: Tensor, state: State | None = None, output
     layout = None if images.is_contiguous() else images.stride()
     with LOCK:
         known = CACHE.setdefault(model, {})
-        entries = (_narrow(key, size, layout), _narrow(key, size), _narrow(key))
-        found = next((known[entry] for entry in entries if entry in known), None)
+        found = None if layout is None else known.get(_narrow(key, size, layout))
+        found = found or known.get(_narrow(key, size)) or known.get(_narrow(key))
         if found is None:
             refuse_unfit(model)
             _refuse_training(model)
             _refuse_several_inputs(model)
             found = _capture(model, images, output)
-        known.pop(found.entry(key, size), None)
-        known[found.entry(key, size)] = found  # the last used comes last
+        entry = found.entry(key, size)
+        known.pop(entry, None)
+        known[entry] = found  # the last used comes last
         if (size == 1, layout) not in found.checked:
             found = _checked(known, key, found, model, images, layout, output)
         while len(known) > KEPT:

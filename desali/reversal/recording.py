@@ -19,7 +19,7 @@ from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
 from desali.reversal.graph.freshness import Watch
 from desali.reversal.graph.network import Network
-from desali.reversal.graph.outputs import Output
+from desali.reversal.graph.outputs import Output, check_output
 from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.state import State
@@ -291,7 +291,7 @@ class Recording:
     def _arguments(self) -> tuple[nn.Module, Tensor, Keep, str, Output]:
         """What makes a recording such as this one."""
         return (
-            self._wrapped or self._model,
+            self._model,
             self._images,
             "activations" if self._kept else "reversal",
             self._backend,
@@ -440,14 +440,20 @@ def record(
     import torch
 
     if not isinstance(model, torch.nn.Module):
-        raise DesaliError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        own = isinstance(getattr(model, "model", None), torch.nn.Module)
+        raise DesaliError(
+            f"model must be a torch.nn.Module, got {type(model).__name__}{': give its .model' if own else ''}"
+        )
     if not isinstance(images, torch.Tensor) or images.dim() < 3 or not images.is_floating_point():
         got = f"{images.dtype} {list(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
         raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
+    if images.is_nested or images.layout is not torch.strided:
+        raise DesaliError("images must be a dense tensor, got a nested or sparse one: make it dense first (to_dense())")
     if images.shape[0] < 1:
         raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
     if keep not in ("reversal", "activations"):
         raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
+    check_output(output)
     try:
         model = unwrapped(model) if device is None and not fold_batch_norm else without_wrappers(model)
         if device is not None:

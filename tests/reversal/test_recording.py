@@ -312,3 +312,23 @@ def test_a_model_that_cannot_be_copied_or_pickled_is_named() -> None:
     with pytest.raises(DesaliError, match=r"Chain cannot be pickled .*; pickle its state_dict and the images"):
         pickle.dumps(recording)
     copy.deepcopy(recording)
+
+
+@pytest.mark.parametrize("output", [True, 1.5, "", ["a"], torch.ones(1)])
+def test_an_output_is_a_position_or_a_name(output: Any) -> None:
+    for call in (desali.record, lambda model, x, output: desali.select_output(model, output)):
+        with pytest.raises(DesaliError, match="output must be a position or a name"):
+            call(chain(), images(2), output=output)
+
+
+def test_what_is_no_dense_batch_or_no_network_is_refused() -> None:
+    x = images(2)
+    for odd in (x.to_sparse(), torch.nested.nested_tensor([x[0], x[1]])):
+        with pytest.raises(DesaliError, match="images must be a dense tensor"):
+            desali.record(chain(), odd)
+    with pytest.raises(DesaliError, match="got LoadedModel: give its .model"):
+        desali.record(desali.load("squeezenet1_0", "random"), x)  # type: ignore[arg-type]
+    with pytest.raises(DesaliError, match="must be a torch.nn.Module, got int"):
+        desali.select_output(3, "a")  # type: ignore[arg-type]
+    with pytest.raises(DesaliError, match="Module cannot be captured: it has no forward"):
+        desali.record(nn.Module().eval(), x)

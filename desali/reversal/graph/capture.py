@@ -158,6 +158,8 @@ def _refuse_training(model: nn.Module) -> None:
 
 
 def _refuse_several_inputs(model: nn.Module) -> None:
+    if getattr(model.forward, "__name__", "") == "_forward_unimplemented":
+        raise CaptureError(f"{type(model).__name__} cannot be captured: it has no forward")
     try:
         given = inspect.signature(model.forward).parameters.values()
     except (TypeError, ValueError):  # nothing is known of it: the export will see

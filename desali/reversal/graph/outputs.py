@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from desali.errors import DesaliError
 from desali.reversal.graph.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -20,6 +21,16 @@ LISTED = 12
 def tensors_in(value: Any) -> dict[str, Tensor]:
     """The tensors in what a module gives, by position or name: of tuples, lists, mappings and dataclasses."""
     return {".".join(path): tensor for path, tensor in _walk(value, ())}
+
+
+def check_output(output: object) -> None:
+    """Refuse what is neither a position nor a name.
+
+    Raises:
+        DesaliError: another type.
+    """
+    if output is not None and (isinstance(output, bool) or not isinstance(output, (int, str)) or output == ""):
+        raise DesaliError(f"output must be a position or a name, got {output!r}")
 
 
 def choose(value: Any, output: Output = None, module: str = "the module") -> Tensor:
@@ -77,10 +88,15 @@ def select_output(model: nn.Module, output: Output) -> nn.Module:
         output: which one, by position or name.
 
     Raises:
-        CaptureError: it cannot be copied. Whether there is such an output is seen when the network is run.
+        DesaliError: no module, or no name. CaptureError: it cannot be copied. Whether there is such an output is seen when the network is run.
     """
+    import torch
+
     from desali.reversal.graph.wrappers import copied, sharing, unwrapped
 
+    if not isinstance(model, torch.nn.Module):
+        raise DesaliError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    check_output(output)
     plain = unwrapped(model)
     twin = copied(plain, sharing(plain, buffers=True))
     twin.register_forward_hook(Choice(output))

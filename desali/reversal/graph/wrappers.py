@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from desali.reversal.graph.errors import CaptureError
 from desali.reversal.graph.structure import structure, tensors
@@ -25,11 +24,15 @@ _INSIDE = {
 """By name, since importing some of these takes seconds."""
 
 
-@cache
-def inside_of(kind: Any) -> str | None:
+_KNOWN: dict[type, str | None] = {}
+
+
+def inside_of(kind: type) -> str | None:
     """Under which name a wrapper of this class holds the network; None of any other class."""
-    names = [_INSIDE.get((one.__module__, one.__name__)) for one in kind.__mro__]
-    return next((name for name in names if name is not None), None)
+    if kind not in _KNOWN:
+        names = [_INSIDE.get((one.__module__, one.__name__)) for one in kind.__mro__]
+        _KNOWN[kind] = next((name for name in names if name is not None), None)
+    return _KNOWN[kind]
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -440,10 +440,7 @@ def record(
     import torch
 
     if not isinstance(model, torch.nn.Module):
-        own = isinstance(getattr(model, "model", None), torch.nn.Module)
-        raise DesaliError(
-            f"model must be a torch.nn.Module, got {type(model).__name__}{': give its .model' if own else ''}"
-        )
+        raise DesaliError(f"model must be a torch.nn.Module, got {type(model).__name__}{_inside(model)}")
     if not isinstance(images, torch.Tensor) or images.dim() < 3 or not images.is_floating_point():
         got = f"{images.dtype} {list(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
         raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
@@ -467,6 +464,11 @@ def record(
     except Exception:  # it lacks attributes or tensors that plain modules have
         refuse_unfit(model)
         raise
+
+
+def _inside(given: object) -> str:
+    """What to give instead of a loaded model, in a message."""
+    return ": give its .model" if hasattr(getattr(given, "model", None), "named_parameters") else ""
 
 
 def _check_alike(model: nn.Module, images: Tensor) -> None:

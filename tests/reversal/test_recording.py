@@ -326,9 +326,9 @@ def test_what_is_no_dense_batch_or_no_network_is_refused() -> None:
     for odd in (x.to_sparse(), torch.nested.nested_tensor([x[0], x[1]])):
         with pytest.raises(DesaliError, match="images must be a dense tensor"):
             desali.record(chain(), odd)
-    with pytest.raises(DesaliError, match="got LoadedModel: give its .model"):
+    with pytest.raises(DesaliError, match=r"got LoadedModel: give its \.model"):
         desali.record(desali.load("squeezenet1_0", "random"), x)  # type: ignore[arg-type]
-    with pytest.raises(DesaliError, match="must be a torch.nn.Module, got int"):
+    with pytest.raises(DesaliError, match=r"must be a torch\.nn\.Module, got int"):
         desali.select_output(3, "a")  # type: ignore[arg-type]
     with pytest.raises(DesaliError, match="Module cannot be captured: it has no forward"):
         desali.record(nn.Module().eval(), x)

@@ -88,7 +88,8 @@ def select_output(model: nn.Module, output: Output) -> nn.Module:
         output: which one, by position or name.
 
     Raises:
-        DesaliError: no module, or no name. CaptureError: it cannot be copied. Whether there is such an output is seen when the network is run.
+        DesaliError: no module, or no name. CaptureError: it cannot be copied. Whether there is such an output is seen
+            when the network is run.
     """
     import torch
 

@@ -136,8 +136,15 @@ PARAMETERS = (
     "runs",
     "images",
     "skip_unreadable",
+    "allow_missing",
+    "num_classes",
+    "model_output",
+    "download",
+    "output",
 )
 """Parameters of the library that are options of the same name here."""
+FLAGS = {"output": "--model-output"}
+"""Flags of other names than the parameter's."""
 _PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(PARAMETERS)})=(True\b)?(?=(\S)?)")
 
 
@@ -146,7 +153,8 @@ def in_options(message: str) -> str:
 
     def option(found: re.Match[str]) -> str:
         value = found[3] is not None and found[2] is None and found[3] not in ",;:)"
-        return f"--{found[1].replace('_', '-')}{' ' if value else ''}"
+        flag = FLAGS.get(found[1], f"--{found[1].replace('_', '-')}")
+        return f"{flag}{' ' if value else ''}"
 
     return _PARAMETER.sub(option, message)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
+from desali.models.options import ModelOptions
 from desali.output.options import Option, options_of
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.stage import Stage
@@ -19,6 +20,7 @@ PAGES: dict[str, dict[str, type]] = {
         "image": ImageOptions,
         "figure": FigureOptions,
         "follow": FollowOptions,
+        "model": ModelOptions,
         "evaluation": EvaluationOptions,
     },
     "lineage.md": {"lineage": LineageOptions},

@@ -52,7 +52,13 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
     domains = [domain for domain in domains_of(recipes) if domain != "target"]
     listings: Listings = {}
     pretraining = datasets_of(
-        domains, chosen.data, preprocessing.size, listings=listings, progress=sys.stderr.isatty(), report=say
+        domains,
+        chosen.data,
+        preprocessing.size,
+        resize=preprocessing.resize,
+        listings=listings,
+        progress=sys.stderr.isatty(),
+        report=say,
     )
     design = _design(chosen, options.folds, preprocessing.size, listings)
     for line in design.unseen():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.command(cls=SectionedCommand)
 @click.option(
     "--rois", required=True, type=click.Path(path_type=Path),
-    help="Folder of images, or a CSV table: path[,box | y,x,size][,label], paths relative to it.",
+    help="Folder of images, or a CSV table: path[,box | y,x,size][,page][,label], paths relative to it.",
 )  # fmt: skip
 @models_option
 @folder_option("grid")
@@ -60,13 +60,13 @@ def grid_command(
         return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
 
     reading, shown = chosen(options)
-    batch = entries(rois, reading.box, output)
+    batch = entries(rois, reading.box, output, lambda line: click.echo(line, err=True))
     check_writable(output, folder=True)
     loaded = load_models(models, runs, None, options)
     viewer = Viewer(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],
-        hu_offset=reading.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
+        reading=reading, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
     )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)

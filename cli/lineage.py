@@ -45,7 +45,7 @@ def lineage_command(
     by patient, chance, networks with random weights and replicates. With --output a figure of each stage, CSV and JSON
     are kept, and the same command goes on where it was interrupted.
     """
-    from desali.experiments.lineages import display_size, expand, follow_pairs, pair_of, pairs_of, write_together
+    from desali.experiments.lineages import display_rule, expand, follow_pairs, pair_of, pairs_of, write_together
     from desali.experiments.probe_images import held_out, named
     from desali.output.files import check_writable
 
@@ -77,7 +77,7 @@ def lineage_command(
         if asked.images is None:
             raise click.UsageError("two networks need images to be compared on: name them with --images DATASET")
         pair = pair_of(before, after, replicates, runs, given)
-        pairs, images = [pair], named(asked.images, asked, display_size(pair))
+        pairs, images = [pair], named(asked.images, asked, display_rule(pair))
     shown = sys.stderr.isatty()
     found = []
     for one in follow_pairs(

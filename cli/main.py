@@ -129,6 +129,7 @@ PARAMETERS = (
     "window",
     "hu_offset",
     "frame",
+    "page",
     "device",
     "layers",
     "label",

@@ -87,7 +87,12 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     shown = sys.stderr.isatty()
     domains = domains_of(recipes)
     datasets = datasets_of(
-        domains, chosen.data, preprocessing.size, progress=shown, report=lambda line: click.echo(line, err=True)
+        domains,
+        chosen.data,
+        preprocessing.size,
+        resize=preprocessing.resize,
+        progress=shown,
+        report=lambda line: click.echo(line, err=True),
     )
     trained = train(
         recipes,

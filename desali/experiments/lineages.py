@@ -24,6 +24,7 @@ from desali.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
+    from desali.data.preprocess import Preprocessing
 
 FORMAT = 2
 """Raise it when the numbers of a lineage change, so that what earlier versions kept is made anew."""
@@ -111,10 +112,10 @@ def pair_of(
     return Pair(stem, f"{names[0]} to {names[1]}", lambda: Networks(first, second, again))
 
 
-def display_size(pair: Pair) -> int | None:
-    """To how many pixels display images are cut for a pair; None for networks whose target images stay as they are."""
+def display_rule(pair: Pair) -> Preprocessing | None:
+    """How display images are resized and cut for a pair; None for networks whose target images stay as they are."""
     after = pair.networks().after
-    return None if is_trained(after) else after.preprocessing.size
+    return None if is_trained(after) else after.preprocessing
 
 
 def expand(names: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desali.errors import DataError
-from desali.experiments.lineages import display_size, is_trained, pair_of, unknown
+from desali.experiments.lineages import display_rule, is_trained, pair_of, unknown
 from desali.experiments.options import ChannelsOptions
 from desali.experiments.probe_images import check_unseen, drawn, held_out, named
 from desali.models.checkpoint import RUNS, LoadedModel
@@ -111,7 +111,7 @@ def of_pair(
     networks = pair.networks()
     first, second, again, said = networks.before, networks.after, networks.replicates, networks.notes
     assert first is not None
-    images = named(options.images, options, display_size(pair))
+    images = named(options.images, options, display_rule(pair))
     return _sheets(pair.name, pair.title, first, second, again, images, said, options)
 
 
@@ -126,8 +126,7 @@ def of_model(spec: str, options: ChannelsOptions, runs: Path = RUNS, given: Mode
     given.check([spec])
     loaded = given.load(spec, runs=runs)
     if options.images is not None:
-        size = None if is_trained(loaded) else loaded.preprocessing.size
-        images = named(options.images, options, size)
+        images = named(options.images, options, None if is_trained(loaded) else loaded.preprocessing)
     elif is_trained(loaded) and loaded.card.get("recipe"):
         images = held_out([spec], runs, options)
     else:

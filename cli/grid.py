@@ -11,7 +11,15 @@ import click
 
 from desali.cli.options import SectionedCommand
 from desali.cli.parameters import dpi_option, folder_option, models_option, runs_option
-from desali.cli.showing import ancestry_of, chosen, figure_options, follow_options, load_models, settings_of
+from desali.cli.showing import (
+    ancestry_of,
+    chosen,
+    figure_options,
+    follow_options,
+    load_models,
+    model_options,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from desali.figures.batch import Entry
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
 @dpi_option(110)
 @runs_option
+@model_options
 @figure_options
 @follow_options
 def grid_command(
@@ -53,7 +62,7 @@ def grid_command(
     reading, shown = chosen(options)
     batch = entries(rois, reading.box, output, lambda line: click.echo(line, err=True))
     check_writable(output, folder=True)
-    loaded = load_models(models, runs)
+    loaded = load_models(models, runs, None, options)
     viewer = Viewer(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],

@@ -16,6 +16,8 @@ from desali.experiments.options import LineageOptions
 from desali.experiments.probe_images import check_unseen, drawn
 from desali.models.checkpoint import LoadedModel, versions
 from desali.models.modules import fingerprint
+from desali.models.options import DEFAULT as DEFAULT_MODEL
+from desali.models.options import ModelOptions
 from desali.output.files import plain_stem, write_json, write_text
 from desali.training.chain import Link, Networks, chain
 from desali.training.recipes import RECIPES
@@ -90,15 +92,21 @@ def pairs_of(names: Sequence[str], runs: Path) -> tuple[list[Pair], list[str]]:
     return list(pairs.values()), said
 
 
-def pair_of(before: str, after: str, replicates: Sequence[str], runs: Path, device: str = "cpu") -> Pair:
+def pair_of(
+    before: str, after: str, replicates: Sequence[str], runs: Path, options: ModelOptions = DEFAULT_MODEL
+) -> Pair:
     """The pair of any two networks, named as `desali.load` takes them.
+
+    Args:
+        options: of networks by name.
 
     Raises:
         WeightsError, UnknownNameError: see `desali.load`.
     """
-    from desali.models.sources import label, load
+    from desali.models.sources import label
 
-    first, second, *again = (load(spec, runs=runs) for spec in (before, after, *replicates))
+    options.check([before, after, *replicates])
+    first, second, *again = (options.load(spec, runs=runs) for spec in (before, after, *replicates))
     names = [label(spec, runs=runs) for spec in (before, after)]
     stem = plain_stem(f"{names[0]}-to-{names[1]}")
     return Pair(stem, f"{names[0]} to {names[1]}", lambda: Networks(first, second, again))

@@ -128,7 +128,7 @@ def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
         viewer.layers(roi), asked,
         None if viewer.seed is None else viewer.seed.to_dict(), repr(settings.rule),
         None if settings.channels is None else settings.channels.to_dict(), str(viewer.subjects[0].device), viewer.key,
-        [(one.name, one.card.get("weights_sha256"), one.rule.to_dict()) for one in viewer.subjects],
+        [(one.name, one.facts(), one.rule.to_dict()) for one in viewer.subjects],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
 

@@ -62,7 +62,7 @@ def channels_command(
         shown = of_pair(before, after, replicates, asked, runs)
     target = output or Path(f"channels-{shown.name}-{plain_stem(asked.layer)}.png")
     check_writable(target)
-    figure = shown.sheet(asked.layer, asked, progress=sys.stderr.isatty())
+    figure = shown.sheet(asked.layer, asked, progress=True)
     figure.save(target, dpi=dpi, command=["desali", *sys.argv[1:]])
     click.echo(target)
     click.echo(figure.table())

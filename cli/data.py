@@ -41,8 +41,6 @@ def check_command(spec: str, options: tuple[str, ...], as_json: bool, **given: A
 
     Exit code: 0 clean, 1 findings, 2 the set cannot be looked through at all.
     """
-    import sys
-
     from desali.data.readers.check import check, text
     from desali.errors import DataError
 
@@ -51,7 +49,7 @@ def check_command(spec: str, options: tuple[str, ...], as_json: bool, **given: A
         if not equals:
             raise DataError(f"--option {option}: expected NAME=VALUE, for instance label_column=diagnosis")
         given[name.replace("-", "_")] = value
-    result = check(spec, progress=sys.stderr.isatty(), **given)
+    result = check(spec, progress=True, **given)
     click.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) if as_json else text(result))
     return 1 if result.findings else 0
 

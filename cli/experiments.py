@@ -10,6 +10,7 @@ from desali.cli.options import options_from
 from desali.cli.parameters import _stack
 from desali.cli.train import training_options
 from desali.experiments.options import CrossValidationOptions, RobustnessOptions
+from desali.output.progress import counted
 from desali.training.config import SYNTHETIC
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
     check_devices(1, 1, chosen.device)
     domains = [domain for domain in domains_of(recipes) if domain != "target"]
     listings: Listings = {}
-    pretraining = datasets_of(
-        domains, chosen.data, preprocessing.size, listings=listings, progress=sys.stderr.isatty(), report=say
-    )
+    pretraining = datasets_of(domains, chosen.data, preprocessing.size, listings=listings, progress=True, report=say)
     design = _design(chosen, options.folds, preprocessing.size, listings)
     for line in design.unseen():
         say(line)
@@ -97,7 +96,7 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
     found = find_domain("target", data, size, listings)
 
     def read(part: Any) -> ImageSet:
-        return read_domain("target", part, data, sys.stderr.isatty(), say)
+        return read_domain("target", part, data, True, say)
 
     if folds is None and "split" not in found.options and {"train", "test"} <= set(found.selection.splits):
         return fixed(read(found.choose(split="train")), read(found.choose(split="test")))
@@ -106,10 +105,8 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
 
 
 def progress(parts: Sequence[Any]) -> Any:
-    """A bar over the parts that are left, on stderr."""
-    from tqdm import tqdm
-
-    return tqdm(parts, desc="trainings", unit="training", file=sys.stderr, smoothing=0.1, disable=None)
+    """A bar over the parts that are left, on stderr; lines where no terminal shows it."""
+    return counted(parts, "trainings", "training", smoothing=0.1)
 
 
 def say(line: str) -> None:

@@ -41,14 +41,13 @@ def grid_command(
     **options: Any,
 ) -> None:
     """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
-    from tqdm import tqdm
-
     from desali.figures.batch import entries, make
     from desali.figures.viewer import Viewer
     from desali.output.files import check_writable
+    from desali.output.progress import counted
 
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
-        return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
+        return counted(batch, "figures", "image")
 
     reading, shown = chosen(options)
     batch = entries(rois, reading.box, output)

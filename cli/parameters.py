@@ -153,6 +153,16 @@ def pair_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _joined(context: click.Context, argument: click.Parameter, value: tuple[str, ...]) -> str | None:
+    """Recipes that were given with spaces, commas or both between, as one text with commas."""
+    return ",".join(part for part in ",".join(value).replace(" ", ",").split(",") if part) or None
+
+
+def recipes_argument(metavar: str) -> Callable[[Any], Any]:
+    """The argument of recipes, with spaces or commas between; its name is `name`, and nothing given is None."""
+    return click.argument("name", nargs=-1, metavar=metavar, callback=_joined)
+
+
 MODELS = "scratch,texture,natural,two_stage"
 
 

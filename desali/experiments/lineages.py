@@ -18,7 +18,6 @@ from desali.models.checkpoint import LoadedModel, versions
 from desali.models.modules import fingerprint
 from desali.output.files import plain_stem, write_json, write_text
 from desali.training.chain import Link, Networks, chain
-from desali.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
@@ -107,11 +106,6 @@ def display_size(pair: Pair) -> int | None:
     """To how many pixels display images are cut for a pair; None for networks whose target images stay as they are."""
     after = pair.networks().after
     return None if is_trained(after) else after.preprocessing.size
-
-
-def expand(names: str) -> list[str]:
-    """Recipes from "RECIPE,...|all"."""
-    return list(RECIPES) if names == "all" else list(dict.fromkeys(name.strip() for name in names.split(",")))
 
 
 def follow_pairs(

@@ -46,7 +46,7 @@ def datasets_of(
         size: natural images and textures are resized and cut to so many pixels; images of the target stay as they are,
             unless their specification says otherwise ("?size=...").
         listings: see `find_images`.
-        progress: show progress bars on stderr.
+        progress: show progress on stderr, a bar or, without a terminal, lines.
         report: called with a line of text on each data set, and on images that are left out.
 
     Raises:

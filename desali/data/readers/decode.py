@@ -1,4 +1,4 @@
-"""From items to pixels: several threads, a progress bar, one image size, one unit; unreadable files are collected."""
+"""From items to pixels: several threads, progress, one image size, one unit; unreadable files are collected."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from desali.data.imageset import Unit
 from desali.data.readers.listing import Item
 from desali.errors import DataError, ImageError
+from desali.output.progress import bar
 
 AHEAD = 32
 """Files a thread that may be decoded before the first of them is taken."""
@@ -44,7 +45,7 @@ class How:
         hu_offset: HU = pixel + offset, for unsigned 16-bit images.
         size: display images: resize the shorter side to it and cut the centre square; None to leave them.
         workers: threads; None for one a processor, eight at most.
-        progress: show a bar on stderr.
+        progress: show progress on stderr.
         title: what the bar says.
     """
 
@@ -79,13 +80,9 @@ def pictures(items: Sequence[Item], how: How) -> Iterator[Picture | ImageError]:
     Raises:
         DataError: an array file cannot be read at all.
     """
-    from tqdm import tqdm
-
-    with _quiet(), tqdm(
-        total=len(items), desc=how.title, unit="image", disable=not how.progress, leave=False
-    ) as bar:  # fmt: skip
+    with _quiet(), bar(len(items), how.title, "image", shown=how.progress, leave=False) as shown:
         for picture in _arrays(items, how) if how.array_key else _files(items, how):
-            bar.update()
+            shown.update()
             yield picture
 
 

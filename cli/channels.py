@@ -10,7 +10,9 @@ import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import dpi_option, pair_options, runs_option
+from desali.cli.showing import method_options
 from desali.experiments.options import ChannelsOptions
+from desali.reversal.methods import Method, changed
 
 LEFT_OUT = ("layers",)
 
@@ -23,6 +25,7 @@ LEFT_OUT = ("layers",)
 @dpi_option(150)
 @runs_option
 @options_from(ChannelsOptions, "Images and channels", LEFT_OUT)
+@method_options
 def channels_command(
     name: str | None,
     before: str | None,
@@ -44,6 +47,8 @@ def channels_command(
     from desali.output.files import check_writable, plain_stem
 
     asked = ChannelsOptions(**taken(ChannelsOptions, options, LEFT_OUT))
+    changes = taken(Method, options)
+    method = changed(asked.method, changes) if changes else asked.method
     if asked.layer is None:
         raise click.UsageError("name a layer with --layer, for instance --layer conv4")
     if sum(given is not None for given in (name, before or after, model)) != 1:
@@ -62,7 +67,7 @@ def channels_command(
         shown = of_pair(before, after, replicates, asked, runs)
     target = output or Path(f"channels-{shown.name}-{plain_stem(asked.layer)}.png")
     check_writable(target)
-    figure = shown.sheet(asked.layer, asked, progress=True)
+    figure = shown.sheet(asked.layer, asked, method, progress=True)
     figure.save(target, dpi=dpi, command=["desali", *sys.argv[1:]])
     click.echo(target)
     click.echo(figure.table())

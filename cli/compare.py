@@ -32,12 +32,12 @@ def compare_command(
     from desali.figures.compare import comparing
     from desali.output.files import check_writable
 
-    reading, shown = chosen(options)
-    image = reading.read(roi)
+    asked = chosen(options)
+    image = asked.image.read(roi)
     target = output or Path(f"{roi.stem}-compare.png")
     check_writable(target)
     loaded = load_models(models, runs)
-    viewer = comparing(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
+    viewer = comparing(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
     figure = draw(viewer, image, target, dpi)
     click.echo(target)
     if figure.summary():

@@ -49,14 +49,14 @@ def grid_command(
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
         return counted(batch, "figures", "image")
 
-    reading, shown = chosen(options)
-    batch = entries(rois, reading.box, output)
+    asked = chosen(options)
+    batch = entries(rois, asked.image.box, output)
     check_writable(output, folder=True)
     loaded = load_models(models, runs)
-    viewer = Viewer(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
+    viewer = Viewer(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],
-        hu_offset=reading.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
+        hu_offset=asked.image.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
     )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)

@@ -133,9 +133,17 @@ PARAMETERS = (
     "runs",
     "images",
     "skip_unreadable",
+    "only",
+    "smooth",
+    "random_networks",
+    "max_bytes",
 )
 """Parameters of the library that are options of the same name here."""
 _PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(PARAMETERS)})=(True\b)?(?=(\S)?)")
+
+
+_METHOD = re.compile(r"(?:a )?(?:desali\.)?Method\(\.\.\., (\w+)=([^)]*)\)")
+"""A method with one option, as messages of the library write it."""
 
 
 def in_options(message: str) -> str:
@@ -145,7 +153,11 @@ def in_options(message: str) -> str:
         value = found[3] is not None and found[2] is None and found[3] not in ",;:)"
         return f"--{found[1].replace('_', '-')}{' ' if value else ''}"
 
-    return _PARAMETER.sub(option, message)
+    def of_method(found: re.Match[str]) -> str:
+        value = found[2].strip("[]'\"")
+        return f"--{found[1]} {'NAME,...' if value == '...' else value}"
+
+    return _PARAMETER.sub(option, _METHOD.sub(of_method, message))
 
 
 def _fail(message: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from desali.cli.options import options_from, taken
 from desali.cli.parameters import RandomSeed, SeedText, _stack
 from desali.experiments.options import FollowOptions
 from desali.figures.options import FigureOptions, ImageOptions
+from desali.reversal.methods import Method
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
@@ -19,30 +20,43 @@ if TYPE_CHECKING:
     from desali.figures.viewer import Viewer
     from desali.models.checkpoint import LoadedModel
 
+method_options = options_from(Method, "Method")
+"""Adds the options of a method to a command that has --method."""
+
 figure_options = _stack(
     [
         options_from(ImageOptions, "Image"),
         options_from(FigureOptions, "Figure", types={"source": SeedText(), "seed": RandomSeed()}),
+        method_options,
     ]
 )
-"""Adds the options of images and figures to a command."""
+"""Adds the options of images, figures and methods to a command."""
 
 follow_options = options_from(FollowOptions, "Channels")
 """Adds the options of what is followed from model to model."""
 
 
-def chosen(options: dict[str, Any]) -> tuple[ImageOptions, FigureOptions]:
-    """What was asked of images and figures; options of `figure_options` leave `options`.
+class Asked(NamedTuple):
+    """What was asked of images, of figures, and of the method beside its name."""
+
+    image: ImageOptions
+    figure: FigureOptions
+    method: dict[str, Any]
+
+
+def chosen(options: dict[str, Any]) -> Asked:
+    """What was asked; options of `figure_options` leave `options`.
 
     Raises:
         DesaliError, UnknownNameError: a value that an option does not take.
     """
-    return ImageOptions(**taken(ImageOptions, options)), FigureOptions(**taken(FigureOptions, options))
+    image, figure = ImageOptions(**taken(ImageOptions, options)), FigureOptions(**taken(FigureOptions, options))
+    return Asked(image, figure, taken(Method, options))
 
 
-def settings_of(image: ImageOptions, shown: FigureOptions, models: Mapping[str, LoadedModel]) -> Settings:
+def settings_of(asked: Asked, models: Mapping[str, LoadedModel]) -> Settings:
     """The settings that the options name; a logit seed may name one of the models' classes."""
-    return shown.settings(image, next(iter(models.values())).classes)
+    return asked.figure.settings(asked.image, next(iter(models.values())).classes, asked.method)
 
 
 def ancestry_of(models: Mapping[str, LoadedModel], runs: Path, options: dict[str, Any]) -> dict[str, Any]:

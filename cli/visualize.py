@@ -36,10 +36,10 @@ def visualize_command(
     from desali.figures.viewer import Viewer
     from desali.output.files import check_writable
 
-    reading, shown = chosen(options)
-    image = reading.read(roi)
+    asked = chosen(options)
+    image = asked.image.read(roi)
     models = load_models(model, runs, weights)
     target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
     check_writable(target)
-    draw(Viewer(models, settings_of(reading, shown, models)), image, target, dpi)
+    draw(Viewer(models, settings_of(asked, models)), image, target, dpi)
     click.echo(target)

@@ -30,9 +30,9 @@ class Pictures:
         index = np.array(places, np.int64)
         if isinstance(probe.images, ImageSet):
             assert rule is not None
-            seen = Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
+            seen = Preprocessing(rule.size, channels=min(3, rule.channels), window=rule.window, resize=rule.resize)
             values = seen.apply_batch(probe.images.images[probe.row(index)], probe.images.unit).double().numpy()
-            self.colour = probe.images.images.ndim == 4
+            self.colour = probe.images.images.ndim == 4 and rule.channels == 3
         else:
             values = self._of_tensors(probe.tensor(index).double().cpu().numpy(), rule)
         shown = np.moveaxis(values, 1, -1) if self.colour else values[:, 0]

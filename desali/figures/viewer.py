@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from desali.comparison.views import CONTRAST_METHOD
 from desali.data.roi import Roi
 from desali.errors import DataError, ImageError, SeedError
 from desali.figures.block import Block
@@ -213,9 +212,14 @@ class Viewer:
             "scale": self.settings.scale,
             "device": str(self.subjects[0].device),
             "backend": self.settings.backend,
+            "fold_batch_norm": self.settings.fold_batch_norm,
             "contrast": None
             if contrast is None
-            else {**contrast, "method": find_method(CONTRAST_METHOD).to_dict(), "method_in_words": CONTRAST_METHOD},
+            else {
+                **contrast,
+                "method": find_method(self.settings.contrast_rule).to_dict(),
+                "method_in_words": method_words(self.settings.contrast_rule),
+            },
             "rows": made.numbers,
             "note": footnote,
             "versions": versions(),

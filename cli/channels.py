@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
-from desali.cli.parameters import dpi_option, pair_options, runs_option
-from desali.cli.showing import method_options
+from desali.cli.parameters import dpi_option, maps_option, pair_options, runs_option
+from desali.cli.showing import check_outputs, method_options, save
 from desali.experiments.options import ChannelsOptions
 from desali.reversal.methods import Method, changed
 
@@ -22,6 +21,7 @@ LEFT_OUT = ("layers",)
 @pair_options
 @click.option("--model", metavar="SPEC", help="Instead of two networks, one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure; default channels-NAMES-LAYER.png here.")
+@maps_option
 @dpi_option(150)
 @runs_option
 @options_from(ChannelsOptions, "Images and channels", LEFT_OUT)
@@ -33,6 +33,7 @@ def channels_command(
     replicates: tuple[str, ...],
     model: str | None,
     output: Path | None,
+    maps: Path | None,
     dpi: int,
     runs: Path,
     **options: Any,
@@ -44,6 +45,7 @@ def channels_command(
     path and a table.
     """
     from desali.experiments.sheets import of_model, of_pair, of_recipe
+    from desali.output.arrays import check_arrays
     from desali.output.files import check_writable, plain_stem
 
     asked = ChannelsOptions(**taken(ChannelsOptions, options, LEFT_OUT))
@@ -57,6 +59,8 @@ def channels_command(
         raise click.UsageError("--replicate belongs to --before and --after; a recipe's own replicates are found")
     if output is not None:
         check_writable(output)
+    if maps is not None:
+        check_arrays(maps)
     if name is not None:
         shown = of_recipe(name, asked, runs)
     elif model is not None:
@@ -66,8 +70,10 @@ def channels_command(
     else:
         shown = of_pair(before, after, replicates, asked, runs)
     target = output or Path(f"channels-{shown.name}-{plain_stem(asked.layer)}.png")
-    check_writable(target)
+    check_outputs(target, maps)
     figure = shown.sheet(asked.layer, asked, method, progress=True)
-    figure.save(target, dpi=dpi, command=["desali", *sys.argv[1:]])
+    save(figure, target, dpi, maps)
     click.echo(target)
+    if maps is not None:
+        click.echo(f"maps: {maps}")
     click.echo(figure.table())

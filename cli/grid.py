@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desali.cli.options import SectionedCommand
-from desali.cli.parameters import dpi_option, folder_option, models_option, runs_option
+from desali.cli.parameters import dpi_option, folder_option, maps_option, models_option, runs_option
 from desali.cli.showing import ancestry_of, chosen, figure_options, follow_options, load_models, settings_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @folder_option("grid")
 @click.option("--per-page", type=click.IntRange(1), default=10, show_default=True, help="Images on a contact sheet.")
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
+@maps_option
 @dpi_option(110)
 @runs_option
 @figure_options
@@ -36,6 +37,7 @@ def grid_command(
     output: Path,
     per_page: int,
     skip_unreadable: bool,
+    maps: Path | None,
     dpi: int,
     runs: Path,
     **options: Any,
@@ -43,6 +45,7 @@ def grid_command(
     """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
     from desali.figures.batch import entries, make
     from desali.figures.viewer import Viewer
+    from desali.output.arrays import check_arrays
     from desali.output.files import check_writable
     from desali.output.progress import counted
 
@@ -52,11 +55,14 @@ def grid_command(
     asked = chosen(options)
     batch = entries(rois, asked.image.box, output)
     check_writable(output, folder=True)
+    if maps is not None:
+        check_arrays(maps)
     loaded = load_models(models, runs)
     viewer = Viewer(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
     outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],
-        hu_offset=asked.image.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
+        hu_offset=asked.image.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, maps=maps,
+        progress=progress,
     )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)
@@ -64,3 +70,5 @@ def grid_command(
     click.echo(f"{output}: {made} figures made, {kept} already there, {left} images left out")
     for sheet in outcome.sheets:
         click.echo(sheet)
+    if maps is not None and maps.exists():
+        click.echo(f"maps: {maps}")

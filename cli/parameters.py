@@ -124,6 +124,14 @@ def dpi_option(default: int) -> Callable[[Any], Any]:
     )
 
 
+maps_option = click.option(
+    "--maps", type=click.Path(path_type=Path), metavar="FILE",
+    help="Also write the numbers behind the figure there: activations, reconstructions and inputs, as .npz or as a "
+    "folder .zarr, with what each is in FILE.json.",
+)  # fmt: skip
+"""`--maps` of a command that draws."""
+
+
 def folder_option(default: str) -> Callable[[Any], Any]:
     """`-o` of a command that leaves several files."""
     return click.option(

@@ -92,8 +92,36 @@ def load_models(specs: Sequence[str], runs: Path, weights: Path | None = None) -
     return models
 
 
-def draw(viewer: Viewer, image: Roi, output: Path, dpi: int) -> Figure:
-    """Draw the figure of one image and write it with its record."""
+def check_outputs(figure: Path, maps: Path | None) -> None:
+    """Find out before long work whether a figure and, where they are asked for, its maps can be written.
+
+    Raises:
+        OutputError: one of them cannot.
+    """
+    from desali.output.files import check_writable
+
+    check_writable(figure)
+    if maps is not None:
+        from desali.output.arrays import check_arrays
+
+        check_arrays(maps)
+
+
+def draw(viewer: Viewer, image: Roi, output: Path, dpi: int, maps: Path | None = None) -> Figure:
+    """Draw the figure of one image, write it with its record, and its maps where they are asked for; say where."""
+    import click
+
     figure = viewer.figure(image)
-    figure.save(output, dpi=dpi, command=["desali", *sys.argv[1:]])
+    save(figure, output, dpi, maps)
+    click.echo(output)
+    if maps is not None:
+        click.echo(f"maps: {maps}")
     return figure
+
+
+def save(figure: Figure, output: Path, dpi: int, maps: Path | None) -> None:
+    """Write a figure with its record, and its maps where they are asked for."""
+    command = ["desali", *sys.argv[1:]]
+    figure.save(output, dpi=dpi, command=command)
+    if maps is not None:
+        figure.save_maps(maps, command=command)

@@ -9,6 +9,7 @@ from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
 from desali.output.options import Option, options_of
+from desali.reversal.methods import Method
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.stage import Stage
 
@@ -17,6 +18,7 @@ PAGES: dict[str, dict[str, type]] = {
     "command-line.md": {
         "image": ImageOptions,
         "figure": FigureOptions,
+        "method": Method,
         "follow": FollowOptions,
         "evaluation": EvaluationOptions,
     },

@@ -19,6 +19,7 @@ from desali.figures.kin import ancestry
 from desali.figures.layers import layers_by_model
 from desali.figures.lead import lead
 from desali.figures.looking import Looking, explained
+from desali.figures.maps import of_block
 from desali.figures.rows import table
 from desali.figures.settings import Channels, Settings
 from desali.figures.sources import controls, default_layers, provenance
@@ -225,7 +226,7 @@ class Viewer:
             "versions": versions(),
             "seconds": round(time.perf_counter() - start, 3),
         }
-        return Figure(made.grid(heading, footnote, leading), record)
+        return Figure(made.grid(heading, footnote, leading), record, lambda: of_block(block, self.seed))
 
     def _footnote(self, image: Roi | Tensor, block: Block) -> str:
         shared = "The models' reconstructions of a row share one scale, and so do their activations."

@@ -131,11 +131,11 @@ class Method:
 
         alike = {name: other for name, other in known.items() if other.corner == self.corner}
         name = min(alike, key=lambda name: len(different(alike[name])))
-        values = {one: getattr(self, one) for one in different(alike[name])}
-        words = [
-            f"{one} {value if isinstance(value, str) else ', '.join(value)}" for one, value in values.items() if value
-        ]
-        return ", ".join([name, *words])
+        words = [name]
+        for one in different(alike[name]):
+            value = getattr(self, one)
+            words.append(f"{one} {value if isinstance(value, str) else ', '.join(value) or 'nothing'}")
+        return ", ".join(words)
 
 
 _CORNERS = {

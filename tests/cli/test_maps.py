@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import desali
@@ -86,11 +85,11 @@ def test_grid_puts_all_images_together_and_goes_on(
     assert desali(*common).code == 0  # the figures are there, their maps not
     from desali.figures import batch_maps
 
-    write, calls = batch_maps.write_arrays, []
+    write, calls, again = batch_maps.write_arrays, [], []
 
     def stop(path: Path, *rest: Any) -> Path:
         calls.append(Path(path).name)
-        if len(calls) == 3:
+        if len(calls) == 3 and not again:
             raise KeyboardInterrupt
         return write(path, *rest)
 
@@ -98,9 +97,9 @@ def test_grid_puts_all_images_together_and_goes_on(
     assert desali(*common, "--maps", maps).code == 130
     assert not maps.exists()
     calls.clear()
-    calls.append("counted")
+    again.append(True)
     assert "0 figures made, 3 already there" in desali(*common, "--maps", maps).out
-    assert [name[:2] for name in calls] == ["co", "i2", "ma"]  # two images are not looked at anew
+    assert [name[:2] for name in calls] == ["i2", "ma"]  # two images are not looked at anew
     record = json.loads((tmp_path / f"maps{suffix}.json").read_text())
     assert [one["name"] for one in record["images"]] == ["i0", "i1", "i2"]
     assert {one["image"] for one in record["arrays"]} == {"i0", "i1", "i2"}
@@ -204,5 +203,4 @@ def test_methods_in_words() -> None:
     assert (
         changed("FFF", {"only": ["a", "b"], "overlap": "overwrite"}).describe() == "FFF, overlap overwrite, only a, b"
     )
-    assert changed("TTT", {"only": ()}).describe() == "TTT, only "  # nothing follows it
-    assert torch.is_grad_enabled()
+    assert changed("TTT", {"only": ()}).describe() == "TTT, only nothing"

@@ -210,6 +210,8 @@ def _finished(pixels: npt.NDArray[Any], item: Item, how: How) -> Picture | Image
             pixels = cut_box(pixels, item.box, name)[1]
         except ImageError as error:
             return error
+    if item.side is not None and pixels.shape[:2] != (item.side, item.side):
+        pixels = resampled(pixels, item.side)
     if pixels.dtype == np.uint8:
         return Picture(pixels if how.size is None else fit(pixels, how.size), "uint8")
     limits = np.iinfo(np.int16)
@@ -221,6 +223,16 @@ def _finished(pixels: npt.NDArray[Any], item: Item, how: How) -> Picture | Image
             "pixel is a length; leave size out (the network's preprocessing resizes)"
         )
     return Picture(np.rint(pixels).astype(np.int16), "hu")
+
+
+def resampled(pixels: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    """A square [s, s] or [s, s, 3] as one of `side` pixels: bilinear, antialiased where it shrinks (Pillow's resize)."""
+    from PIL import Image
+
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
+    image = Image.fromarray(pixels.astype(np.float32))
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def fit(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:

@@ -28,6 +28,8 @@ class Item:
         split: "train", "validation", "test", or "" where the data set states none.
         box: (y, x, size) in pixels, or None for the whole image.
         row: the index into an array file, or None for an image file.
+        side: pixels that the box is resampled to, so that boxes of one length in millimetres have one size; None to
+            leave it.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class Item:
     split: str = ""
     box: tuple[int, int, int] | None = None
     row: int | None = None
+    side: int | None = None
 
 
 @dataclass(frozen=True)

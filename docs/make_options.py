@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from desali.data.rois.options import RoiOptions
 from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
@@ -22,6 +23,7 @@ PAGES: dict[str, dict[str, type]] = {
         "follow": FollowOptions,
         "evaluation": EvaluationOptions,
     },
+    "how-to/rois.md": {"rois": RoiOptions},
     "lineage.md": {"lineage": LineageOptions},
 }
 IN_A_FILE = {TrainingConfig, DataConfig, Stage}
@@ -40,7 +42,7 @@ def table(owner: type, keys: bool) -> str:
 def written(page: Path) -> str:
     """The page with its tables made anew."""
     text = page.read_text(encoding="utf-8")
-    for name, owner in PAGES[page.name].items():
+    for name, owner in PAGES[page.relative_to(Path(__file__).resolve().parent).as_posix()].items():
         start, end = f"<!-- options: {name} -->", "<!-- end of options -->"
         pattern = re.compile(rf"{re.escape(start)}\n.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(text):
@@ -70,5 +72,5 @@ def _default(one: Option) -> str:
 
 if __name__ == "__main__":
     for name in PAGES:
-        path = Path(__file__).with_name(name)
+        path = Path(__file__).resolve().parent / name
         path.write_text(written(path), encoding="utf-8")

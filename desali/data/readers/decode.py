@@ -226,7 +226,7 @@ def _finished(pixels: npt.NDArray[Any], item: Item, how: How) -> Picture | Image
 
 
 def resampled(pixels: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
-    """A square [s, s] or [s, s, 3] as one of `side` pixels: bilinear, antialiased where it shrinks (Pillow's resize)."""
+    """A square [s, s] or [s, s, 3] as one of `side` pixels: bilinear, antialiased where it shrinks (Pillow)."""
     from PIL import Image
 
     if pixels.dtype == np.uint8:

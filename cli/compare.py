@@ -47,7 +47,7 @@ def compare_command(
     check_outputs(target, maps)
     loaded = load_models(models, runs)
     viewer = comparing(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
-    figure = draw(viewer, image, target, dpi, maps)
+    figure = draw(viewer, asked, image, target, dpi, maps)
     if figure.summary():
         click.echo(figure.summary())
     click.echo(figure.table())

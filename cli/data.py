@@ -79,7 +79,7 @@ def rois_command(images: Path, annotations: tuple[Path, ...], output: Path, **op
 
     asked = RoiOptions(**taken(RoiOptions, options))
     check(output)
-    found = rois(images, annotations, asked, lambda line: click.echo(line, err=True))
+    found = rois(images, annotations, asked)
     record = write(found, output, ["desali", *sys.argv[1:]])
     click.echo(found.summary())
     click.echo(f"table: {output}\nrecord: {record}")

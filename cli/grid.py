@@ -11,7 +11,7 @@ import click
 
 from desali.cli.options import SectionedCommand
 from desali.cli.parameters import dpi_option, folder_option, maps_option, models_option, runs_option
-from desali.cli.showing import ancestry_of, chosen, figure_options, follow_options, load_models, settings_of
+from desali.cli.showing import ancestry_of, chosen, figure_options, follow_options, load_models, naming, settings_of
 
 if TYPE_CHECKING:
     from desali.figures.batch import Entry
@@ -59,7 +59,8 @@ def grid_command(
         check_arrays(maps)
     loaded = load_models(models, runs)
     viewer = Viewer(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
-    outcome = make(
+    with naming(asked):
+        outcome = make(
         viewer, batch, output, ["desali", *sys.argv[1:]],
         hu_offset=asked.image.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, maps=maps,
         progress=progress,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,7 +57,25 @@ def chosen(options: dict[str, Any]) -> Asked:
 
 def settings_of(asked: Asked, models: Mapping[str, LoadedModel]) -> Settings:
     """The settings that the options name; a logit seed may name one of the models' classes."""
-    return asked.figure.settings(asked.image, next(iter(models.values())).classes, asked.method)
+    with naming(asked):
+        return asked.figure.settings(asked.image, next(iter(models.values())).classes, asked.method)
+
+
+@contextmanager
+def naming(asked: Asked) -> Iterator[None]:
+    """Let messages about a seed or a class name the option that they came by."""
+    from desali.errors import SeedError
+
+    try:
+        yield
+    except SeedError as error:
+        message = str(error)
+        if message.startswith("label "):
+            message = f"--{message}"
+        elif asked.figure.source is not None:
+            why = message.partition(": ")[2] if message.startswith("seed ") else message
+            message = f"--from {asked.figure.source}: {why}"
+        raise SeedError(message) from error
 
 
 def ancestry_of(models: Mapping[str, LoadedModel], runs: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -107,11 +126,12 @@ def check_outputs(figure: Path, maps: Path | None) -> None:
         check_arrays(maps)
 
 
-def draw(viewer: Viewer, image: Roi, output: Path, dpi: int, maps: Path | None = None) -> Figure:
+def draw(viewer: Viewer, asked: Asked, image: Roi, output: Path, dpi: int, maps: Path | None = None) -> Figure:
     """Draw the figure of one image, write it with its record, and its maps where they are asked for; say where."""
     import click
 
-    figure = viewer.figure(image)
+    with naming(asked):
+        figure = viewer.figure(image)
     save(figure, output, dpi, maps)
     click.echo(output)
     if maps is not None:

@@ -10,6 +10,7 @@ import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import _stack, recipes_argument, set_threads
+from desali.errors import DesaliError
 from desali.training.config import SYNTHETIC, DataConfig, TrainingConfig, read_config
 from desali.training.stage import Stage
 
@@ -44,6 +45,9 @@ def configuration(name: str | None, options: dict[str, Any], *leave_out: str) ->
         taken(owner, options, left) for owner, left in ((TrainingConfig, leave_out), (DataConfig, ()), (Stage, ()))
     )
     weights = {domain: options.pop(f"{domain}_weights") for domain in ("natural", "texture")}
+    for domain, file in weights.items():
+        if file is not None and not Path(file).is_file():
+            raise DesaliError(f"--{domain}-weights {file}: no such file; check the path")
     base = TrainingConfig() if config is None else read_config(config)
     return base.with_options(data, stage, weights, recipe=name, **run)
 
@@ -64,11 +68,10 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     epoch. The data are synthetic unless others are given. runs/RECIPE/config.toml repeats the run. Replicates lie in
     runs/RECIPE/replicate-1 and so on.
     """
-    from desali.errors import DesaliError
     from desali.output.files import check_writable
     from desali.training.checks import require_packages
     from desali.training.domains import datasets_of, domains_of
-    from desali.training.pipeline import train
+    from desali.training.pipeline import STAGES, train
 
     if name is None and options["config"] is None:
         raise click.UsageError("name a recipe, all, or a file with --config")
@@ -80,8 +83,10 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     check_devices(chosen.devices, chosen.nodes, chosen.device)
     set_threads(chosen.threads)
     runs = Path(chosen.runs)
-    if resume and not runs.is_dir():
-        raise DesaliError(f"{runs}: nothing to resume, no such folder; leave out --resume to start")
+    if resume and fresh:
+        raise click.UsageError("--fresh trains anew and --resume goes on: leave one of them out")
+    if resume and not (runs / STAGES).is_dir():
+        raise DesaliError(f"{runs}: nothing to resume, no stage has begun there; leave out --resume to start")
     check_writable(runs, folder=True)
     domains = domains_of(recipes)
     datasets = datasets_of(

@@ -42,4 +42,4 @@ def visualize_command(
     models = load_models(model, runs, weights)
     target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
     check_outputs(target, maps)
-    draw(Viewer(models, settings_of(asked, models)), image, target, dpi, maps)
+    draw(Viewer(models, settings_of(asked, models)), asked, image, target, dpi, maps)

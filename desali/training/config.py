@@ -158,10 +158,18 @@ class TrainingConfig:
         Raises:
             UnknownNameError: an unknown recipe. DesaliError: options that contradict each other.
         """
-        return [
+        found = [
             recipe(name, self.architecture).with_options(domains=self.stages, **self.stage)
             for name in recipe_names(self.recipe)
         ]
+        trained = {stage.domain for name in recipe_names(self.recipe) for stage in recipe(name).stages}
+        for domain, table in self.stages.items():
+            if table.get("weights") is not None and domain not in trained:
+                raise DesaliError(
+                    f"--{domain}-weights {table['weights']}: {self.recipe} has no stage {domain}; leave it out, or name "
+                    "a recipe that has one"
+                )
+        return found
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,15 +104,12 @@ class Rois:
         }
 
 
-def rois(
-    images: Path, annotations: Sequence[Path], options: RoiOptions, report: Callable[[str], None] = lambda line: None
-) -> Rois:
+def rois(images: Path, annotations: Sequence[Path], options: RoiOptions) -> Rois:
     """Cut squares of `options.size_mm` from annotations.
 
     Args:
         images: a folder of DICOM slices or pictures, or one file.
         annotations: boxes as CSV, COCO JSON or Pascal VOC XML (files or a folder), masks as NIfTI or DICOM SEG.
-        report: called with a line of text for each file that was read.
 
     Raises:
         DataError: nothing to cut; a file that cannot be read; an image that is not there or whose spacing is not known;
@@ -125,7 +122,6 @@ def rois(
     for path in annotations:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; expected annotations")
-        before = len(made)
         if path.is_file() and is_mask(path):
             masks = _every(read_masks(path, slices, options.names()), options.every)
             for mask in masks:
@@ -136,7 +132,6 @@ def rois(
             for box in read_boxes(path):
                 source += 1
                 _of_box(box, slices, options, made, left, source)
-        report(f"{path}: {len(made) - before} ROIs")
     kept = _chosen(made, options.max_overlap, left)
     if not kept:
         why = ", ".join(f"{count} {why}" for why, count in left.items() if count) or "the annotations hold no region"

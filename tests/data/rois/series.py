@@ -37,8 +37,8 @@ def ct_series(
         data.PixelSpacing, data.SliceThickness = [spacing, spacing], 2
         data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         data.ImagePositionPatient = [-10.0, -20.0, 30.0 - 2 * number]
-        pixels = np.arange(size[0] * size[1]).reshape(size) + 7 * number
-        data.PixelData = (pixels % 3000).astype("<i2").tobytes()
+        rng = np.random.default_rng([number, *patient.encode()])
+        data.PixelData = rng.integers(0, 3000, size).astype("<i2").tobytes()
         path = folder / f"s{number}.dcm"
         data.save_as(path, enforce_file_format=True)
         paths.append(path)

@@ -288,5 +288,5 @@ def test_options_and_outputs_are_checked(series: Path, tmp_path: Path) -> None:
         rois(series, [tmp_path / "nothing.csv"], SIDE)
     with pytest.raises(DataError, match="no such file or folder; expected the images"):
         rois(tmp_path / "nowhere", [], SIDE)
-    with pytest.raises(DataError, match="0.6 mm are less than two of its pixels"):
+    with pytest.raises(DataError, match=r"0.6 mm are less than two of its pixels"):
         cut(series, HEAD + "s0.dcm,a,1,2,3,4\n", RoiOptions(size_mm=0.6))

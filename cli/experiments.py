@@ -85,13 +85,13 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
 
     data = chosen.data
     if data.target == SYNTHETIC:
-        from desali.data import synthetic
+        from desali.data.drawn import drawn_target
 
         say("making the synthetic images: lung phantoms")
         training = synthetic_datasets(["target"], data.seed, data.share)["target"]
         given = {key: training.parameters[key] for key in ("seed", "train", "evaluation", "floor")}
         if folds is None:
-            return fixed(training, synthetic.target(**given)[1])
+            return fixed(training, drawn_target("evaluation", **given))
         return patient_folds(training, folds)
     found = find_domain("target", data, size, listings)
 

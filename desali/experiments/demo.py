@@ -87,10 +87,10 @@ def demo(
         result.files = {f"{name} sheet": _sheet(images, folder) for name, images in _samples(seed).items()}
         report(f"first pictures: {', '.join(str(path) for path in result.files.values())}")
     with _timed(result, "data", report, "generating " + ("three domains" if from_nothing else "the target")):
-        from desali.data import synthetic
+        from desali.data.drawn import drawn_target
         from desali.training.domains import synthetic_datasets
 
-        training, held_out = synthetic.target(seed)
+        training, held_out = (drawn_target(split, seed=seed) for split in ("train", "evaluation"))
         datasets = {"target": training}
         if from_nothing:
             datasets |= synthetic_datasets(["natural", "texture"], seed)

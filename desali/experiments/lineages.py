@@ -130,9 +130,12 @@ def follow_pairs(
         DataError: images that a stage has seen, too few, or others than those of the lineages in `output`; and see
             `desali.lineage`.
     """
+    from desali.reversal.graph.share import adopt
+
     chosen = drawn(images, options)
     if output is not None:
         _begin(output, chosen, images)
+    first: LoadedModel | None = None
     for number, pair in enumerate(pairs, 1):
         nets = pair.networks()
         before, after, again = nets.before, nets.after, nets.replicates
@@ -153,6 +156,9 @@ def follow_pairs(
             yield replace(kept, name=pair.name, title=pair.title, figure=output / f"{pair.name}.png")
             continue
         report(f"[{number}/{len(pairs)}] {pair.title}")
+        first = first or before
+        for one in (before, after, *again):
+            adopt(one.model, first.model)  # one export serves all networks of one architecture
         layers = inherited(nets, chosen) if options.layers is None else list(options.layers)
         if layers and options.layers is None:
             said.append(

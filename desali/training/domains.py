@@ -123,13 +123,13 @@ def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 
         DataError: `share` is not in (0, 1].
     """
     from desali.data import synthetic
-    from desali.data.synthetic.target_rois import target_part
+    from desali.data.drawn import drawn_target
 
     check_fraction(share)
     make = {
         "natural": lambda: synthetic.natural(seed),
         "texture": lambda: synthetic.texture(seed),
-        "target": lambda: first_of_each_class(target_part("train", seed), share),
+        "target": lambda: first_of_each_class(drawn_target("train", seed=seed), share),
     }
     return {domain: make[domain]() for domain in domains}
 
@@ -140,7 +140,7 @@ def synthetic_target(recipes: Sequence[str], runs: Path, split: Literal["train",
     Raises:
         WeightsError: a recipe is not trained. DataError: the recipes were trained on different or other data.
     """
-    from desali.data.synthetic.target_rois import target_part
+    from desali.data.drawn import drawn_target
 
     found: dict[str, dict[str, Any]] = {}
     for name in recipes:
@@ -155,5 +155,5 @@ def synthetic_target(recipes: Sequence[str], runs: Path, split: Literal["train",
             other = next(iter(found))
             raise DataError(f"{name} was trained on other data than {other}; train both with the same options")
     share = first.pop("share")
-    images = target_part(split, **first)
+    images = drawn_target(split, **first)
     return first_of_each_class(images, share) if split == "train" else images

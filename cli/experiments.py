@@ -40,7 +40,7 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
     from desali.experiments.runner import Experiment
     from desali.models.registry import architecture
     from desali.training.baseline import baselines_for
-    from desali.training.checks import check_size, require_packages
+    from desali.training.checks import check_size, check_weights, require_packages
     from desali.training.domains import datasets_of, domains_of
 
     require_packages(False)
@@ -48,6 +48,7 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
 
     _say_unused(chosen)
     recipes, preprocessing = chosen.recipes, chosen.preprocessing
+    check_weights(recipes)
     check_size(architecture(chosen.architecture), preprocessing)
     check_devices(1, 1, chosen.device)
     domains = [domain for domain in domains_of(recipes) if domain != "target"]

@@ -45,9 +45,6 @@ def configuration(name: str | None, options: dict[str, Any], *leave_out: str) ->
         taken(owner, options, left) for owner, left in ((TrainingConfig, leave_out), (DataConfig, ()), (Stage, ()))
     )
     weights = {domain: options.pop(f"{domain}_weights") for domain in ("natural", "texture")}
-    for domain, file in weights.items():
-        if file is not None and not Path(file).is_file():
-            raise DesaliError(f"--{domain}-weights {file}: no such file; check the path")
     base = TrainingConfig() if config is None else read_config(config)
     return base.with_options(data, stage, weights, recipe=name, **run)
 
@@ -69,7 +66,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     runs/RECIPE/replicate-1 and so on.
     """
     from desali.output.files import check_writable
-    from desali.training.checks import require_packages
+    from desali.training.checks import check_weights, require_packages
     from desali.training.domains import datasets_of, domains_of
     from desali.training.pipeline import STAGES, train
 
@@ -77,6 +74,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
         raise click.UsageError("name a recipe, all, or a file with --config")
     chosen = configuration(name, options)
     recipes, preprocessing = chosen.recipes, chosen.preprocessing
+    check_weights(recipes)
     require_packages(chosen.tensorboard)
     from desali.training.devices import check_devices  # needs the packages
 
@@ -86,7 +84,8 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     if resume and fresh:
         raise click.UsageError("--fresh trains anew and --resume goes on: leave one of them out")
     if resume and not (runs / STAGES).is_dir():
-        raise DesaliError(f"{runs}: nothing to resume, no stage has begun there; leave out --resume to start")
+        what = "no stage has begun there" if runs.is_dir() else "no such folder"
+        raise DesaliError(f"{runs}: nothing to resume, {what}; leave out --resume to start")
     check_writable(runs, folder=True)
     domains = domains_of(recipes)
     datasets = datasets_of(

@@ -166,8 +166,8 @@ class TrainingConfig:
         for domain, table in self.stages.items():
             if table.get("weights") is not None and domain not in trained:
                 raise DesaliError(
-                    f"--{domain}-weights {table['weights']}: {self.recipe} has no stage {domain}; leave it out, or name "
-                    "a recipe that has one"
+                    f"--{domain}-weights {table['weights']}: {self.recipe} has no stage {domain}; leave it out, or "
+                    "name a recipe that has one"
                 )
         return found
 

@@ -43,7 +43,7 @@ USES = [
     ("--verion", "Did you mean '--version'?"),
     ("visualize --roi img.png", "Missing option '--model': give --model NAME. a recipe under --runs"),
     ("visualize --model scratch img.png", "Missing option '--roi': give --roi PATH. PNG, JPEG, TIFF or DICOM file"),
-    ("visualize --model scratch --roi", "Option '--roi' requires an argument; see `desali visualize --help`"),
+    ("visualize --model scratch --roi", "Option '--roi' requires an argument; --help lists the options"),
     ("visualize --model scratch --roi nothing.png", "nothing.png: no such file; check the path"),
     ("visualize --model scratch --roi empty", "empty: is a folder; expected one image file"),
     ("visualize --model scratch --roi notes.txt", "notes.txt: not an image in a known format; expected PNG"),

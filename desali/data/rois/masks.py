@@ -70,7 +70,7 @@ def _nifti(path: Path, slices: Slices, names: Mapping[int, str]) -> Iterator[Mas
         loaded = nibabel.load(path)
         volume = np.asarray(loaded.dataobj)
         affine = np.asarray(loaded.affine, np.float64)
-        inverse = np.linalg.inv(affine)
+        inverse = np.asarray(np.linalg.inv(affine), np.float64)
     except Exception as error:
         raise DataError(f"{path}: the NIfTI file is truncated or damaged ({type(error).__name__}); copy it") from error
     volume = (
@@ -100,7 +100,7 @@ def _on_slices(
             thin = int(np.abs(inverse[:3, :3] @ np.cross(*_directions(one))).argmax())  # the axis along the normal
             if not -NEAR < middle[thin] < volume.shape[thin] - 1 + NEAR:
                 continue
-            inside = ((near >= 0) & (near < np.array(volume.shape))).all(-1)
+            inside = np.asarray(((near >= 0) & (near < np.array(volume.shape))).all(-1))
             near = np.where(inside[..., None], near, 0)
             yield one, np.where(inside, volume[near[..., 0], near[..., 1], near[..., 2]], 0)
         return

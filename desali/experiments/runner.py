@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from desali.data.preprocess import Preprocessing
     from desali.training.baseline import Baseline
 
+FORMAT = 2
+"""Raise it when the same experiment trains otherwise, so that what earlier versions predicted is not taken for it."""
 RECORD = "experiment.json"
 PREDICTIONS = "predictions"
 MODELS = "models"
@@ -156,7 +158,7 @@ class _Part:
         """Eight hexadecimal digits that stand for what the predictions depend on, seed and fraction apart."""
         one, design = self.experiment, self.experiment.design
         facts: dict[str, Any] = {
-            "format": KEY_FORMAT,
+            "format": [KEY_FORMAT, FORMAT],
             "training": [self.split.source.fingerprint, self.split.index.tolist()],
             "held": [design.evaluated.fingerprint, self.split.held.tolist()],
             "by": one.by,
@@ -240,14 +242,14 @@ def _stretched(recipe: Recipe, factor: float) -> Recipe:
     last = recipe.stages[-1]
 
     def more(epochs: int) -> int:
-        return max(1, round(epochs * factor))
+        return max(1, round(epochs * factor)) if epochs else 0  # 0 stands for never
 
     longer = replace(
         last,
         epochs=more(last.epochs),
         patience=more(last.patience),
         milestones=tuple(map(more, last.milestones)),
-        unfreeze_every=more(last.unfreeze_every) if last.unfreeze_every else 0,
+        unfreeze_every=more(last.unfreeze_every),
     )
     return replace(recipe, stages=(*recipe.stages[:-1], longer))
 

@@ -36,6 +36,9 @@ SECTIONS = {
         "crossvalidate": "Train and predict fold by fold, every patient held out once.",
         "robustness": "Draw how metrics change with the share of training data.",
     },
+    "Hand on": {
+        "report": "Write results as one page that opens anywhere.",
+    },
     "Data": {
         "data": "Check data sets before a long run, and list the formats that are read.",
     },

@@ -13,6 +13,7 @@ from desali.output.options import Option, options_of
 from desali.reversal.methods import Method
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.stage import Stage
+from desali.web.options import ReportOptions
 
 PAGES: dict[str, dict[str, type]] = {
     "training.md": {"run": TrainingConfig, "data": DataConfig, "stage": Stage, "experiment": RobustnessOptions},
@@ -25,6 +26,7 @@ PAGES: dict[str, dict[str, type]] = {
     },
     "how-to/rois.md": {"rois": RoiOptions},
     "lineage.md": {"lineage": LineageOptions},
+    "how-to/report.md": {"report": ReportOptions},
 }
 IN_A_FILE = {TrainingConfig, DataConfig, Stage}
 """Those whose options are also keys of a TOML file."""
@@ -42,7 +44,7 @@ def table(owner: type, keys: bool) -> str:
 def written(page: Path) -> str:
     """The page with its tables made anew."""
     text = page.read_text(encoding="utf-8")
-    for name, owner in PAGES[page.relative_to(Path(__file__).resolve().parent).as_posix()].items():
+    for name, owner in PAGES[page.relative_to(Path(__file__).parent).as_posix()].items():
         start, end = f"<!-- options: {name} -->", "<!-- end of options -->"
         pattern = re.compile(rf"{re.escape(start)}\n.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(text):
@@ -72,5 +74,5 @@ def _default(one: Option) -> str:
 
 if __name__ == "__main__":
     for name in PAGES:
-        path = Path(__file__).resolve().parent / name
+        path = Path(__file__).parent / name
         path.write_text(written(path), encoding="utf-8")

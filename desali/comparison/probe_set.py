@@ -240,6 +240,11 @@ def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0, balanced: 
     Args:
         balanced: False draws as many images in all, whatever their classes.
     """
+    return images.subset(draw_index(images, per_class, seed, balanced))
+
+
+def draw_index(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0, balanced: bool = True) -> Integers:
+    """Where the images that `draw` takes stand in the set, in its order."""
     rng = np.random.default_rng(seed)
     chosen: list[int] = []
     parts = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
@@ -254,4 +259,4 @@ def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0, balanced: 
             rank.append(turn.get(patient, 0))
             turn[patient] = rank[-1] + 1
         chosen += [int(k) for k in own[np.argsort(rank, kind="stable")][:per_class]]
-    return images.subset(np.sort(np.array(chosen, np.int64)))
+    return np.sort(np.array(chosen, np.int64))

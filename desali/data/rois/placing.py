@@ -9,7 +9,7 @@ from dataclasses import dataclass
 RULES = (
     "A box smaller than an ROI gets one ROI about its centre, with what surrounds it.",
     "A larger box is filled with as many ROIs as lie in it, a step apart, about its centre; along a shorter side one.",
-    "An ROI over the image's border is moved inside; an image smaller than an ROI gives none; a box whose centre lies "
+    "What of a box lies outside the image is cut off; an ROI over the image's border is moved inside; an image smaller than an ROI gives none; a box whose centre lies "
     "outside the image gives none.",
     "Of two ROIs of a slice that share more than the largest overlap, the later is left out if the labels are "
     "equal, and both if they differ.",
@@ -34,9 +34,18 @@ def on_box(box: tuple[float, float, float, float], side: int, step: int, shape: 
         return None
     if not (0 <= top + height / 2 <= shape[0] and 0 <= left + width / 2 <= shape[1]):
         return None
-    rows, columns = _places(top, height, side, step), _places(left, width, side, step)
+    down, across = (
+        _cut(start, extent, most) for start, extent, most in ((top, height, shape[0]), (left, width, shape[1]))
+    )
+    rows, columns = _places(*down, side, step), _places(*across, side, step)
     inside = [(min(max(0, y), shape[0] - side), min(max(0, x), shape[1] - side)) for y in rows for x in columns]
     return [Square(y, x, side) for y, x in dict.fromkeys(inside)]
+
+
+def _cut(start: float, extent: float, most: int) -> tuple[float, float]:
+    """Start and extent of what lies inside the image."""
+    low, high = max(0.0, start), min(float(most), start + extent)
+    return low, max(0.0, high - low)
 
 
 def _places(start: float, extent: float, side: int, step: int) -> list[int]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 RULES = (
     "A box smaller than an ROI gets one ROI about its centre, with what surrounds it.",
     "A larger box is filled with as many ROIs as lie in it, a step apart, about its centre; along a shorter side one.",
-    "What of a box lies outside the image is cut off; an ROI over the image's border is moved inside; an image smaller than an ROI gives none; a box whose centre lies "
-    "outside the image gives none.",
+    "What of a box lies outside the image is cut off; an ROI over the image's border is moved inside.",
+    "An image smaller than an ROI gives none, and a box whose centre lies outside the image gives none.",
     "Of two ROIs of a slice that share more than the largest overlap, the later is left out if the labels are "
     "equal, and both if they differ.",
     "Each slice is treated by itself: a finding on five slices gives ROIs on five, of one patient.",

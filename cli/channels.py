@@ -11,6 +11,7 @@ from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import dpi_option, maps_option, pair_options, runs_option
 from desali.cli.showing import check_outputs, method_options, save
 from desali.experiments.options import ChannelsOptions
+from desali.models.options import ModelOptions
 from desali.reversal.methods import Method, changed
 
 LEFT_OUT = ("layers",)
@@ -24,6 +25,7 @@ LEFT_OUT = ("layers",)
 @maps_option
 @dpi_option(150)
 @runs_option
+@options_from(ModelOptions, "Networks by name")
 @options_from(ChannelsOptions, "Images and channels", LEFT_OUT)
 @method_options
 def channels_command(
@@ -51,6 +53,7 @@ def channels_command(
     asked = ChannelsOptions(**taken(ChannelsOptions, options, LEFT_OUT))
     changes = taken(Method, options)
     method = changed(asked.method, changes) if changes else asked.method
+    given = ModelOptions(**taken(ModelOptions, options))
     if asked.layer is None:
         raise click.UsageError("name a layer with --layer, for instance --layer conv4")
     if sum(given is not None for given in (name, before or after, model)) != 1:
@@ -62,13 +65,14 @@ def channels_command(
     if maps is not None:
         check_arrays(maps)
     if name is not None:
+        given.check([name])
         shown = of_recipe(name, asked, runs)
     elif model is not None:
-        shown = of_model(model, asked, runs)
+        shown = of_model(model, asked, runs, given)
     elif before is None or after is None:
         raise click.UsageError("--before and --after belong together: name both networks")
     else:
-        shown = of_pair(before, after, replicates, asked, runs)
+        shown = of_pair(before, after, replicates, asked, runs, given)
     target = output or Path(f"channels-{shown.name}-{plain_stem(asked.layer)}.png")
     check_outputs(target, maps)
     figure = shown.sheet(asked.layer, asked, method, progress=True)

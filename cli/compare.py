@@ -17,6 +17,7 @@ from desali.cli.showing import (
     figure_options,
     follow_options,
     load_models,
+    model_options,
     settings_of,
 )
 
@@ -28,6 +29,7 @@ from desali.cli.showing import (
 @maps_option
 @dpi_option(150)
 @runs_option
+@model_options
 @figure_options
 @follow_options
 def compare_command(
@@ -45,7 +47,7 @@ def compare_command(
     image = asked.image.read(roi)
     target = output or Path(f"{roi.stem}-compare.png")
     check_outputs(target, maps)
-    loaded = load_models(models, runs)
+    loaded = load_models(models, runs, None, options)
     viewer = comparing(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
     figure = draw(viewer, asked, image, target, dpi, maps)
     if figure.summary():

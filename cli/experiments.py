@@ -53,7 +53,15 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
     check_devices(1, 1, chosen.device)
     domains = [domain for domain in domains_of(recipes) if domain != "target"]
     listings: Listings = {}
-    pretraining = datasets_of(domains, chosen.data, preprocessing.size, listings=listings, progress=True, report=say)
+    pretraining = datasets_of(
+        domains,
+        chosen.data,
+        preprocessing.size,
+        resize=preprocessing.resize,
+        listings=listings,
+        progress=True,
+        report=say,
+    )
     design = _design(chosen, options.folds, preprocessing.size, listings)
     for line in design.unseen():
         say(line)

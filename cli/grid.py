@@ -11,7 +11,16 @@ import click
 
 from desali.cli.options import SectionedCommand
 from desali.cli.parameters import dpi_option, folder_option, maps_option, models_option, runs_option
-from desali.cli.showing import ancestry_of, chosen, figure_options, follow_options, load_models, naming, settings_of
+from desali.cli.showing import (
+    ancestry_of,
+    chosen,
+    figure_options,
+    follow_options,
+    load_models,
+    model_options,
+    naming,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from desali.figures.batch import Entry
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
 @click.command(cls=SectionedCommand)
 @click.option(
     "--rois", required=True, type=click.Path(path_type=Path),
-    help="Folder of images, or a CSV table: path[,box | y,x,size][,label], paths relative to it.",
+    help="Folder of images, or a CSV table: path[,box | y,x,size][,page][,label], paths relative to it.",
 )  # fmt: skip
 @models_option
 @folder_option("grid")
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
 @maps_option
 @dpi_option(110)
 @runs_option
+@model_options
 @figure_options
 @follow_options
 def grid_command(
@@ -53,18 +63,18 @@ def grid_command(
         return counted(batch, "figures", "image")
 
     asked = chosen(options)
-    batch = entries(rois, asked.image.box, output)
+    batch = entries(rois, asked.image.box, output, lambda line: click.echo(line, err=True))
     check_writable(output, folder=True)
     if maps is not None:
         check_arrays(maps)
-    loaded = load_models(models, runs)
+    loaded = load_models(models, runs, None, options)
     viewer = Viewer(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
     with naming(asked):
         outcome = make(
-        viewer, batch, output, ["desali", *sys.argv[1:]],
-        hu_offset=asked.image.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, maps=maps,
-        progress=progress,
-    )  # fmt: skip
+            viewer, batch, output, ["desali", *sys.argv[1:]],
+            reading=asked.image, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, maps=maps,
+            progress=progress,
+        )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)
     made, kept, left = len(outcome.made), len(outcome.kept), len(outcome.skipped)

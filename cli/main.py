@@ -149,6 +149,7 @@ PARAMETERS = (
     "window",
     "hu_offset",
     "frame",
+    "page",
     "device",
     "layers",
     "label",
@@ -160,8 +161,15 @@ PARAMETERS = (
     "smooth",
     "random_networks",
     "max_bytes",
+    "allow_missing",
+    "num_classes",
+    "model_output",
+    "download",
+    "output",
 )
 """Parameters of the library that are options of the same name here."""
+FLAGS = {"output": "--model-output"}
+"""Flags of other names than the parameter's."""
 _PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(PARAMETERS)})=(True\b)?(?=(\S)?)")
 
 
@@ -178,7 +186,8 @@ def in_options(message: str) -> str:
 
     def option(found: re.Match[str]) -> str:
         value = found[3] is not None and found[2] is None and found[3] not in ",;:)"
-        return f"--{found[1].replace('_', '-')}{' ' if value else ''}"
+        flag = FLAGS.get(found[1], f"--{found[1].replace('_', '-')}")
+        return f"{flag}{' ' if value else ''}"
 
     message = _LAYERS.sub("", message)
 

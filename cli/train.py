@@ -89,7 +89,12 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     check_writable(runs, folder=True)
     domains = domains_of(recipes)
     datasets = datasets_of(
-        domains, chosen.data, preprocessing.size, progress=True, report=lambda line: click.echo(line, err=True)
+        domains,
+        chosen.data,
+        preprocessing.size,
+        resize=preprocessing.resize,
+        progress=True,
+        report=lambda line: click.echo(line, err=True),
     )
     trained = train(
         recipes,

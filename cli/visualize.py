@@ -9,7 +9,7 @@ import click
 
 from desali.cli.options import SectionedCommand
 from desali.cli.parameters import MODEL_HELP, Names, dpi_option, maps_option, roi_option, runs_option
-from desali.cli.showing import check_outputs, chosen, draw, figure_options, load_models, settings_of
+from desali.cli.showing import check_outputs, chosen, draw, figure_options, load_models, model_options, settings_of
 
 
 @click.command(cls=SectionedCommand)
@@ -23,6 +23,7 @@ from desali.cli.showing import check_outputs, chosen, draw, figure_options, load
 @maps_option
 @dpi_option(150)
 @runs_option
+@model_options
 @figure_options
 def visualize_command(
     model: tuple[str, ...],
@@ -39,7 +40,7 @@ def visualize_command(
 
     asked = chosen(options)
     image = asked.image.read(roi)
-    models = load_models(model, runs, weights)
+    models = load_models(model, runs, weights, options)
     target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
     check_outputs(target, maps)
     draw(Viewer(models, settings_of(asked, models)), asked, image, target, dpi, maps)

@@ -9,6 +9,7 @@ from desali.data.rois.options import RoiOptions
 from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
+from desali.models.options import ModelOptions
 from desali.output.options import Option, options_of
 from desali.reversal.methods import Method
 from desali.training.config import DataConfig, TrainingConfig
@@ -22,6 +23,7 @@ PAGES: dict[str, dict[str, type]] = {
         "figure": FigureOptions,
         "method": Method,
         "follow": FollowOptions,
+        "model": ModelOptions,
         "evaluation": EvaluationOptions,
     },
     "how-to/rois.md": {"rois": RoiOptions},

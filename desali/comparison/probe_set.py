@@ -68,6 +68,13 @@ class ProbeSet:
         return hashlib.sha256("".join(sorted(self.hashes)).encode()).hexdigest()
 
     @property
+    def treatment(self) -> str:
+        """What the preprocessing does to an `ImageSet`'s images beside the window, in a sentence; "" for nothing."""
+        if not isinstance(self.images, ImageSet) or self.preprocessing is None:
+            return ""
+        return self.preprocessing.words(self.images.images.shape[1:], self.images.unit, "The images")
+
+    @property
     def repeated(self) -> int:
         """How many images are there once more than once."""
         return len(self) - len(set(self.hashes))

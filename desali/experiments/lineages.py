@@ -16,11 +16,14 @@ from desali.experiments.options import LineageOptions
 from desali.experiments.probe_images import check_unseen, drawn
 from desali.models.checkpoint import LoadedModel, versions
 from desali.models.modules import fingerprint
+from desali.models.options import DEFAULT as DEFAULT_MODEL
+from desali.models.options import ModelOptions
 from desali.output.files import plain_stem, write_json, write_text
 from desali.training.chain import Link, Networks, chain
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
+    from desali.data.preprocess import Preprocessing
 
 FORMAT = 2
 """Raise it when the numbers of a lineage change, so that what earlier versions kept is made anew."""
@@ -88,24 +91,30 @@ def pairs_of(names: Sequence[str], runs: Path) -> tuple[list[Pair], list[str]]:
     return list(pairs.values()), said
 
 
-def pair_of(before: str, after: str, replicates: Sequence[str], runs: Path, device: str = "cpu") -> Pair:
+def pair_of(
+    before: str, after: str, replicates: Sequence[str], runs: Path, options: ModelOptions = DEFAULT_MODEL
+) -> Pair:
     """The pair of any two networks, named as `desali.load` takes them.
+
+    Args:
+        options: of networks by name.
 
     Raises:
         WeightsError, UnknownNameError: see `desali.load`.
     """
-    from desali.models.sources import label, load
+    from desali.models.sources import label
 
-    first, second, *again = (load(spec, runs=runs) for spec in (before, after, *replicates))
+    options.check([before, after, *replicates])
+    first, second, *again = (options.load(spec, runs=runs) for spec in (before, after, *replicates))
     names = [label(spec, runs=runs) for spec in (before, after)]
     stem = plain_stem(f"{names[0]}-to-{names[1]}")
     return Pair(stem, f"{names[0]} to {names[1]}", lambda: Networks(first, second, again))
 
 
-def display_size(pair: Pair) -> int | None:
-    """To how many pixels display images are cut for a pair; None for networks whose target images stay as they are."""
+def display_rule(pair: Pair) -> Preprocessing | None:
+    """How display images are resized and cut for a pair; None for networks whose target images stay as they are."""
     after = pair.networks().after
-    return None if is_trained(after) else after.preprocessing.size
+    return None if is_trained(after) else after.preprocessing
 
 
 def follow_pairs(

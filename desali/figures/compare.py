@@ -43,6 +43,7 @@ def compare(
     contrast: bool = True,
     label: int | str | None = None,
     fold_batch_norm: bool = False,
+    colour: bool = False,
 ) -> Figure:
     """Show one image through several models: a row of class contrast, then rows of layers, and what tells them apart.
 
@@ -85,6 +86,8 @@ def compare(
         contrast: whether there is a row of class contrast.
         label: the image's own class, by name or number.
         fold_batch_norm: see `desali.record`; of all networks.
+        colour: leave an image whose three channels are equal in colour; else it is grey, and its maps are summed over
+            the channels.
 
     Raises:
         DataError: fewer than two models, no module, one model or the same weights twice, different architectures
@@ -107,6 +110,7 @@ def compare(
         contrast=contrast,
         label=label,
         fold_batch_norm=fold_batch_norm,
+        colour=colour,
     )
     return comparing(models, settings, replicates=replicates, images=images, groups=groups).figure(image, title)
 

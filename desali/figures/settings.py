@@ -72,6 +72,7 @@ class Settings:
         classes: names of the classes of plain modules, one list for all or by name.
         fold_batch_norm: see `desali.record`; of all networks.
         channels: the channels to show, as a record keeps them; None: they are chosen.
+        colour: leave an image whose three channels are equal in colour; else it is grey.
     """
 
     layers: Layers | None = None
@@ -89,6 +90,7 @@ class Settings:
     label: int | str | None = None
     fold_batch_norm: bool = FigureOptions.fold_batch_norm
     channels: Channels | None = None
+    colour: bool = False
 
     @property
     def rule(self) -> str | Method:
@@ -132,6 +134,7 @@ class Settings:
                 label=record["label"],
                 fold_batch_norm=record["fold_batch_norm"],
                 channels=None if channels is None else Channels.from_dict(channels),
+                colour=record["colour"],
             )
         except (KeyError, TypeError) as error:
             raise DataError(f"no record of a figure of one image: {error} is missing or has another form") from error

@@ -57,7 +57,7 @@ class SheetPictures:
     words: list[str]
 
 
-def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, float]]:
+def arrange(made: Sheet, method: str, title: str = "", colour: bool = False) -> tuple[Grid, dict[str, float]]:
     """A column a channel and a band a network: its strongest regions and their reconstructions.
 
     Up to four channels have both side by side, more have one below the other.
@@ -65,11 +65,12 @@ def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, 
     Args:
         method: in words.
         title: before the layer's name.
+        colour: show images whose three channels are equal in colour.
 
     Returns:
         what is drawn, and of each band the scale of its reconstructions.
     """
-    shown = pictures_of(made)
+    shown = pictures_of(made, colour)
     wide = len(made.columns) <= SIDE_BY_SIDE
     rows: list[str] = []
     panels: list[list[Cell]] = []
@@ -98,9 +99,14 @@ def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, 
     return Grid(rows, _headings(made, wide), panels, heading, footnote), {band.name: band.scale for band in shown.bands}
 
 
-def pictures_of(made: Sheet) -> SheetPictures:
-    """The tiles of a sheet as pixels: regions as a reader sees the images, reconstructions on one scale a band."""
-    pictures = Pictures(made.drawn_from, [tile.place for band in made.bands for tiles in band.tiles for tile in tiles])
+def pictures_of(made: Sheet, colour: bool = False) -> SheetPictures:
+    """The tiles of a sheet as pixels: regions as a reader sees the images, reconstructions on one scale a band.
+
+    Args:
+        colour: show images whose three channels are equal in colour.
+    """
+    places = [tile.place for band in made.bands for tiles in band.tiles for tile in tiles]
+    pictures = Pictures(made.drawn_from, places, colour)
     bands = []
     for band in made.bands:
         crops = [[cut(pictures[tile.place], tile.window, made.size) for tile in tiles] for tiles in band.tiles]

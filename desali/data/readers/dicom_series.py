@@ -7,11 +7,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from desali.data.formats.dicom import MARKER, MARKER_OFFSET
-from desali.data.readers.listing import Item, Listing, need_folder, relative
+from desali.data.formats.recognise import DICOM, format_of_file
+from desali.data.readers.listing import Item, Listing, files_in, label_of, need_folder, relative
 from desali.errors import DataError
 
 UNLABELLED = "unlabelled"
+DIRECTORY = "DICOMDIR"
+"""The list of a medium's files (PS3.10), itself no image."""
 EXPECTED = "a folder of DICOM files, or one folder of them per class"
 TAGS = ["PatientID", "SeriesInstanceUID", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient"]
 
@@ -22,7 +24,7 @@ def claims(root: Path) -> bool:
         return False
     globs = ("*", "*/*", "*/*/*", "*/*/*/*")
     return any(path.suffix.lower() in (".dcm", ".dicom") for glob in globs for path in root.glob(glob)) or any(
-        _has_marker(path) for path in list(root.glob("*"))[:8]
+        format_of_file(path) == DICOM for path in list(root.glob("*"))[:8]
     )
 
 
@@ -37,8 +39,11 @@ def find(root: Path, label: str = "folder") -> Listing:
         DataError: no DICOM files, some in class folders and some not, or an attribute that is missing.
     """
     need_folder(root, EXPECTED)
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    files = [path for path in files if path.suffix.lower() in (".dcm", ".dicom") or _has_marker(path)]
+    files: list[Path] = []
+    passed: list[Path] = []
+    for path in files_in(root, deep=True):
+        fits = path.suffix.lower() in (".dcm", ".dicom") or format_of_file(path) == DICOM
+        (files if fits and path.name.upper() != DIRECTORY else passed).append(path)
     if not files:
         raise DataError(f"{root}: holds no DICOM files; expected {EXPECTED}")
     direct = [path for path in files if path.parent == root]
@@ -49,7 +54,7 @@ def find(root: Path, label: str = "folder") -> Listing:
         tags = _tags(path, [label] if label != "folder" else [])
         name = relative(path, root)
         if label == "folder":
-            text = UNLABELLED if direct else name.split("/")[0].strip()
+            text = UNLABELLED if direct else label_of(name.split("/")[0])
         else:
             text = str(tags.get(label) or "").strip()
             if not text and tags:
@@ -65,6 +70,7 @@ def find(root: Path, label: str = "folder") -> Listing:
         kind="DICOM series",
         patients="patients by PatientID (as a pseudonym)",
         colour=None,
+        passed=tuple(relative(path, root) for path in passed),
     )
 
 
@@ -72,16 +78,6 @@ def patient_of(identity: object) -> str:
     """The pseudonym of a PatientID; "" where there is none."""
     text = str(identity or "").strip()
     return hashlib.sha256(text.encode()).hexdigest()[:10] if text else ""
-
-
-def _has_marker(path: Path) -> bool:
-    try:
-        if path.suffix or not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(MARKER_OFFSET + 4)[MARKER_OFFSET:] == MARKER
-    except OSError:
-        return False
 
 
 def _tags(path: Path, more: list[str]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from desali.data.formats.dicom import MARKER, MARKER_OFFSET
+from desali.data.formats.recognise import DICOM, NIFTI, format_of_file
 from desali.data.rois.slices import Slice, Slices
 from desali.errors import DataError
 
-NIFTI = (".nii", ".nii.gz")
+SUFFIXES = (".nii", ".nii.gz")
 NEAR = 0.6
 """A slice is in a NIfTI volume if its middle lies within so many voxels of one of the volume's."""
 
@@ -31,14 +31,8 @@ class Mask:
 
 
 def is_mask(path: Path) -> bool:
-    """Whether a file is a NIfTI volume or a DICOM file, by name or marker."""
-    if path.name.lower().endswith(NIFTI):
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(MARKER_OFFSET + 4)[MARKER_OFFSET:] == MARKER
-    except OSError:
-        return False
+    """Whether a file is a NIfTI volume or a DICOM file, by content or name."""
+    return path.name.lower().endswith(SUFFIXES) or format_of_file(path) in (DICOM, NIFTI)
 
 
 def read_masks(path: Path, slices: Slices, names: Mapping[int, str]) -> list[Mask]:
@@ -50,7 +44,7 @@ def read_masks(path: Path, slices: Slices, names: Mapping[int, str]) -> list[Mas
     Raises:
         DataError: a package is missing; not readable; about other images; or no pixel of a label.
     """
-    read = _nifti if path.name.lower().endswith(NIFTI) else _segmentation
+    read = _segmentation if format_of_file(path) == DICOM else _nifti
     found = [mask for mask in read(path, slices, names) if mask.pixels.any()]
     if not found:
         asked = f" of the labels {', '.join(names.values())}" if names else ""

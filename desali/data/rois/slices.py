@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.data.formats.recognise import DICOM, NIFTI, NPY, format_of_file
 from desali.data.readers.dicom_series import patient_of
 from desali.data.readers.listing import images_in, relative
 from desali.errors import DataError
@@ -61,15 +62,13 @@ class Slices:
         if root.is_file():
             files, home = [root], root.parent
         elif root.is_dir():
-            from desali.data.readers.dicom_series import _has_marker
-
             files, home = images_in(root, deep=True), root
-            plain = (path for path in root.rglob("*") if not path.suffix and not path.name.startswith("."))
-            files = sorted({*files, *(path for path in plain if _has_marker(path))})
         else:
             raise DataError(f"{root}: no such file or folder; expected the images that the annotations are about")
         self.root = root
-        self.all = [one for path in files if (one := _slice(path, relative(path, home))) is not None]
+        self.all = [
+            one for path in files if (one := _slice(path, relative(path, home), named=path == root)) is not None
+        ]
         if not self.all:
             raise DataError(f"{root}: holds no images; expected DICOM files or pictures")
         self._named: dict[str, list[Slice]] = defaultdict(list)
@@ -102,17 +101,14 @@ class Slices:
         return [sorted(some, key=lambda one: (one.height, one.name)) for _, some in sorted(found.items())]
 
 
-def _slice(path: Path, name: str) -> Slice | None:
-    from desali.data.formats.dicom import MARKER, MARKER_OFFSET
-
-    folder = name.split("/")[0] if "/" in name else ""
-    try:
-        with path.open("rb") as file:
-            is_dicom = file.read(MARKER_OFFSET + 4)[MARKER_OFFSET:] == MARKER
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if is_dicom:
+def _slice(path: Path, name: str, named: bool) -> Slice | None:
+    """An image; None for a volume or an array in a folder of images, which no line of a table can be about."""
+    kind = format_of_file(path)
+    if kind == DICOM:
         return _dicom(path, name)
+    if kind in (NIFTI, NPY) and not named:
+        return None
+    folder = name.split("/")[0] if "/" in name else ""
     from PIL import Image
 
     try:

@@ -24,4 +24,4 @@ def adopt(model: nn.Module, like: nn.Module) -> None:
             return
         own = CACHE.setdefault(model, {})
         for key, captured in known.items():
-            own.setdefault(key, Captured(replace(captured.network, weight_caches={}), captured.fixed))
+            own.setdefault(key, Captured(replace(captured.network, weight_caches={}), captured.fixed, captured.layout))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
-from desali.cli.parameters import dpi_option, pair_options, runs_option
+from desali.cli.parameters import dpi_option, maps_option, pair_options, runs_option
+from desali.cli.showing import check_outputs, method_options, save
 from desali.experiments.options import ChannelsOptions
 from desali.models.options import ModelOptions
+from desali.reversal.methods import Method, changed
 
 LEFT_OUT = ("layers",)
 
@@ -21,10 +22,12 @@ LEFT_OUT = ("layers",)
 @pair_options
 @click.option("--model", metavar="SPEC", help="Instead of two networks, one.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure; default channels-NAMES-LAYER.png here.")
+@maps_option
 @dpi_option(150)
 @runs_option
 @options_from(ModelOptions, "Networks by name")
 @options_from(ChannelsOptions, "Images and channels", LEFT_OUT)
+@method_options
 def channels_command(
     name: str | None,
     before: str | None,
@@ -32,6 +35,7 @@ def channels_command(
     replicates: tuple[str, ...],
     model: str | None,
     output: Path | None,
+    maps: Path | None,
     dpi: int,
     runs: Path,
     **options: Any,
@@ -43,9 +47,12 @@ def channels_command(
     path and a table.
     """
     from desali.experiments.sheets import of_model, of_pair, of_recipe
+    from desali.output.arrays import check_arrays
     from desali.output.files import check_writable, plain_stem
 
     asked = ChannelsOptions(**taken(ChannelsOptions, options, LEFT_OUT))
+    changes = taken(Method, options)
+    method = changed(asked.method, changes) if changes else asked.method
     given = ModelOptions(**taken(ModelOptions, options))
     if asked.layer is None:
         raise click.UsageError("name a layer with --layer, for instance --layer conv4")
@@ -55,6 +62,8 @@ def channels_command(
         raise click.UsageError("--replicate belongs to --before and --after; a recipe's own replicates are found")
     if output is not None:
         check_writable(output)
+    if maps is not None:
+        check_arrays(maps)
     if name is not None:
         given.check([name])
         shown = of_recipe(name, asked, runs)
@@ -65,8 +74,10 @@ def channels_command(
     else:
         shown = of_pair(before, after, replicates, asked, runs, given)
     target = output or Path(f"channels-{shown.name}-{plain_stem(asked.layer)}.png")
-    check_writable(target)
-    figure = shown.sheet(asked.layer, asked, progress=sys.stderr.isatty())
-    figure.save(target, dpi=dpi, command=["desali", *sys.argv[1:]])
+    check_outputs(target, maps)
+    figure = shown.sheet(asked.layer, asked, method, progress=True)
+    save(figure, target, dpi, maps)
     click.echo(target)
+    if maps is not None:
+        click.echo(f"maps: {maps}")
     click.echo(figure.table())

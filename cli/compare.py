@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from desali.cli.options import SectionedCommand
-from desali.cli.parameters import dpi_option, models_option, roi_option, runs_option
+from desali.cli.parameters import dpi_option, maps_option, models_option, roi_option, runs_option
 from desali.cli.showing import (
     ancestry_of,
+    check_outputs,
     chosen,
     draw,
     figure_options,
@@ -25,13 +26,14 @@ from desali.cli.showing import (
 @roi_option
 @models_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-compare.png here.")
+@maps_option
 @dpi_option(150)
 @runs_option
 @model_options
 @figure_options
 @follow_options
 def compare_command(
-    roi: Path, models: tuple[str, ...], output: Path | None, dpi: int, runs: Path, **options: Any
+    roi: Path, models: tuple[str, ...], output: Path | None, maps: Path | None, dpi: int, runs: Path, **options: Any
 ) -> None:
     """Show one image through all models: first what speaks for one class in each, then a row for each layer.
 
@@ -40,16 +42,14 @@ def compare_command(
     weights and layers are equal, and a table of how alike the models' maps are to each other and to random networks'.
     """
     from desali.figures.compare import comparing
-    from desali.output.files import check_writable
 
-    reading, shown = chosen(options)
-    image = reading.read(roi)
+    asked = chosen(options)
+    image = asked.image.read(roi)
     target = output or Path(f"{roi.stem}-compare.png")
-    check_writable(target)
+    check_outputs(target, maps)
     loaded = load_models(models, runs, None, options)
-    viewer = comparing(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
-    figure = draw(viewer, image, target, dpi)
-    click.echo(target)
+    viewer = comparing(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
+    figure = draw(viewer, asked, image, target, dpi, maps)
     if figure.summary():
         click.echo(figure.summary())
     click.echo(figure.table())

@@ -9,18 +9,18 @@ import click
 
 from desali.cli.experiments import LEFT_OUT, experiment_options
 from desali.cli.options import SectionedCommand, taken
-from desali.cli.parameters import folder_option, set_threads
+from desali.cli.parameters import folder_option, recipes_argument, set_threads
 from desali.cli.train import configuration
 from desali.experiments.options import CrossValidationOptions
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="[RECIPE,...|all]", required=False)
+@recipes_argument("[RECIPE...|all]")
 @experiment_options(CrossValidationOptions)
 @click.option("--plots/--no-plots", default=True, show_default=True, help="Write reliability, ROC and PR curves.")
 @folder_option("crossvalidation")
 def crossvalidate_command(name: str | None, plots: bool, output: Path, **options: Any) -> None:
-    """Train a recipe or all on every fold and seed, and compare them on the pooled predictions.
+    """Train one recipe, several or all on every fold and seed, and compare them on the pooled predictions.
 
     No patient is ever on both sides. Without --folds each patient is left out once; a data set with parts "train" and
     "test", like the synthetic one, is used as it is. Interrupted, the same command goes on where it stopped. Metrics,

@@ -1,18 +1,21 @@
-"""`desali data`: what formats are read, and a look through a data set before a long run."""
+"""`desali data`: what formats are read, a look through a data set before a long run, and tables of ROIs."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
+from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import hu_offset_option, json_option
+from desali.data.rois.options import RoiOptions
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def data_command() -> None:
-    """Look at data sets: the formats that are read, and what a set holds before a long run.
+    """Look at data sets: the formats that are read, what a set holds before a long run, ROIs from annotations.
 
     A data set is named READER:PATH, or PATH if its format can be told from its names. Options may follow as
     PATH?option=value&option=value (in quotes, for the shell).
@@ -41,8 +44,6 @@ def check_command(spec: str, options: tuple[str, ...], as_json: bool, **given: A
 
     Exit code: 0 clean, 1 findings, 2 the set cannot be looked through at all.
     """
-    import sys
-
     from desali.data.readers.check import check, text
     from desali.errors import DataError
 
@@ -51,9 +52,37 @@ def check_command(spec: str, options: tuple[str, ...], as_json: bool, **given: A
         if not equals:
             raise DataError(f"--option {option}: expected NAME=VALUE, for instance label_column=diagnosis")
         given[name.replace("-", "_")] = value
-    result = check(spec, progress=sys.stderr.isatty(), **given)
+    result = check(spec, progress=True, **given)
     click.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) if as_json else text(result))
     return 1 if result.findings else 0
+
+
+@data_command.command("rois", cls=SectionedCommand)
+@click.argument("images", type=click.Path(path_type=Path))
+@click.argument("annotations", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("rois.csv"), show_default=True,
+    help="Table to write; its record lies beside it as .csv.json.",
+)  # fmt: skip
+@options_from(RoiOptions, "ROIs")
+def rois_command(images: Path, annotations: tuple[Path, ...], output: Path, **options: Any) -> None:
+    """Cut ROIs of one length in millimetres from annotations, and write a table that `table:` reads.
+
+    IMAGES is a folder of DICOM slices or pictures. ANNOTATIONS are boxes (CSV, COCO JSON, Pascal VOC XML or a folder of
+    these) or masks (NIfTI, DICOM SEG); with --grid a mask, of a lung for instance, is filled with ROIs. The patient is
+    the pseudonym of the DICOM reader, else the column patient, else the folder below IMAGES. Prints how many ROIs there
+    are of each label, what was left out and why, and the rules.
+    """
+    import sys
+
+    from desali.data.rois.make import check, rois, write
+
+    asked = RoiOptions(**taken(RoiOptions, options))
+    check(output)
+    found = rois(images, annotations, asked)
+    record = write(found, output, ["desali", *sys.argv[1:]])
+    click.echo(found.summary())
+    click.echo(f"table: {output}\nrecord: {record}")
 
 
 @data_command.command("readers")

@@ -44,7 +44,7 @@ def demo_command(output: Path, seed: int, device: str, threads: int | None, from
         device=device,
         from_nothing=from_nothing,
         fresh=fresh,
-        progress=sys.stderr.isatty(),
+        progress=True,
         report=click.echo,
         command=command,
     )

@@ -12,7 +12,7 @@ from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import RandomSeed, runs_option
 from desali.errors import DataError
 from desali.evaluation.options import EvaluationOptions
-from desali.training.recipes import RECIPES, recipe
+from desali.training.recipes import recipe, recipe_names
 
 if TYPE_CHECKING:
     from desali.evaluation.predictions import Predictions
@@ -72,8 +72,7 @@ def evaluate_command(
         from desali.training.checks import require_packages
         from desali.training.held_out import target_and_held_out
 
-        chosen = list(RECIPES) if not names or names == ("all",) else [recipe(name).name for name in names]
-        chosen = list(dict.fromkeys(chosen))
+        chosen = [recipe(name).name for name in recipe_names(",".join(names) or "all")]
         require_packages()
         kept = runs / EVALUATION
         if runs.is_dir():

@@ -10,6 +10,7 @@ from desali.cli.options import options_from
 from desali.cli.parameters import _stack
 from desali.cli.train import training_options
 from desali.experiments.options import CrossValidationOptions, RobustnessOptions
+from desali.output.progress import counted
 from desali.training.config import SYNTHETIC
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
     from desali.experiments.runner import Experiment
     from desali.models.registry import architecture
     from desali.training.baseline import baselines_for
-    from desali.training.checks import check_size, require_packages
+    from desali.training.checks import check_size, check_weights, require_packages
     from desali.training.domains import datasets_of, domains_of
 
     require_packages(False)
@@ -47,6 +48,7 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
 
     _say_unused(chosen)
     recipes, preprocessing = chosen.recipes, chosen.preprocessing
+    check_weights(recipes)
     check_size(architecture(chosen.architecture), preprocessing)
     check_devices(1, 1, chosen.device)
     domains = [domain for domain in domains_of(recipes) if domain != "target"]
@@ -57,7 +59,7 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
         preprocessing.size,
         resize=preprocessing.resize,
         listings=listings,
-        progress=sys.stderr.isatty(),
+        progress=True,
         report=say,
     )
     design = _design(chosen, options.folds, preprocessing.size, listings)
@@ -103,7 +105,7 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
     found = find_domain("target", data, size, listings)
 
     def read(part: Any) -> ImageSet:
-        return read_domain("target", part, data, sys.stderr.isatty(), say)
+        return read_domain("target", part, data, True, say)
 
     if folds is None and "split" not in found.options and {"train", "test"} <= set(found.selection.splits):
         return fixed(read(found.choose(split="train")), read(found.choose(split="test")))
@@ -112,10 +114,8 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
 
 
 def progress(parts: Sequence[Any]) -> Any:
-    """A bar over the parts that are left, on stderr."""
-    from tqdm import tqdm
-
-    return tqdm(parts, desc="trainings", unit="training", file=sys.stderr, smoothing=0.1, disable=None)
+    """A bar over the parts that are left, on stderr; lines where no terminal shows it."""
+    return counted(parts, "trainings", "training", smoothing=0.1)
 
 
 def say(line: str) -> None:

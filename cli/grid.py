@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desali.cli.options import SectionedCommand
-from desali.cli.parameters import dpi_option, folder_option, models_option, runs_option
+from desali.cli.parameters import dpi_option, folder_option, maps_option, models_option, runs_option
 from desali.cli.showing import (
     ancestry_of,
     chosen,
@@ -18,6 +18,7 @@ from desali.cli.showing import (
     follow_options,
     load_models,
     model_options,
+    naming,
     settings_of,
 )
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @folder_option("grid")
 @click.option("--per-page", type=click.IntRange(1), default=10, show_default=True, help="Images on a contact sheet.")
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
+@maps_option
 @dpi_option(110)
 @runs_option
 @model_options
@@ -45,32 +47,39 @@ def grid_command(
     output: Path,
     per_page: int,
     skip_unreadable: bool,
+    maps: Path | None,
     dpi: int,
     runs: Path,
     **options: Any,
 ) -> None:
     """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
-    from tqdm import tqdm
-
     from desali.figures.batch import entries, make
     from desali.figures.viewer import Viewer
+    from desali.output.arrays import check_arrays
     from desali.output.files import check_writable
+    from desali.output.progress import counted
 
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
-        return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
+        return counted(batch, "figures", "image")
 
-    reading, shown = chosen(options)
-    batch = entries(rois, reading.box, output, lambda line: click.echo(line, err=True))
+    asked = chosen(options)
+    batch = entries(rois, asked.image.box, output, lambda line: click.echo(line, err=True))
     check_writable(output, folder=True)
+    if maps is not None:
+        check_arrays(maps)
     loaded = load_models(models, runs, None, options)
-    viewer = Viewer(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
-    outcome = make(
-        viewer, batch, output, ["desali", *sys.argv[1:]],
-        reading=reading, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
-    )  # fmt: skip
+    viewer = Viewer(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
+    with naming(asked):
+        outcome = make(
+            viewer, batch, output, ["desali", *sys.argv[1:]],
+            reading=asked.image, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, maps=maps,
+            progress=progress,
+        )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)
     made, kept, left = len(outcome.made), len(outcome.kept), len(outcome.skipped)
     click.echo(f"{output}: {made} figures made, {kept} already there, {left} images left out")
     for sheet in outcome.sheets:
         click.echo(sheet)
+    if maps is not None and maps.exists():
+        click.echo(f"maps: {maps}")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
-from desali.cli.parameters import pair_options, runs_option
+from desali.cli.parameters import pair_options, recipes_argument, runs_option
 from desali.experiments.options import LineageOptions
 from desali.models.options import ModelOptions
 
@@ -19,7 +19,7 @@ MOST_NAMED = 2
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="[RECIPE,...|all]", required=False)
+@recipes_argument("[RECIPE...|all]")
 @pair_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for figures, CSV and JSON.")
 @click.option(
@@ -45,9 +45,10 @@ def lineage_command(
     by patient, chance, networks with random weights and replicates. With --output a figure of each stage, CSV and JSON
     are kept, and the same command goes on where it was interrupted.
     """
-    from desali.experiments.lineages import display_rule, expand, follow_pairs, pair_of, pairs_of, write_together
+    from desali.experiments.lineages import display_rule, follow_pairs, pair_of, pairs_of, write_together
     from desali.experiments.probe_images import held_out, named
     from desali.output.files import check_writable
+    from desali.training.recipes import recipe_names
 
     if (name is None) == (before is None and after is None):
         raise click.UsageError("name a recipe (or all), or two networks with --before SPEC --after SPEC")
@@ -67,7 +68,7 @@ def lineage_command(
                 "--replicate belongs to --before and --after; a recipe's own replicates are found (`desali train "
                 f"{name} --replicates 2` makes them)"
             )
-        names = expand(name)
+        names = recipe_names(name)
         given.check(names)
         pairs, said = pairs_of(names, runs)
         images = held_out(names, runs, asked)
@@ -78,10 +79,9 @@ def lineage_command(
             raise click.UsageError("two networks need images to be compared on: name them with --images DATASET")
         pair = pair_of(before, after, replicates, runs, given)
         pairs, images = [pair], named(asked.images, asked, display_rule(pair))
-    shown = sys.stderr.isatty()
     found = []
     for one in follow_pairs(
-        pairs, images, asked, output, progress=shown, report=lambda line: click.echo(line, err=True)
+        pairs, images, asked, output, progress=True, report=lambda line: click.echo(line, err=True)
     ):
         click.echo(f"{one.text or one.verdict}\n")
         found.append(one)
@@ -99,5 +99,5 @@ def lineage_command(
     if picture is not None:
         from desali.experiments.overview import overview
 
-        drawn = overview(pairs[-1], images, asked, progress=shown)
+        drawn = overview(pairs[-1], images, asked, progress=True)
         click.echo(f"picture: {drawn.save(picture, dpi=DPI, command=['desali', *sys.argv[1:]])}")

@@ -69,6 +69,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest command for an unknown one, unless a shell is only completing."""
+        if args and args[0] == "help" and not ctx.resilient_parsing:
+            raise click.UsageError("`desali --help` lists the commands, `desali COMMAND --help` the options of one")
         if args and not args[0].startswith("-") and args[0] not in COMMANDS and not ctx.resilient_parsing:
             from desali.errors import UnknownNameError
 
@@ -113,6 +115,8 @@ def main(argv: list[str] | None = None) -> Any:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
+    except click.UsageError as error:
+        _fail(with_remedy(error))
     except click.ClickException as error:
         _fail(error.format_message())
     except (click.Abort, KeyboardInterrupt):
@@ -122,6 +126,22 @@ def main(argv: list[str] | None = None) -> Any:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def with_remedy(error: click.UsageError) -> str:
+    """Click's message, with what to give for what is missing, and where the options are listed."""
+    message = error.format_message().rstrip(".")
+    parameter = getattr(error, "param", None)
+    if isinstance(error, click.MissingParameter) and isinstance(parameter, click.Option) and error.ctx is not None:
+        name, help = parameter.get_help_record(error.ctx) or ("", "")
+        return f"{message}: give {name}. {help}"
+    listed = "--help lists the options" if error.ctx is None else f"see `{error.ctx.command_path} --help`"
+    plain = not isinstance(error, click.BadParameter) or isinstance(error, click.MissingParameter)
+    if plain and type(error) is not click.UsageError and "Did you mean" not in message:
+        return f"{message}; {listed}"
+    if "unexpected extra argument" in message:
+        return f"{message}: a value stands behind its option, several with commas between; {listed}"
+    return message
 
 
 PARAMETERS = (
@@ -137,6 +157,10 @@ PARAMETERS = (
     "runs",
     "images",
     "skip_unreadable",
+    "only",
+    "smooth",
+    "random_networks",
+    "max_bytes",
     "allow_missing",
     "num_classes",
     "model_output",
@@ -149,6 +173,14 @@ FLAGS = {"output": "--model-output"}
 _PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(PARAMETERS)})=(True\b)?(?=(\S)?)")
 
 
+_METHOD = re.compile(r"(?:a )?(?:desali\.)?Method\(\.\.\., (\w+)=([^)]*)\)")
+"""A method with one option, as messages of the library write it."""
+
+
+_LAYERS = re.compile(r"name the layers for each, layers=\{.*?\}, or ")
+"""What Python alone can say."""
+
+
 def in_options(message: str) -> str:
     """A message of the library in the words of the command line: box=1,2,3 is --box 1,2,3."""
 
@@ -157,7 +189,13 @@ def in_options(message: str) -> str:
         flag = FLAGS.get(found[1], f"--{found[1].replace('_', '-')}")
         return f"{flag}{' ' if value else ''}"
 
-    return _PARAMETER.sub(option, message)
+    message = _LAYERS.sub("", message)
+
+    def of_method(found: re.Match[str]) -> str:
+        value = found[2].strip("[]'\"")
+        return f"--{found[1]} {'NAME,...' if value == '...' else value}"
+
+    return _PARAMETER.sub(option, _METHOD.sub(of_method, message))
 
 
 def _fail(message: str) -> None:

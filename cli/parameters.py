@@ -124,6 +124,14 @@ def dpi_option(default: int) -> Callable[[Any], Any]:
     )
 
 
+maps_option = click.option(
+    "--maps", type=click.Path(path_type=Path), metavar="FILE",
+    help="Also write the numbers behind the figure there: activations, reconstructions and inputs, as .npz or as a "
+    "folder .zarr, with what each is in FILE.json.",
+)  # fmt: skip
+"""`--maps` of a command that draws."""
+
+
 def folder_option(default: str) -> Callable[[Any], Any]:
     """`-o` of a command that leaves several files."""
     return click.option(
@@ -151,6 +159,16 @@ def pair_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def _joined(context: click.Context, argument: click.Parameter, value: tuple[str, ...]) -> str | None:
+    """Recipes that were given with spaces, commas or both between, as one text with commas."""
+    return ",".join(part for part in ",".join(value).replace(" ", ",").split(",") if part) or None
+
+
+def recipes_argument(metavar: str) -> Callable[[Any], Any]:
+    """The argument of recipes, with spaces or commas between; its name is `name`, and nothing given is None."""
+    return click.argument("name", nargs=-1, metavar=metavar, callback=_joined)
 
 
 MODELS = "scratch,texture,natural,two_stage"

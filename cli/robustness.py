@@ -9,13 +9,13 @@ import click
 
 from desali.cli.experiments import LEFT_OUT, experiment_options
 from desali.cli.options import SectionedCommand, taken
-from desali.cli.parameters import folder_option, set_threads
+from desali.cli.parameters import folder_option, recipes_argument, set_threads
 from desali.cli.train import configuration
 from desali.experiments.options import RobustnessOptions
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="[RECIPE,...|all]", required=False)
+@recipes_argument("[RECIPE...|all]")
 @experiment_options(RobustnessOptions)
 @click.option(
     "--predictions",
@@ -26,7 +26,7 @@ from desali.experiments.options import RobustnessOptions
 )
 @folder_option("robustness")
 def robustness_command(name: str | None, saved: Path | None, output: Path, **options: Any) -> None:
-    """Train a recipe or all on fractions of the training data, and draw the curves with their intervals.
+    """Train one recipe, several or all on fractions of the training data, and draw the curves with their intervals.
 
     The parts of the data that are predicted stay the same. Interrupted, the same command goes on where it stopped; in a
     folder that `desali crossvalidate` filled with the same options the trainings on all of the data are already there.

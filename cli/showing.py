@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from desali.cli.options import options_from, taken
 from desali.cli.parameters import RandomSeed, SeedText, _stack
 from desali.experiments.options import FollowOptions
 from desali.figures.options import FigureOptions, ImageOptions
 from desali.models.options import ModelOptions
+from desali.reversal.methods import Method
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
     from desali.figures.viewer import Viewer
     from desali.models.checkpoint import LoadedModel
 
+method_options = options_from(Method, "Method")
+"""Adds the options of a method to a command that has --method."""
+
 figure_options = _stack(
     [
         options_from(ImageOptions, "Image"),
         options_from(FigureOptions, "Figure", types={"source": SeedText(), "seed": RandomSeed()}),
+        method_options,
     ]
 )
-"""Adds the options of images and figures to a command."""
+"""Adds the options of images, figures and methods to a command."""
 
 model_options = options_from(ModelOptions, "Networks by name")
 """Adds the options of networks given by name."""
@@ -35,18 +41,45 @@ follow_options = options_from(FollowOptions, "Channels")
 """Adds the options of what is followed from model to model."""
 
 
-def chosen(options: dict[str, Any]) -> tuple[ImageOptions, FigureOptions]:
-    """What was asked of images and figures; options of `figure_options` leave `options`.
+class Asked(NamedTuple):
+    """What was asked of images, of figures, and of the method beside its name."""
+
+    image: ImageOptions
+    figure: FigureOptions
+    method: dict[str, Any]
+
+
+def chosen(options: dict[str, Any]) -> Asked:
+    """What was asked; options of `figure_options` leave `options`.
 
     Raises:
         DesaliError, UnknownNameError: a value that an option does not take.
     """
-    return ImageOptions(**taken(ImageOptions, options)), FigureOptions(**taken(FigureOptions, options))
+    image, figure = ImageOptions(**taken(ImageOptions, options)), FigureOptions(**taken(FigureOptions, options))
+    return Asked(image, figure, taken(Method, options))
 
 
-def settings_of(image: ImageOptions, shown: FigureOptions, models: Mapping[str, LoadedModel]) -> Settings:
+def settings_of(asked: Asked, models: Mapping[str, LoadedModel]) -> Settings:
     """The settings that the options name; a logit seed may name one of the models' classes."""
-    return shown.settings(image, next(iter(models.values())).classes)
+    with naming(asked):
+        return asked.figure.settings(asked.image, next(iter(models.values())).classes, asked.method)
+
+
+@contextmanager
+def naming(asked: Asked) -> Iterator[None]:
+    """Let messages about a seed or a class name the option that they came by."""
+    from desali.errors import SeedError
+
+    try:
+        yield
+    except SeedError as error:
+        message = str(error)
+        if message.startswith("label "):
+            message = f"--{message}"
+        elif asked.figure.source is not None:
+            why = message.partition(": ")[2] if message.startswith("seed ") else message
+            message = f"--from {asked.figure.source}: {why}"
+        raise SeedError(message) from error
 
 
 def ancestry_of(models: Mapping[str, LoadedModel], runs: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -89,8 +122,37 @@ def load_models(
     return models
 
 
-def draw(viewer: Viewer, image: Roi, output: Path, dpi: int) -> Figure:
-    """Draw the figure of one image and write it with its record."""
-    figure = viewer.figure(image)
-    figure.save(output, dpi=dpi, command=["desali", *sys.argv[1:]])
+def check_outputs(figure: Path, maps: Path | None) -> None:
+    """Find out before long work whether a figure and, where they are asked for, its maps can be written.
+
+    Raises:
+        OutputError: one of them cannot.
+    """
+    from desali.output.files import check_writable
+
+    check_writable(figure)
+    if maps is not None:
+        from desali.output.arrays import check_arrays
+
+        check_arrays(maps)
+
+
+def draw(viewer: Viewer, asked: Asked, image: Roi, output: Path, dpi: int, maps: Path | None = None) -> Figure:
+    """Draw the figure of one image, write it with its record, and its maps where they are asked for; say where."""
+    import click
+
+    with naming(asked):
+        figure = viewer.figure(image)
+    save(figure, output, dpi, maps)
+    click.echo(output)
+    if maps is not None:
+        click.echo(f"maps: {maps}")
     return figure
+
+
+def save(figure: Figure, output: Path, dpi: int, maps: Path | None) -> None:
+    """Write a figure with its record, and its maps where they are asked for."""
+    command = ["desali", *sys.argv[1:]]
+    figure.save(output, dpi=dpi, command=command)
+    if maps is not None:
+        figure.save_maps(maps, command=command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from desali.cli.options import SectionedCommand, options_from, taken
-from desali.cli.parameters import _stack, set_threads
+from desali.cli.parameters import _stack, recipes_argument, set_threads
+from desali.errors import DesaliError
 from desali.training.config import SYNTHETIC, DataConfig, TrainingConfig, read_config
 from desali.training.stage import Stage
 
@@ -50,7 +50,7 @@ def configuration(name: str | None, options: dict[str, Any], *leave_out: str) ->
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="RECIPE,...|all", required=False)
+@recipes_argument("RECIPE...|all")
 @training_options()
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run, and refuse if there is none.")
 @click.option(
@@ -59,39 +59,41 @@ def configuration(name: str | None, options: dict[str, Any], *leave_out: str) ->
     help="Train every stage anew; else finished stages are reused and an interrupted one goes on after its last epoch.",
 )
 def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -> None:
-    """Train a recipe (scratch, texture, natural, two_stage) or all.
+    """Train recipes (scratch, texture, natural, two_stage; several with spaces or commas between) or all.
 
     A stage that several recipes need is trained once. Interrupted, the same command goes on after the last finished
     epoch. The data are synthetic unless others are given. runs/RECIPE/config.toml repeats the run. Replicates lie in
     runs/RECIPE/replicate-1 and so on.
     """
-    from desali.errors import DesaliError
     from desali.output.files import check_writable
-    from desali.training.checks import require_packages
+    from desali.training.checks import check_weights, require_packages
     from desali.training.domains import datasets_of, domains_of
-    from desali.training.pipeline import train
+    from desali.training.pipeline import STAGES, train
 
     if name is None and options["config"] is None:
         raise click.UsageError("name a recipe, all, or a file with --config")
     chosen = configuration(name, options)
     recipes, preprocessing = chosen.recipes, chosen.preprocessing
+    check_weights(recipes)
     require_packages(chosen.tensorboard)
     from desali.training.devices import check_devices  # needs the packages
 
     check_devices(chosen.devices, chosen.nodes, chosen.device)
     set_threads(chosen.threads)
     runs = Path(chosen.runs)
-    if resume and not runs.is_dir():
-        raise DesaliError(f"{runs}: nothing to resume, no such folder; leave out --resume to start")
+    if resume and fresh:
+        raise click.UsageError("--fresh trains anew and --resume goes on: leave one of them out")
+    if resume and not (runs / STAGES).is_dir():
+        what = "no stage has begun there" if runs.is_dir() else "no such folder"
+        raise DesaliError(f"{runs}: nothing to resume, {what}; leave out --resume to start")
     check_writable(runs, folder=True)
-    shown = sys.stderr.isatty()
     domains = domains_of(recipes)
     datasets = datasets_of(
         domains,
         chosen.data,
         preprocessing.size,
         resize=preprocessing.resize,
-        progress=shown,
+        progress=True,
         report=lambda line: click.echo(line, err=True),
     )
     trained = train(
@@ -110,7 +112,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
         tensorboard=chosen.tensorboard,
         input_memory=chosen.input_memory,
         configuration=chosen.resolved,
-        progress=shown,
+        progress=True,
         report=click.echo,
     )
     for result in trained.values():

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from desali.cli.options import SectionedCommand
-from desali.cli.parameters import MODEL_HELP, Names, dpi_option, roi_option, runs_option
-from desali.cli.showing import chosen, draw, figure_options, load_models, model_options, settings_of
+from desali.cli.parameters import MODEL_HELP, Names, dpi_option, maps_option, roi_option, runs_option
+from desali.cli.showing import check_outputs, chosen, draw, figure_options, load_models, model_options, settings_of
 
 
 @click.command(cls=SectionedCommand)
@@ -20,6 +20,7 @@ from desali.cli.showing import chosen, draw, figure_options, load_models, model_
 )  # fmt: skip
 @roi_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-MODEL.png here.")
+@maps_option
 @dpi_option(150)
 @runs_option
 @model_options
@@ -29,18 +30,17 @@ def visualize_command(
     weights: Path | None,
     roi: Path,
     output: Path | None,
+    maps: Path | None,
     dpi: int,
     runs: Path,
     **options: Any,
 ) -> None:
     """Show what one model sees in an image: activations and reconstructions, layer by layer, beside their controls."""
     from desali.figures.viewer import Viewer
-    from desali.output.files import check_writable
 
-    reading, shown = chosen(options)
-    image = reading.read(roi)
+    asked = chosen(options)
+    image = asked.image.read(roi)
     models = load_models(model, runs, weights, options)
     target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
-    check_writable(target)
-    draw(Viewer(models, settings_of(reading, shown, models)), image, target, dpi)
-    click.echo(target)
+    check_outputs(target, maps)
+    draw(Viewer(models, settings_of(asked, models)), asked, image, target, dpi, maps)

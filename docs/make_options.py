@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from desali.data.rois.options import RoiOptions
 from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
 from desali.models.options import ModelOptions
 from desali.output.options import Option, options_of
+from desali.reversal.methods import Method
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.stage import Stage
 from desali.web.options import ReportOptions
@@ -19,10 +21,12 @@ PAGES: dict[str, dict[str, type]] = {
     "command-line.md": {
         "image": ImageOptions,
         "figure": FigureOptions,
+        "method": Method,
         "follow": FollowOptions,
         "model": ModelOptions,
         "evaluation": EvaluationOptions,
     },
+    "how-to/rois.md": {"rois": RoiOptions},
     "lineage.md": {"lineage": LineageOptions},
     "how-to/report.md": {"report": ReportOptions},
 }

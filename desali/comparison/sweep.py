@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from desali.comparison.relu_inputs import ReluInput, read_at, relu_inputs
+from desali.output.progress import bar as progress_bar
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,5 @@ def batch_size(network: Network, layers: Sequence[ReluInput], dtype: torch.dtype
 
 
 def bar(images: int, progress: bool) -> Any:
-    """A bar over images on stderr, or one that shows nothing."""
-    from tqdm import tqdm
-
-    return tqdm(total=images, desc="images", unit="image", leave=False, disable=not progress)
+    """A bar over images on stderr, lines where no terminal shows it, or nothing."""
+    return progress_bar(images, "images", "image", shown=progress, leave=False)

@@ -156,7 +156,8 @@ def load_predictions(path: Path) -> Predictions:
             values |= {name: str(values[name]) for name in TEXTS}
             return Predictions(**{**values, "classes": tuple(map(str, values["classes"])), "seed": int(values["seed"])})
     except Exception as error:  # damaged: BadZipFile, zlib.error, ValueError, SyntaxError, TokenError, KeyError, ...
-        reason = " ".join(str(error).split())
+        reason = "no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
+        reason = "other content" if "pickle" in reason else reason
         raise DataError(f"{path}: not a file of predictions ({reason}); `desali evaluate` writes one") from error
     raise DataError(
         f"{path}: predictions of an earlier version of desali, which called the patients 'groups'; run the command "

@@ -66,7 +66,7 @@ def demo(
         device: where the networks run, as `desali.ops.device.resolve` takes it.
         from_nothing: make the images of all domains and train all seven stages, with as many epochs as `desali train`.
         fresh: train every stage anew.
-        progress: show progress bars on stderr.
+        progress: show progress on stderr, a bar or, without a terminal, lines.
         report: called with a line of text for each step.
 
     Raises:

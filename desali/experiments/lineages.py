@@ -20,7 +20,6 @@ from desali.models.options import DEFAULT as DEFAULT_MODEL
 from desali.models.options import ModelOptions
 from desali.output.files import plain_stem, write_json, write_text
 from desali.training.chain import Link, Networks, chain
-from desali.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
@@ -116,11 +115,6 @@ def display_rule(pair: Pair) -> Preprocessing | None:
     """How display images are resized and cut for a pair; None for networks whose target images stay as they are."""
     after = pair.networks().after
     return None if is_trained(after) else after.preprocessing
-
-
-def expand(names: str) -> list[str]:
-    """Recipes from "RECIPE,...|all"."""
-    return list(RECIPES) if names == "all" else list(dict.fromkeys(name.strip() for name in names.split(",")))
 
 
 def follow_pairs(

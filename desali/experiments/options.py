@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from desali.errors import DesaliError
 from desali.evaluation.options import ENOUGH, RESAMPLES
 from desali.output.options import FROM_0, FROM_1, SEED, SHARE, Range, check_fields, option
 from desali.reversal.methods import METHODS
@@ -37,6 +38,10 @@ class CrossValidationOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        for name in ("seeds", "fractions"):
+            values = getattr(self, name, None) or ()
+            if len(set(values)) < len(values):
+                raise DesaliError(f"{name} must differ, got {', '.join(map(str, values))}; name each once")
 
 
 @dataclass(frozen=True)

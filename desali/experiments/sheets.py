@@ -19,6 +19,7 @@ from desali.output.files import plain_stem
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
     from desali.figures.channels import ChannelsFigure
+    from desali.reversal.methods import Method
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,13 @@ class Sheets:
     images: ImageSet
     notes: list[str]
 
-    def sheet(self, layer: str, options: ChannelsOptions, progress: bool = False) -> ChannelsFigure:
+    def sheet(
+        self, layer: str, options: ChannelsOptions, method: str | Method | None = None, progress: bool = False
+    ) -> ChannelsFigure:
         """The figure of one layer; see `desali.channels`.
+
+        Args:
+            method: instead of the options'.
 
         Raises:
             DataError, UnknownNameError: see `desali.channels`.
@@ -59,7 +65,7 @@ class Sheets:
             labels=None if options.labels else (),
             replicates=self.replicates,
             by=options.by,
-            method=options.method,
+            method=method or options.method,
             random_networks=options.random_networks,
             seed=options.seed,
             device=options.device,

@@ -14,6 +14,7 @@ from desali.data.formats.recognise import READ_WORDS
 from desali.data.readers.listing import contents, passed_words, relative
 from desali.data.roi import Roi
 from desali.errors import DataError, ImageError, OutputError
+from desali.figures.batch_maps import BatchMaps
 from desali.figures.drawing.panel import Cell, Column, Grid, Panel
 from desali.figures.options import ImageOptions
 from desali.figures.viewer import Viewer
@@ -161,9 +162,10 @@ def make(
     skip_unreadable: bool = False,
     per_page: int = 10,
     dpi: int = 110,
+    maps: Path | None = None,
     progress: Progress = lambda batch: batch,
 ) -> Outcome:
-    """Write a figure for every image and the contact sheets.
+    """Write a figure for every image and the contact sheets, and the maps of all in one file where it is named.
 
     Args:
         reading: how images are read; box and page of an entry go before its own.
@@ -177,6 +179,7 @@ def make(
     if clash:
         raise OutputError(f"{min(clash)}: a figure would replace the image itself; choose another output folder")
     outcome = Outcome([], [], [], [])
+    kept_maps = None if maps is None else BatchMaps(maps, folder, command)
     rows: list[tuple[Entry, list[Cell]]] = []
     block: Block | None = None
     for entry in progress(batch):
@@ -189,15 +192,21 @@ def make(
             continue
         target = folder / f"{entry.name}.png"
         key = _key(viewer, roi, entry, dpi)
-        if _done(target, key):
-            outcome.kept.append(target)
-            block = viewer.look(roi, last=True, label=known_class(viewer, entry))
-        else:
-            block = viewer.look(roi, label=known_class(viewer, entry))
+        drawn, label = _done(target, key), known_class(viewer, entry)
+        whole = not drawn or (kept_maps is not None and not kept_maps.has(entry.name, key))
+        block = viewer.look(roi, last=not whole, label=label)
+        if whole:
             figure = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}", block)
-            figure.save(target, dpi=dpi, command=command, key=key)
-            outcome.made.append(target)
+            if kept_maps is not None:
+                kept_maps.add(entry.name, key, figure, block, viewer.seed)
+            if not drawn:
+                figure.save(target, dpi=dpi, command=command, key=key)
+        if kept_maps is not None:
+            kept_maps.done(entry.name, key)
+        (outcome.kept if drawn else outcome.made).append(target)
         rows.append((entry, sheet_row(block)))
+    if kept_maps is not None and rows:
+        kept_maps.finish()
     if block is not None:
         outcome.sheets = _sheets(viewer, block, rows, folder, per_page, dpi)
     return outcome

@@ -12,6 +12,7 @@ from desali.comparison.sheet import CONTROL, Asked, sheet
 from desali.errors import DataError, UnknownNameError
 from desali.figures.facts import method_words
 from desali.figures.figure import KIND, Figure
+from desali.figures.maps import of_sheet
 from desali.figures.sheet_grid import arrange
 from desali.figures.words import between, number, percent, short, signed
 from desali.models.checkpoint import versions
@@ -146,7 +147,7 @@ def channels(
         "note": grid.footnote,
         "versions": versions(),
     }
-    return ChannelsFigure(grid, record)
+    return ChannelsFigure(grid, record, lambda: of_sheet(made))
 
 
 def _check(by: str, after: Any, layer: Any, channels: Any, replicates: Any, random_networks: Any, seed: Any) -> None:

@@ -42,6 +42,7 @@ def compare(
     random_networks: int = 2,
     contrast: bool = True,
     label: int | str | None = None,
+    fold_batch_norm: bool = False,
     colour: bool = False,
 ) -> Figure:
     """Show one image through several models: a row of class contrast, then rows of layers, and what tells them apart.
@@ -84,6 +85,7 @@ def compare(
         random_networks: how many networks with random weights stand beside, 0 to 8.
         contrast: whether there is a row of class contrast.
         label: the image's own class, by name or number.
+        fold_batch_norm: see `desali.record`; of all networks.
         colour: leave an image whose three channels are equal in colour; else it is grey, and its maps are summed over
             the channels.
 
@@ -107,6 +109,7 @@ def compare(
         random_networks=random_networks,
         contrast=contrast,
         label=label,
+        fold_batch_norm=fold_batch_norm,
         colour=colour,
     )
     return comparing(models, settings, replicates=replicates, images=images, groups=groups).figure(image, title)

@@ -27,8 +27,8 @@ def seed_words(seed: Seeds, classes: Sequence[str]) -> str:
 
 
 def method_words(method: str | Method) -> str:
-    """The method as it was named, or by its three bits."""
-    return method if isinstance(method, str) else method.corner
+    """The method as it was named, or by the nearest name and what differs from it."""
+    return method if isinstance(method, str) else method.describe()
 
 
 def predicted(subject: Shown, seen: Seen) -> dict[str, Any] | None:

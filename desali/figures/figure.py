@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from desali.errors import DataError, OutputError
 from desali.figures.drawing.panel import Grid
+from desali.figures.maps import ORDER
 from desali.figures.sidecar import is_record, plain, sidecar, write_sidecar
+from desali.output.arrays import Array, write_arrays
 from desali.output.columns import columns
 from desali.output.files import atomic_path
 
@@ -27,11 +29,12 @@ class Figure:
         grid: what is drawn.
     """
 
-    def __init__(self, grid: Grid, record: Mapping[str, Any]) -> None:
+    def __init__(self, grid: Grid, record: Mapping[str, Any], arrays: Callable[[], Iterable[Array]] = tuple) -> None:
         if not isinstance(grid.title, str):
             raise DataError(f"title must be text, got {grid.title!r}")
         self.grid = grid
         self._record = plain(record, "the figure")
+        self._arrays = arrays
 
     def save(
         self,
@@ -68,6 +71,22 @@ class Figure:
             save_grid(self.grid, temporary, dpi)
             write_sidecar(target, {**known, "dpi": dpi, **self._record})
         return target
+
+    def save_maps(self, path: str | os.PathLike[str], *, command: Sequence[str] | None = None) -> Path:
+        """Write the arrays behind the figure, and beside them (maps.npz.json) what each is, with the figure's record.
+
+        Activations, reconstructions and inputs of every network, the controls included, in float32 as they were
+        computed, before anything is scaled for the eye.
+
+        Args:
+            path: an .npz file, or a folder .zarr (which needs the package `zarr`).
+            command: see `save`.
+
+        Raises:
+            OutputError: see `desali.output.arrays.check_arrays`.
+        """
+        known = {} if command is None else {"command": list(command)}
+        return write_arrays(path, self._arrays(), {**known, "order": ORDER, "figure": self._record})
 
     def to_dict(self) -> dict[str, Any]:
         """The record, JSON-serialisable: image, models, layers, seed, method, controls, and every number printed."""

@@ -119,7 +119,7 @@ class Looking:
             assert chosen is not None
             seeds = {layer: Seed.channel(own.channel) for layer, own in zip(layers, chosen, strict=True)}
         contrast = Seed.contrast(target) if target is not None and self._settings.contrast_row else None
-        return looks(recording, layers, seeds, self._settings.rule, sweeps, contrast)[0]
+        return looks(recording, layers, seeds, self._settings.rule, sweeps, contrast, self._settings.contrast_rule)[0]
 
     def _true(self, seed: Seed, target: int | None) -> Seed:
         if seed.target != "true":
@@ -220,7 +220,13 @@ def record_one(shown: Shown, model: nn.Module, input: Input, settings: Settings)
 
     with explained(shown, input.tensor):
         images = input.tensor.to(shown.device).unsqueeze(0)
-        return record(model, images, keep="activations", backend=settings.backend)
+        return record(
+            model,
+            images,
+            keep="activations",
+            backend=settings.backend,
+            fold_batch_norm=settings.fold_batch_norm,
+        )
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from desali.output.options import FROM_1, SEED, Range, check_fields, option
-from desali.reversal.methods import METHODS
+from desali.reversal.methods import METHODS, changed
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
@@ -123,16 +123,24 @@ class FigureOptions:
     backend: Literal["auto", "native", "torch"] = option(
         "auto", "The compiled core or torch's operations; see `desali info`."
     )
+    fold_batch_norm: bool = option(
+        False,
+        "Fold every batch normalisation into the layer before it, for comparison with programs that do; it rounds "
+        "anew, so that masks near zero flip.",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def settings(self, image: ImageOptions, classes: Sequence[str] = ()) -> Settings:
+    def settings(
+        self, image: ImageOptions, classes: Sequence[str] = (), changes: Mapping[str, Any] | None = None
+    ) -> Settings:
         """The settings of a viewer.
 
         Args:
             image: whose window is shown.
             classes: names that a logit may be given by.
+            changes: options of `Method` that differ from those of the method that is named.
 
         Raises:
             UnknownNameError, SeedError: see `Seed.parse`.
@@ -140,10 +148,12 @@ class FigureOptions:
         from desali.figures.settings import Settings
         from desali.reversal.seeds import Seed
 
+        seed = None if self.source is None else Seed.parse(self.source, self.value, classes)
+        plain = Settings(seed=seed, method=self.method).rule
         return Settings(
             layers=self.layers,
-            seed=None if self.source is None else Seed.parse(self.source, self.value, classes),
-            method=self.method,
+            seed=seed,
+            method=changed(plain, changes) if changes else self.method,
             window=image.window,
             scale=self.scale,
             random_seed=self.seed,
@@ -152,5 +162,6 @@ class FigureOptions:
             label=self.label,
             device=self.device,
             backend=self.backend,
+            fold_batch_norm=self.fold_batch_norm,
             colour=image.colour,
         )

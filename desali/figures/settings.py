@@ -12,7 +12,7 @@ from desali.errors import DataError
 from desali.figures.layers import Layers
 from desali.figures.options import FigureOptions
 from desali.figures.subjects import Classes, Rules
-from desali.reversal.methods import Method
+from desali.reversal.methods import Method, changed
 from desali.reversal.seeds import Seed
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Settings:
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the models are.
         preprocessing: of plain modules, one for all or by name.
         classes: names of the classes of plain modules, one list for all or by name.
+        fold_batch_norm: see `desali.record`; of all networks.
         channels: the channels to show, as a record keeps them; None: they are chosen.
         colour: leave an image whose three channels are equal in colour; else it is grey.
     """
@@ -87,6 +88,7 @@ class Settings:
     random_networks: int = FigureOptions.random_networks
     contrast: bool = FigureOptions.contrast
     label: int | str | None = None
+    fold_batch_norm: bool = FigureOptions.fold_batch_norm
     channels: Channels | None = None
     colour: bool = False
 
@@ -96,6 +98,12 @@ class Settings:
         if self.method is not None:
             return self.method
         return CONTRAST_METHOD if self.seed is not None and self.seed.kind == "contrast" else METHOD
+
+    @property
+    def contrast_rule(self) -> str | Method:
+        """The method of the row of class contrast: the gradient, also through layers that the rows reverse by it."""
+        smooth = isinstance(self.method, Method) and self.method.smooth == "gradient"
+        return changed(CONTRAST_METHOD, {"smooth": "gradient"}) if smooth else CONTRAST_METHOD
 
     @property
     def contrast_row(self) -> bool:
@@ -124,6 +132,7 @@ class Settings:
                 random_networks=record["control"]["networks"],
                 contrast=record["contrast"] is not None,
                 label=record["label"],
+                fold_batch_norm=record["fold_batch_norm"],
                 channels=None if channels is None else Channels.from_dict(channels),
                 colour=record["colour"],
             )

@@ -13,6 +13,7 @@ from desali.figures.figure import KIND, Figure
 from desali.figures.footnote import NOTE
 from desali.figures.inputs import Plain, image_facts, prepare
 from desali.figures.layers import layer_names
+from desali.figures.maps import of_block
 from desali.figures.rows import table
 from desali.figures.sources import RANDOM, controls, in_rgb, kept_words, spread_relus
 from desali.figures.subjects import Shown, class_names
@@ -138,7 +139,16 @@ def show(
         "versions": versions(),
         "seconds": round(time.perf_counter() - start, 3),
     }
-    return Figure(laid.grid(heading, footnote), record_)
+    many = len(blocks) > 1
+    return Figure(
+        laid.grid(heading, footnote),
+        record_,
+        lambda: (
+            array
+            for number, block in enumerate(blocks, 1)
+            for array in of_block(block, listed, f"image-{number}" if many else "")
+        ),
+    )
 
 
 def _check_rows(images: int, layers: Sequence[Any]) -> None:

@@ -85,7 +85,9 @@ def in_rgb(look: Look, rule: Rule) -> Look:
     """The views with their maps' channels in the order red, green, blue, whatever the network's order is."""
     if getattr(rule, "channel_order", "rgb") != "bgr":
         return look
-    return replace(look, views=[replace(view, maps=view.maps.flip(1)) for view in look.views])
+    views = [replace(view, maps=view.maps.flip(1)) for view in look.views]
+    against = look.contrast
+    return replace(look, views=views, contrast=against and replace(against, maps=against.maps.flip(1)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from desali.comparison.views import CONTRAST_METHOD
 from desali.data.roi import Roi
 from desali.errors import DataError, ImageError, SeedError
 from desali.figures.block import Block
@@ -20,6 +19,7 @@ from desali.figures.kin import ancestry
 from desali.figures.layers import layers_by_model
 from desali.figures.lead import lead
 from desali.figures.looking import Looking, explained
+from desali.figures.maps import of_block
 from desali.figures.rows import table
 from desali.figures.settings import Channels, Settings
 from desali.figures.sources import controls, default_layers, provenance
@@ -214,15 +214,20 @@ class Viewer:
             "scale": self.settings.scale,
             "device": str(self.subjects[0].device),
             "backend": self.settings.backend,
+            "fold_batch_norm": self.settings.fold_batch_norm,
             "contrast": None
             if contrast is None
-            else {**contrast, "method": find_method(CONTRAST_METHOD).to_dict(), "method_in_words": CONTRAST_METHOD},
+            else {
+                **contrast,
+                "method": find_method(self.settings.contrast_rule).to_dict(),
+                "method_in_words": method_words(self.settings.contrast_rule),
+            },
             "rows": made.numbers,
             "note": footnote,
             "versions": versions(),
             "seconds": round(time.perf_counter() - start, 3),
         }
-        return Figure(made.grid(heading, footnote, leading), record)
+        return Figure(made.grid(heading, footnote, leading), record, lambda: of_block(block, self.seed))
 
     def _footnote(self, image: Roi | Tensor, block: Block) -> str:
         shared = "The models' reconstructions of a row share one scale, and so do their activations."

@@ -51,7 +51,9 @@ def check_method(network: Network, rule: Method, nodes: list[Node]) -> None:
         for name in rule.only:
             network.find(name)
         if not any(rule_for(network, rule, relu) is rule for relu in relus):
-            raise MethodError(f"only={list(rule.only)} holds no ReLU; choose from {', '.join(r.name for r in relus)}")
+            raise MethodError(
+                f"only={','.join(rule.only)} holds no ReLU; choose from {', '.join(r.name for r in relus)}"
+            )
 
 
 def _kind(node: Node) -> str:

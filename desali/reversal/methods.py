@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from desali.errors import MethodError, UnknownNameError, look_up
+from desali.output.options import option
 
 LRNRule = Literal["identity", "adjoint"]
 Overlap = Literal["sum", "overwrite"]
@@ -27,23 +28,35 @@ class Method:
         relu_mask: multiply by [x > 0], x being the ReLU's input in the forward pass.
         switches: max-unpooling sends the signal to the recorded arg-max; off: to the window's centre.
         relu_backward: apply max(signal, 0) at every ReLU.
-        lrn: local response normalisation is passed unchanged ("identity") or by its true adjoint.
-        overlap: what arrives at one position from several pooling windows is summed (the true adjoint; Mahendran and
-            Vedaldi) or the last window in row-major order wins ("overwrite").
-        only: layers (or containers of layers) that follow this method; every other ReLU, pooling and LRN layer is
-            reversed by its true adjoint. None: all layers follow it.
-        smooth: layers without a rule of their own in this framework (GELU, SiLU, hardswish, ELU, softmax, attention,
-            layer normalisation) are refused, or, if asked for, reversed by their gradient. Leaky and other rectifiers
-            that are no ReLU are always reversed by their gradient, with a `GradientWarning` unless it is asked for.
+        lrn, overlap, only, smooth: each says what it is; they are options of the command line too.
+            In full: `overlap="sum"` is the true adjoint (Mahendran and Vedaldi). `only` names layers or containers of
+            layers; every other ReLU, pooling and LRN layer is reversed by its true adjoint. Leaky and other rectifiers
+            that are no ReLU are always reversed by their gradient, with a `GradientWarning` unless
+            `smooth="gradient"` asks for it.
     """
 
     relu_mask: bool
     switches: bool
     relu_backward: bool
-    lrn: LRNRule = "identity"
-    overlap: Overlap = "sum"
-    only: tuple[str, ...] | None = None
-    smooth: Smooth = "refuse"
+    lrn: LRNRule = option(
+        "identity",
+        "Local response normalisation is passed unchanged, or by its true adjoint.",
+        shown="the method's own: adjoint for saliency, gradient and guided_backprop, else identity",
+    )
+    overlap: Overlap = option(
+        "sum", "Where several pooling windows reach one position, their signals are summed, or the last one wins."
+    )
+    only: tuple[str, ...] | None = option(
+        None,
+        "Layers or containers of layers that follow the method; all others are reversed by their gradient.",
+        metavar="NAME,...",
+        shown="all layers",
+    )
+    smooth: Smooth = option(
+        "refuse",
+        "Layers without a rule of their own (GELU, SiLU, hardswish, ELU, softmax, attention, layer normalisation) are "
+        "refused, or reversed by their gradient.",
+    )
 
     def __init__(
         self,
@@ -109,6 +122,21 @@ class Method:
         """The three bits as letters: ReLU mask, pooling switches, ReLU backward; "TTT" is DeSaliNet."""
         return "".join("T" if bit else "F" for bit in (self.relu_mask, self.switches, self.relu_backward))
 
+    def describe(self) -> str:
+        """The method in words: the nearest name and what differs from it, e.g. "saliency, smooth gradient"."""
+        known = {self.corner: METHODS[self.corner], **METHODS}  # a plain corner goes by its letters
+
+        def different(other: Method) -> list[str]:
+            return [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
+
+        alike = {name: other for name, other in known.items() if other.corner == self.corner}
+        name = min(alike, key=lambda name: len(different(alike[name])))
+        words = [name]
+        for one in different(alike[name]):
+            value = getattr(self, one)
+            words.append(f"{one} {value if isinstance(value, str) else ', '.join(value) or 'nothing'}")
+        return ", ".join(words)
+
 
 _CORNERS = {
     name: Method(name[0] == "T", name[1] == "T", name[2] == "T")
@@ -130,6 +158,15 @@ METHODS: dict[str, Method] = {
 `desalinet` on networks with local response normalisation alone. `deconv` is `deconvnet`, `gradient` is `saliency`."""
 
 TRUE_ADJOINT = Method(True, True, False, lrn="adjoint", smooth="gradient")
+
+
+def changed(name_or_method: str | Method, changes: Mapping[str, Any]) -> Method:
+    """The method with other values of its options `lrn`, `overlap`, `only` and `smooth`.
+
+    Raises:
+        UnknownNameError: no such method. MethodError: a value that an option does not take.
+    """
+    return replace(method(name_or_method), **changes)
 
 
 def method(name_or_method: str | Method) -> Method:

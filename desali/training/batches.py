@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, RandomSampler, WeightedRandomSampler
+from torch.utils.data import RandomSampler, WeightedRandomSampler
 
 from desali.training.augmentation import Augmentation
 from desali.training.inputs import Inputs
@@ -37,13 +37,22 @@ class Clock:
         return waited
 
 
-def draw_order(labels: Tensor, batch_size: int, balance: bool, seed: int) -> Iterator[list[int]]:
+def bounds(count: int, size: int, least: int = 1) -> list[tuple[int, int]]:
+    """Where each batch of `size` images begins and ends; a rest of fewer than `least` joins the batch before it."""
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] < least:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True))
+
+
+def draw_order(labels: Tensor, batch_size: int, balance: bool, seed: int, least: int = 1) -> Iterator[list[int]]:
     """Indices of the images of each batch of an epoch, which draws n images; the last batch may be smaller.
 
     Args:
         labels: int64 [n].
         balance: draw every class that occurs with equal probability, with replacement; else a random permutation.
         seed: decides the order.
+        least: see `bounds`.
     """
     generator = torch.Generator().manual_seed(seed)
     sampler: WeightedRandomSampler | RandomSampler
@@ -52,7 +61,8 @@ def draw_order(labels: Tensor, batch_size: int, balance: bool, seed: int) -> Ite
         sampler = WeightedRandomSampler(weights.tolist(), len(labels), generator=generator)
     else:
         sampler = RandomSampler(range(len(labels)), generator=generator)
-    yield from BatchSampler(sampler, batch_size, drop_last=False)
+    order = list(sampler)
+    yield from (order[start:stop] for start, stop in bounds(len(order), batch_size, least))
 
 
 class TrainingBatches:
@@ -70,6 +80,7 @@ class TrainingBatches:
         augmentation: how images are changed.
         rank, world: this process of how many.
         clock: counts what the consumer waits.
+        least: the fewest images of a batch, see `bounds`.
     """
 
     def __init__(
@@ -82,20 +93,21 @@ class TrainingBatches:
         rank: int = 0,
         world: int = 1,
         clock: Clock | None = None,
+        least: int = 1,
     ) -> None:
         self.inputs, self.batch_size, self.balance, self.seeds = inputs, batch_size, balance, seeds
         self.augmentation, self.rank, self.world = augmentation, rank, world
-        self.clock = clock or Clock()
+        self.clock, self.least = clock or Clock(), least
 
     def __len__(self) -> int:
-        return -(-len(self.inputs) // self.batch_size)
+        return len(bounds(len(self.inputs), self.batch_size, self.least))
 
     def __iter__(self) -> Iterator[Batch]:
         return prefetched(self._jobs(), self.clock)
 
     def _jobs(self) -> Iterator[Callable[[], Batch]]:
         generator = torch.Generator().manual_seed(self.seeds[1])
-        for index in draw_order(self.inputs.labels, self.batch_size, self.balance, self.seeds[0]):
+        for index in draw_order(self.inputs.labels, self.batch_size, self.balance, self.seeds[0], self.least):
             draw = self.augmentation.draw(len(index), generator)
             start, stop = (len(index) * rank // self.world for rank in (self.rank, self.rank + 1))
             share = slice(start, stop) if stop > start else slice(0, 1)
@@ -112,15 +124,17 @@ class TrainingBatches:
 class HeldBatches:
     """The held-out images in order, in chunks of at most `size`; yields (images [b, c, h, w], number of the chunk).
 
-    Several processes share the chunks; with fewer chunks than processes some see the first one again.
+    Several processes share the chunks; with fewer chunks than processes some see the first one again. A last chunk of
+    fewer than `least` images joins the one before it.
     """
 
-    def __init__(self, inputs: Inputs, rank: int = 0, world: int = 1, clock: Clock | None = None) -> None:
-        size = 256 if world == 1 else max(1, min(256, -(-len(inputs) // world)))
+    def __init__(
+        self, inputs: Inputs, rank: int = 0, world: int = 1, clock: Clock | None = None, least: int = 1
+    ) -> None:
+        size = 256 if world == 1 else max(1, least, min(256, -(-len(inputs) // world)))
         self.inputs, self.clock = inputs, clock or Clock()
-        self._starts = list(range(0, len(inputs), size))
-        self._size = size
-        self._numbers = list(range(len(self._starts)))[rank::world] or [0]
+        self._bounds = bounds(len(inputs), size, least)
+        self._numbers = list(range(len(self._bounds)))[rank::world] or [0]
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -129,8 +143,7 @@ class HeldBatches:
         return prefetched((self._job(number) for number in self._numbers), self.clock)
 
     def _job(self, number: int) -> Callable[[], tuple[Tensor, int]]:
-        start = self._starts[number]
-        index = list(range(start, min(start + self._size, len(self.inputs))))
+        index = list(range(*self._bounds[number]))
         return lambda: (self.inputs.images(index), number)
 
 

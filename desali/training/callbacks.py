@@ -1,9 +1,10 @@
-"""What happens at the end of an epoch: keep state and history, decide whether to stop; and a progress bar."""
+"""The end of an epoch: keep state and history, decide whether to stop; and progress, as a bar or as lines."""
 
 from __future__ import annotations
 
 import copy
 import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ from tqdm import tqdm
 
 from desali.errors import DesaliError, OutputError
 from desali.output.files import write_text
+from desali.output.progress import duration
 from desali.training.history import HISTORY_NAME, rows_as_csv
 from desali.training.module import StageModule
 from desali.training.state import TrainingState, snapshot, write_state
+
+QUICK, SLOW = 10.0, 60.0
+"""Seconds: epochs that follow each other faster are not all said in a log; within longer ones a line is written."""
 
 
 class Keeper(lightning.Callback):
@@ -89,6 +94,44 @@ class Keeper(lightning.Callback):
         return watched and patience > 0 and self.state.epoch - self.state.best_epoch >= patience
 
 
+class ProgressLines(lightning.Callback):
+    """Lines on stderr where no terminal shows a bar: after an epoch, and within one that takes long.
+
+    The first epoch of a sitting is always said; of those that follow within `QUICK` seconds, some are passed over.
+    """
+
+    def __init__(self, keeper: Keeper, quick: float = QUICK, slow: float = SLOW) -> None:
+        self.keeper, self.quick, self.slow = keeper, quick, slow
+        self._start = self._last = 0.0
+        self._said = False
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._start = self._last = time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
+        steps = int(trainer.num_training_batches)
+        if time.monotonic() - self._last >= self.slow and step + 1 < steps:
+            self._say(trainer, module, int(trainer.current_epoch) + (step + 1) / steps, f", step {step + 1} of {steps}")
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        if not self._said or time.monotonic() - self._last >= self.quick:
+            assert isinstance(module, StageModule)
+            row, best = self.keeper.state.history[-1], self.keeper.state.best_epoch
+            held = row.get("held_out_balanced_accuracy")
+            more = "" if held is None else f", held-out balanced accuracy {held:.3f}"
+            more = f", training loss {row['training_loss']:.3f}{more}, best epoch {best}"
+            self._say(trainer, module, int(trainer.current_epoch) + 1, more)
+
+    def _say(self, trainer: lightning.Trainer, module: StageModule, done: float, more: str) -> None:
+        self._last, self._said = time.monotonic(), True
+        if not trainer.is_global_zero:
+            return
+        left = (self._last - self._start) / done * (module.stage.epochs - module.first_epoch - done)
+        epoch = f"epoch {module.epoch} of {module.stage.epochs}"
+        text = f"stage {module.title}: {epoch}{more}, at most {duration(left)} left"
+        print(text, file=sys.stderr, flush=True)
+
+
 class ProgressBar(lightning.Callback):
     """One tqdm bar a stage, on stderr: steps done of the most that can come, time left, loss, best epoch so far."""
 
@@ -100,7 +143,7 @@ class ProgressBar(lightning.Callback):
         assert isinstance(module, StageModule)
         if not trainer.is_global_zero:
             return
-        steps = -(-len(module.training_inputs) // module.stage.batch_size)
+        steps = int(trainer.num_training_batches)
         self._bar = tqdm(
             desc=f"stage {module.title}",
             total=steps * module.stage.epochs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +53,13 @@ def check_size(architecture: Architecture, preprocessing: Preprocessing) -> None
                 f"size {size}: {architecture.name} cannot take images of {size} pixels ({reason}); "
                 f"its own size is {architecture.input_size}"
             ) from error
+
+
+def check_weights(recipes: Sequence[Recipe]) -> None:
+    """Raise a DesaliError if the weights file of a stage is not there, before images are read."""
+    for stage in (stage for one in recipes for stage in one.stages):
+        if stage.weights is not None and not Path(stage.weights).is_file():
+            raise DesaliError(f"--{stage.domain}-weights {stage.weights}: no such file; check the path")
 
 
 def require_packages(tensorboard: bool = False) -> None:

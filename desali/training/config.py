@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from desali.errors import DesaliError, UnknownNameError
 from desali.models.registry import DEFAULT
 from desali.output.options import FROM_0, FROM_1, SEED, SHARE, check_fields, checked_table, option, options_of
-from desali.training.recipes import RECIPES, Recipe, recipe
+from desali.training.recipes import Recipe, recipe, recipe_names
 from desali.training.stage import DOMAINS, STAGE_OPTIONS, Stage
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class TrainingConfig:
 
     recipe: str = option(
         "all",
-        "scratch, texture, natural or two_stage, or several of them with commas between, or all.",
-        flag="RECIPE,...|all",
+        "scratch, texture, natural or two_stage, or several of them with spaces or commas between, or all.",
+        flag="RECIPE...|all",
     )
     runs: str = option("runs", "Folder of trained models.", metavar="DIR")
     architecture: str = option(
@@ -158,11 +158,18 @@ class TrainingConfig:
         Raises:
             UnknownNameError: an unknown recipe. DesaliError: options that contradict each other.
         """
-        names = list(RECIPES) if self.recipe == "all" else [name.strip() for name in self.recipe.split(",")]
-        return [
+        found = [
             recipe(name, self.architecture).with_options(domains=self.stages, **self.stage)
-            for name in dict.fromkeys(names)
+            for name in recipe_names(self.recipe)
         ]
+        trained = {stage.domain for name in recipe_names(self.recipe) for stage in recipe(name).stages}
+        for domain, table in self.stages.items():
+            if table.get("weights") is not None and domain not in trained:
+                raise DesaliError(
+                    f"--{domain}-weights {table['weights']}: {self.recipe} has no stage {domain}; leave it out, or "
+                    "name a recipe that has one"
+                )
+        return found
 
     @property
     def preprocessing(self) -> Preprocessing:

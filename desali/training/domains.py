@@ -49,7 +49,7 @@ def datasets_of(
             unless their specification says otherwise ("?size=...").
         resize: of the preprocessing.
         listings: see `find_images`.
-        progress: show progress bars on stderr.
+        progress: show progress on stderr, a bar or, without a terminal, lines.
         report: called with a line of text on each data set, and on images that are left out.
 
     Raises:

@@ -19,12 +19,14 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from desali.errors import DesaliError
 from desali.models.registry import Architecture
 from desali.ops.device import on_gpu
+from desali.output.progress import interactive
 from desali.training.augmentation import Augmentation, augmentation_of
 from desali.training.blocks import Blocks
-from desali.training.callbacks import Keeper, ProgressBar
+from desali.training.callbacks import Keeper, ProgressBar, ProgressLines
 from desali.training.devices import LOGGERS, check_devices, one_alone, raised_in_process, strategy_for
 from desali.training.inputs import Inputs, PreparedInputs
 from desali.training.module import StageModule
+from desali.training.single import check_enough, images_needed
 from desali.training.stage import Stage
 from desali.training.state import STATE_NAME, Row, TrainingState, read_state
 
@@ -113,6 +115,8 @@ def fit_stage(
         blocks = Blocks(model, architecture)
         if stage.mode == "feature_extraction":
             blocks.freeze(model, 0)
+        needed = images_needed(model, training.images([0]), stage, blocks)
+        least = check_enough(needed, len(training), stage.batch_size, devices * nodes, title)
         module = StageModule(
             model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             stage,
@@ -123,6 +127,8 @@ def fit_stage(
             title,
             augmentation or augmentation_of(stage, None, "hu"),
             blocks,
+            least,
+            needed,
         )
         strategy = strategy_for(stage, devices, nodes)
         with _quiet(), _deterministic(), torch.random.fork_rng():
@@ -143,7 +149,7 @@ def fit_stage(
                 enable_checkpointing=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
-                callbacks=[*callbacks, keeper, *([ProgressBar(keeper)] if progress else [])],
+                callbacks=[*callbacks, keeper, *([_shown(keeper)] if progress else [])],
             )
             _run(trainer, module)
         for parameter in model.parameters():
@@ -151,6 +157,10 @@ def fit_stage(
         if strategy != "auto":
             state = read_state(path, key) or state
     return Fitted(state.best, state.best_epoch, state.history, state.seconds, state.timing)
+
+
+def _shown(keeper: Keeper) -> lightning.Callback:
+    return ProgressBar(keeper) if interactive() else ProgressLines(keeper)
 
 
 def _inputs(part: Inputs | Part) -> Inputs:

@@ -53,7 +53,7 @@ def target_and_held_out(
     from desali.data.readers.reading import read_found
 
     classes = tuple(cards[first]["classes"])
-    known = data[first]["parameters"]
+    known = data[first].get("parameters", {})
     own = None
     if given is not None and (training or spec is None):
         own = find_images(str(given), **{name: value for name, value in known["options"].items() if name != "split"})

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from desali.errors import DesaliError
+from desali.models.logits import logits_of
 from desali.training.augmentation import Augmentation
 from desali.training.batches import Batch, Clock, HeldBatches, TrainingBatches
 from desali.training.blocks import Blocks
@@ -27,7 +28,7 @@ class StageModule(lightning.LightningModule):
 
     Every epoch seeds torch's generator, the batches and the augmentation from (seed, domain, epoch), so that an epoch
     does not depend on how many went before it in this process. With several processes each trains on its share of every
-    batch; metrics are those of all of them.
+    batch; metrics are those of all of them. A batch holds at least `least` images, a chunk of the held-out `needed`.
     """
 
     def __init__(
@@ -41,11 +42,14 @@ class StageModule(lightning.LightningModule):
         title: str,
         augmentation: Augmentation,
         blocks: Blocks,
+        least: int = 1,
+        needed: int = 1,
     ) -> None:
         super().__init__()
         self.model, self.stage, self.seed, self.title = model, stage, seed, title
         self.training_inputs, self.held_inputs = training, held
         self.first_epoch, self.augmentation, self.blocks = first_epoch, augmentation, blocks
+        self.least, self.needed = least, needed
         self.row: Row = {}
         self.clock = Clock()
         self._losses: list[Tensor] = []
@@ -77,14 +81,15 @@ class StageModule(lightning.LightningModule):
         stage = self.stage
         seeds = (self._derive("batches"), self._derive("augmentation"))
         rank, world = self.trainer.global_rank, self.trainer.world_size
+        inputs, clock = self.training_inputs, self.clock
         return TrainingBatches(
-            self.training_inputs, stage.batch_size, stage.balance, seeds, self.augmentation, rank, world, self.clock
+            inputs, stage.batch_size, stage.balance, seeds, self.augmentation, rank, world, clock, self.least
         )
 
     def val_dataloader(self) -> Iterable[Any]:
         if self.held_inputs is None:
             return []
-        return HeldBatches(self.held_inputs, self.trainer.global_rank, self.trainer.world_size, self.clock)
+        return HeldBatches(self.held_inputs, self.trainer.global_rank, self.trainer.world_size, self.clock, self.needed)
 
     def on_train_epoch_start(self) -> None:
         epoch, rank = self.epoch, self.trainer.global_rank
@@ -99,7 +104,9 @@ class StageModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         images, labels, factor = batch
-        loss = cross_entropy(first_output(self.model(images)), labels, label_smoothing=self.stage.label_smoothing)
+        loss = cross_entropy(
+            logits_of(self.model(images), len(labels)), labels, label_smoothing=self.stage.label_smoothing
+        )
         worst = loss.detach()
         if self.trainer.world_size > 1:
             worst = worst.isfinite().logical_not().float()
@@ -118,7 +125,7 @@ class StageModule(lightning.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, int], step: int) -> None:
         images, number = batch
-        self._logits[number] = self.model(images).detach().float().cpu()
+        self._logits[number] = logits_of(self.model(images), len(images)).detach().float().cpu()
 
     def finish_epoch(self) -> Row:
         """The metrics of the epoch just trained: training loss and, with held-out patients, loss and balanced accuracy.
@@ -149,9 +156,3 @@ class StageModule(lightning.LightningModule):
 
     def _derive(self, what: str, *more: int) -> int:
         return derive(self.seed, self.stage.domain, what, self.epoch, *more)
-
-
-def first_output(output: Any) -> Tensor:
-    """The logits of a network that returns auxiliary outputs beside them while it trains (Inception, GoogLeNet)."""
-    logits: Tensor = output[0] if isinstance(output, tuple) else output
-    return logits

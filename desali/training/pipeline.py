@@ -66,7 +66,7 @@ def train(
         tensorboard: write metrics for TensorBoard to `runs`/stages/<key>/tensorboard too.
         input_memory: MiB of network input that may be kept in memory.
         configuration: gives the text of `runs`/<recipe>/config.toml, which is written before a recipe is trained.
-        progress: show a progress bar on stderr.
+        progress: show progress on stderr, a bar or, without a terminal, lines.
         report: called with one line of text per stage.
         stages: where stages are kept and found again; `runs`/stages if None.
 

@@ -96,6 +96,12 @@ RECIPES: dict[str, Recipe] = {
 """The recipes of Suzuki et al. (arXiv 1810.06282), with the learning rate of the default architecture."""
 
 
+def recipe_names(text: str) -> list[str]:
+    """The recipes in "scratch, texture" or "scratch texture", each once; all of them for "all"."""
+    names = list(dict.fromkeys(text.replace(",", " ").split())) or [text]
+    return list(RECIPES) if "all" in names else names
+
+
 def recipe(name: str, architecture: str = DEFAULT) -> Recipe:
     """The recipe of that name, with the learning rate that suits the architecture.
 

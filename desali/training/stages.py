@@ -18,6 +18,7 @@ from desali.output.files import write_text
 from desali.training.cards import StageResult, TrainedRecipe, card_of_given, card_of_trained, result_of
 from desali.training.history import HISTORY_NAME, TIMING_NAME, rows_as_csv
 from desali.training.keys import FRAMED, stage_key, weights_key
+from desali.training.longer import Longer
 from desali.training.recipes import Recipe
 from desali.training.seeding import derive
 from desali.training.seen import write_seen
@@ -83,19 +84,28 @@ class StageTrainer:
 
     def check_begun(self, recipes: Sequence[Recipe]) -> None:
         """Raise a DesaliError unless a stage of `recipes` has begun before."""
+        other: int | None = None
         for one in recipes:
             key: str | None = None
             for stage in one.stages:
                 if stage.weights is not None:
                     key = self.key_of_given(stage)
                     continue
-                key = self.key(stage, key)
+                parent, key = key, self.key(stage, key)
                 if any((self.stages / key / name).is_file() for name in (STATE_NAME, WEIGHTS_NAME)):
                     return
+                longer = self._longer(stage, parent)
+                if longer.state() is not None:
+                    return
+                other = other or longer.epochs
+        hint = "" if other is None else f" (one of {other} epochs has: --epochs {other} goes on with it)"
         raise DesaliError(
-            f"{self.runs}: nothing to resume, no stage with these options and data has begun there; "
+            f"{self.runs}: nothing to resume, no stage with these options and data has begun there{hint}; "
             "give the options of the interrupted run, or leave out --resume to start"
         )
+
+    def _longer(self, stage: Stage, parent: str | None) -> Longer:
+        return Longer(stage, lambda one: self.key(one, parent), self.stages, alone=self.nodes == 1)
 
     def key(self, stage: Stage, parent: str | None) -> str:
         """The key of a stage that is trained."""
@@ -239,6 +249,10 @@ class StageTrainer:
             start = fresh_model(self.architecture, len(data.classes), self.features, stage.domain, None).state_dict()
         model = fresh_model(self.architecture, len(data.classes), self.seed, stage.domain, start)
         begun = fingerprint(model) if parent is None else None
+        if self.first and not self.fresh:
+            said = self._longer(stage, parent.key if parent else None).carry_on(folder / STATE_NAME, key)
+            if said:
+                self.report(f"stage {title}{self.said}: {said}")
         parts = [self.prepared.inputs(data, None if held is None else ~held)]
         parts += [] if held is None else [self.prepared.inputs(data, held)]
         fitted = fit_stage(
@@ -302,7 +316,8 @@ class StageTrainer:
         )
         write_seen(folder, data)
         weights = save(model, folder / WEIGHTS_NAME, card)
-        (folder / STATE_NAME).unlink(missing_ok=True)
+        if stage.schedule == "cosine":  # others can be made longer
+            (folder / STATE_NAME).unlink(missing_ok=True)
         return result_of(card, title, weights, reused=False)
 
     def _wait(self, folder: Path, key: str, title: str) -> StageResult:

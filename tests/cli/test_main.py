@@ -96,7 +96,8 @@ def test_info_says_what_is_used(desali: Run) -> None:
         ("such files are left out with skip_unreadable=True", "such files are left out with --skip-unreadable"),
         ("name a file (weights=FILE or x@FILE)", "name a file (--weights FILE or x@FILE)"),
         ("hu_offset=nan: expected", "--hu-offset nan: expected"),
-        ("Method(..., only=[...]) and a.box=3", "Method(..., only=[...]) and a.box=3"),
+        ("with a desali.Method(..., only=[...]) and a.box=3", "with --only NAME,... and a.box=3"),
+        ("pass a desali.Method(..., smooth='gradient')", "pass --smooth gradient"),
     ],
 )
 def test_messages_name_the_option_of_a_parameter(python: str, here: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from desali.cli.main import main
 from desali.evaluation.comparison import compare
 from desali.evaluation.results import Comparison
+from desali.training.config import TrainingConfig
+from desali.training.recipes import RECIPES
 from tests.evaluation.cases import random_predictions
 from tests.evaluation.test_comparison import predictions
 
@@ -43,6 +46,23 @@ def test_train_then_evaluate(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert "synthetic" in out
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert f"{metrics['evaluations'][0]['metrics']['macro F1']['value']:.3f}" in out
+
+
+def test_recipes_are_separated_by_spaces_or_commas(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command that takes recipes reads them alike: what is wrong with the second is found."""
+    monkeypatch.chdir(tmp_path)
+    spellings = (("scratch", "two_stag"), ("scratch,two_stag",), ("scratch,", "two_stag"), ("scratch", ",two_stag"))
+    for command, names in itertools.product(("train", "crossvalidate", "robustness", "evaluate"), spellings):
+        code, _, err = run(capsys, command, *names)
+        assert code == 2
+        assert "unknown recipe 'two_stag': did you mean 'two_stage'?" in err, (command, names)
+    for names in spellings:
+        assert "error: scratch: no such model under runs" in run(capsys, "lineage", *names)[2]
+    config = TrainingConfig(recipe="scratch texture, scratch")
+    assert [one.name for one in config.recipes] == ["scratch", "texture"]
+    assert [one.name for one in TrainingConfig(recipe="scratch,all").recipes] == list(RECIPES)
 
 
 @pytest.mark.parametrize(

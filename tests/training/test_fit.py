@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import warnings
 from pathlib import Path
@@ -180,11 +181,33 @@ def test_torch_and_the_console_are_left_as_they_were(
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
 
 
-def test_progress_bar_says_stage_and_time_left(
-    training: Any, held: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_says_stage_and_time_left(
+    training: Any, held: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: Any, terminal: bool
 ) -> None:
-    fit(tmp_path, training, held, Stage("target", epochs=1, batch_size=16), progress=True)
+    monkeypatch.setattr("desali.training.fit.interactive", lambda: terminal)
+    fit(tmp_path, training, held, Stage("target", epochs=3, batch_size=16), progress=True)
     shown = capfd.readouterr()
     assert "stage target" in shown.err
     assert "left" in shown.err
     assert shown.out == ""
+    assert ("\r" in shown.err) == terminal
+    if not terminal:  # quick epochs are not all said
+        (line,) = shown.err.splitlines()
+        assert re.fullmatch(
+            r"stage target: epoch 1 of 3, training loss [\d.]+, held-out balanced accuracy [\d.]+, best epoch 1, "
+            r"at most \d+:\d\d left",
+            line,
+        )
+
+
+def test_long_epochs_are_said_step_by_step(
+    training: Any, held: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("desali.training.callbacks.ProgressLines.__init__.__defaults__", (0.0, 0.0))
+    fit(tmp_path, training, held, Stage("target", epochs=2, batch_size=16), progress=True)
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split(", ")[:2][-1].split(" at")[0][:11] for line in lines if "step" in line] == [
+        "step 1 of 3", "step 2 of 3", "step 1 of 3", "step 2 of 3",
+    ]  # fmt: skip
+    assert len(lines) == 6

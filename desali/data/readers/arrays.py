@@ -50,7 +50,8 @@ def read(path: Path, key: str, hu_offset: float | None) -> npt.NDArray[Any]:
         with np.load(path, allow_pickle=False) as archive:
             images: npt.NDArray[Any] = archive[key]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: {key} cannot be read ({error}); copy it again") from error
+        reason = "it holds Python objects" if "pickle" in str(error) else error
+        raise DataError(f"{path}: {key} cannot be read ({reason}); copy it again, or save numbers") from error
     kind = images.dtype
     if (kind == np.uint16) != (hu_offset is not None):
         said = "needs hu_offset (HU = value + offset, often -1024)" if hu_offset is None else "takes no hu_offset"

@@ -85,7 +85,7 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
     Args:
         spec: as in `read_images`; `options` as well.
         workers: decoding threads; None for one a processor, eight at most.
-        progress: show a progress bar on stderr.
+        progress: show progress on stderr, a bar or, without a terminal, lines.
 
     Raises:
         DataError: the layout is not as the reader expects, so that nothing can be counted. UnknownNameError: no such

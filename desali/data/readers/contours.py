@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 
 def windows(
@@ -40,6 +41,12 @@ def windows(
         return []
     y, x = np.mgrid[top:bottom, left:right]
     mask = Outline(outline).contains_points(np.column_stack([x.ravel(), y.ravel()])).reshape(height, width)
+    return [(top + row, left + column) for row, column in inside_of(mask, side, stride, inside)]
+
+
+def inside_of(mask: npt.NDArray[np.bool_], side: int, stride: int, inside: float) -> list[tuple[int, int]]:
+    """Upper left corners of the windows on a grid over a mask [h, w] of which at least the share `inside` is in it."""
+    height, width = mask.shape
     summed = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     corners = []
     for row in range(0, height - side + 1, stride):
@@ -47,5 +54,5 @@ def windows(
             low, high = summed[row], summed[row + side]
             count = high[column + side] - high[column] - low[column + side] + low[column]
             if count >= inside * side * side:
-                corners.append((top + row, left + column))
+                corners.append((row, column))
     return corners

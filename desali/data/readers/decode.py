@@ -1,4 +1,4 @@
-"""From items to pixels: several threads, a progress bar, one image size, one unit; unreadable files are collected."""
+"""From items to pixels: several threads, progress, one image size, one unit; unreadable files are collected."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from desali.data.imageset import Unit
 from desali.data.preprocess import fit
 from desali.data.readers.listing import Item
 from desali.errors import DataError, ImageError
+from desali.output.progress import bar
 
 AHEAD = 32
 """Files a thread that may be decoded before the first of them is taken."""
@@ -49,7 +50,7 @@ class How:
         resize: "bicubic" or "bilinear", see `desali.data.preprocess.fit`.
         colour: leave grey images that are stored in colour in colour.
         workers: threads; None for one a processor, eight at most.
-        progress: show a bar on stderr.
+        progress: show progress on stderr.
         title: what the bar says.
     """
 
@@ -88,13 +89,9 @@ def pictures(items: Sequence[Item], how: How) -> Iterator[Picture | ImageError]:
     Raises:
         DataError: an array file cannot be read at all.
     """
-    from tqdm import tqdm
-
-    with _quiet(), tqdm(
-        total=len(items), desc=how.title, unit="image", disable=not how.progress, leave=False
-    ) as bar:  # fmt: skip
+    with _quiet(), bar(len(items), how.title, "image", shown=how.progress, leave=False) as shown:
         for picture in _arrays(items, how) if how.array_key else _files(items, how):
-            bar.update()
+            shown.update()
             yield picture
 
 
@@ -228,6 +225,8 @@ def _finished(pixels: npt.NDArray[Any], item: Item, how: How, said: str = "") ->
             pixels = cut_box(pixels, item.box, name)[1]
         except ImageError as error:
             return error
+    if item.side is not None and pixels.shape[:2] != (item.side, item.side):
+        pixels = resampled(pixels, item.side)
     if pixels.dtype == np.uint8:
         return Picture(pixels if how.size is None else fit(pixels, how.size, how.resize), "uint8", said)
     limits = np.iinfo(np.int16)
@@ -239,6 +238,16 @@ def _finished(pixels: npt.NDArray[Any], item: Item, how: How, said: str = "") ->
             "pixel is a length; leave size out (the network's preprocessing resizes the whole square)"
         )
     return Picture(np.rint(pixels).astype(np.int16), "hu")
+
+
+def resampled(pixels: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    """A square [s, s] or [s, s, 3] as one of `side` pixels: bilinear, antialiased where it shrinks (Pillow)."""
+    from PIL import Image
+
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR))
+    image = Image.fromarray(pixels.astype(np.float32))
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
 
 
 @contextmanager

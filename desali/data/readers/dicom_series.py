@@ -59,8 +59,7 @@ def find(root: Path, label: str = "folder") -> Listing:
             text = str(tags.get(label) or "").strip()
             if not text and tags:
                 raise DataError(f"{path}: has no DICOM attribute {label!r} to take the class from")
-        identity = str(tags.get("PatientID") or "").strip()
-        patient = hashlib.sha256(identity.encode()).hexdigest()[:10] if identity else ""
+        patient = patient_of(tags.get("PatientID"))
         item = Item(path, name, text or UNLABELLED, patient or None)
         found.append((text or UNLABELLED, patient, *_order(tags), name, item))
     found.sort(key=lambda one: one[:-1])
@@ -73,6 +72,12 @@ def find(root: Path, label: str = "folder") -> Listing:
         colour=None,
         passed=tuple(relative(path, root) for path in passed),
     )
+
+
+def patient_of(identity: object) -> str:
+    """The pseudonym of a PatientID; "" where there is none."""
+    text = str(identity or "").strip()
+    return hashlib.sha256(text.encode()).hexdigest()[:10] if text else ""
 
 
 def _tags(path: Path, more: list[str]) -> dict[str, Any]:

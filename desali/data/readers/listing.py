@@ -41,6 +41,8 @@ class Item:
         box: (y, x, size) in pixels, or None for the whole image.
         row: the index into an array file, or None for an image file.
         page: the page, slice or frame of a file with several, from 1; None for a file with one image.
+        side: pixels that the box is resampled to, so that boxes of one length in millimetres have one size; None to
+            leave it.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Item:
     box: tuple[int, int, int] | None = None
     row: int | None = None
     page: int | None = None
+    side: int | None = None
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def read_images(
         leave_out_patients: all but the images of these patients, for instance to keep them for looking at.
         proxy: what the labels are if they only stand for something; `origin` says so.
         workers: decoding threads; None for one a processor, eight at most.
-        progress: show a progress bar on stderr.
+        progress: show progress on stderr, a bar or, without a terminal, lines.
         report: called with a line of text when images are left out.
         options: of the reader.
 

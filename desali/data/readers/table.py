@@ -11,6 +11,9 @@ from desali.data.readers.listing import NO_PATIENTS, SPLITS, Item, Listing, rela
 from desali.errors import DataError
 
 NONE = "none"
+SIDE = "resampled_to"
+"""Column of the pixels that a box is resampled to; `desali data rois` writes it."""
+MOST_SIDE = 4096
 Row = dict[str, str]
 
 
@@ -67,6 +70,9 @@ def find(
                 raise DataError(f"{where}: row {number} lies outside {array} with {count} images (0 to {count - 1})")
         file = home or root.parent / _cell(row, path_column, where)
         cut = box(row, where)
+        side = _whole(row[SIDE], f"{where}: column {SIDE!r}") if row.get(SIDE) else None
+        if side is not None and not 1 <= side <= MOST_SIDE:
+            raise DataError(f"{where}: column {SIDE!r} is {side}; expected pixels from 1 to {MOST_SIDE}")
         name = relative(file, root.parent)
         name += "" if number is None else f" row {number}"
         name += "" if cut is None else f" box {cut[0]},{cut[1]},{cut[2]}"
@@ -74,9 +80,10 @@ def find(
         if shown is not None and shown < 1:
             raise DataError(f"{where}: page {shown}; pages, slices and frames are counted from 1")
         name += "" if shown is None else f" page {shown}"
+        name += "" if side is None or cut is None or side == cut[2] else f" resampled to {side}"
         patient = (row[patient_column] or None) if patients else name
         part = "" if split == NONE else _split(row[split], where)
-        items.append(Item(file, name, label, patient, part, cut, number, shown))
+        items.append(Item(file, name, label, patient, part, cut, number, shown, side))
     if not items:
         raise DataError(f"{root}: holds no lines below its header; expected a line for each image")
     return Listing(

@@ -16,6 +16,8 @@ from desali.data.formats.decoded import Decoded
 from desali.data.formats.dicom import AIR_HU
 from desali.data.preprocess import DEFAULT_WINDOW, PixelUnit, check_window
 from desali.errors import ImageError
+from desali.input.files import read_bytes
+from desali.limits import IMAGE_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,12 +119,12 @@ def _read_bytes(path: str | os.PathLike[str], name: str) -> bytes:
             raise ImageError(f"{name}: no such file; check the path")
         if not file.is_file():
             raise ImageError(f"{name}: is not a regular file; expected an image (PNG, JPEG, BMP, TIFF or DICOM)")
-        data = file.read_bytes()
-    except ImageError:
-        raise
     except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{name}: cannot be read ({reason}); check the path and its permissions") from error
+    data = read_bytes(path, "an image (PNG, JPEG, BMP, TIFF or DICOM)", ImageError, IMAGE_BYTES)
     if not data:
         raise ImageError(f"{name}: is empty (0 bytes); copy it again")
     return data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +13,9 @@ from desali.data.roi import Roi, read_image
 from desali.errors import DataError, ImageError, OutputError
 from desali.figures.drawing.panel import Cell, Column, Grid, Panel
 from desali.figures.viewer import Viewer
+from desali.input.files import read_text
+from desali.input.tables import read_csv
+from desali.input.values import parse_json
 
 if TYPE_CHECKING:
     from desali.figures.block import Block
@@ -73,18 +75,13 @@ def entries(source: Path, box: tuple[int, int, int] | None = None, output: Path 
 
 
 def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[tuple[Path, tuple[int, int, int] | None, str]]:
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{source}: cannot be read as a CSV table ({error}); expected UTF-8 text") from error
-    reader = csv.DictReader(text.splitlines())
-    columns = reader.fieldnames or []
+    columns, rows = read_csv(read_text(source, "a CSV table in UTF-8", DataError), str(source), DataError)
     if "path" not in columns:
         raise DataError(f"{source}: has no column 'path' (columns: {', '.join(columns) or 'none'})")
-    for number, row in enumerate(reader, start=2):
+    for number, row in enumerate(rows, start=2):
         cell = row.get("box") or ",".join(row[key] or "" for key in ("y", "x", "size") if key in columns)
         try:
-            numbers = tuple(int(part) for part in cell.replace(";", ",").split(",")) if cell.strip(",") else None
+            numbers = tuple(int(part[:20]) for part in cell.replace(";", ",").split(",")) if cell.strip(",") else None
         except ValueError:
             numbers = ()
         if numbers is not None and len(numbers) != 3:
@@ -111,8 +108,9 @@ def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
 
 def _done(path: Path, key: str) -> bool:
     try:
-        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        side = path.with_suffix(".json")
+        record = parse_json(read_text(side, "a record", OutputError), str(side), OutputError, "")
+    except OutputError:
         return False
     return path.is_file() and isinstance(record, dict) and record.get("key") == key
 

@@ -43,8 +43,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"{str(target)!r}: no path can hold a zero byte{ELSEWHERE}")
     with _explained(target, ELSEWHERE):
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise OutputError(f"{target}: is a folder, expected a file name to write to")
+        _refuse_wrong_kind(target, target.parent, False)
         temporary = _reserve(target, target.parent)
     try:
         with _explained(target):
@@ -94,6 +93,8 @@ def _refuse_wrong_kind(target: Path, home: Path, folder: bool) -> None:
         raise OutputError(f"{target}: is a file, expected a folder to write to{ELSEWHERE}")
     if not folder and target.is_dir():
         raise OutputError(f"{target}: is a folder, expected a file name to write to")
+    if not folder and target.exists() and not target.is_file():
+        raise OutputError(f"{target}: is a pipe or a device, not a regular file{ELSEWHERE}")
     for one in home.parents if folder else (home, *home.parents):
         if one.is_file():
             raise OutputError(f"{target}: {one} is a file, expected a folder{ELSEWHERE}")

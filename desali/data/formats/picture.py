@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from desali.data.formats.declared import check_size, declared_size
 from desali.data.formats.decoded import Decoded
 from desali.errors import ImageError
+from desali.limits import IMAGE_PIXELS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,6 +45,11 @@ def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
 
     if format_name == "PNG":
         _refuse_deep_colour(data, name)
+    declared = declared_size(data)
+    if declared is not None:
+        check_size(*declared, 4, len(data), name, format_name)
+    if Image.MAX_IMAGE_PIXELS is not None and IMAGE_PIXELS.value > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = IMAGE_PIXELS.value  # asked for on purpose; checked above
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.data.formats.declared import check_size
 from desali.data.formats.decoded import Decoded
 from desali.errors import ImageError
 
@@ -39,19 +40,18 @@ def read_tiff(data: bytes, name: str) -> Decoded:
                 raise ImageError(f"{name}: TIFF without an image; export it again")
             page: Any = file.pages[0]
             photometric = int(page.photometric) if page.photometric is not None else MIN_IS_BLACK
-            _check_layout(page, photometric, name)
+            _check_layout(page, photometric, name, len(data))
             pixels = _pixels(page, data, name)
     except ImageError:
         raise
     except Exception as error:  # struct.error, TiffFileError, ValueError, zlib.error, MemoryError, ... on damaged files
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ImageError(f"{name}: the TIFF is truncated or damaged ({reason}); copy it again") from error
+        raise ImageError(f"{name}: the TIFF is truncated or damaged ({type(error).__name__}); copy it again") from error
     finally:
         log.disabled = was_disabled
     return _decoded(pixels, photometric, name)
 
 
-def _check_layout(page: Any, photometric: int, name: str) -> None:
+def _check_layout(page: Any, photometric: int, name: str, held: int) -> None:
     if photometric == PALETTE:
         raise ImageError(f"{name}: TIFF with a colour palette; save it as grey or RGB (8 bits per channel)")
     if photometric not in (MIN_IS_WHITE, MIN_IS_BLACK, RGB) and int(page.compression) != 7:
@@ -64,9 +64,9 @@ def _check_layout(page: Any, photometric: int, name: str) -> None:
         raise ImageError(f"{name}: TIFF with {page.samplesperpixel} channels (transparency?); save it as grey or RGB")
     if page.imagedepth > 1:
         raise ImageError(f"{name}: TIFF holding a volume of {page.imagedepth} slices; save the wanted slice alone")
-    declared = page.imagewidth * page.imagelength * page.samplesperpixel * page.dtype.itemsize
-    if declared > 1 << 31:
-        raise ImageError(f"{name}: TIFF of {page.imagelength} x {page.imagewidth} pixels; too large, crop it first")
+    each = page.samplesperpixel * page.dtype.itemsize
+    check_size(page.imagelength, page.imagewidth, each, held, name, "TIFF")
+    check_size(page.tilelength, page.tilewidth, each, held, name, "TIFF with tiles")
 
 
 def _pixels(page: Any, data: bytes, name: str) -> npt.NDArray[Any]:

@@ -175,7 +175,7 @@ class ImageCache:
             images = np.load(path, mmap_mode="r", allow_pickle=False)
             failed = [(str(name), str(reason)) for name, reason in facts["failed"]]
             decoded = Stacked(images[: len(facts["kept"])], facts["unit"], list(facts["kept"]), failed)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, SyntaxError):
             shutil.rmtree(folder, ignore_errors=True)
             return None
         with contextlib.suppress(OSError):

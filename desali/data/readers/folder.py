@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from pathlib import Path
 
 from desali.data.readers.listing import (
@@ -17,6 +17,7 @@ from desali.data.readers.listing import (
     relative,
 )
 from desali.errors import DataError
+from desali.input.patterns import search_all
 
 EXPECTED = "a folder with one sub-folder of images per class"
 
@@ -39,7 +40,9 @@ def find(root: Path, patient: str = "none") -> Listing:
             expression, or a path that it does not match.
     """
     need_folder(root, EXPECTED)
-    pattern = _pattern(patient)
+    named = patient in ("none", "folder")
+    if not named:
+        search_all(patient, (), "patient", "patient", DataError)  # a bad one is said before the layout
     parts = _parts(root)
     items: list[Item] = []
     labels: dict[str, None] = {}
@@ -56,10 +59,12 @@ def find(root: Path, patient: str = "none") -> Listing:
                     "name do not count, put the images into one of them"
                 )
             labels[label], seen[label] = None, folder
-            items += _class(root, folder, label, split, patient, pattern)
+            items += _class(root, folder, label, split, patient)
     if not labels:
         raise DataError(f"{root}: holds no sub-folders; expected {EXPECTED}")
-    said = NO_PATIENTS if patient == "none" else f"patients by {'sub-folder' if pattern is None else 'file name'}"
+    if not named:
+        items = _owned(patient, items)
+    said = NO_PATIENTS if patient == "none" else f"patients by {'sub-folder' if named else 'file name'}"
     return Listing(
         name=root.resolve().name,
         items=items,
@@ -78,28 +83,14 @@ def _parts(root: Path) -> list[tuple[str, Path]]:
     return [("", root)]
 
 
-def _pattern(patient: str) -> re.Pattern[str] | None:
-    if patient in ("none", "folder"):
-        return None
-    try:
-        pattern = re.compile(patient)
-    except re.error as error:
-        raise DataError(f"patient={patient}: not a regular expression ({error})") from error
-    if not pattern.groups:
-        raise DataError(f"patient={patient}: expected none, folder, or a regular expression with one (group)")
-    return pattern
-
-
-def _class(
-    root: Path, folder: Path, label: str, split: str, patient: str, pattern: re.Pattern[str] | None
-) -> list[Item]:
+def _class(root: Path, folder: Path, label: str, split: str, patient: str) -> list[Item]:
     if patient == "folder":
         loose = images_in(folder)
         if loose:
             raise DataError(f"{loose[0]}: lies beside the patient folders; with patient=folder every image is in one")
         owners = [(path, owner.name) for owner in folders_in(folder) for path in images_in(owner, deep=True)]
         return [Item(path, relative(path, root), label, owner, split) for path, owner in owners]
-    if pattern is None:
+    if patient == "none":
         nested = [one for one in folders_in(folder) if images_in(one, deep=True)]
         if nested:
             raise DataError(
@@ -107,15 +98,16 @@ def _class(
                 "or patient=REGEXP to find them in the path"
             )
     items = []
-    for path in images_in(folder, deep=pattern is not None):
+    for path in images_in(folder, deep=patient != "none"):
         name = relative(path, root)
-        items.append(Item(path, name, label, name if pattern is None else _owner(pattern, name, path), split))
+        items.append(Item(path, name, label, name, split))
     return items
 
 
-def _owner(pattern: re.Pattern[str], name: str, path: Path) -> str:
-    match = pattern.search(name)
-    owner = None if match is None else match.group("patient" if "patient" in pattern.groupindex else 1)
-    if not owner:
-        raise DataError(f"{path}: patient={pattern.pattern} finds no patient in {name!r}; correct the expression")
-    return owner
+def _owned(patient: str, items: list[Item]) -> list[Item]:
+    """The items with the patient that the regular expression finds in each one's path."""
+    owners = search_all(patient, [item.name for item in items], "patient", "patient", DataError)
+    for item, owner in zip(items, owners, strict=True):
+        if not owner:
+            raise DataError(f"{item.path}: patient={patient} finds no patient in {item.name!r}; correct the expression")
+    return [replace(item, patient=owner) for item, owner in zip(items, owners, strict=True)]

@@ -5,11 +5,15 @@ Russakovsky et al., "ImageNet large scale visual recognition challenge", IJCV 11
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
 from desali.data.readers.listing import NO_PATIENTS, Item, Listing, folders_in, images_in, read_lines, relative
 from desali.errors import DataError
+from desali.input.files import read_bytes
+from desali.input.values import one_line
+from desali.limits import IMAGE_BYTES
 
 WNID = re.compile(r"n\d{8}")
 VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -108,9 +112,9 @@ def _devkit_file(root: Path, given: str, name: str, option: str) -> Path:
 def _whole_numbers(path: Path) -> list[int]:
     lines = read_lines(path, "one ILSVRC2012 id on each line")
     try:
-        return [int(line) for line in lines if line.strip()]
+        return [int(line[:20]) for line in lines if line.strip()]
     except ValueError as error:
-        raise DataError(f"{path}: {error}; expected one ILSVRC2012 id (1, 2, ...) on each line") from error
+        raise DataError(f"{path}: {one_line(error)}; expected one ILSVRC2012 id (1, 2, ...) on each line") from error
 
 
 def _names(path: Path) -> dict[int, str]:
@@ -119,14 +123,17 @@ def _names(path: Path) -> dict[int, str]:
     if path.suffix.lower() == ".mat":
         from scipy.io import loadmat
 
+        data = read_bytes(path, expected, DataError, IMAGE_BYTES)
         try:
-            rows = loadmat(path, squeeze_me=True)["synsets"].reshape(-1)
+            rows = loadmat(io.BytesIO(data), squeeze_me=True)["synsets"].reshape(-1)
             leaves = [row for row in rows if int(row["num_children"]) == 0]
             return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in leaves}
         except Exception as error:  # scipy raises ValueError, TypeError, NotImplementedError, ... on damaged files
-            raise DataError(f"{path}: not a readable list of synsets ({error}); expected {expected}") from error
+            raise DataError(
+                f"{path}: not a readable list of synsets ({one_line(error)}); expected {expected}"
+            ) from error
     try:
         pairs = [line.replace(",", " ").split() for line in read_lines(path, expected) if line.strip()]
-        return {int(pair[0]): pair[1] for pair in pairs}
+        return {int(pair[0][:20]): pair[1] for pair in pairs}
     except (ValueError, IndexError) as error:
-        raise DataError(f"{path}: not a list of synsets ({error}); expected {expected}") from error
+        raise DataError(f"{path}: not a list of synsets ({one_line(error)}); expected {expected}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from desali.data.imageset import UnitOfSplit
 from desali.errors import DataError
+from desali.input.files import read_text
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 IMAGES = (*PICTURES, ".dcm")
@@ -54,6 +55,7 @@ class Listing:
         array_key: the key in the array file that `Item.row` points into; "" for none.
         strays: files that look as if they belong to the set and do not fit its format.
         notes: facts that the reader of a figure needs.
+        salt: fingerprint of the salt of the patients' pseudonyms; "" where patients are named as the data set does.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Listing:
     array_key: str = ""
     strays: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    salt: str = ""
 
 
 NO_PATIENTS = "no patients stated: every image stands for itself"
@@ -105,8 +108,4 @@ def read_lines(path: Path, expected: str) -> list[str]:
     Raises:
         DataError: missing or not readable as text; `expected` says what it should be.
     """
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: cannot be read ({reason}); expected {expected}") from error
+    return read_text(path, expected, DataError).splitlines()

@@ -190,6 +190,7 @@ def _parameters(found: Found, failed: list[tuple[str, str]], counts: Counter[str
         "path": str(found.root),
         "options": options,
         "patients": found.listing.patients,
+        **({"salt": found.listing.salt} if found.listing.salt else {}),
         "counts": {name: counts.get(name, 0) for name in selection.classes},
         **({"left_out": dict(selection.left_out)} if selection.left_out else {}),
         **({"unreadable": [f"{name}: {reason}" for name, reason in failed]} if failed else {}),

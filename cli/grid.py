@@ -43,22 +43,31 @@ def grid_command(
     """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
     from tqdm import tqdm
 
+    from desali.errors import OutputError
     from desali.figures.batch import entries, make
     from desali.figures.viewer import Viewer
     from desali.output.files import check_writable
+    from desali.output.lock import locked
 
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
         return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
 
     reading, shown = chosen(options)
     batch = entries(rois, reading.box, output)
-    check_writable(output, folder=True)
+    blocked = None
+    try:
+        check_writable(output, folder=True)
+    except OutputError as error:
+        if not output.is_dir():
+            raise
+        blocked = error
     loaded = load_models(models, runs)
     viewer = Viewer(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
-    outcome = make(
-        viewer, batch, output, ["desali", *sys.argv[1:]],
-        hu_offset=reading.hu_offset, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress,
-    )  # fmt: skip
+    with locked(output):
+        outcome = make(
+            viewer, batch, output, ["desali", *sys.argv[1:]], hu_offset=reading.hu_offset,
+            skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress, blocked=blocked,
+        )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)
     made, kept, left = len(outcome.made), len(outcome.kept), len(outcome.skipped)

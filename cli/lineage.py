@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def lineage_command(
     from desali.experiments.lineages import display_size, expand, follow_pairs, pair_of, pairs_of, write_together
     from desali.experiments.probe_images import held_out, named
     from desali.output.files import check_writable
+    from desali.output.lock import locked
 
     if (name is None) == (before is None and after is None):
         raise click.UsageError("name a recipe (or all), or two networks with --before SPEC --after SPEC")
@@ -76,11 +78,12 @@ def lineage_command(
         pairs, images = [pair], named(asked.images, asked, display_size(pair))
     shown = sys.stderr.isatty()
     found = []
-    for one in follow_pairs(
-        pairs, images, asked, output, progress=shown, report=lambda line: click.echo(line, err=True)
-    ):
-        click.echo(f"{one.text or one.verdict}\n")
-        found.append(one)
+    with nullcontext() if output is None else locked(output):
+        for one in follow_pairs(
+            pairs, images, asked, output, progress=shown, report=lambda line: click.echo(line, err=True)
+        ):
+            click.echo(f"{one.text or one.verdict}\n")
+            found.append(one)
     for note in dict.fromkeys(note for one in found for note in [*one.notes, *said]):
         where = [one.title for one in found if note in one.notes]
         many = len(where) > MOST_NAMED

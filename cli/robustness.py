@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
     from desali.experiments.robustness import format_robustness, robustness, robustness_csv
     from desali.experiments.runner import run
     from desali.output.files import check_writable, write_json, write_text
+    from desali.output.lock import locked
 
     if saved is not None:
         given = [f"--{key.replace('_', '-')}" for key, value in options.items() if value is not None]
@@ -55,7 +57,10 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
         check_writable(output, folder=True)
         set_threads(chosen.threads)
         one = experiment(chosen, asked)
-        found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
+        with ExitStack() as held:
+            for seed in one.seeds:  # two processes may share a folder as long as they train different seeds
+                held.enter_context(locked(output, f"seed{seed}"))
+            found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
         save_trainings(output / f"robustness-{NAME}", found, by)
     result = robustness(found, by, resamples=resamples)
     text = "\n\n".join(format_robustness(result, metric) for metric in ("macro F1", "macro recall"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     """
     from desali.errors import DesaliError
     from desali.output.files import check_writable
+    from desali.output.lock import locked
     from desali.training.checks import require_packages
     from desali.training.domains import datasets_of, domains_of
     from desali.training.pipeline import train
@@ -76,7 +78,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     chosen = configuration(name, options)
     recipes, preprocessing = chosen.recipes, chosen.preprocessing
     require_packages(chosen.tensorboard)
-    from desali.training.devices import check_devices  # needs the packages
+    from desali.training.devices import check_devices, is_first  # need the packages
 
     check_devices(chosen.devices, chosen.nodes, chosen.device)
     set_threads(chosen.threads)
@@ -89,25 +91,26 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     datasets = datasets_of(
         domains, chosen.data, preprocessing.size, progress=shown, report=lambda line: click.echo(line, err=True)
     )
-    trained = train(
-        recipes,
-        datasets,
-        runs,
-        chosen.architecture,
-        chosen.seed,
-        replicates=chosen.replicates,
-        preprocessing=preprocessing,
-        fresh=fresh,
-        resume=resume,
-        device=chosen.device,
-        devices=chosen.devices,
-        nodes=chosen.nodes,
-        tensorboard=chosen.tensorboard,
-        input_memory=chosen.input_memory,
-        configuration=chosen.resolved,
-        progress=shown,
-        report=click.echo,
-    )
+    with locked(runs) if is_first() else nullcontext():
+        trained = train(
+            recipes,
+            datasets,
+            runs,
+            chosen.architecture,
+            chosen.seed,
+            replicates=chosen.replicates,
+            preprocessing=preprocessing,
+            fresh=fresh,
+            resume=resume,
+            device=chosen.device,
+            devices=chosen.devices,
+            nodes=chosen.nodes,
+            tensorboard=chosen.tensorboard,
+            input_memory=chosen.input_memory,
+            configuration=chosen.resolved,
+            progress=shown,
+            report=click.echo,
+        )
     for result in trained.values():
         click.echo(f"{result.name}: {result.weights}")
         for weights in result.replicates:

@@ -19,6 +19,7 @@ from desali.input.values import parse_json
 from desali.models.checkpoint import LoadedModel, versions
 from desali.models.modules import fingerprint
 from desali.output.files import plain_stem, write_json, write_text
+from desali.output.interrupts import check
 from desali.training.chain import Link, Networks, chain
 from desali.training.recipes import RECIPES
 
@@ -142,6 +143,7 @@ def follow_pairs(
     if output is not None:
         _begin(output, chosen, images)
     for number, pair in enumerate(pairs, 1):
+        check()
         nets = pair.networks()
         before, after, again = nets.before, nets.after, nets.replicates
         files = [one.path for one in (before, after, *again) if one is not None and one.path and is_trained(one)]

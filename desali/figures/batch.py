@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from desali.figures.viewer import Viewer
 from desali.input.files import read_text
 from desali.input.tables import read_csv
 from desali.input.values import parse_json
+from desali.output.interrupts import check
 
 if TYPE_CHECKING:
     from desali.figures.block import Block
@@ -50,12 +52,12 @@ def entries(source: Path, box: tuple[int, int, int] | None = None, output: Path 
     Raises:
         DataError: nothing there, no column `path`, or a box that is not three whole numbers.
     """
-    if source.is_dir():
+    if os.path.isdir(source):
         own = None if output is None or output.resolve() == source.resolve() else output.resolve()
         found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
         found = [path for path in found if own is None or own not in path.resolve().parents]
         rows = [(path, box, "") for path in found]
-    elif source.is_file():
+    elif os.path.isfile(source):
         rows = list(_table(source, box))
     else:
         raise DataError(f"{source}: no such folder or table; expected a folder of images or a CSV file")
@@ -136,8 +138,12 @@ def make(
     per_page: int = 10,
     dpi: int = 110,
     progress: Progress = lambda batch: batch,
+    blocked: OutputError | None = None,
 ) -> Outcome:
     """Write a figure for every image and the contact sheets.
+
+    Args:
+        blocked: why the folder cannot be written, if it cannot; where all is there already, nothing is written.
 
     Raises:
         ImageError: an image that cannot be read, unless `skip_unreadable`.
@@ -151,6 +157,7 @@ def make(
     rows: list[tuple[Entry, list[Cell]]] = []
     block: Block | None = None
     for entry in progress(batch):
+        check()
         try:
             roi = read_image(entry.path, box=entry.box, hu_offset=hu_offset)
         except ImageError as error:
@@ -160,6 +167,11 @@ def make(
             continue
         target = folder / f"{entry.name}.png"
         key = _key(viewer, roi, entry, dpi)
+        if blocked is not None:
+            if not _done(target, key):
+                raise blocked
+            outcome.kept.append(target)
+            continue
         if _done(target, key):
             outcome.kept.append(target)
             block = viewer.look(roi, last=True, label=known_class(viewer, entry))
@@ -169,6 +181,10 @@ def make(
             figure.save(target, dpi=dpi, command=command, key=key)
             outcome.made.append(target)
         rows.append((entry, sheet_row(block)))
+    if blocked is not None:
+        outcome.sheets = [folder / _sheet(k + 1) for k in range(-(-len(outcome.kept) // per_page))]
+        if not all(sheet.is_file() for sheet in outcome.sheets) or (folder / _sheet(len(outcome.sheets) + 1)).is_file():
+            raise blocked
     if block is not None:
         outcome.sheets = _sheets(viewer, block, rows, folder, per_page, dpi)
     return outcome
@@ -193,6 +209,10 @@ def sheet_row(block: Block) -> list[Cell]:
     return panels
 
 
+def _sheet(number: int) -> str:
+    return f"contact-sheet-{number:03d}.png"
+
+
 def _sheets(
     viewer: Viewer, block: Block, rows: Sequence[tuple[Entry, list[Cell]]], folder: Path, per_page: int, dpi: int
 ) -> list[Path]:
@@ -213,9 +233,9 @@ def _sheets(
         title = f"{last}: {name} from {words}, page {number} of {len(pages)}"
         labels = [f"{entry.name}\n{entry.label}" if entry.label else entry.name for entry, _ in page]
         grid = Grid(labels, columns, [panels for _, panels in page], title, footnote)
-        written.append(save_grid(grid, folder / f"contact-sheet-{number:03d}.png", dpi))
+        written.append(save_grid(grid, folder / _sheet(number), dpi))
     number = len(pages) + 1
-    while (old := folder / f"contact-sheet-{number:03d}.png").is_file():  # of a longer batch before
+    while (old := folder / _sheet(number)).is_file():  # of a longer batch before
         old.unlink()
         number += 1
     return written

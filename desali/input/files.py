@@ -91,6 +91,14 @@ def read_text(
         raise error(f"{shown(path)}: cannot be read (not UTF-8 text); expected {expected}") from None
 
 
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether there is something at a path; a text that no path can be (too long, a zero byte) names nothing."""
+    try:
+        return os.path.exists(path)
+    except (OSError, ValueError):
+        return False
+
+
 def refuse_special(path: Path, expected: str, error: type[DesaliError]) -> None:
     """Raise an error if `path` is there and is neither a regular file nor a folder: opening it might wait for ever."""
     kind = _kind(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError, WeightsError
-from desali.input.files import read_bytes, read_text
+from desali.input.files import exists, read_bytes, read_text
 from desali.input.torch_files import check_tensor, check_torch_file
 from desali.input.values import one_line, parse_json
 from desali.limits import WEIGHTS_BYTES
@@ -176,7 +176,7 @@ def load(path: str | Path) -> LoadedModel:
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: not a weights file, expected a name ending in {', '.join(SUFFIXES)}")
-    if not path.exists():
+    if not exists(path):
         raise WeightsError(f"{path}: no such weights file; {MAKE_ONE}")
     data = read_bytes(path, "a weights file", WeightsError, WEIGHTS_BYTES)
     state = read_state(path, data)
@@ -204,7 +204,7 @@ def read_card(path: Path) -> dict[str, Any]:
         WeightsError: it is missing, not JSON, or lacks an entry.
     """
     side = side_file(path)
-    if not side.exists():
+    if not exists(side):
         raise WeightsError(f"{side}: the side file that describes {path.name} is missing; copy it beside the weights")
     text = read_text(side, "the JSON card of a weights file", WeightsError)
     card = parse_json(text, f"{side}: the side file of {path.name} is broken", WeightsError, MAKE_ONE)
@@ -221,13 +221,13 @@ def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
     path = Path(name_or_path)
     trained = Path(runs) / path / WEIGHTS_NAME
     if path.suffix in SUFFIXES:
-        if path.is_file():
+        if exists(path) and path.is_file():
             return path
         raise WeightsError(f"{path}: no such weights file; {MAKE_ONE}")
     for candidate in (path / WEIGHTS_NAME, trained):
-        if candidate.is_file():
+        if exists(candidate) and candidate.is_file():
             return candidate
-    if path.exists() and not path.is_dir():
+    if exists(path) and not path.is_dir():
         raise WeightsError(f"{path}: not a weights file, expected a name ending in {', '.join(SUFFIXES)}")
     known = sorted(folder.parent.name for folder in Path(runs).glob(f"*/{WEIGHTS_NAME}"))
     near = difflib.get_close_matches(str(name_or_path), known, n=1, cutoff=0.4)

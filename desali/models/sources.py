@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError, DesaliError, WeightsError
 from desali.input.arrays import read_npz as _read_npz
-from desali.input.files import read_bytes
+from desali.input.files import exists, read_bytes
 from desali.limits import WEIGHTS_BYTES
 from desali.models import as_saved, checkpoint
 from desali.models.checkpoint import (
@@ -53,7 +54,7 @@ class Source:
 
 def parse(spec: str) -> Source:
     """Take a model's string apart; "NETWORK@WEIGHTS" names both (also "squeezenet1_0:WEIGHTS")."""
-    if Path(spec).suffix in SUFFIXES and Path(spec).is_file():
+    if Path(spec).suffix in SUFFIXES and os.path.isfile(spec):
         return Source(None)
     named = _NAMED.fullmatch(spec)
     if named:
@@ -193,7 +194,7 @@ def pretrained(architecture: str, file: Path) -> LoadedModel:
 def _read(file: Path) -> bytes:
     if file.suffix not in FOREIGN_SUFFIXES:
         raise WeightsError(f"{file}: not a weights file, expected a name ending in {', '.join(FOREIGN_SUFFIXES)}")
-    if not file.exists():
+    if not exists(file):
         raise WeightsError(f"{file}: no such weights file; check the path")
     return read_bytes(file, "a weights file", WeightsError, WEIGHTS_BYTES)
 

@@ -3,21 +3,78 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import platform
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from desali.errors import OutputError
 
+_MARK = re.compile(r"\..*\.desali-([0-9a-f]{8})-(\d{1,10})-")
+_looked: set[tuple[int, str]] = set()
 ELSEWHERE = "; choose another output path"
 
 
 def plain_stem(name: str) -> str:
     """A name as part of a file's: letters, digits, "-", "_" and "." stay, all else becomes "-"."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+
+
+@cache
+def _machine() -> str:
+    """Where a process number means the same process: the computer, and inside it the container."""
+    try:
+        names = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        names = ""
+    return hashlib.sha256(f"{platform.node()} {names}".encode()).hexdigest()[:8]
+
+
+def own_mark() -> str:
+    """Part of the name of a temporary file or folder of ours, which says whose it is."""
+    return f".desali-{_machine()}-{os.getpid()}-"
+
+
+def remove_left(folder: Path) -> None:
+    """Remove what killed processes of this machine left half written in a folder; looks once a process and folder."""
+    key = (os.getpid(), str(folder.absolute()))
+    if key in _looked:
+        return
+    _looked.add(key)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        found = _MARK.match(name)
+        if found is None or found[1] != _machine() or _alive(int(found[2])):
+            continue
+        left = folder / name
+        with contextlib.suppress(OSError):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True
 
 
 @contextlib.contextmanager
@@ -59,7 +116,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def _reserve(target: Path, folder: Path) -> Path:
     """Make an empty file in the folder, hidden and named after the target."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=folder)
+    remove_left(folder)
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem[:80]}{own_mark()}", suffix=target.suffix, dir=folder)
     os.close(handle)
     return Path(name)
 

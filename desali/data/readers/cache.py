@@ -20,6 +20,7 @@ import numpy.typing as npt
 from desali.data.readers.decode import How, Stacked, files_of
 from desali.data.readers.listing import Item
 from desali.errors import DataError, OutputError
+from desali.output.files import own_mark, remove_left
 
 VERSION = 1
 """Of the format; entries of another version are never found."""
@@ -101,7 +102,8 @@ class ImageCache:
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
+            remove_left(self.folder)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{key}{own_mark()}", dir=self.folder))
         except OSError as error:
             raise OutputError(
                 f"{self.folder}: the cache cannot be written ({error.strerror or error}); choose another folder, "

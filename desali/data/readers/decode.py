@@ -19,6 +19,7 @@ import numpy.typing as npt
 from desali.data.imageset import Unit
 from desali.data.readers.listing import Item
 from desali.errors import DataError, ImageError
+from desali.output.interrupts import check
 
 AHEAD = 32
 """Files a thread that may be decoded before the first of them is taken."""
@@ -85,6 +86,7 @@ def pictures(items: Sequence[Item], how: How) -> Iterator[Picture | ImageError]:
         total=len(items), desc=how.title, unit="image", disable=not how.progress, leave=False
     ) as bar:  # fmt: skip
         for picture in _arrays(items, how) if how.array_key else _files(items, how):
+            check()
             bar.update()
             yield picture
 

@@ -5,15 +5,13 @@ Russakovsky et al., "ImageNet large scale visual recognition challenge", IJCV 11
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 
 from desali.data.readers.listing import NO_PATIENTS, Item, Listing, folders_in, images_in, read_lines, relative
+from desali.data.readers.synsets import read_meta
 from desali.errors import DataError
-from desali.input.files import read_bytes
 from desali.input.values import one_line
-from desali.limits import IMAGE_BYTES
 
 WNID = re.compile(r"n\d{8}")
 VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -121,17 +119,7 @@ def _names(path: Path) -> dict[int, str]:
     """ILSVRC2012 id -> WordNet id, of the leaves; from the devkit's meta.mat or from lines "ID WNID ..."."""
     expected = "the devkit's meta.mat, or lines ID WNID"
     if path.suffix.lower() == ".mat":
-        from scipy.io import loadmat
-
-        data = read_bytes(path, expected, DataError, IMAGE_BYTES)
-        try:
-            rows = loadmat(io.BytesIO(data), squeeze_me=True)["synsets"].reshape(-1)
-            leaves = [row for row in rows if int(row["num_children"]) == 0]
-            return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in leaves}
-        except Exception as error:  # scipy raises ValueError, TypeError, NotImplementedError, ... on damaged files
-            raise DataError(
-                f"{path}: not a readable list of synsets ({one_line(error)}); expected {expected}"
-            ) from error
+        return read_meta(path, expected)
     try:
         pairs = [line.replace(",", " ").split() for line in read_lines(path, expected) if line.strip()]
         return {int(pair[0][:20]): pair[1] for pair in pairs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def find(
 
 def _read(root: Path) -> tuple[list[str], list[Row]]:
     """Column names, and the lines with every cell as stripped text."""
-    if not root.is_file():
+    if not os.path.isfile(root):
         raise DataError(f"{root}: is no file; expected a table, .csv, .tsv or .parquet")
     if root.suffix.lower() == ".parquet":
         try:

@@ -168,6 +168,10 @@ def _header(file: IO[bytes], size: int, key: str) -> Header:
     return Header(tuple(map(int, shape)), dtype, bool(fortran), count * dtype.itemsize)
 
 
+def _code_points(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.uint32).newbyteorder(dtype.byteorder)  # type: ignore[arg-type]
+
+
 def _array(file: IO[bytes], size: int, key: str) -> npt.NDArray[Any]:
     header = _header(file, size, key)
     flat = np.empty(math.prod(header.shape), header.dtype)
@@ -179,5 +183,7 @@ def _array(file: IO[bytes], size: int, key: str) -> npt.NDArray[Any]:
                 raise _Refused(f"{key} is truncated")
             left[: len(block)] = np.frombuffer(block, np.uint8)
             left = left[len(block) :]
+        if header.dtype.kind == "U" and int(flat.view(_code_points(header.dtype)).max()) > 0x10FFFF:
+            raise _Refused(f"{key} holds text that is none")
     file.read(1)  # at the end the checksum is compared
     return flat.reshape(header.shape, order="F" if header.fortran else "C")

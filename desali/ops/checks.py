@@ -125,8 +125,14 @@ def origin_of(name: str, origin: Tensor, signal: Tensor, dims: int) -> None:
 
 def addressable(name: str, sizes: Sequence[int], itemsize: int) -> None:
     """Refuse a tensor whose bytes do not fit a signed 64-bit count."""
-    if math.prod(sizes) * itemsize > _INT64_MAX:
+    if math.prod(max(1, size) for size in sizes) * itemsize > _INT64_MAX:
         raise ValueError(f"{name} must have fewer than 2^63 bytes, got shape {list(sizes)}")
+
+
+def fits_reference(sizes: Sequence[int]) -> None:
+    """Refuse a map that the reference, which makes maps whole, could make on no machine: of 2^40 elements and more."""
+    if math.prod(max(1, size) for size in sizes) >= 1 << 40:
+        raise ValueError(f"the whole map must have fewer than 2^40 elements on the torch backend, got {list(sizes)}")
 
 
 def layout_window(

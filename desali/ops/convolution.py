@@ -98,6 +98,11 @@ def conv_transpose(
             origin, window, size, relu if relu_mask else None, relu is not None and relu_backward,
             SHARED_CACHE if weight_cache is None else weight_cache,
         )  # fmt: skip
+    reach = (
+        (signal.shape[3 + d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 if signal.shape[3 + d] else 0
+        for d in range(dims)
+    )
+    checks.fits_reference((n, k, channels, *reach))
     checks.near("origin", origin, checks.ORIGIN_BITS)
     checks.near("out_origin", window, checks.WINDOW_BITS)
     return reference.conv_transpose(

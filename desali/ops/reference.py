@@ -104,7 +104,7 @@ def max_unpool(
     relu_backward: bool = True,
 ) -> Tensor:
     """Send every pooled value to its switch (or the window's centre), then apply the inverse ReLU below."""
-    if signal.numel() == 0 or switches.numel() == 0:
+    if signal.numel() == 0 or switches.numel() == 0 or 0 in map_size:
         return signal.new_zeros(*signal.shape[:3], *(map_size if out_size is None else out_size))
     pooled_size = tuple(switches.shape[1:-1])
     if origin is not None:

@@ -117,6 +117,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def _reserve(target: Path, folder: Path) -> Path:
     """Make an empty file in the folder, hidden and named after the target."""
     remove_left(folder)
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(target)  # a name that is too long is said now, whatever the temporary one is
     handle, name = tempfile.mkstemp(prefix=f".{target.stem[:80]}{own_mark()}", suffix=target.suffix, dir=folder)
     os.close(handle)
     return Path(name)

@@ -96,8 +96,8 @@ def run_target(name: str, first: int, count: int, seed: int, folder: Path, state
                 outcome = f"message of no or several lines: {_where(error)}"
         except Hang as error:
             outcome = f"hang: {_where(error)}"
-        except RuntimeError as error:
-            no_memory = not target and "allocate memory" in str(error)  # said by torch, for results of terabytes
+        except (MemoryError, RuntimeError) as error:  # of torch and of the core, for results of terabytes
+            no_memory = not target and (isinstance(error, MemoryError) or "allocate memory" in str(error))
             outcome = "refused" if no_memory else f"traceback: {_where(error)}"
         except BaseException as error:
             outcome = f"traceback: {_where(error)}"

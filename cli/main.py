@@ -13,6 +13,7 @@ import click
 
 from desali import __version__
 from desali.errors import DesaliError, NotFiniteWarning
+from desali.input.shadows import shadows
 from desali.output.interrupts import remembered
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def main(argv: list[str] | None = None) -> Any:
     Exit codes: 0 done, 1 findings (`data check`), 2 bad input or use, 130 interrupted.
     """
     try:
+        if hidden := shadows():
+            raise DesaliError(hidden[0])
         with warnings.catch_warnings(), remembered():
             warnings.simplefilter("error", NotFiniteWarning)
             result = cli.main(args=argv, prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, standalone_mode=False)

@@ -137,20 +137,21 @@ def test_nothing_of_a_header_comes_out_of_any_command(
         ["data", "check", "dicom:set?label=Modality"],
         ["train", "scratch", "--target", "dicom:set", "--epochs", "1", "--runs", "out/runs", "--device", "cpu"],
         ["evaluate", "scratch", "--target", "dicom:set", "--runs", "out/runs"],
-        ["visualize", "scratch", "--roi", "4.dcm", "--runs", "out/runs", "-o", "out/v.png"],
-        ["compare", "--roi", "0.dcm", "--models", "scratch", "--runs", "out/runs", "-o", "out/c.png"],
+        ["visualize", "scratch", "--roi", "set/a/0.dcm", "--runs", "out/runs", "-o", "out/v.png"],
+        ["compare", "--roi", "set/a/0.dcm", "--models", "scratch", "--runs", "out/runs", "-o", "out/c.png"],
         ["grid", "--rois", "two", "--models", "scratch", "--runs", "out/runs", "-o", "out/grid", "--skip-unreadable"],
     ]
-    worked = 0
+    ended: list[tuple[object, str, str]] = []
     for command in commands:
         with pytest.raises(SystemExit) as end:
             main(command)
         said = capfd.readouterr()
-        worked += end.value.code in (0, 1)
+        ended.append((end.value.code, command[0], said.err[-200:]))
         assert MARK.lower() not in (said.out + said.err).lower(), (command, said)
         assert "Traceback" not in said.err
         assert "20200101" not in said.out + said.err
-    assert worked >= 5, "most of these commands must have got as far as writing something"
+    worked = {command for code, command, _ in ended if code in (0, 1)}
+    assert worked >= {"data", "train", "visualize", "compare", "grid"}, ended
     for path in tmp_path.glob("out/**/*"):
         if path.is_file():
             assert MARK.lower().encode() not in path.read_bytes().lower(), path

@@ -1,7 +1,8 @@
 """Commands killed with SIGKILL at random moments and started again until they are done: is anything lost?
 
 `python -m benchmarks.kills --kills 50 --log build/kills`. Each command works on tiny data. What it ends with after the
-kills is compared with what it makes uninterrupted: weights, predictions, figures and tables, byte for byte. Temporary files and locks must be gone, and no run may print a traceback.
+kills is compared with what it makes uninterrupted: weights, predictions, figures and tables, byte for byte. Temporary
+files and locks must be gone, and no run may print a traceback.
 """
 
 from __future__ import annotations

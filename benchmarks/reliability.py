@@ -47,11 +47,11 @@ def kills_table(rows: list[dict[str, Any]]) -> str:
     """One line a command, the last run of each."""
     latest = {row["command"]: row for row in rows}
     lines = [
-        "| command | kills | while it worked | lost or different results | files left behind | tracebacks |",
+        "| command | kills while it worked | rounds | lost or different results | files left behind | tracebacks |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {name} | {one['kills']} | {one['hit']} | {one['lost']} | {one['left']} | {one['tracebacks']} |"
+        f"| {name} | {one['kills']} | {one['rounds']} | {one['lost']} | {one['left']} | {one['tracebacks']} |"
         for name, one in latest.items()
     ]
     return "\n".join(lines)

@@ -169,7 +169,7 @@ def _header(file: IO[bytes], size: int, key: str) -> Header:
 
 
 def _code_points(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(np.uint32).newbyteorder(dtype.byteorder)  # type: ignore[arg-type]
+    return np.dtype(f"{'>' if dtype.str.startswith('>') else '<'}u4")
 
 
 def _array(file: IO[bytes], size: int, key: str) -> npt.NDArray[Any]:

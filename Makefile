@@ -13,7 +13,8 @@ DEVELOPMENT := $(VENV)/.desali-development
 COMPLETE := $(VENV)/.desali-complete
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install demo test lint types format cuda sanitize docs networks notebooks wheel wheel-test bench fuzz fuzz-short kills reliability clean
+.PHONY: install demo test lint types format cuda sanitize docs networks browser notebooks wheel wheel-test bench \
+	fuzz fuzz-short kills reliability clean
 
 install: $(COMPLETE)
 
@@ -111,6 +112,21 @@ $(NETWORKS)/.installed: $(BIN)/python
 
 networks: $(DEVELOPMENT) $(NETWORKS)/.installed
 	PYTHONPATH="$(abspath $(NETWORKS))" PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests/test_torchvision.py tests/test_timm.py
+
+# The report in headless Chromium, installed by apt where that is allowed (not with BROWSER=keep); axe-core beside the environment.
+AXE := build/axe/node_modules/axe-core/axe.min.js
+$(AXE):
+	@if command -v npm >/dev/null; then npm install --silent --no-save --prefix build/axe axe-core@4.14.1; \
+	else echo "no npm on this machine: axe-core does not look for faults of accessibility"; fi
+
+browser: $(DEVELOPMENT)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		{ [ "$(BROWSER)" != keep ] && [ "$$(id -u)" = 0 ] && apt-get update --quiet >/dev/null && \
+		apt-get install --quiet --yes --no-install-recommends chromium >/dev/null; } || \
+		echo "no Chromium on this machine, and it cannot be installed: the browser's tests are skipped"
+	@$(MAKE) --no-print-directory $(AXE) || echo "axe-core cannot be installed: its test is skipped"
+	DESALI_AXE="$(abspath $(AXE))" PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -m browser tests/web
 
 notebooks: $(COMPLETE) $(NETWORKS)/.installed
 	DESALI_NETWORKS="$(abspath $(NETWORKS))" $(BIN)/python -m pytest tests/notebooks

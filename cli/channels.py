@@ -11,6 +11,7 @@ import click
 from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import dpi_option, pair_options, runs_option
 from desali.experiments.options import ChannelsOptions
+from desali.models.options import ModelOptions
 
 LEFT_OUT = ("layers",)
 
@@ -22,6 +23,7 @@ LEFT_OUT = ("layers",)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure; default channels-NAMES-LAYER.png here.")
 @dpi_option(150)
 @runs_option
+@options_from(ModelOptions, "Networks by name")
 @options_from(ChannelsOptions, "Images and channels", LEFT_OUT)
 def channels_command(
     name: str | None,
@@ -44,6 +46,7 @@ def channels_command(
     from desali.output.files import check_writable, plain_stem
 
     asked = ChannelsOptions(**taken(ChannelsOptions, options, LEFT_OUT))
+    given = ModelOptions(**taken(ModelOptions, options))
     if asked.layer is None:
         raise click.UsageError("name a layer with --layer, for instance --layer conv4")
     if sum(given is not None for given in (name, before or after, model)) != 1:
@@ -53,13 +56,14 @@ def channels_command(
     if output is not None:
         check_writable(output)
     if name is not None:
+        given.check([name])
         shown = of_recipe(name, asked, runs)
     elif model is not None:
-        shown = of_model(model, asked, runs)
+        shown = of_model(model, asked, runs, given)
     elif before is None or after is None:
         raise click.UsageError("--before and --after belong together: name both networks")
     else:
-        shown = of_pair(before, after, replicates, asked, runs)
+        shown = of_pair(before, after, replicates, asked, runs, given)
     target = output or Path(f"channels-{shown.name}-{plain_stem(asked.layer)}.png")
     check_writable(target)
     figure = shown.sheet(asked.layer, asked, progress=sys.stderr.isatty())

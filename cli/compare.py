@@ -9,7 +9,16 @@ import click
 
 from desali.cli.options import SectionedCommand
 from desali.cli.parameters import dpi_option, models_option, roi_option, runs_option
-from desali.cli.showing import ancestry_of, chosen, draw, figure_options, follow_options, load_models, settings_of
+from desali.cli.showing import (
+    ancestry_of,
+    chosen,
+    draw,
+    figure_options,
+    follow_options,
+    load_models,
+    model_options,
+    settings_of,
+)
 
 
 @click.command(cls=SectionedCommand)
@@ -18,6 +27,7 @@ from desali.cli.showing import ancestry_of, chosen, draw, figure_options, follow
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-compare.png here.")
 @dpi_option(150)
 @runs_option
+@model_options
 @figure_options
 @follow_options
 def compare_command(
@@ -36,7 +46,7 @@ def compare_command(
     image = reading.read(roi)
     target = output or Path(f"{roi.stem}-compare.png")
     check_writable(target)
-    loaded = load_models(models, runs)
+    loaded = load_models(models, runs, None, options)
     viewer = comparing(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
     figure = draw(viewer, image, target, dpi)
     click.echo(target)

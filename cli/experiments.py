@@ -52,7 +52,13 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
     domains = [domain for domain in domains_of(recipes) if domain != "target"]
     listings: Listings = {}
     pretraining = datasets_of(
-        domains, chosen.data, preprocessing.size, listings=listings, progress=sys.stderr.isatty(), report=say
+        domains,
+        chosen.data,
+        preprocessing.size,
+        resize=preprocessing.resize,
+        listings=listings,
+        progress=sys.stderr.isatty(),
+        report=say,
     )
     design = _design(chosen, options.folds, preprocessing.size, listings)
     for line in design.unseen():
@@ -86,13 +92,13 @@ def _design(chosen: TrainingConfig, folds: int | None, size: int, listings: List
 
     data = chosen.data
     if data.target == SYNTHETIC:
-        from desali.data import synthetic
+        from desali.data.drawn import drawn_target
 
         say("making the synthetic images: lung phantoms")
         training = synthetic_datasets(["target"], data.seed, data.share)["target"]
         given = {key: training.parameters[key] for key in ("seed", "train", "evaluation", "floor")}
         if folds is None:
-            return fixed(training, synthetic.target(**given)[1])
+            return fixed(training, drawn_target("evaluation", **given))
         return patient_folds(training, folds)
     found = find_domain("target", data, size, listings)
 

@@ -11,7 +11,15 @@ import click
 
 from desali.cli.options import SectionedCommand
 from desali.cli.parameters import dpi_option, folder_option, models_option, runs_option
-from desali.cli.showing import ancestry_of, chosen, figure_options, follow_options, load_models, settings_of
+from desali.cli.showing import (
+    ancestry_of,
+    chosen,
+    figure_options,
+    follow_options,
+    load_models,
+    model_options,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from desali.figures.batch import Entry
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 @click.command(cls=SectionedCommand)
 @click.option(
     "--rois", required=True, type=click.Path(path_type=Path),
-    help="Folder of images, or a CSV table: path[,box | y,x,size][,label], paths relative to it.",
+    help="Folder of images, or a CSV table: path[,box | y,x,size][,page][,label], paths relative to it.",
 )  # fmt: skip
 @models_option
 @folder_option("grid")
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
 @dpi_option(110)
 @runs_option
+@model_options
 @figure_options
 @follow_options
 def grid_command(
@@ -53,7 +62,7 @@ def grid_command(
         return tqdm(batch, desc="figures", unit="image", file=sys.stderr, disable=None)  # type: ignore[no-any-return]
 
     reading, shown = chosen(options)
-    batch = entries(rois, reading.box, output)
+    batch = entries(rois, reading.box, output, lambda line: click.echo(line, err=True))
     blocked = None
     try:
         check_writable(output, folder=True)
@@ -61,11 +70,11 @@ def grid_command(
         if not output.is_dir():
             raise
         blocked = error
-    loaded = load_models(models, runs)
+    loaded = load_models(models, runs, None, options)
     viewer = Viewer(loaded, settings_of(reading, shown, loaded), **ancestry_of(loaded, runs, options))
     with locked(output):
         outcome = make(
-            viewer, batch, output, ["desali", *sys.argv[1:]], hu_offset=reading.hu_offset,
+            viewer, batch, output, ["desali", *sys.argv[1:]], reading=reading,
             skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, progress=progress, blocked=blocked,
         )  # fmt: skip
     for reason in outcome.skipped:

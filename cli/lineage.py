@@ -12,6 +12,7 @@ import click
 from desali.cli.options import SectionedCommand, options_from, taken
 from desali.cli.parameters import pair_options, runs_option
 from desali.experiments.options import LineageOptions
+from desali.models.options import ModelOptions
 
 DPI = 150
 MOST_NAMED = 2
@@ -27,6 +28,7 @@ MOST_NAMED = 2
     help="File for the main picture of the last pair: curves by depth above four channels, before and after.",
 )  # fmt: skip
 @runs_option
+@options_from(ModelOptions, "Networks by name")
 @options_from(LineageOptions, "Images and numbers")
 def lineage_command(
     name: str | None,
@@ -44,7 +46,7 @@ def lineage_command(
     by patient, chance, networks with random weights and replicates. With --output a figure of each stage, CSV and JSON
     are kept, and the same command goes on where it was interrupted.
     """
-    from desali.experiments.lineages import display_size, expand, follow_pairs, pair_of, pairs_of, write_together
+    from desali.experiments.lineages import display_rule, expand, follow_pairs, pair_of, pairs_of, write_together
     from desali.experiments.probe_images import held_out, named
     from desali.output.files import check_writable
     from desali.output.lock import locked
@@ -52,6 +54,7 @@ def lineage_command(
     if (name is None) == (before is None and after is None):
         raise click.UsageError("name a recipe (or all), or two networks with --before SPEC --after SPEC")
     asked = LineageOptions(**taken(LineageOptions, options))
+    given = ModelOptions(**taken(ModelOptions, options))
     if output is not None:
         check_writable(output, folder=True)
     if picture is not None:
@@ -67,6 +70,7 @@ def lineage_command(
                 f"{name} --replicates 2` makes them)"
             )
         names = expand(name)
+        given.check(names)
         pairs, said = pairs_of(names, runs)
         images = held_out(names, runs, asked)
     else:
@@ -74,8 +78,8 @@ def lineage_command(
             raise click.UsageError("--before and --after belong together: name both networks")
         if asked.images is None:
             raise click.UsageError("two networks need images to be compared on: name them with --images DATASET")
-        pair = pair_of(before, after, replicates, runs)
-        pairs, images = [pair], named(asked.images, asked, display_size(pair))
+        pair = pair_of(before, after, replicates, runs, given)
+        pairs, images = [pair], named(asked.images, asked, display_rule(pair))
     shown = sys.stderr.isatty()
     found = []
     with nullcontext() if output is None else locked(output):

@@ -38,6 +38,9 @@ SECTIONS = {
         "crossvalidate": "Train and predict fold by fold, every patient held out once.",
         "robustness": "Draw how metrics change with the share of training data.",
     },
+    "Hand on": {
+        "report": "Write results as one page that opens anywhere.",
+    },
     "Data": {
         "data": "Check data sets before a long run, and list the formats that are read.",
     },
@@ -132,6 +135,7 @@ PARAMETERS = (
     "window",
     "hu_offset",
     "frame",
+    "page",
     "device",
     "layers",
     "label",
@@ -139,8 +143,15 @@ PARAMETERS = (
     "runs",
     "images",
     "skip_unreadable",
+    "allow_missing",
+    "num_classes",
+    "model_output",
+    "download",
+    "output",
 )
 """Parameters of the library that are options of the same name here."""
+FLAGS = {"output": "--model-output"}
+"""Flags of other names than the parameter's."""
 _PARAMETER = re.compile(rf"(?<![\w.-])({'|'.join(PARAMETERS)})=(True\b)?(?=(\S)?)")
 
 
@@ -149,7 +160,8 @@ def in_options(message: str) -> str:
 
     def option(found: re.Match[str]) -> str:
         value = found[3] is not None and found[2] is None and found[3] not in ",;:)"
-        return f"--{found[1].replace('_', '-')}{' ' if value else ''}"
+        flag = FLAGS.get(found[1], f"--{found[1].replace('_', '-')}")
+        return f"{flag}{' ' if value else ''}"
 
     return _PARAMETER.sub(option, message)
 

@@ -31,14 +31,15 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
 
     The parts of the data that are predicted stay the same. Interrupted, the same command goes on where it stopped; in a
     folder that `desali crossvalidate` filled with the same options the trainings on all of the data are already there.
-    --predictions OUTPUT/robustness-predictions.npz draws the same curves again.
+    Fractions of patients and of ROIs keep files of their own.
+    --predictions OUTPUT/robustness-rois-predictions.npz draws the same curves again.
     """
     from desali.cli.experiments import experiment, progress, say
     from desali.errors import DataError
     from desali.evaluation.bundle import NAME, load_trainings, save_trainings
     from desali.experiments.curve_plot import plot_robustness
     from desali.experiments.robustness import format_robustness, robustness, robustness_csv
-    from desali.experiments.runner import run
+    from desali.experiments.runner import RECORD, run
     from desali.output.files import check_writable, write_json, write_text
     from desali.output.lock import locked
 
@@ -57,16 +58,18 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
         check_writable(output, folder=True)
         set_threads(chosen.threads)
         one = experiment(chosen, asked)
+        record = f"robustness-{by}-{RECORD}"
         with ExitStack() as held:
             for seed in one.seeds:  # two processes may share a folder as long as they train different seeds
                 held.enter_context(locked(output, f"seed{seed}"))
-            found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)
-        save_trainings(output / f"robustness-{NAME}", found, by)
+            found = run(one, output, record=record, keep_weights=asked.keep_weights, progress=progress, report=say)
+        save_trainings(output / f"robustness-{by}-{NAME}", found, by)
+    stem = f"robustness-{by}"
     result = robustness(found, by, resamples=resamples)
     text = "\n\n".join(format_robustness(result, metric) for metric in ("macro F1", "macro recall"))
-    write_json(output / "robustness.json", result.to_dict())
-    write_text(output / "robustness.csv", robustness_csv(result))
-    write_text(output / "robustness.txt", text + "\n")
-    picture = plot_robustness(result, output / "robustness.png")
+    write_json(output / f"{stem}.json", result.to_dict())
+    write_text(output / f"{stem}.csv", robustness_csv(result))
+    write_text(output / f"{stem}.txt", text + "\n")
+    picture = plot_robustness(result, output / f"{stem}.png")
     click.echo(text)
     click.echo(f"kept in {output}, curves in {picture}")

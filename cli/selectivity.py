@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from desali.cli.options import SectionedCommand, options_from
 from desali.cli.parameters import device_option, json_option, layers_option, models_option, runs_option, seed_option
+from desali.models.options import ModelOptions
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @models_option
 @layers_option
 @click.option(
@@ -24,6 +27,7 @@ from desali.cli.parameters import device_option, json_option, layers_option, mod
 @device_option()
 @json_option
 @runs_option
+@options_from(ModelOptions, "Networks by name")
 def selectivity_command(
     models: tuple[str, ...],
     layers: tuple[str, ...] | None,
@@ -32,6 +36,7 @@ def selectivity_command(
     device: str,
     as_json: bool,
     runs: Path,
+    **options: Any,
 ) -> None:
     """Compare how much each layer's channels prefer single edges to patterns of the same contrast.
 
@@ -45,7 +50,7 @@ def selectivity_command(
     from desali.figures.sources import default_layers, provenance
     from desali.figures.subjects import check_one_architecture, subjects
 
-    loaded = load_models(models, runs)
+    loaded = load_models(models, runs, None, options)
     shown = subjects(loaded)
     check_one_architecture(shown)
     asked: dict[str, list[Trained]] = {}

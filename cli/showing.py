@@ -11,6 +11,7 @@ from desali.cli.options import options_from, taken
 from desali.cli.parameters import RandomSeed, SeedText, _stack
 from desali.experiments.options import FollowOptions
 from desali.figures.options import FigureOptions, ImageOptions
+from desali.models.options import ModelOptions
 
 if TYPE_CHECKING:
     from desali.data.roi import Roi
@@ -26,6 +27,9 @@ figure_options = _stack(
     ]
 )
 """Adds the options of images and figures to a command."""
+
+model_options = options_from(ModelOptions, "Networks by name")
+"""Adds the options of networks given by name."""
 
 follow_options = options_from(FollowOptions, "Channels")
 """Adds the options of what is followed from model to model."""
@@ -57,20 +61,27 @@ def ancestry_of(models: Mapping[str, LoadedModel], runs: Path, options: dict[str
     return {"images": found.images, "replicates": found.replicates, "said": found.said}
 
 
-def load_models(specs: Sequence[str], runs: Path, weights: Path | None = None) -> dict[str, LoadedModel]:
+def load_models(
+    specs: Sequence[str], runs: Path, weights: Path | None = None, options: dict[str, Any] | None = None
+) -> dict[str, LoadedModel]:
     """Models by the name they are shown under: the recipe, the weights file's stem, or NETWORK@STEM.
+
+    Args:
+        options: of the command; those of `model_options` leave it.
 
     Raises:
         WeightsError: see `desali.models.load`; or `weights` for more than one model.
     """
     from desali.errors import WeightsError
-    from desali.models.sources import label, load
+    from desali.models.sources import label
 
     if weights is not None and len(specs) != 1:
         raise WeightsError(f"--weights {weights}: is for one model, got {len(specs)}; use NETWORK@FILE for each")
+    asked = ModelOptions() if options is None else ModelOptions(**taken(ModelOptions, options))
+    asked.check(specs)
     models: dict[str, LoadedModel] = {}
     for spec in specs:
-        loaded = load(spec, weights=weights, runs=runs)
+        loaded = asked.load(spec, weights, runs=runs)
         name = label(spec, weights, runs)
         while name in models:
             name += "'"

@@ -89,7 +89,12 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     shown = sys.stderr.isatty()
     domains = domains_of(recipes)
     datasets = datasets_of(
-        domains, chosen.data, preprocessing.size, progress=shown, report=lambda line: click.echo(line, err=True)
+        domains,
+        chosen.data,
+        preprocessing.size,
+        resize=preprocessing.resize,
+        progress=shown,
+        report=lambda line: click.echo(line, err=True),
     )
     with locked(runs) if is_first() else nullcontext():
         trained = train(

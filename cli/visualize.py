@@ -9,7 +9,7 @@ import click
 
 from desali.cli.options import SectionedCommand
 from desali.cli.parameters import MODEL_HELP, Names, dpi_option, roi_option, runs_option
-from desali.cli.showing import chosen, draw, figure_options, load_models, settings_of
+from desali.cli.showing import chosen, draw, figure_options, load_models, model_options, settings_of
 
 
 @click.command(cls=SectionedCommand)
@@ -22,6 +22,7 @@ from desali.cli.showing import chosen, draw, figure_options, load_models, settin
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Figure to write; default ROI-MODEL.png here.")
 @dpi_option(150)
 @runs_option
+@model_options
 @figure_options
 def visualize_command(
     model: tuple[str, ...],
@@ -38,7 +39,7 @@ def visualize_command(
 
     reading, shown = chosen(options)
     image = reading.read(roi)
-    models = load_models(model, runs, weights)
+    models = load_models(model, runs, weights, options)
     target = output or Path(f"{roi.stem}-{'-'.join(models)}.png")
     check_writable(target)
     draw(Viewer(models, settings_of(reading, shown, models)), image, target, dpi)

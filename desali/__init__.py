@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from desali.figures.show import show as show
     from desali.figures.what_changed import what_changed as what_changed
     from desali.models.sources import load as load
+    from desali.reversal.graph.outputs import select_output as select_output
     from desali.reversal.layers.registry import register_layer as register_layer
     from desali.reversal.methods import METHODS as METHODS
     from desali.reversal.methods import Method as Method
@@ -52,6 +53,7 @@ _WHERE = {
     "read_image": "data.roi",
     "reconstruct": "reversal.recording",
     "record": "reversal.recording",
+    "select_output": "reversal.graph.outputs",
     "show": "figures.show",
     "register_layer": "reversal.layers.registry",
 }

@@ -8,9 +8,11 @@ from pathlib import Path
 from desali.evaluation.options import EvaluationOptions
 from desali.experiments.options import FollowOptions, LineageOptions, RobustnessOptions
 from desali.figures.options import FigureOptions, ImageOptions
+from desali.models.options import ModelOptions
 from desali.output.options import Option, options_of
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.stage import Stage
+from desali.web.options import ReportOptions
 
 PAGES: dict[str, dict[str, type]] = {
     "training.md": {"run": TrainingConfig, "data": DataConfig, "stage": Stage, "experiment": RobustnessOptions},
@@ -18,9 +20,11 @@ PAGES: dict[str, dict[str, type]] = {
         "image": ImageOptions,
         "figure": FigureOptions,
         "follow": FollowOptions,
+        "model": ModelOptions,
         "evaluation": EvaluationOptions,
     },
     "lineage.md": {"lineage": LineageOptions},
+    "how-to/report.md": {"report": ReportOptions},
 }
 IN_A_FILE = {TrainingConfig, DataConfig, Stage}
 """Those whose options are also keys of a TOML file."""
@@ -38,7 +42,7 @@ def table(owner: type, keys: bool) -> str:
 def written(page: Path) -> str:
     """The page with its tables made anew."""
     text = page.read_text(encoding="utf-8")
-    for name, owner in PAGES[page.name].items():
+    for name, owner in PAGES[page.relative_to(Path(__file__).parent).as_posix()].items():
         start, end = f"<!-- options: {name} -->", "<!-- end of options -->"
         pattern = re.compile(rf"{re.escape(start)}\n.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(text):
@@ -68,5 +72,5 @@ def _default(one: Option) -> str:
 
 if __name__ == "__main__":
     for name in PAGES:
-        path = Path(__file__).with_name(name)
+        path = Path(__file__).parent / name
         path.write_text(written(path), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ from desali.errors import DataError, DesaliError
 from desali.models.checkpoint import LoadedModel
 from desali.models.modules import fingerprint, input_channels, one_device, training_part
 from desali.ops.device import moved
+from desali.reversal.graph.unfit import refuse_unfit
+from desali.reversal.graph.wrappers import without_wrappers
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +69,7 @@ class Subject:
             "stage": (self.card.get("stage") or {}).get("title"),
             "seed": self.card.get("seed"),
             "weights_sha256": self.card.get("weights_sha256") or self.fingerprint,
+            **as_loaded(self.card),
         }
 
     def capture(self, images: Tensor) -> Network:
@@ -89,6 +92,11 @@ class Subject:
             raise CaptureError(f"{self.name}: {error}") from error
 
 
+def as_loaded(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says of how a network by name was loaded: what was done to its weights, which output it gives."""
+    return {key: card[key] for key in ("weights_notes", "weights_name", "weights_url", "output") if card.get(key)}
+
+
 def subject(name: str, given: Any, device: torch.device | None = None) -> Subject:
     """Check what was given as a network; a copy of it where it lies on another device.
 
@@ -101,6 +109,8 @@ def subject(name: str, given: Any, device: torch.device | None = None) -> Subjec
     model = given if loaded is None else loaded.model
     if not isinstance(model, torch.nn.Module):
         raise DataError(f"{name} must be a torch.nn.Module or what desali.load returns, got {type(given).__name__}")
+    refuse_unfit(model, name)
+    model = without_wrappers(model)
     part = training_part(model)
     if part is not None:
         raise DesaliError(

@@ -29,7 +29,7 @@ def notes(
         not_drawn: weights that the random networks have in common with the network after.
         layers: those that are shown.
     """
-    found = [_patients(followed, probe)]
+    found = [_patients(followed, probe), *([probe.treatment] if probe.treatment else [])]
     count = len(followed.random)
     if not count:
         found.append(

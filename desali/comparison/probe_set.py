@@ -68,6 +68,13 @@ class ProbeSet:
         return hashlib.sha256("".join(sorted(self.hashes)).encode()).hexdigest()
 
     @property
+    def treatment(self) -> str:
+        """What the preprocessing does to an `ImageSet`'s images beside the window, in a sentence; "" for nothing."""
+        if not isinstance(self.images, ImageSet) or self.preprocessing is None:
+            return ""
+        return self.preprocessing.words(self.images.images.shape[1:], self.images.unit, "The images")
+
+    @property
     def repeated(self) -> int:
         """How many images are there once more than once."""
         return len(self) - len(set(self.hashes))
@@ -240,6 +247,11 @@ def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0, balanced: 
     Args:
         balanced: False draws as many images in all, whatever their classes.
     """
+    return images.subset(draw_index(images, per_class, seed, balanced))
+
+
+def draw_index(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0, balanced: bool = True) -> Integers:
+    """Where the images that `draw` takes stand in the set, in its order."""
     rng = np.random.default_rng(seed)
     chosen: list[int] = []
     parts = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
@@ -254,4 +266,4 @@ def draw(images: ImageSet, per_class: int = PER_CLASS, seed: int = 0, balanced: 
             rank.append(turn.get(patient, 0))
             turn[patient] = rank[-1] + 1
         chosen += [int(k) for k in own[np.argsort(rank, kind="stable")][:per_class]]
-    return images.subset(np.sort(np.array(chosen, np.int64)))
+    return np.sort(np.array(chosen, np.int64))

@@ -18,7 +18,7 @@ from desali.comparison import choice, nulls
 from desali.comparison.ancestry import LayerLineage, Lineage
 from desali.comparison.answering import Answers, answers, own_correlation
 from desali.comparison.choice import Choice
-from desali.comparison.halves import halves
+from desali.comparison.halves import Halves, halves
 from desali.comparison.lineage import lineage_of
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
@@ -125,18 +125,74 @@ def sheet(pair: Sequence[Subject], again: Sequence[Subject], probe: ProbeSet, as
         StrangersError: the networks share no ancestor, or the layer's channels stand in another order.
         DataError: see `desali.channels`. UnknownNameError: no such layer.
     """
-    start = pair[-1].capture(_sample(pair[-1], probe))
-    if len(pair) > 1:
-        common(pair[0].capture(_sample(pair[0], probe)), start)
+    start = _start(pair, probe)
     found = _followed(start, asked.layer)
     split = halves(probe, asked.seed)
+    chosen_on = probe if asked.channels is not None else split.chosen_on
+    place = None
+    if len(pair) > 1:
+        place = _comparable(_change(pair, again, chosen_on, [found.name], asked), found.name)
+    return _sheet(pair, again, probe, asked, found, split, place)
+
+
+def sheets(
+    pair: Sequence[Subject], again: Sequence[Subject], probe: ProbeSet, layers: Sequence[str], asked: Asked
+) -> tuple[list[Sheet], dict[str, str]]:
+    """`sheet` of several layers of a pair, whose channels are chosen from one lineage of all of them.
+
+    Args:
+        layers: names of ReLUs; the layer that `asked` names does not matter.
+
+    Returns:
+        the sheets; and for each layer that has none, why.
+
+    Raises:
+        StrangersError, DataError, UnknownNameError: see `sheet`; what is wrong with one layer alone is returned.
+    """
+    start = _start(pair, probe)
+    split = halves(probe, asked.seed)
+    change = _change(pair, again, split.chosen_on, layers, asked)
+    made, missing = [], {}
+    for name in layers:
+        found = _followed(start, name)
+        try:
+            made.append(_sheet(pair, again, probe, asked, found, split, _comparable(change, found.name)))
+        except DataError as error:
+            missing[found.name] = str(error)
+    return made, missing
+
+
+def _start(pair: Sequence[Subject], probe: ProbeSet) -> Network:
+    from desali.reversal.graph.share import adopt
+
+    start = pair[-1].capture(_sample(pair[-1], probe))
+    if len(pair) > 1:
+        adopt(pair[0].model, pair[-1].model)
+        common(pair[0].capture(_sample(pair[0], probe)), start)
+    return start
+
+
+def _sheet(
+    pair: Sequence[Subject],
+    again: Sequence[Subject],
+    probe: ProbeSet,
+    asked: Asked,
+    found: ReluInput,
+    split: Halves,
+    place: LayerLineage | None,
+) -> Sheet:
+    """The sheet of one layer.
+
+    Args:
+        place: what became of its channels on the images that the choice is made on; None for one network.
+    """
+    start = pair[-1].capture(_sample(pair[-1], probe))
     named = asked.channels is not None
     chosen_on, drawn_from = (probe, probe) if named else (split.chosen_on, split.drawn_from)
     classes = None
     if asked.by == "relevance":
         outputs = start.nodes[start.output].shape[0]
         classes = classes_of(probe.labels, tuple(pair[-1].card.get("classes") or ()), outputs)
-    place = None if len(pair) == 1 else _change(pair, again, chosen_on, found.name, asked)[found.name]
     if asked.channels is not None:
         chosen, rule = choice.named(asked.channels, found.channels, found.name), "those that were named"
     elif place is not None:
@@ -202,15 +258,21 @@ def _places(whole: ProbeSet, part: ProbeSet) -> npt.NDArray[np.int64]:
     return np.arange(len(whole)) if part is whole or part.rows is None else part.rows
 
 
-def _change(pair: Sequence[Subject], again: Sequence[Subject], probe: ProbeSet, layer: str, asked: Asked) -> Lineage:
-    """The lineage at one layer.
+def _change(
+    pair: Sequence[Subject], again: Sequence[Subject], probe: ProbeSet, layers: Sequence[str], asked: Asked
+) -> Lineage:
+    """The lineage at some layers, without classes."""
+    return lineage_of(
+        pair, again, replace(probe, labels=None), layers, asked.random_networks, asked.seed, asked.progress
+    )
+
+
+def _comparable(change: Lineage, layer: str) -> LayerLineage:
+    """What became of a layer's channels.
 
     Raises:
         StrangersError, DataError: no channel has a counterpart, or nothing changed.
     """
-    change = lineage_of(
-        pair, again, replace(probe, labels=None), [layer], asked.random_networks, asked.seed, asked.progress
-    )
     found = change[layer]
     alone = "draw each network alone (after=None; --model), or compare them in numbers with desali.lineage"
     matched = (
@@ -232,7 +294,7 @@ def _change(pair: Sequence[Subject], again: Sequence[Subject], probe: ProbeSet, 
             f"the weights of {layer} and everything below are equal, bit by bit: every channel is the same before and "
             "after; take a later layer, or draw one network alone (after=None; --model)"
         )
-    return change
+    return found
 
 
 def _of_one(own: Answers, seed: int) -> tuple[list[Choice], str]:

@@ -43,6 +43,8 @@ def notes(
             found.append(f"Chosen on the same images: {why_whole}, so the choice flatters what is shown.")
     else:
         found.append(f"Chosen on {_counted(chosen_on)}, drawn from {_counted(drawn_from)} that the choice did not see.")
+    if drawn_from.treatment:
+        found.append(drawn_from.treatment)
     counts = drawn_from.class_counts
     if counts is not None:
         found.append(f"Classes of the images drawn from: {', '.join(f'{name} {n}' for name, n in counts.items())}.")

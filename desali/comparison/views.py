@@ -150,6 +150,7 @@ def _view(
         if one.kind in ("channel", "layer", "tensor"):
             channels.add(one.channel_index if one.kind == "channel" else None)
     fields = tuple(None if neuron is None else recording.receptive_field(layer, neuron[1:]) for neuron in neurons)
+    activation = activation if activation.dim() else activation.reshape(1)  # one number an image is one channel
     return View(layer, activation, maps, fields, tuple(neurons), channels.pop() if len(channels) == 1 else None)
 
 

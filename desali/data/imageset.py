@@ -127,6 +127,8 @@ class ImageSet:
 
 
 def pixel_hash(pixels: npt.NDArray[Any]) -> str:
-    """SHA-256 over an image's pixels, their type and their shape."""
+    """SHA-256 over an image's pixels, their type and their shape; of grey stored in three equal channels, of one."""
     array = np.ascontiguousarray(pixels)
+    if array.ndim == 3 and array.shape[-1] == 3 and bool((array == array[..., :1]).all()):
+        array = np.ascontiguousarray(array[..., 0])  # a set with colour images holds its grey ones so
     return hashlib.sha256(f"{array.dtype.str} {array.shape}".encode() + array.tobytes()).hexdigest()

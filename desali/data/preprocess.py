@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from desali.data.formats.dicom import AIR_HU
 from desali.data.imageset import Unit
 from desali.errors import DataError, ImageError, UnknownNameError
 from desali.limits import IMAGE_PIXELS
@@ -61,24 +62,34 @@ def unit_range(
     Raises:
         ImageError: wrong shape or type for the unit, empty, NaN, or values outside [0, 1] in unit "unit".
     """
+    _check(images, unit)
+    return _in_unit_range(images, unit, window)
+
+
+def _check(images: npt.NDArray[Any], unit: PixelUnit) -> None:
     shape = list(images.shape)
     colour = images.ndim == 4 and shape[-1] == 3
     if not (images.ndim == 3 or colour) or 0 in shape[1:]:
         raise ImageError(f"images must have shape [n, h, w] or [n, h, w, 3] with h, w >= 1, got {shape}")
+    if unit not in ("hu", "unit", "uint8"):
+        raise UnknownNameError("unit", str(unit), ("hu", "uint8", "unit"))
     if unit == "hu":
         if colour:
             raise ImageError(f"images in HU must be grey [n, h, w], got {shape}")
         if images.dtype.kind not in "iuf" or not np.isfinite(images).all():
             raise ImageError(f"images in HU must be finite real numbers, got {images.dtype} with NaN, Inf or no number")
-        return apply_window(images, window)
-    if unit == "unit":
+    elif unit == "unit":
         if images.dtype.kind != "f" or not (images.size == 0 or (images.min() >= 0 and images.max() <= 1)):
             raise ImageError(f"display values that are not bytes must be floating-point in [0, 1], got {images.dtype}")
-        return np.asarray(images, np.float32)
-    if unit != "uint8":
-        raise UnknownNameError("unit", str(unit), ("hu", "uint8", "unit"))
-    if images.dtype != np.uint8:
+    elif images.dtype != np.uint8:
         raise ImageError(f"display values must be uint8, got {images.dtype}; HU images need unit 'hu'")
+
+
+def _in_unit_range(images: npt.NDArray[Any], unit: PixelUnit, window: tuple[float, float]) -> npt.NDArray[np.float32]:
+    if unit == "hu":
+        return apply_window(images, window)
+    if unit == "unit":
+        return np.asarray(images, np.float32)
     return np.asarray(images.astype(np.float32) / np.float32(255), np.float32)
 
 
@@ -89,16 +100,78 @@ def luma(colour: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return grey
 
 
+def fit(pixels: npt.NDArray[np.uint8], size: int, resize: str = "bicubic") -> npt.NDArray[np.uint8]:
+    """A display image as a square of `size`: the shorter side resized to it, the centre cut out of the longer.
+
+    Readers of data sets, training, predictions and figures all call this, so that they mean the same pixels.
+
+    Args:
+        pixels: uint8 [h, w] or [h, w, 3].
+        resize: "bicubic" (Keys, a = -0.75 when growing; antialiased, a = -0.5, when shrinking) or "bilinear".
+    """
+    height, width = pixels.shape[:2]
+    if (height, width) == (size, size):
+        return pixels
+    shape = _shorter_side(height, width, size)
+    if min(height, width) > size:
+        from PIL import Image
+
+        kernel = Image.Resampling[resize.upper()]
+        pixels = np.asarray(Image.fromarray(pixels).resize(shape[::-1], kernel))
+    elif min(height, width) < size:
+        import torch
+
+        planes = np.atleast_3d(pixels).transpose(2, 0, 1)
+        grown = _resized(torch.from_numpy(planes.astype(np.float32) / np.float32(255))[None], shape, resize)
+        back = grown[0].mul(255).round().byte().numpy().transpose(1, 2, 0)
+        pixels = back[..., 0] if pixels.ndim == 2 else back
+    top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
+    return pixels[top : top + size, left : left + size]
+
+
+def _shorter_side(height: int, width: int, size: int) -> tuple[int, int]:
+    """The shape of an image whose shorter side becomes `size`."""
+    scale = size / min(height, width)
+    return max(size, round(height * scale)), max(size, round(width * scale))
+
+
+def _resized(nchw: Tensor, shape: tuple[int, int], resize: str) -> Tensor:
+    """Values in [0, 1], [n, c, h, w], resized to `shape` and clamped to [0, 1]."""
+    from torch.nn.functional import interpolate
+
+    if tuple(nchw.shape[-2:]) == shape:
+        return nchw
+    shrinks = nchw.shape[-2] > shape[0] or nchw.shape[-1] > shape[1]
+    return interpolate(nchw, size=shape, mode=resize, align_corners=False, antialias=shrinks).clamp_(0, 1)
+
+
+def padded(hu: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Images in HU [n, h, w] as squares, with air around the centre: a pixel in HU is a length and is never stretched.
+
+    Images that are square are given back as they are.
+    """
+    height, width = hu.shape[-2:]
+    if height == width:
+        return hu
+    if hu.dtype.kind == "u" or hu.dtype.itemsize == 1:
+        hu = hu.astype(np.float32)  # neither holds the value of air
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    around = [(0, 0)] * (hu.ndim - 2) + [(top, side - height - top), (left, side - width - left)]
+    return np.pad(hu, around, constant_values=hu.dtype.type(AIR_HU))
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How pixels become a network's input; kept with a model so that both are always used together.
 
-    The order is: window (HU only) to [0, 1]; colour to its luma for 1 channel; resize to `size` x `size`, clamped to
-    [0, 1]; copy grey to `channels`; put colour in `channel_order`; (value x `scale` - `mean`) / `std`, per channel in
-    that order.
+    The order is: display images resized to `size` by their shorter side and cut to the centre square (see `fit`);
+    images in HU padded with air to a square; window (HU only) to [0, 1]; colour to its luma for 1 channel; images in HU
+    resized to `size` x `size`, clamped to [0, 1]; copy grey to `channels`; put colour in `channel_order`;
+    (value x `scale` - `mean`) / `std`, per channel in that order. No image is ever stretched.
 
     Attributes:
-        size: side of the square input in pixels; an image that is not square is stretched.
+        size: side of the square input in pixels.
         channels: channels of the input; grey is copied to all, colour needs 3 or becomes grey for 1.
         window: (level, width) in HU.
         resize: "bicubic" (Keys, a = -0.75 when growing; with antialiasing, a = -0.5, when shrinking) or "bilinear".
@@ -170,7 +243,9 @@ class Preprocessing:
         """
         import torch
 
-        values = unit_range(np.asarray(images), unit, self.window)
+        images = np.asarray(images)
+        _check(images, unit)
+        values = _in_unit_range(self._framed(images, unit), unit, self.window)
         if values.ndim == 4 and self.channels == 1:
             values = luma(values)
         if values.ndim == 4 and self.channels != 3:
@@ -179,7 +254,7 @@ class Preprocessing:
             )
         grey = values.ndim == 3
         nchw = torch.from_numpy(np.ascontiguousarray(values[:, None] if grey else np.moveaxis(values, -1, 1)))
-        nchw = self._resized(nchw)
+        nchw = self._sized(nchw)
         if grey:
             nchw = nchw.expand(-1, self.channels, -1, -1)
         elif self.channel_order == "bgr":
@@ -191,17 +266,56 @@ class Preprocessing:
             nchw = nchw / torch.tensor(self.std, dtype=torch.float32).view(1, -1, 1, 1)
         return nchw.contiguous()
 
-    def _resized(self, nchw: Tensor) -> Tensor:
-        from torch.nn.functional import interpolate
+    def _framed(self, images: npt.NDArray[Any], unit: PixelUnit) -> npt.NDArray[Any]:
+        """Bytes at the network's size, images in HU as squares, others as they are."""
+        if unit == "hu":
+            return padded(images)
+        if unit == "uint8" and len(images) and images.shape[1:3] != (self.size, self.size):
+            return np.stack([fit(image, self.size, self.resize) for image in images])
+        return images
 
-        height, width = nchw.shape[-2:]
-        if (height, width) == (self.size, self.size) or not len(nchw):
-            return nchw.new_empty(0, nchw.shape[1], self.size, self.size) if not len(nchw) else nchw
-        shrinks = height > self.size or width > self.size
-        resized = interpolate(
-            nchw, size=(self.size, self.size), mode=self.resize, align_corners=False, antialias=shrinks
-        )
-        return resized.clamp_(0, 1)
+    def _sized(self, nchw: Tensor) -> Tensor:
+        """The centre square of [n, c, h, w] after its shorter side became `size`."""
+        size = self.size
+        if not len(nchw):
+            return nchw.new_empty(0, nchw.shape[1], size, size)
+        nchw = _resized(nchw, _shorter_side(nchw.shape[-2], nchw.shape[-1], size), self.resize)
+        top, left = ((side - size) // 2 for side in nchw.shape[-2:])
+        return nchw[..., top : top + size, left : left + size]
+
+    @property
+    def seen(self) -> Preprocessing:
+        """The rule without what is there for the network alone: what it makes is what a reader sees, in [0, 1]."""
+        return Preprocessing(self.size, channels=3, window=self.window, resize=self.resize)
+
+    def reframes(self, shape: Sequence[int], unit: PixelUnit) -> bool:
+        """Whether images of `shape` (h, w, ...) are cut, padded or resized as bytes on their way into the network."""
+        return shape[0] != shape[1] or (unit == "uint8" and shape[0] != self.size)
+
+    def words(self, shape: Sequence[int], unit: PixelUnit, what: str = "The image") -> str:
+        """What happens to an image of `shape` (h, w, ...) on its way into the network, in a sentence; "" for nothing.
+
+        Args:
+            what: the sentence's subject, "The image" or "The images".
+        """
+        height, width = shape[:2]
+        size = self.size
+        if (height, width) == (size, size):
+            return ""
+        several = what.endswith("s")
+        was = "were" if several else "was"
+        side = max(height, width) if unit == "hu" else min(height, width)
+        done = []
+        if unit == "hu" and height != width:
+            done.append(f"padded with air ({AIR_HU:g} HU) to {side} x {side}")
+        if side != size:
+            change = "shrunk" if side > size else "enlarged"
+            whole = unit == "hu" or height == width
+            done.append(f"{change} to {size} x {size}" if whole else f"{change} by the shorter side to {size}")
+        if unit != "hu" and height != width:
+            done.append(f"cut to the centre {size} x {size}")
+        kept = "; a box would keep its detail" if side > size and not several else ""
+        return f"{what} of {height} x {width} pixels {was} {', then '.join(done)}{kept}."
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-serialisable values."""

@@ -1,4 +1,4 @@
-"""Read one image or region of interest (ROI) from a PNG, JPEG, BMP, TIFF or DICOM file."""
+"""Read one image or region of interest (ROI) from a file of any format that `desali.data.formats` knows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from desali.data.formats.colours import grey_of
 from desali.data.formats.decoded import Decoded
 from desali.data.formats.dicom import AIR_HU
+from desali.data.formats.recognise import READ_WORDS
 from desali.data.preprocess import DEFAULT_WINDOW, PixelUnit, check_window
 from desali.errors import ImageError
 from desali.input.files import read_bytes
 from desali.limits import IMAGE_BYTES
+
+GREY_SAID = "Stored in colour, but its channels are equal: taken as grey (colour keeps them apart)."
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,8 @@ class Roi:
         hu_offset: the offset that was added to the stored pixels; None if none was needed.
         sha256: of the file's (or the array's) bytes, in hexadecimal.
         origin: format and conversion in words, e.g. "DICOM CT, RescaleSlope 1, RescaleIntercept -1024".
+        said: what a reader of a figure must know of how the pixels came about, in sentences; "" for nothing.
+        page: the page, slice or frame of a file with several, from 1; None where none was named.
     """
 
     pixels: npt.NDArray[Any]
@@ -46,6 +52,8 @@ class Roi:
     sha256: str
     origin: str
     window_chosen: bool = False
+    said: str = ""
+    page: int | None = None
 
     @property
     def name(self) -> str:
@@ -65,19 +73,24 @@ def read_image(
     window: tuple[float, float] | None = None,
     hu_offset: float | None = None,
     frame: int | None = None,
+    page: int | None = None,
+    colour: bool = False,
 ) -> Roi:
     """Read an image file, by its content and not by its suffix, and cut a square out of it.
 
-    Signed and float TIFF and CT in DICOM are Hounsfield units; 8-bit images are display values, already windowed;
-    unsigned 16-bit images need `hu_offset`.
+    Signed and float TIFF, CT in DICOM and NIfTI volumes that hold air are Hounsfield units; 8-bit images are display
+    values, already windowed; unsigned 16-bit images need `hu_offset`. An image that is stored in colour and whose
+    channels are equal (after JPEG, within its rounding) is grey. Transparent pixels are laid on white.
 
     Args:
-        path: a PNG, JPEG, BMP, TIFF or DICOM file.
+        path: a PNG, JPEG, BMP, TIFF, DICOM, .npy or NIfTI file.
         box: (y, x, size) in pixels, the square [y, y + size) x [x, x + size).
         window: (level, width) in HU; recorded in the result, not applied to the pixels. None: the lung window, which
             gives way to a model's own.
         hu_offset: HU = pixel + offset, for images without an HU scale of their own only (often -1024).
         frame: of a DICOM file with several, from 1.
+        page: of a TIFF file, image of a stack in .npy, axial slice of a NIfTI volume, or frame, from 1.
+        colour: leave a grey image that is stored in colour in colour.
 
     Raises:
         ImageError: missing, unreadable, damaged or unsupported file, a box outside the image, a bad window or offset,
@@ -88,8 +101,15 @@ def read_image(
         raise ImageError(f"hu_offset={hu_offset}: expected a finite number, for instance -1024")
     name = str(path) if str(path).isprintable() else ascii(str(path))  # a message stays on one line
     data = _read_bytes(path, name)
-    decoded = _decode(data, name, hu_offset, frame)
+    decoded = _decode(data, name, hu_offset, frame, page)
     pixels, unit, offset = _in_unit(decoded, name, hu_offset)
+    said = [decoded.said] if decoded.said else []
+    origin = decoded.origin
+    if pixels.ndim == 3 and not colour and pixels.size:  # before the box: a white wall in a photograph is no grey image
+        grey = grey_of(pixels, lossy=decoded.lossy)
+        if grey is not None:
+            pixels, origin = grey, f"{origin}, taken as grey"
+            said.append(GREY_SAID)
     if 0 in pixels.shape:
         raise ImageError(f"{name}: an image of {pixels.shape[0]} x {pixels.shape[1]} pixels; expected at least 1 x 1")
     if window is not None and unit != "hu":
@@ -105,8 +125,10 @@ def read_image(
         window=shown if unit == "hu" else None,
         hu_offset=offset,
         sha256=hashlib.sha256(data).hexdigest(),
-        origin=decoded.origin,
+        origin=origin,
         window_chosen=window is not None,
+        said=" ".join(said),
+        page=page if frame is None else frame,
     )
 
 
@@ -114,46 +136,66 @@ def _read_bytes(path: str | os.PathLike[str], name: str) -> bytes:
     try:
         file = Path(path)
         if file.is_dir():
-            raise ImageError(f"{name}: is a folder; expected one image file (PNG, JPEG, BMP, TIFF or DICOM)")
+            raise ImageError(f"{name}: is a folder; expected one image file ({READ_WORDS})")
         if not file.exists():
             raise ImageError(f"{name}: no such file; check the path")
         if not file.is_file():
-            raise ImageError(f"{name}: is not a regular file; expected an image (PNG, JPEG, BMP, TIFF or DICOM)")
+            raise ImageError(f"{name}: is not a regular file; expected an image ({READ_WORDS})")
     except (OSError, ValueError) as error:
         if isinstance(error, ImageError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{name}: cannot be read ({reason}); check the path and its permissions") from error
-    data = read_bytes(path, "an image (PNG, JPEG, BMP, TIFF or DICOM)", ImageError, IMAGE_BYTES)
+    data = read_bytes(path, f"an image ({READ_WORDS})", ImageError, IMAGE_BYTES)
     if not data:
         raise ImageError(f"{name}: is empty (0 bytes); copy it again")
     return data
 
 
-def _decode(data: bytes, name: str, hu_offset: float | None, frame: int | None) -> Decoded:
-    from desali.data.formats import dicom, picture, tiff
+def _decode(data: bytes, name: str, hu_offset: float | None, frame: int | None, page: int | None) -> Decoded:
+    from desali.data.formats import dicom, recognise
 
-    if data[dicom.MARKER_OFFSET : dicom.MARKER_OFFSET + 4] == dicom.MARKER:
-        return dicom.read_dicom(data, name, frame=frame, offset_given=hu_offset is not None)
+    kind = recognise.format_of(data[: recognise.HEAD])
+    if kind == recognise.DICOM:
+        if page is not None and frame is not None:
+            raise ImageError(f"{name}: page={page} and frame={frame} are the same in a DICOM file; leave one out")
+        return dicom.read_dicom(data, name, frame=page if frame is None else frame, offset_given=hu_offset is not None)
     if frame is not None:
-        raise ImageError(f"{name}: frame={frame} does not apply, the file is no DICOM file; leave it out")
-    if data.startswith(tiff.SIGNATURES):
-        return tiff.read_tiff(data, name)
-    for signature, format_name in picture.SIGNATURES.items():
-        if data.startswith(signature):
-            return picture.read_picture(data, name, format_name)
+        way = f"name its page with page={frame}" if kind in recognise.READ else "leave it out"
+        raise ImageError(f"{name}: frame={frame} does not apply, the file is no DICOM file; {way}")
+    if kind == recognise.TIFF:
+        from desali.data.formats.tiff import read_tiff
+
+        return read_tiff(data, name, page)
+    if kind in (recognise.PNG, recognise.JPEG, recognise.BMP):
+        from desali.data.formats.picture import read_picture
+
+        return read_picture(data, name, kind, page)
+    if kind == recognise.NPY:
+        from desali.data.formats.array import read_array
+
+        return read_array(data, name, page)
+    if kind == recognise.NIFTI:
+        from desali.data.formats.nifti import read_nifti
+
+        return read_nifti(data, name, page, offset_given=hu_offset is not None)
     if Path(name).suffix.lower() in (".dcm", ".dicom"):
         raise ImageError(f"{name}: no DICOM marker at byte 128; expected a DICOM Part 10 file, export it again")
-    raise ImageError(f"{name}: not an image in a known format; expected PNG, JPEG, BMP, TIFF or DICOM")
+    if name.lower().endswith((".nii", ".nii.gz")):
+        raise ImageError(f"{name}: has no NIfTI header, or a damaged one; copy it again")
+    if kind:
+        raise ImageError(f"{name}: holds {kind}, which is not read; expected {recognise.READ_WORDS}, save it as one")
+    raise ImageError(f"{name}: not an image in a known format; expected {recognise.READ_WORDS}")
 
 
 def _in_unit(
     decoded: Decoded, name: str, hu_offset: float | None
-) -> tuple[npt.NDArray[Any], Literal["hu", "uint8"], float | None]:
+) -> tuple[npt.NDArray[Any], Literal["hu", "uint8", "unit"], float | None]:
     if decoded.unit == "stored":
         if hu_offset is None:
             raise ImageError(
-                f"{name}: {decoded.origin} pixels hold no HU scale; pass hu_offset= (HU = pixel + offset, often -1024)"
+                f"{name}: {decoded.origin} pixels hold no HU scale; pass hu_offset= (HU = pixel + offset, often "
+                "-1024), or save display values as 8-bit"
             )
         values = decoded.pixels + np.float32(hu_offset)
         if decoded.padding is not None:

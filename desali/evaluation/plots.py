@@ -15,7 +15,7 @@ from desali.evaluation.predictions import file_name
 from desali.evaluation.results import Comparison, Estimate, Evaluation
 from desali.evaluation.statistics import resample_weights
 from desali.evaluation.table import estimate_text, few, role, trainings_note
-from desali.figures.drawing.text import FAMILY, drawable, wrap
+from desali.figures.drawing.text import drawable, family, plain_text, wrap
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ AREAS = {"ROC": "AUROC", "precision-recall": "average precision"}
 """The metric that is the area under each curve."""
 INCHES = (11.0, 10.0)
 OVERVIEW = "models.png"
+ROOMY = 10
+"""So many names fit beside each other in letters of the usual size."""
 
 Curves = Mapping[str, Mapping[str, Band]]
 
@@ -56,11 +58,12 @@ def plot(
     models = gather(predictions)
     weights = resample_weights(len(models[0].patients), resamples, comparison.seed)
     curves = [bands(model, weights) for model in models]
-    paths = [_save(_overview(comparison, models, curves, resamples), Path(folder) / OVERVIEW)]
-    for one, of_model in zip(comparison.evaluations, curves, strict=True):
-        name = file_name(one.recipe)
-        paths.append(_save(_model(comparison, one, of_model, resamples), Path(folder) / f"{name}.png"))
-        paths.append(_save(_each_class(comparison, one, of_model, resamples), Path(folder) / f"{name}-classes.png"))
+    with plain_text([*comparison.classes, *(one.recipe for one in comparison.evaluations)]):
+        paths = [_save(_overview(comparison, models, curves, resamples), Path(folder) / OVERVIEW)]
+        for one, of_model in zip(comparison.evaluations, curves, strict=True):
+            name = file_name(one.recipe)
+            paths.append(_save(_model(comparison, one, of_model, resamples), Path(folder) / f"{name}.png"))
+            paths.append(_save(_each_class(comparison, one, of_model, resamples), Path(folder) / f"{name}-classes.png"))
     return paths
 
 
@@ -135,9 +138,9 @@ def _sheet(
     if few(comparison):
         foot += " With so few patients the bands are too narrow, and no test can decide."
     lines = [line for text in (foot, *(f"Note: {note}." for note in comparison.notes)) for line in wrap(text, room, 8)]
-    figure.text(0.3 / size[0], 1 - 0.3 / size[1], drawable(title), size=14, weight="bold", va="center", family=FAMILY)
-    figure.text(0.3 / size[0], 1 - 0.5 / size[1], "\n".join(head), size=9.5, va="top", family=FAMILY)
-    figure.text(0.3 / size[0], 0.12 / size[1], "\n".join(lines), size=8, va="bottom", family=FAMILY, color="0.25")
+    figure.text(0.3 / size[0], 1 - 0.3 / size[1], drawable(title), size=14, weight="bold", va="center", family=family())
+    figure.text(0.3 / size[0], 1 - 0.5 / size[1], "\n".join(head), size=9.5, va="top", family=family())
+    figure.text(0.3 / size[0], 0.12 / size[1], "\n".join(lines), size=8, va="bottom", family=family(), color="0.25")
     top, bottom = 0.65 + 0.19 * len(head), 0.3 + 0.16 * len(lines)
     figure.set_layout_engine("constrained", rect=(0, bottom / size[1], 0.99, 1 - (top + bottom) / size[1]))
     return figure, figure.subplots(rows, max(1, columns), squeeze=False)
@@ -182,9 +185,10 @@ def _confusion(axis: Axes, one: Evaluation, classes: Sequence[str]) -> None:
             text = f"{counts[row, column]:.4g}\n{share[row, column]:.0%}"
             axis.text(column, row, text, ha="center", va="center", size=size, color="white" if dark else "black")
     names = [drawable(name) for name in classes]
-    axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
+    small: dict[str, Any] = {} if len(classes) <= ROOMY else {"fontsize": max(4.0, 10 * ROOMY / len(classes))}
+    axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor", **small)
     totals = [f"{name} ({total:g})" for name, total in zip(names, support[:, 0], strict=True)]
-    axis.set_yticks(range(len(classes)), totals)
+    axis.set_yticks(range(len(classes)), totals, **small)
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class (ROIs)")
     trainings = f", mean of {len(one.seeds)} trainings" if len(one.seeds) > 1 else ""
@@ -242,7 +246,8 @@ def _square(axis: Axes, x: str, y: str, title: str) -> None:
     axis.set_axisbelow(True)
     axis.set_title(drawable(title), fontsize=10)
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=8, loc="best", framealpha=0.7)
+        many = len(axis.get_legend_handles_labels()[0])
+        axis.legend(fontsize=8 if many <= ROOMY else max(4.0, 8 * ROOMY / many), loc="best", framealpha=0.7)
 
 
 def _short(estimate: Estimate | None) -> str:

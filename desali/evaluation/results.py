@@ -9,6 +9,7 @@ from typing import Any
 from desali.evaluation.calibration import Reliability
 from desali.evaluation.statistics import METRICS
 from desali.output import summary
+from desali.output.decode import decode
 
 PROBABILITY_METRICS = (
     "macro AUROC",
@@ -241,3 +242,12 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Comparison:
+        """What `to_dict` gave.
+
+        Raises:
+            DecodeError: a value that is missing or of another type.
+        """
+        return decode(cls, value)

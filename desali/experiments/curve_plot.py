@@ -9,6 +9,7 @@ from pathlib import Path
 
 from desali.evaluation.table import role
 from desali.experiments.robustness import CURVES, Robustness
+from desali.figures.drawing.text import drawable
 from desali.output.files import atomic_path
 
 CHANCE: dict[str, Callable[[int], float]] = {"macro recall": lambda classes: 1 / classes, "macro AUROC": lambda _: 0.5}
@@ -40,7 +41,7 @@ def plot_robustness(result: Robustness, path: Path, metrics: Sequence[str] = CUR
             curve = result.curve(name, what)
             spread = [one.spread[what] for c in result.comparisons for one in c.evaluations if one.recipe == name]
             at = [value + (k - (len(names) - 1) / 2) * step for value in x]
-            (line,) = ax.plot(at, [e.value for e in curve], marker="o", markersize=4, label=name, zorder=3)
+            (line,) = ax.plot(at, [e.value for e in curve], marker="o", markersize=4, label=drawable(name), zorder=3)
             colour = line.get_color()
             ends = [e.ends or (e.value, e.value) for e in curve]
             ax.fill_between(at, [e[0] for e in ends], [e[1] for e in ends], color=colour, alpha=0.12, linewidth=0)
@@ -65,7 +66,7 @@ def plot_robustness(result: Robustness, path: Path, metrics: Sequence[str] = CUR
         f"{first.data}: {first.origin}. {first.rois} ROIs, {first.patients} patients. Bands: 95 % intervals, jackknife "
         f"over patients.{trainings}{verdict} Not a medical device."
     )
-    figure.supxlabel("\n".join(textwrap.wrap(said, int(46 * len(metrics)))), fontsize=7, x=0.01, ha="left")
+    figure.supxlabel("\n".join(textwrap.wrap(drawable(said), int(46 * len(metrics)))), fontsize=7, x=0.01, ha="left")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".") or "png")
     return path

@@ -33,12 +33,14 @@ class DemoResult:
         verdict: what the last stage of `REPLICATED` changed, in words.
         files: what was written, by what it is.
         seconds: how long each part took.
+        held_out: the images that the models are evaluated on.
     """
 
     table: str = ""
     verdict: str = ""
     files: dict[str, Path] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    held_out: ImageSet | None = None
 
 
 def demo(
@@ -87,10 +89,11 @@ def demo(
         result.files = {f"{name} sheet": _sheet(images, folder) for name, images in _samples(seed).items()}
         report(f"first pictures: {', '.join(str(path) for path in result.files.values())}")
     with _timed(result, "data", report, "generating " + ("three domains" if from_nothing else "the target")):
-        from desali.data import synthetic
+        from desali.data.drawn import drawn_target
         from desali.training.domains import synthetic_datasets
 
-        training, held_out = synthetic.target(seed)
+        training, held_out = (drawn_target(split, seed=seed) for split in ("train", "evaluation"))
+        result.held_out = held_out
         datasets = {"target": training}
         if from_nothing:
             datasets |= synthetic_datasets(["natural", "texture"], seed)

@@ -70,8 +70,7 @@ def followed(
     wanted = LineageOptions(images=options.images)
     try:
         if options.images is not None:
-            size = None if trained else first.preprocessing.size
-            images = named(options.images, wanted, size)
+            images = named(options.images, wanted, None if trained else first.preprocessing)
         elif trained:
             images = held_out([str(models[name].card["recipe"]) for name in trained], runs, wanted)
         else:

@@ -18,6 +18,8 @@ from desali.input.files import read_text
 from desali.input.values import parse_json
 from desali.models.checkpoint import LoadedModel, versions
 from desali.models.modules import fingerprint
+from desali.models.options import DEFAULT as DEFAULT_MODEL
+from desali.models.options import ModelOptions
 from desali.output.files import plain_stem, write_json, write_text
 from desali.output.interrupts import check
 from desali.training.chain import Link, Networks, chain
@@ -25,6 +27,7 @@ from desali.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
+    from desali.data.preprocess import Preprocessing
 
 FORMAT = 2
 """Raise it when the numbers of a lineage change, so that what earlier versions kept is made anew."""
@@ -92,24 +95,30 @@ def pairs_of(names: Sequence[str], runs: Path) -> tuple[list[Pair], list[str]]:
     return list(pairs.values()), said
 
 
-def pair_of(before: str, after: str, replicates: Sequence[str], runs: Path, device: str = "cpu") -> Pair:
+def pair_of(
+    before: str, after: str, replicates: Sequence[str], runs: Path, options: ModelOptions = DEFAULT_MODEL
+) -> Pair:
     """The pair of any two networks, named as `desali.load` takes them.
+
+    Args:
+        options: of networks by name.
 
     Raises:
         WeightsError, UnknownNameError: see `desali.load`.
     """
-    from desali.models.sources import label, load
+    from desali.models.sources import label
 
-    first, second, *again = (load(spec, runs=runs) for spec in (before, after, *replicates))
+    options.check([before, after, *replicates])
+    first, second, *again = (options.load(spec, runs=runs) for spec in (before, after, *replicates))
     names = [label(spec, runs=runs) for spec in (before, after)]
     stem = plain_stem(f"{names[0]}-to-{names[1]}")
     return Pair(stem, f"{names[0]} to {names[1]}", lambda: Networks(first, second, again))
 
 
-def display_size(pair: Pair) -> int | None:
-    """To how many pixels display images are cut for a pair; None for networks whose target images stay as they are."""
+def display_rule(pair: Pair) -> Preprocessing | None:
+    """How display images are resized and cut for a pair; None for networks whose target images stay as they are."""
     after = pair.networks().after
-    return None if is_trained(after) else after.preprocessing.size
+    return None if is_trained(after) else after.preprocessing
 
 
 def expand(names: str) -> list[str]:
@@ -139,9 +148,12 @@ def follow_pairs(
         DataError: images that a stage has seen, too few, or others than those of the lineages in `output`; and see
             `desali.lineage`.
     """
+    from desali.reversal.graph.share import adopt
+
     chosen = drawn(images, options)
     if output is not None:
         _begin(output, chosen, images)
+    first: LoadedModel | None = None
     for number, pair in enumerate(pairs, 1):
         check()
         nets = pair.networks()
@@ -163,6 +175,9 @@ def follow_pairs(
             yield replace(kept, name=pair.name, title=pair.title, figure=output / f"{pair.name}.png")
             continue
         report(f"[{number}/{len(pairs)}] {pair.title}")
+        first = first or before
+        for one in (before, after, *again):
+            adopt(one.model, first.model)  # one export serves all networks of one architecture
         layers = inherited(nets, chosen) if options.layers is None else list(options.layers)
         if layers and options.layers is None:
             said.append(

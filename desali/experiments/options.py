@@ -82,6 +82,7 @@ class LineageOptions:
         False, "Also images that a stage was trained on or selected by; the figure and the notes then say so."
     )
     skip_unreadable: bool = option(False, "Leave out images that cannot be read; they are named.")
+    colour: bool = option(False, "Leave images whose three channels are equal in colour; else they are grey.")
 
     def __post_init__(self) -> None:
         check_fields(self)

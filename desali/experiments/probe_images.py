@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from desali.comparison.probe_set import LEAST, draw
 from desali.errors import DataError, ImageError
@@ -15,6 +15,7 @@ from desali.training.seen import apart, keeps_marks, seen, stages_behind
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
+    from desali.data.preprocess import Preprocessing
     from desali.data.readers.finding import Found
 
 
@@ -41,19 +42,19 @@ def held_out(recipes: Sequence[str], runs: Path, options: LineageOptions) -> Ima
     return _read(own.choose(split="test"), options)
 
 
-def named(spec: str, options: LineageOptions, size: int | None = None) -> ImageSet:
+def named(spec: str, options: LineageOptions, rule: Preprocessing | None = None) -> ImageSet:
     """The images that a specification names, their part "test" where it names none.
 
     Args:
-        size: display images are resized and cut to so many pixels, unless the specification says otherwise.
+        rule: display images of a set are resized and cut as it does it, unless the specification says otherwise.
 
     Raises:
         UnknownNameError: no such reader or option. DataError: they cannot be read.
     """
-    if size is None or "size=" in spec.partition("?")[2]:
+    if rule is None or "size=" in spec.partition("?")[2]:
         return _named(spec, options, None)
     try:
-        return _named(spec, options, size)
+        return _named(spec, options, rule)
     except (DataError, ImageError):
         try:
             return _named(spec, options, None)  # images in HU keep their size
@@ -62,10 +63,11 @@ def named(spec: str, options: LineageOptions, size: int | None = None) -> ImageS
         raise
 
 
-def _named(spec: str, options: LineageOptions, size: int | None) -> ImageSet:
+def _named(spec: str, options: LineageOptions, rule: Preprocessing | None) -> ImageSet:
     from desali.data.readers import find_images
 
-    found = find_images(spec, size=size)
+    given: dict[str, Any] = {} if rule is None else {"size": rule.size, "resize": rule.resize}
+    found = find_images(spec, colour=options.colour or None, **given)
     if "test" in found.selection.splits and "split" not in found.options:
         found = found.choose(split="test")
     return _read(found, options)

@@ -21,6 +21,7 @@ from desali.evaluation.statistics import Counts, Floats
 from desali.evaluation.table import estimate_text, role
 from desali.evaluation.trainings import LEAST_TRAININGS, hull, over_trainings, pairing
 from desali.output.columns import columns
+from desali.output.decode import decode
 
 CURVES = ("macro F1", "accuracy", "macro recall", "macro AUROC")
 """Metrics that are followed; macro recall is also called balanced accuracy."""
@@ -65,6 +66,15 @@ class Robustness:
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Robustness:
+        """What `to_dict` gave.
+
+        Raises:
+            DecodeError: a value that is missing or of another type.
+        """
+        return decode(cls, value)
 
     def curve(self, recipe: str, metric: str) -> list[Estimate]:
         """The metric of one recipe at each fraction.

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from desali.data.preprocess import Preprocessing
     from desali.training.baseline import Baseline
 
+FORMAT = 2
+"""Raise it when the same experiment trains otherwise, so that what earlier versions predicted is not taken for it."""
+RECORD = "experiment.json"
 PREDICTIONS = "predictions"
 MODELS = "models"
 STAGES = "stages"
@@ -103,6 +106,7 @@ def run(
     experiment: Experiment,
     folder: Path,
     *,
+    record: str = RECORD,
     keep_weights: bool = False,
     progress: Callable[[Sequence[Any]], Any] = iter,
     report: Callable[[str], None] = lambda line: None,
@@ -116,6 +120,7 @@ def run(
     Args:
         experiment: what to do.
         folder: for predictions, pretraining stages and, with `keep_weights`, the trained models.
+        record: file in `folder` for the configuration of this call, see `Experiment.describe`.
         keep_weights: keep each target model under `folder`/models; else it goes once it has predicted.
         progress: wraps the list of parts that are left, for instance tqdm.
         report: called with a line of text for each trained stage.
@@ -128,7 +133,7 @@ def run(
         for fraction, seed, split in product(experiment.fractions, experiment.seeds, experiment.design.splits)
         for name in experiment.names(seed)
     ]
-    write_json(folder / "experiment.json", experiment.describe())
+    write_json(folder / record, experiment.describe())
     missing = [part for part in parts if not part.done()]
     if len(missing) < len(parts):
         report(f"{len(parts) - len(missing)} of {len(parts)} parts are already there")
@@ -155,7 +160,7 @@ class _Part:
         """Eight hexadecimal digits that stand for what the predictions depend on, seed and fraction apart."""
         one, design = self.experiment, self.experiment.design
         facts: dict[str, Any] = {
-            "format": KEY_FORMAT,
+            "format": [KEY_FORMAT, FORMAT],
             "training": [self.split.source.fingerprint, self.split.index.tolist()],
             "held": [design.evaluated.fingerprint, self.split.held.tolist()],
             "by": one.by,
@@ -239,14 +244,14 @@ def _stretched(recipe: Recipe, factor: float) -> Recipe:
     last = recipe.stages[-1]
 
     def more(epochs: int) -> int:
-        return max(1, round(epochs * factor))
+        return max(1, round(epochs * factor)) if epochs else 0  # 0 stands for never
 
     longer = replace(
         last,
         epochs=more(last.epochs),
         patience=more(last.patience),
         milestones=tuple(map(more, last.milestones)),
-        unfreeze_every=more(last.unfreeze_every) if last.unfreeze_every else 0,
+        unfreeze_every=more(last.unfreeze_every),
     )
     return replace(recipe, stages=(*recipe.stages[:-1], longer))
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desali.errors import DataError
-from desali.experiments.lineages import display_size, is_trained, pair_of, unknown
+from desali.experiments.lineages import display_rule, is_trained, pair_of, unknown
 from desali.experiments.options import ChannelsOptions
 from desali.experiments.probe_images import check_unseen, drawn, held_out, named
 from desali.models.checkpoint import RUNS, LoadedModel
+from desali.models.options import DEFAULT as DEFAULT_MODEL
+from desali.models.options import ModelOptions
 from desali.output.files import plain_stem
 
 if TYPE_CHECKING:
@@ -90,7 +92,14 @@ def of_recipe(name: str, options: ChannelsOptions, runs: Path = RUNS) -> Sheets:
     return _sheets(stem, f"{last.title} (from {last.before})", before, after, again, images, [*said, *notes], options)
 
 
-def of_pair(before: str, after: str, replicates: Sequence[str], options: ChannelsOptions, runs: Path = RUNS) -> Sheets:
+def of_pair(
+    before: str,
+    after: str,
+    replicates: Sequence[str],
+    options: ChannelsOptions,
+    runs: Path = RUNS,
+    given: ModelOptions = DEFAULT_MODEL,
+) -> Sheets:
     """Any two networks, named as `desali.load` takes them.
 
     Raises:
@@ -98,26 +107,26 @@ def of_pair(before: str, after: str, replicates: Sequence[str], options: Channel
     """
     if options.images is None:
         raise DataError("two networks need images to be looked at with: name them with --images DATASET")
-    pair = pair_of(before, after, replicates, runs)
+    pair = pair_of(before, after, replicates, runs, given)
     networks = pair.networks()
     first, second, again, said = networks.before, networks.after, networks.replicates, networks.notes
     assert first is not None
-    images = named(options.images, options, display_size(pair))
+    images = named(options.images, options, display_rule(pair))
     return _sheets(pair.name, pair.title, first, second, again, images, said, options)
 
 
-def of_model(spec: str, options: ChannelsOptions, runs: Path = RUNS) -> Sheets:
+def of_model(spec: str, options: ChannelsOptions, runs: Path = RUNS, given: ModelOptions = DEFAULT_MODEL) -> Sheets:
     """One network; a recipe trained under `runs` brings its images.
 
     Raises:
         WeightsError, UnknownNameError: see `desali.load`. DataError: no images are known, or a stage has seen them.
     """
-    from desali.models.sources import label, load
+    from desali.models.sources import label
 
-    loaded = load(spec, runs=runs)
+    given.check([spec])
+    loaded = given.load(spec, runs=runs)
     if options.images is not None:
-        size = None if is_trained(loaded) else loaded.preprocessing.size
-        images = named(options.images, options, size)
+        images = named(options.images, options, None if is_trained(loaded) else loaded.preprocessing)
     elif is_trained(loaded) and loaded.card.get("recipe"):
         images = held_out([spec], runs, options)
     else:

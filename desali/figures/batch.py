@@ -10,9 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desali.data.roi import Roi, read_image
+from desali.data.formats.recognise import READ_WORDS
+from desali.data.readers.listing import contents, passed_words, relative
+from desali.data.roi import Roi
 from desali.errors import DataError, ImageError, OutputError
 from desali.figures.drawing.panel import Cell, Column, Grid, Panel
+from desali.figures.options import ImageOptions
 from desali.figures.viewer import Viewer
 from desali.input.files import read_text
 from desali.input.tables import read_csv
@@ -22,9 +25,10 @@ from desali.output.interrupts import check
 if TYPE_CHECKING:
     from desali.figures.block import Block
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
 SHEET_NOTE = "Each picture has a scale of its own. No picture here explains a decision. Not a medical device."
 Progress = Callable[[Sequence["Entry"]], Iterable["Entry"]]
+Row = tuple[Path, tuple[int, int, int] | None, str, int | None]
+"""Of a table: file, box, label, page."""
 
 
 @dataclass(frozen=True)
@@ -36,47 +40,62 @@ class Entry:
         box: (y, x, size) in pixels, or None for the whole image.
         name: of its figure, without suffix; unique in the batch.
         label: class or other text from the table, "" for none.
+        page: the page, slice or frame of a file with several, from 1.
     """
 
     path: Path
     box: tuple[int, int, int] | None
     name: str
     label: str = ""
+    page: int | None = None
 
 
-def entries(source: Path, box: tuple[int, int, int] | None = None, output: Path | None = None) -> list[Entry]:
+def entries(
+    source: Path,
+    box: tuple[int, int, int] | None = None,
+    output: Path | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Entry]:
     """The images of a folder (in order of their names, without those in `output`), or of a CSV table with `path`.
 
-    A table's paths are relative to it. Optional columns: `box` ("y,x,size") or `y`, `x`, `size`; `label`.
+    A table's paths are relative to it. Optional columns: `box` ("y,x,size") or `y`, `x`, `size`; `page`; `label`.
+
+    Args:
+        report: is told in a line of files that are passed over because they are no images.
 
     Raises:
         DataError: nothing there, no column `path`, or a box that is not three whole numbers.
     """
     if os.path.isdir(source):
         own = None if output is None or output.resolve() == source.resolve() else output.resolve()
-        found = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
-        found = [path for path in found if own is None or own not in path.resolve().parents]
-        rows = [(path, box, "") for path in found]
+        found, passed = (
+            [path for path in part if own is None or own not in path.resolve().parents]
+            for part in contents(source, deep=True)
+        )
+        if passed:
+            report(passed_words([relative(path, source) for path in passed]))
+        rows: list[Row] = [(path, box, "", None) for path in found]
     elif os.path.isfile(source):
         rows = list(_table(source, box))
     else:
         raise DataError(f"{source}: no such folder or table; expected a folder of images or a CSV file")
     if not rows:
-        raise DataError(f"{source}: holds no images; expected {', '.join(SUFFIXES)} files or a table of them")
+        raise DataError(f"{source}: holds no images; expected {READ_WORDS} files or a table of them")
     taken: set[str] = set()
     result = []
-    for path, cut, label in rows:
+    for path, cut, label, page in rows:
         base = path.stem if cut is None else f"{path.stem}_{'_'.join(map(str, cut))}"
+        base += "" if page is None else f"_page{page}"
         name, number = base, 1
         while name in taken:
             number += 1
             name = f"{base}-{number}"
         taken.add(name)
-        result.append(Entry(path, cut, name, label))
+        result.append(Entry(path, cut, name, label, page))
     return result
 
 
-def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[tuple[Path, tuple[int, int, int] | None, str]]:
+def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[Row]:
     columns, rows = read_csv(read_text(source, "a CSV table in UTF-8", DataError), str(source), DataError)
     if "path" not in columns:
         raise DataError(f"{source}: has no column 'path' (columns: {', '.join(columns) or 'none'})")
@@ -90,7 +109,11 @@ def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[tuple[Pat
             raise DataError(f"{source}, line {number}: box {cell!r} must be y,x,size in whole pixels")
         if not (row["path"] or "").strip():
             raise DataError(f"{source}, line {number}: the column 'path' is empty")
-        yield source.parent / row["path"].strip(), numbers or box, (row.get("label") or "").strip()
+        page = (row.get("page") or "").strip()
+        if page and not (page.isascii() and page.isdigit() and int(page[:9]) > 0):
+            raise DataError(f"{source}, line {number}: page {page!r} must be a whole number from 1")
+        path, label = source.parent / row["path"].strip(), (row.get("label") or "").strip()
+        yield path, numbers or box, label, int(page[:9]) if page else None
 
 
 def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
@@ -100,10 +123,11 @@ def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
     settings = viewer.settings
     asked = asdict(replace(settings, seed=None, method=None, channels=None, device=None, preprocessing=None))
     facts = [
-        __version__, roi.sha256, roi.box, roi.hu_offset, entry.label, dpi, viewer.layers(roi), asked,
+        __version__, roi.sha256, roi.box, roi.hu_offset, roi.page, roi.pixels.shape, entry.label, dpi,
+        viewer.layers(roi), asked,
         None if viewer.seed is None else viewer.seed.to_dict(), repr(settings.rule),
         None if settings.channels is None else settings.channels.to_dict(), str(viewer.subjects[0].device), viewer.key,
-        [(one.name, one.card.get("weights_sha256"), one.rule.to_dict()) for one in viewer.subjects],
+        [(one.name, one.facts(), one.rule.to_dict()) for one in viewer.subjects],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
 
@@ -133,7 +157,7 @@ def make(
     folder: Path,
     command: Sequence[str],
     *,
-    hu_offset: float | None = None,
+    reading: ImageOptions | None = None,
     skip_unreadable: bool = False,
     per_page: int = 10,
     dpi: int = 110,
@@ -143,6 +167,7 @@ def make(
     """Write a figure for every image and the contact sheets.
 
     Args:
+        reading: how images are read; box and page of an entry go before its own.
         blocked: why the folder cannot be written, if it cannot; where all is there already, nothing is written.
 
     Raises:
@@ -159,7 +184,7 @@ def make(
     for entry in progress(batch):
         check()
         try:
-            roi = read_image(entry.path, box=entry.box, hu_offset=hu_offset)
+            roi = (reading or ImageOptions()).cut(entry.path, entry.box, entry.page)
         except ImageError as error:
             if not skip_unreadable:
                 raise ImageError(f"{error}; such files are left out with skip_unreadable=True") from error

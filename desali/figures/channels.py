@@ -76,6 +76,7 @@ def channels(
     random_networks: int = 5,
     seed: int = 0,
     device: str | torch.device | None = None,
+    colour: bool = False,
     title: str = "",
     notes: Sequence[str] = (),
     progress: bool = False,
@@ -105,6 +106,7 @@ def channels(
             leaves it out.
         seed: of the halves, the channels drawn at random and the random weights.
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the networks are.
+        colour: show images whose three channels are equal in colour; else they are grey, and so are their maps.
         title: before the layer's name.
         notes: sentences that stand under the figure besides its own.
         progress: show bars over the images on stderr.
@@ -132,7 +134,7 @@ def channels(
     made = sheet(pair, again, probe, asked)
     made.notes.extend(notes)
     words = method_words(method)
-    grid, scales = arrange(made, words, title)
+    grid, scales = arrange(made, words, title, colour)
     record = {
         "kind": KIND,
         "figure": "channels",

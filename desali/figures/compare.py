@@ -42,6 +42,7 @@ def compare(
     random_networks: int = 2,
     contrast: bool = True,
     label: int | str | None = None,
+    colour: bool = False,
 ) -> Figure:
     """Show one image through several models: a row of class contrast, then rows of layers, and what tells them apart.
 
@@ -83,6 +84,8 @@ def compare(
         random_networks: how many networks with random weights stand beside, 0 to 8.
         contrast: whether there is a row of class contrast.
         label: the image's own class, by name or number.
+        colour: leave an image whose three channels are equal in colour; else it is grey, and its maps are summed over
+            the channels.
 
     Raises:
         DataError: fewer than two models, no module, one model or the same weights twice, different architectures
@@ -104,6 +107,7 @@ def compare(
         random_networks=random_networks,
         contrast=contrast,
         label=label,
+        colour=colour,
     )
     return comparing(models, settings, replicates=replicates, images=images, groups=groups).figure(image, title)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from desali.comparison.networks import as_loaded
 from desali.errors import DataError
 from desali.figures.block import Seen
 from desali.figures.subjects import Shown
@@ -82,6 +83,7 @@ def model_facts(subject: Shown, seen: Seen) -> dict[str, Any]:
         "preprocessing_origin": subject.rule_origin,
         "device": str(subject.device),
         "softmax": softmax,
+        **as_loaded(subject.card),
     }
 
 

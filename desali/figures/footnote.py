@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from desali.data.preprocess import Preprocessing
 from desali.data.roi import Roi
 from desali.figures.block import Block
 from desali.figures.subjects import Shown
@@ -32,19 +33,21 @@ NOTE = (
 
 def about_input(image: Roi | Tensor, block: Block, shown: Sequence[Shown]) -> list[str]:
     """Sentences on what was done to the image before the networks got it."""
-    said = [_shrunk(image, shown[0])]
+    said = [image.said, *_reframed(image, shown)] if isinstance(image, Roi) else []
     plain = [one for one in shown if one.plain]
     if isinstance(image, Roi) and plain and plain[0].rule_origin != "given":
         said.append(f"Input of {', '.join(one.name for one in plain)}: {plain[0].rule_origin}.")
     return [*said, *dict.fromkeys(seen.input.words for seen in block.models.values())]
 
 
-def _shrunk(image: Roi | Tensor, shown: Shown) -> str:
-    """A sentence for an image that loses pixels on its way into the network, else nothing."""
-    size = getattr(shown.rule, "size", None)
-    if not isinstance(image, Roi) or size is None:
-        return ""
-    height, width = image.pixels.shape[:2]
-    if max(height, width) <= size:
-        return ""
-    return f"The image of {height} x {width} pixels was shrunk to {size} x {size}; a box would keep its detail."
+def _reframed(image: Roi | Tensor, shown: Sequence[Shown]) -> list[str]:
+    """Sentences on an image that is shrunk, enlarged, cut or padded on its way into the networks."""
+    if not isinstance(image, Roi):
+        return []
+    found: dict[str, list[str]] = {}
+    for one in shown:
+        if isinstance(one.rule, Preprocessing):
+            found.setdefault(one.rule.words(image.pixels.shape, image.unit), []).append(one.name)
+    if len(found) == 1:
+        return list(found)
+    return [f"{', '.join(names)}: {said}" for said, names in found.items() if said]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.data.formats.colours import grey_of
 from desali.data.preprocess import DEFAULT_WINDOW, PixelUnit, Preprocessing, unit_range
-from desali.data.roi import Roi
+from desali.data.roi import GREY_SAID, Roi
 from desali.errors import ImageError
 from desali.figures.drawing.edges import edge_map
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 EXPECTED = "a Roi (desali.read_image), a NumPy array or a float tensor [C, H, W]"
 TWELVE_BITS = 4096
+LUMA = "Colour became its luma, since the network takes one channel."
+EQUAL = 1e-5
+"""Channels of a tensor that differ by less, in display values, are equal: normalising and undoing it rounds."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,14 @@ class Input:
         return edge_map(self.picture)
 
 
-def to_image(image: Any) -> Roi | Tensor:
+def to_image(image: Any, colour: bool = False) -> Roi | Tensor:
     """A Roi, or a tensor [C, H, W] as networks take it, from what a user has.
 
     Args:
         image: a Roi; a NumPy array or PIL image (H x W, H x W x 3, or C x H x W where it cannot be mistaken; bytes,
             floating-point in [0, 1], int16 as Hounsfield units, uint16 as display values over 65535); or a
             floating-point tensor [C, H, W] or [1, C, H, W], which is used as it is.
+        colour: leave an array of three equal channels in colour; else it is taken as grey.
 
     Raises:
         ImageError: anything else; the message says what to give.
@@ -114,20 +119,21 @@ def to_image(image: Any) -> Roi | Tensor:
     if isinstance(image, torch.Tensor):
         return _tensor(image)
     if isinstance(image, np.ndarray):
-        return _array(image)
+        return _array(image, colour)
     if hasattr(image, "__array_interface__") and hasattr(image, "mode"):  # PIL
         if image.mode not in ("L", "RGB"):
             raise ImageError(f"a PIL image of mode {image.mode}: convert it first, image.convert('RGB') or ('L')")
-        return _array(np.asarray(image))
+        return _array(np.asarray(image), colour)
     path = "; desali.read_image reads a file" if isinstance(image, str) or hasattr(image, "__fspath__") else ""
     raise ImageError(f"image must be {EXPECTED}, got {type(image).__name__}{path}")
 
 
-def prepare(image: Roi | Tensor, rule: Rule, window: tuple[float, float] | None = None) -> Input:
+def prepare(image: Roi | Tensor, rule: Rule, window: tuple[float, float] | None = None, colour: bool = False) -> Input:
     """The image for one network.
 
     Args:
         window: (level, width) in HU that was asked for; None: the one that the Roi was read with, else the rule's.
+        colour: show a tensor of three equal channels in colour.
 
     Raises:
         ImageError: the image does not fit the rule.
@@ -135,16 +141,12 @@ def prepare(image: Roi | Tensor, rule: Rule, window: tuple[float, float] | None 
     if isinstance(image, Roi):
         rule = windowed(image, rule, window)
         tensor = rule.apply(image.pixels, image.unit)
-        seen: Rule = replace(rule, channels=3) if isinstance(rule, Plain) else _display(rule)
+        grey = image.pixels.ndim == 2 or len(tensor) == 1
+        seen: Rule = replace(rule if isinstance(rule, Plain) else rule.seen, channels=1 if grey else 3)
         shown = seen.apply(image.pixels, image.unit)
-        colour = image.pixels.ndim == 3
-        return Input(tensor, shown.permute(1, 2, 0).numpy() if colour else shown[0].numpy())
-    return _of_tensor(image, rule)
-
-
-def _display(rule: Preprocessing) -> Preprocessing:
-    """The rule without what is there for the network alone."""
-    return Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
+        words = LUMA if image.pixels.ndim == 3 and grey else ""
+        return Input(tensor, shown[0].numpy() if grey else shown.permute(1, 2, 0).numpy(), words)
+    return _of_tensor(image, rule, colour)
 
 
 def windowed(image: Roi, rule: Rule, window: tuple[float, float] | None) -> Rule:
@@ -174,6 +176,7 @@ def image_facts(image: Roi | Tensor, rule: Rule, window: tuple[float, float] | N
         "window": windowed(image, rule, window).window if image.unit == "hu" else None,
         "unit": image.unit,
         "origin": image.origin,
+        "page": image.page,
     }
 
 
@@ -198,7 +201,7 @@ def _tensor(image: Tensor) -> Tensor:
     return image.detach()
 
 
-def _array(array: npt.NDArray[Any]) -> Roi:
+def _array(array: npt.NDArray[Any], colour: bool) -> Roi:
     if np.ma.is_masked(array):
         raise ImageError("an array with masked pixels: say what stands there, image.filled(0)")
     pixels = _channels_last(np.asarray(array))
@@ -233,7 +236,11 @@ def _array(array: npt.NDArray[Any]) -> Roi:
     digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
     window = DEFAULT_WINDOW if unit == "hu" else None
     origin = f"NumPy array {shape}, {said}"
-    return Roi(np.ascontiguousarray(pixels), unit, None, None, window, None, digest, origin)
+    grey = grey_of(pixels) if pixels.ndim == 3 and not colour else None
+    if grey is not None:
+        pixels, origin = grey, f"{origin}, taken as grey"
+    words = "" if grey is None else GREY_SAID
+    return Roi(np.ascontiguousarray(pixels), unit, None, None, window, None, digest, origin, said=words)
 
 
 def _channels_last(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -254,7 +261,7 @@ def _channels_last(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return moved[..., 0] if moved.shape[2] == 1 else moved
 
 
-def _of_tensor(image: Tensor, rule: Rule) -> Input:
+def _of_tensor(image: Tensor, rule: Rule, colour: bool) -> Input:
     values = image.detach().cpu().double()
     words = ""
     if isinstance(rule, Preprocessing) and rule.channels == len(values):  # back to display values
@@ -271,7 +278,7 @@ def _of_tensor(image: Tensor, rule: Rule) -> Input:
     if low < 0 or high > 1:
         values = (values - low) / (high - low) if high > low else values * 0 + 0.5
         words = f"The input's values, {low:.3g} to {high:.3g}, are shown as black to white."
-    if len(values) == 3 and not bool((values == values[:1]).all()):
+    if len(values) == 3 and (colour or float((values - values[:1]).abs().max()) > EQUAL):
         return Input(image, values.permute(1, 2, 0).float().numpy(), words)
     if len(values) not in (1, 3):
         words = f"{words} The {len(values)} channels are shown as their mean, their maps as their sum.".strip()

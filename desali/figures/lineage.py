@@ -14,7 +14,7 @@ import numpy as np
 
 from desali.comparison import tracing
 from desali.errors import OutputError
-from desali.figures.drawing.text import ELLIPSIS, FAMILY, drawable, width, wrap
+from desali.figures.drawing.text import ELLIPSIS, drawable, family, width, wrap
 from desali.figures.lineage_numbers import FLOOR, PAIR, RANDOM, band, legend, panels
 from desali.figures.sidecar import is_record, sidecar, write_sidecar
 from desali.output.files import atomic_path
@@ -111,8 +111,8 @@ def _figure(change: Lineage) -> Figure:
     high = top + bottom + names + 0.95 * sum(ratios) + (-0.25 if change.strangers else 0.07)
     figure = Figure(figsize=(wide, high))
     FigureCanvasAgg(figure)
-    figure.text(0.3 / wide, 1 - 0.15 / high, "\n".join(head), size=11, weight="bold", va="top", family=FAMILY)
-    figure.text(0.3 / wide, 0.12 / high, "\n".join(foot), size=8, va="bottom", family=FAMILY, color="0.25")
+    figure.text(0.3 / wide, 1 - 0.15 / high, "\n".join(head), size=11, weight="bold", va="top", family=family())
+    figure.text(0.3 / wide, 0.12 / high, "\n".join(foot), size=8, va="bottom", family=family(), color="0.25")
     figure.set_layout_engine("constrained", rect=(0, bottom / high, 1, 1 - (top + bottom) / high))
     axes = list(figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0])
     shares(axes[0], layers)

@@ -38,6 +38,14 @@ class ImageOptions:
     frame: int | None = option(
         None, "Frame of a DICOM file with several, from 1.", range=FROM_1, metavar="N", shown="the only one"
     )
+    page: int | None = option(
+        None,
+        "Page of a TIFF file, image of a .npy stack or axial slice of a NIfTI volume, from 1.",
+        range=FROM_1,
+        metavar="N",
+        shown="the only one",
+    )
+    colour: bool = option(False, "Leave an image whose three channels are equal in colour; else it is grey.")
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -48,9 +56,31 @@ class ImageOptions:
         Raises:
             ImageError: see `desali.read_image`.
         """
+        return self.cut(path, self.box, window=self.window)
+
+    def cut(
+        self,
+        path: Path,
+        box: tuple[int, int, int] | None,
+        page: int | None = None,
+        window: tuple[float, float] | None = None,
+    ) -> Roi:
+        """The image of a file with another box, with a page or frame of its own where one is given, and its own window.
+
+        Raises:
+            ImageError: see `desali.read_image`.
+        """
         from desali.data.roi import read_image
 
-        return read_image(path, box=self.box, window=self.window, hu_offset=self.hu_offset, frame=self.frame)
+        return read_image(
+            path,
+            box=box,
+            window=window,
+            hu_offset=self.hu_offset,
+            frame=self.frame if page is None else None,
+            page=self.page if page is None else page,
+            colour=self.colour,
+        )
 
 
 @dataclass(frozen=True)
@@ -122,4 +152,5 @@ class FigureOptions:
             label=self.label,
             device=self.device,
             backend=self.backend,
+            colour=image.colour,
         )

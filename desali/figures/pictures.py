@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from desali.comparison.probe_set import ProbeSet
+from desali.data.formats.colours import grey_of
 from desali.data.imageset import ImageSet
 from desali.data.preprocess import Preprocessing
+from desali.figures.inputs import EQUAL, LUMA
 
 
 class Pictures:
@@ -22,7 +25,7 @@ class Pictures:
         words: what a reader must know of the pictures.
     """
 
-    def __init__(self, probe: ProbeSet, places: Sequence[int]) -> None:
+    def __init__(self, probe: ProbeSet, places: Sequence[int], colour: bool = False) -> None:
         places = sorted(set(places))
         self.words: list[str] = []
         rule = probe.preprocessing
@@ -30,11 +33,18 @@ class Pictures:
         index = np.array(places, np.int64)
         if isinstance(probe.images, ImageSet):
             assert rule is not None
-            seen = Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
-            values = seen.apply_batch(probe.images.images[probe.row(index)], probe.images.unit).double().numpy()
-            self.colour = probe.images.images.ndim == 4
+            pixels = probe.images.images[probe.row(index)]
+            luma = pixels.ndim == 4 and rule.channels == 1
+            seen = replace(rule.seen, channels=1) if luma else rule.seen
+            values = seen.apply_batch(pixels, probe.images.unit).double().numpy()
+            grey = 0 if pixels.ndim == 3 or colour else sum(grey_of(one) is not None for one in pixels)
+            self.colour = pixels.ndim == 4 and grey < len(pixels) and not luma
+            if luma and grey < len(pixels):
+                self.words.append(LUMA)
+            if grey and self.colour:
+                self.words.append(f"{grey} of the images shown are grey, with their maps in colour like the others'.")
         else:
-            values = self._of_tensors(probe.tensor(index).double().cpu().numpy(), rule)
+            values = self._of_tensors(probe.tensor(index).double().cpu().numpy(), rule, colour)
         shown = np.moveaxis(values, 1, -1) if self.colour else values[:, 0]
         self._found = dict(zip(places, shown, strict=True))
 
@@ -42,7 +52,7 @@ class Pictures:
         picture: npt.NDArray[np.float64] = self._found[place]
         return picture
 
-    def _of_tensors(self, values: Any, rule: Preprocessing | None) -> Any:
+    def _of_tensors(self, values: Any, rule: Preprocessing | None, colour: bool) -> Any:
         """Display values [N, C, h, w] in [0, 1]."""
         if rule is not None and rule.channels == values.shape[1]:
             back = values
@@ -56,8 +66,9 @@ class Pictures:
         if low < 0 or high > 1:
             values = (values - low) / (high - low)
             self.words.append(f"The images' values, {low:.3g} to {high:.3g}, are shown as black to white.")
-        self.colour = values.shape[1] == 3 and not bool((values == values[:, :1]).all())
-        if not self.colour and values.shape[1] > 1 and not bool((values == values[:, :1]).all()):
+        equal = float(np.abs(values - values[:, :1]).max()) <= EQUAL
+        self.colour = values.shape[1] == 3 and (colour or not equal)
+        if not self.colour and values.shape[1] > 1 and not equal:
             self.words.append(
                 f"The {values.shape[1]} channels of the images are shown as their mean, maps as their sum."
             )

@@ -71,6 +71,7 @@ class Settings:
         preprocessing: of plain modules, one for all or by name.
         classes: names of the classes of plain modules, one list for all or by name.
         channels: the channels to show, as a record keeps them; None: they are chosen.
+        colour: leave an image whose three channels are equal in colour; else it is grey.
     """
 
     layers: Layers | None = None
@@ -87,6 +88,7 @@ class Settings:
     contrast: bool = FigureOptions.contrast
     label: int | str | None = None
     channels: Channels | None = None
+    colour: bool = False
 
     @property
     def rule(self) -> str | Method:
@@ -123,6 +125,7 @@ class Settings:
                 contrast=record["contrast"] is not None,
                 label=record["label"],
                 channels=None if channels is None else Channels.from_dict(channels),
+                colour=record["colour"],
             )
         except (KeyError, TypeError) as error:
             raise DataError(f"no record of a figure of one image: {error} is missing or has another form") from error

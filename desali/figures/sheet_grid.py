@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-import numpy.typing as npt
 
 from desali.comparison import choice
-from desali.comparison.sheet import CONTROL, Column, Sheet
+from desali.comparison.sheet import Column, Sheet
 from desali.comparison.tiles import Band, class_counts, patients_of
 from desali.figures.captions import around_zero
-from desali.figures.drawing.display import display, to_grey
+from desali.figures.drawing.display import FloatArray, display, to_grey
 from desali.figures.drawing.mosaic import cut, mosaic
 from desali.figures.drawing.panel import Cell, Grid, Panel, Words
 from desali.figures.drawing.panel import Column as GridColumn
@@ -31,7 +32,32 @@ NOTE = (
 )
 
 
-def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, float]]:
+@dataclass(frozen=True, eq=False)
+class BandPictures:
+    """What one network shows, a list of tiles for each channel.
+
+    Attributes:
+        regions, maps: tiles [h, w] or [h, w, 3] in [0, 1], the strongest first.
+        captions: of each channel: classes, patients, firing and what is shared, a line each.
+        scale: of all its reconstructions; 0 if there is none.
+    """
+
+    name: str
+    regions: list[list[FloatArray]]
+    maps: list[list[FloatArray]]
+    captions: list[str]
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class SheetPictures:
+    """A sheet as pictures; `words` is what a reader must know of them."""
+
+    bands: list[BandPictures]
+    words: list[str]
+
+
+def arrange(made: Sheet, method: str, title: str = "", colour: bool = False) -> tuple[Grid, dict[str, float]]:
     """A column a channel and a band a network: its strongest regions and their reconstructions.
 
     Up to four channels have both side by side, more have one below the other.
@@ -39,24 +65,20 @@ def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, 
     Args:
         method: in words.
         title: before the layer's name.
+        colour: show images whose three channels are equal in colour.
 
     Returns:
         what is drawn, and of each band the scale of its reconstructions.
     """
-    pictures = Pictures(made.drawn_from, [tile.place for band in made.bands for tiles in band.tiles for tile in tiles])
+    shown = pictures_of(made, colour)
     wide = len(made.columns) <= SIDE_BY_SIDE
     rows: list[str] = []
     panels: list[list[Cell]] = []
-    scales: dict[str, float] = {}
-    for band in made.bands:
-        crops = [[cut(pictures[tile.place], tile.window, made.size) for tile in tiles] for tiles in band.tiles]
-        maps, scale = _reconstructions(made, band, pictures)
-        scales[band.name] = scale
-        said = around_zero(scale) if scale else ""
+    for band in shown.bands:
+        said = around_zero(band.scale) if band.scale else ""
         top: list[Cell] = []
         below: list[Cell] = []
-        for k, (regions, planes) in enumerate(zip(crops, maps, strict=True)):
-            caption = _caption(made, band, k)
+        for regions, planes, caption in zip(band.regions, band.maps, band.captions, strict=True):
             if not regions:
                 pair: list[Cell] = [Words(f"silent\n{caption}"), None]
             else:
@@ -66,16 +88,32 @@ def arrange(made: Sheet, method: str, title: str = "") -> tuple[Grid, dict[str, 
                 ]
             top += pair if wide else pair[:1]
             below += [] if wide else pair[1:]
-        head = CONTROL if band.name == CONTROL else band.name
         if wide:
-            rows.append(f"{head}\n{said}")
+            rows.append(f"{band.name}\n{said}")
             panels.append(top)
         else:
-            rows += [f"{head}\nstrongest regions", f"reconstructions\n{said}"]
+            rows += [f"{band.name}\nstrongest regions", f"reconstructions\n{said}"]
             panels += [top, below]
     heading = f"{title}: {_title(made, method)}" if title else _title(made, method)
-    footnote = " ".join([f"Channels: {made.rule}.", *made.notes, *pictures.words, NOTE])
-    return Grid(rows, _headings(made, wide), panels, heading, footnote), scales
+    footnote = " ".join([f"Channels: {made.rule}.", *made.notes, *shown.words, NOTE])
+    return Grid(rows, _headings(made, wide), panels, heading, footnote), {band.name: band.scale for band in shown.bands}
+
+
+def pictures_of(made: Sheet, colour: bool = False) -> SheetPictures:
+    """The tiles of a sheet as pixels: regions as a reader sees the images, reconstructions on one scale a band.
+
+    Args:
+        colour: show images whose three channels are equal in colour.
+    """
+    places = [tile.place for band in made.bands for tiles in band.tiles for tile in tiles]
+    pictures = Pictures(made.drawn_from, places, colour)
+    bands = []
+    for band in made.bands:
+        crops = [[cut(pictures[tile.place], tile.window, made.size) for tile in tiles] for tiles in band.tiles]
+        maps, scale = _reconstructions(made, band, pictures)
+        captions = [_caption(made, band, k) for k in range(len(band.tiles))]
+        bands.append(BandPictures(band.name, crops, maps, captions, scale))
+    return SheetPictures(bands, pictures.words)
 
 
 def _title(made: Sheet, method: str) -> str:
@@ -132,9 +170,9 @@ def _caption(made: Sheet, band: Band, k: int) -> str:
     return "\n".join(lines)
 
 
-def _reconstructions(made: Sheet, band: Band, pictures: Pictures) -> tuple[list[list[npt.NDArray[np.float64]]], float]:
+def _reconstructions(made: Sheet, band: Band, pictures: Pictures) -> tuple[list[list[FloatArray]], float]:
     """The tiles' maps as pixels, all of a band on one scale, and that scale."""
-    planes: list[list[npt.NDArray[np.float64]]] = []
+    planes: list[list[FloatArray]] = []
     for tiles in band.tiles:
         row = []
         for tile in tiles:

@@ -42,6 +42,7 @@ def show(
     device: str | torch.device | None = None,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] = (),
+    colour: bool = False,
     scale: str = "panel",
     title: str = "",
 ) -> Figure:
@@ -60,6 +61,7 @@ def show(
         device: "cpu", "cuda", "cuda:N" or "auto": where a copy of the model is recorded anew; None: the recording's.
         preprocessing: how the images were made, to show them and the classes' maps as they were before.
         classes: names in the order of the logits.
+        colour: show images whose three channels are equal in colour; else they are grey, and so are their maps.
         scale: "panel" normalises every panel by itself, "row" all of a row together.
         title: instead of the method and the seed.
 
@@ -104,7 +106,7 @@ def show(
     control_of = {name: [RANDOM] for name in made}
     blocks, predictions = [], []
     for index, (image, look) in enumerate(zip(images, seen, strict=True)):
-        own = Seen(look, prepare(image.detach(), input_rule), classes)
+        own = Seen(look, prepare(image.detach(), input_rule, colour=colour), classes)
         predictions.append(predicted(subject, own))
         twins = {RANDOM: Seen(random[index], own.input)} if random else {}
         label = f"image {index + 1}" if len(images) > 1 else ""

@@ -167,7 +167,7 @@ class Viewer:
             ImageError: the image does not fit a model. SeedError: several seeds for several models.
         """
         start = time.perf_counter()
-        image = to_image(image)
+        image = to_image(image, self.settings.colour)
         block = block or self.look(image)
         seeds = next(iter(block.models.values())).look.views[0].maps.shape[0]
         if seeds > 1 and len(self.subjects) > 1:
@@ -210,6 +210,7 @@ class Viewer:
             "method_in_words": name,
             "method_given": self.settings.method is not None,
             "window": self.settings.window,
+            "colour": self.settings.colour,
             "scale": self.settings.scale,
             "device": str(self.subjects[0].device),
             "backend": self.settings.backend,
@@ -238,7 +239,7 @@ class Viewer:
 
     def _input(self, subject: Shown, image: Roi | Tensor) -> Input:
         try:
-            return prepare(image, subject.rule, self.settings.window)
+            return prepare(image, subject.rule, self.settings.window, self.settings.colour)
         except ImageError as error:
             raise ImageError(f"{subject.name}: {error}") from error
 

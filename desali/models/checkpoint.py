@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
     from desali.data.preprocess import Preprocessing
 
+_OTHERS = re.compile(
+    r"(alexnet|vgg|resnet|resnext|wide_resnet|densenet|googlenet|inception|squeezenet|mobilenet|shufflenet|mnasnet|"
+    r"efficientnet|regnet|convnext|vit|swin|maxvit)[a-z0-9_]*(@.*)?"
+)
+"""Names that torchvision gives to networks."""
 RUNS = Path("runs")
 WEIGHTS_NAME = "model.safetensors"
 SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -219,6 +225,14 @@ def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
         WeightsError: nothing is there; the message names the command that makes it.
     """
     path = Path(name_or_path)
+    if _OTHERS.fullmatch(str(name_or_path)) and not path.exists():
+        name, _, weights = str(name_or_path).partition("@")
+        weights = f"@{weights}" if weights else ""
+        if not (Path(runs) / name / WEIGHTS_NAME).is_file():
+            raise WeightsError(
+                f"{name_or_path}: no such model under {runs}; did you mean 'torchvision:{name}{weights or '@WEIGHTS'}' "
+                f"or 'timm:{name}{weights}'?"
+            )
     trained = Path(runs) / path / WEIGHTS_NAME
     if path.suffix in SUFFIXES:
         if exists(path) and path.is_file():
@@ -271,8 +285,8 @@ def read_state(path: Path, data: bytes, advice: str = MAKE_ONE, notes: Notes | N
     except RuntimeError as error:
         if "TorchScript" in str(error):
             raise WeightsError(
-                f"{path}: a TorchScript archive, which carries code; save that of the module it was made from: "
-                "torch.jit.load(FILE).state_dict()"
+                f"{path}: a TorchScript archive, which carries code and is not run; save the state_dict() of the "
+                "module it was made from"
             ) from None
         raise WeightsError(
             f"{path}: unreadable or truncated ({_reason(error)}); fetch it again, or {advice}"

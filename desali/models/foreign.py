@@ -7,10 +7,11 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
@@ -64,8 +65,11 @@ class Blueprint:
     factory: Callable[..., Any] | None = None
 
 
-def blueprint(name: str) -> Blueprint | None:
+def blueprint(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> Blueprint | None:
     """The blueprint of "squeezenet1_0", "torchvision:NAME", "timm:NAME" or "module.path:factory"; else None.
+
+    Args:
+        options: arguments of torchvision's function beside the number of classes.
 
     Raises:
         DesaliError: the package or module cannot be imported, or holds no such factory.
@@ -75,7 +79,7 @@ def blueprint(name: str) -> Blueprint | None:
     if name == "squeezenet1_0":
         return _squeezenet(name)
     if source == "torchvision" and rest:
-        return _torchvision(name, rest)
+        return _torchvision(name, rest, options)
     if source == "timm" and rest:
         return _timm(name, rest)
     return _factory(name) if FACTORY.fullmatch(name) else None
@@ -91,7 +95,7 @@ def _squeezenet(name: str) -> Blueprint:
     return Blueprint(name, build, lambda _: (dict(SQUEEZENET), words), SQUEEZENET_SHOW)
 
 
-def _package(name: str, module: str) -> Any:
+def package(name: str, module: str) -> Any:
     """Import an optional package, or say in one line what to install."""
     try:
         return importlib.import_module(module)
@@ -108,23 +112,23 @@ def _package(name: str, module: str) -> Any:
         ) from error
 
 
-def _torchvision(name: str, network: str) -> Blueprint:
-    models = _package("torchvision", "torchvision.models")
+def _torchvision(name: str, network: str, given: Mapping[str, Any]) -> Blueprint:
+    models = package("torchvision", "torchvision.models")
     _check_known("torchvision", network, models.list_models(module=models))
 
     def build(num_classes: int | None, seed: int = RANDOM_SEED) -> nn.Module:
-        options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+        options: dict[str, Any] = {**given, **({} if num_classes is None else {"num_classes": num_classes})}
         if network in _NO_AUXILIARY_DRAW:
             options["init_weights"] = False
         return _called(name, seed, lambda: models.get_model(network, weights=None, **options))
 
     size = 299 if network == "inception_v3" else 224
-    given = {**IMAGENET, "size": size}
-    return Blueprint(name, build, lambda _: (dict(given), f"torchvision's usual: {size} px, ImageNet's mean"))
+    rule = {**IMAGENET, "size": size}
+    return Blueprint(name, build, lambda _: (dict(rule), f"torchvision's usual: {size} px, ImageNet's mean"))
 
 
 def _timm(name: str, network: str) -> Blueprint:
-    timm = _package("timm", "timm")
+    timm = package("timm", "timm")
     _check_known("timm", network.partition(".")[0], timm.list_models())
 
     def build(num_classes: int | None, seed: int = RANDOM_SEED) -> nn.Module:

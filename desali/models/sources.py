@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +15,7 @@ from desali.errors import DataError, DesaliError, WeightsError
 from desali.input.arrays import read_npz as _read_npz
 from desali.input.files import exists, read_bytes
 from desali.limits import WEIGHTS_BYTES
-from desali.models import as_saved, checkpoint
+from desali.models import as_saved, checkpoint, published
 from desali.models.checkpoint import (
     RANDOM,
     RUNS,
@@ -89,6 +90,8 @@ def load(
     num_classes: int | None = None,
     classes: Sequence[str] | None = None,
     allow_missing: bool = False,
+    download: bool = False,
+    output: int | str | None = None,
     device: str | torch.device = "cpu",
     runs: str | Path = RUNS,
 ) -> LoadedModel:
@@ -97,7 +100,8 @@ def load(
     Args:
         spec: the name of a recipe trained under `runs`, a path to its weights, "torchvision:resnet18", "timm:NAME",
             "module.path:factory" (a callable that returns a module; the module is imported, so its code runs) or
-            "squeezenet1_0". "@" and a weights file may follow the last four.
+            "squeezenet1_0". "@" and a weights file may follow the last four; "torchvision:resnet18@IMAGENET1K_V1" and
+            "timm:resnet18.a1_in1k" name weights that the package publishes, with their preprocessing.
         weights: safetensors or a file that `torch.load(weights_only=True)` reads, for SqueezeNet also npz; "random" for
             a network that has learned nothing. A training's checkpoint is taken apart (`desali.models.as_saved`); the
             card's "weights_notes" say what was done. Nothing but tensors is ever unpickled.
@@ -105,6 +109,8 @@ def load(
         classes: names in the order of the logits, for a network that others define; a trained recipe brings its own.
         allow_missing: draw at random what the weights lack (a classifier that was taken off), and leave out what the
             network lacks.
+        download: fetch published weights that are not on this machine; only what a digest pins (`published`).
+        output: of a network that gives several tensors the one to study, by position or name, as in `desali.record`.
         device: "cpu", "cuda", "cuda:N" or "auto": where the model is put.
         runs: folder of the trained recipes.
 
@@ -117,7 +123,7 @@ def load(
 
     where = resolve(device)
     names = None if classes is None else _names(classes, num_classes)
-    loaded = _load(spec, weights, num_classes, names, Path(runs), allow_missing)
+    loaded = _load(spec, weights, num_classes, names, Path(runs), allow_missing, download, output)
     loaded.model.to(where)
     return loaded
 
@@ -139,33 +145,40 @@ def _load(
     names: list[str] | None,
     runs: Path,
     allow_missing: bool,
+    download: bool,
+    output: int | str | None,
 ) -> LoadedModel:
     source = parse(str(spec))
     if source.network is None:
+        if output is not None:
+            raise WeightsError(f"{spec}: a trained model gives one output; leave output={output!r} out")
         if weights is not None or num_classes is not None or names is not None:
             raise WeightsError(
                 f"{spec}: a trained model brings its own weights and classes; leave them out, or give {SOURCES}"
             )
         path = Path(spec)
-        return checkpoint.load(path if path.suffix in SUFFIXES or path.is_file() else find(spec, runs))
+        return checkpoint.load(path if path.is_file() else find(spec, runs))
     given = weights if weights is not None else source.weights
-    if given is None:
+    found = published.meant(source.network, None if given is None else str(given), FOREIGN_SUFFIXES)
+    if found is None and given is None:
         raise WeightsError(
-            f"{spec}: no weights given; name a file (weights=FILE or {spec}@FILE), "
-            f'or "{RANDOM}" to look at a network that has learned nothing'
+            f"{spec}: no weights given; name a file (weights=FILE or {spec}@FILE)"
+            f'{published.offered(source.network)}, or "{RANDOM}" to look at a network that has learned nothing'
         )
-    plan = blueprint(source.network)
+    plan = blueprint(source.network, {} if found is None else found.options)
     assert plan is not None  # parse found a network's name
     if num_classes is None and names is not None and takes_classes(plan) and str(given) == RANDOM:
         num_classes = len(names)
     if str(given) == RANDOM:
-        return _finish(plan, plan.build(num_classes, RANDOM_SEED), None, None, names)
-    file = Path(given)
+        return _finish(plan, plan.build(num_classes, RANDOM_SEED), None, None, names, output=output)
+    file = Path(str(given)) if found is None else published.file_of(found, download, published.progress(found.spec))
     data = _read(file)
     notes = as_saved.Notes()
     state = _state(plan, file, data, notes)
+    if found is not None:
+        state = published.renamed(source.network, state, list(_tensors(plan.build(None, RANDOM_SEED))))
     model = _with_weights(plan, file, state, num_classes, allow_missing, notes)
-    return _finish(plan, model, file, data, names, notes)
+    return _finish(plan, model, file, data, names, notes, found, output)
 
 
 def pretrained(architecture: str, file: Path) -> LoadedModel:
@@ -245,10 +258,25 @@ def _with_weights(
     if found is not None and not takes_classes(plan):
         advice = f"they have {found} outputs, and {plan.name} takes no num_classes: give it that argument"
     elif num_classes is not None:
-        advice = f"{num_classes} classes were asked for; leave num_classes out to take the weights' own number"
+        advice = f"num_classes={num_classes} was asked for; leave it out to take the weights' own number"
     check_state(file, state, expected, plan.name, advice)
-    model.load_state_dict(state)
+    _put(plan, file, model, state)
     return model
+
+
+def _put(plan: Blueprint, file: Path, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load tensors that fit, as of the version of its own that each module expects (MNASNet asks for it).
+
+    Raises:
+        WeightsError: a module refuses them.
+    """
+    versioned: Any = OrderedDict(state)
+    versioned._metadata = getattr(model.state_dict(), "_metadata", {})
+    try:
+        model.load_state_dict(versioned)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{file}: {plan.name} does not take these weights ({reason})") from error
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -271,10 +299,13 @@ def _finish(
     data: bytes | None,
     names: list[str] | None,
     notes: as_saved.Notes | None = None,
+    found: published.Published | None = None,
+    output: int | str | None = None,
 ) -> LoadedModel:
     from desali.data.preprocess import Preprocessing
+    from desali.reversal.graph.outputs import Choice
 
-    fields, words = plan.preprocessing(model)
+    fields, words = plan.preprocessing(model) if found is None else (found.preprocessing, found.words)
     card: dict[str, Any] = {
         "architecture": plan.name,
         "in_channels": int(fields.get("channels", 3)),
@@ -290,14 +321,32 @@ def _finish(
         card |= {"weights": "file", "weights_sha256": sha256(data).hexdigest()}
     if notes is not None and notes.said:
         card |= {"weights_notes": notes.said}
+    if found is not None:
+        card |= found.facts()
+    if output is not None:
+        card |= {"output": output}
+        model.register_forward_hook(Choice(output))
     loaded = LoadedModel(model.eval().float(), card, file)
     if names is not None:
         _check_outputs(loaded, plan.name)
+    elif found is not None and found.classes and _output_shape(loaded, plan.name)[1:] == [len(found.classes)]:
+        card |= {"classes": list(found.classes)}
     return loaded
 
 
 def _check_outputs(loaded: LoadedModel, name: str) -> None:
     """Refuse another number of class names than the network has outputs, by one forward pass."""
+    shape = _output_shape(loaded, name)
+    if len(shape) != 2 or shape[1] != len(loaded.classes):
+        raise DataError(f"{name}: {len(loaded.classes)} class names were given, but its output has shape {shape}")
+
+
+def _output_shape(loaded: LoadedModel, name: str) -> list[int]:
+    """The shape of what the network gives for one image.
+
+    Raises:
+        DesaliError: it cannot be run.
+    """
     import torch
 
     own = loaded.preprocessing
@@ -309,6 +358,4 @@ def _check_outputs(loaded: LoadedModel, name: str) -> None:
             raise DesaliError(
                 f"{name}: cannot be run on {own.channels} x {own.size} x {own.size} ({reason})"
             ) from error
-    shape = list(getattr(output, "shape", ()))
-    if len(shape) != 2 or shape[1] != len(loaded.classes):
-        raise DataError(f"{name}: {len(loaded.classes)} class names were given, but its output has shape {shape}")
+    return list(getattr(output, "shape", ()))

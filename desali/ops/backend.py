@@ -11,6 +11,8 @@ from typing import Any
 from desali.errors import DesaliError, UnknownNameError
 
 BACKENDS = ("auto", "native", "torch")
+LEVELS = ("portable", "avx2", "avx512")
+"""Instruction sets that the core has kernels for, the least first; DESALI_SIMD asks for one."""
 
 
 class BackendError(DesaliError, RuntimeError):
@@ -19,7 +21,11 @@ class BackendError(DesaliError, RuntimeError):
 
 @functools.cache
 def core() -> tuple[ModuleType | None, str | None]:
-    """The compiled core and None, or None and the reason why it is absent."""
+    """The compiled core and None, or None and the reason why it is absent.
+
+    Raises:
+        UnknownNameError: the environment's DESALI_SIMD names an instruction set that this processor does not have.
+    """
     import torch  # noqa: F401  (first, so that the core shares torch's OpenMP runtime)
 
     try:
@@ -28,6 +34,9 @@ def core() -> tuple[ModuleType | None, str | None]:
         return None, "the compute core was not built at installation; DESALI_BUILD=require pip install . shows why"
     except ImportError as error:
         return None, f"the compute core does not load: {error}"
+    asked, here = os.environ.get("DESALI_SIMD"), LEVELS[: LEVELS.index(module.describe()["simd_best"]) + 1]
+    if asked and asked not in here:
+        raise UnknownNameError("instruction set of this processor (DESALI_SIMD)", asked, here)
     return module, None
 
 

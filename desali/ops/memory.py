@@ -25,3 +25,27 @@ def large_pages(tensor: Tensor) -> Tensor:
     if module is not None and not torch.compiler.is_compiling():
         module.large_pages(memory=tensor.data_ptr(), bytes=tensor.numel() * tensor.element_size())
     return tensor
+
+
+ALIGNMENT = 64
+"""Bytes that addresses are compared by: kernels for whole vectors look no further."""
+
+
+def copied_as_it_lies(tensor: Tensor) -> Tensor:
+    """A copy whose strides, overlaps and alignment are the tensor's own, unlike those of `clone`.
+
+    Which kernel PyTorch takes depends on them, and the last bits of a result on the kernel. Gaps between the elements
+    are not read.
+    """
+    source = tensor.detach()
+    if not source.numel():
+        return source.clone()
+    size = source.element_size()
+    steps = zip(source.shape, source.stride(), strict=True)
+    span = sum((extent - 1) * stride for extent, stride in steps) + 1
+    memory = torch.empty(span + ALIGNMENT // size, dtype=source.dtype, device=source.device)
+    start = (source.data_ptr() - memory.data_ptr()) % ALIGNMENT // size
+    copy = memory.as_strided(source.shape, source.stride(), start)
+    once = tuple(slice(None) if stride else slice(0, 1) for stride in source.stride())  # an element to write only once
+    copy[once].copy_(source[once])
+    return copy

@@ -20,6 +20,8 @@ from desali.errors import OutputError
 _MARK = re.compile(r"\..*\.desali-([0-9a-f]{8})-(\d{1,10})-")
 _looked: set[tuple[int, str]] = set()
 ELSEWHERE = "; choose another output path"
+OF_FILES = (".png", ".pdf", ".svg", ".jpg", ".csv", ".json", ".txt", ".npz", ".tex", ".html")
+"""Suffixes that nobody means for a folder."""
 
 
 def plain_stem(name: str) -> str:
@@ -151,6 +153,8 @@ def check_writable(path: str | os.PathLike[str], *, folder: bool = False) -> Non
 def _refuse_wrong_kind(target: Path, home: Path, folder: bool) -> None:
     if folder and target.exists() and not target.is_dir():
         raise OutputError(f"{target}: is a file, expected a folder to write to{ELSEWHERE}")
+    if folder and target.suffix.lower() in OF_FILES and not target.exists():
+        raise OutputError(f"{target}: has the name of a file, and a folder to write several files to is expected here")
     if not folder and target.is_dir():
         raise OutputError(f"{target}: is a folder, expected a file name to write to")
     if not folder and target.exists() and not target.is_file():

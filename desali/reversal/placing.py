@@ -51,11 +51,21 @@ def place(
         activation: [N, C, *spatial], needed if `seed.needs_activation`.
 
     Returns:
-        `Points` for neuron, logit and top seeds, else the dense signal [N, K, C, *spatial].
+        `Points` for neuron, logit and top seeds, else the dense signal [N, K, C, *spatial]. On a layer of one number
+        for each image, shape (), every seed is a dense signal [N, K], and the number is channel 0.
 
     Raises:
         SeedError: the seed lies outside the layer or has another number of dimensions.
     """
+    if not shape:
+        placed = _placed(seed, layer, (1,), n, like, None if activation is None else activation.reshape(n, 1))
+        return placed.value if isinstance(placed, Points) else placed.squeeze(2)
+    return _placed(seed, layer, shape, n, like, activation)
+
+
+def _placed(
+    seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor, activation: Tensor | None
+) -> Points | Tensor:
     if seed.needs_activation and activation is None:
         raise SeedError(f"seed '{seed.describe()}' on layer {layer!r} needs the layer's activations")
     if seed.kind == "tensor":
@@ -101,7 +111,7 @@ def _check_position(position: tuple[int, ...], layer: str, shape: tuple[int, ...
     if kind in ("logit", "contrast") and sizes:
         raise SeedError(
             f"a {kind} seed needs the network's output, a layer without positions; {layer!r} is {list(shape)}: "
-            "name the last layer"
+            "name the last layer, or where that has positions one of them (Seed.neuron)"
         )
     if len(position) != len(sizes):
         raise SeedError(
@@ -209,6 +219,8 @@ def _given(seed: Seed, layer: str, shape: tuple[int, ...], n: int, like: Tensor)
     data = seed.data
     if not isinstance(data, torch.Tensor):
         raise SeedError(f"Seed.tensor on layer {layer!r} must hold a torch.Tensor, got {type(data).__name__}")
+    if shape == (1,) and data.dim() == 1:  # one number for each image
+        data = data.unsqueeze(1)
     if data.dim() == len(shape) + 1:
         data = data.unsqueeze(1)
     if data.dim() != len(shape) + 2 or tuple(data.shape[2:]) != shape or data.shape[0] not in (1, n):

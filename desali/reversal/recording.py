@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import pickle
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -17,10 +19,13 @@ from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
 from desali.reversal.graph.freshness import Watch
 from desali.reversal.graph.network import Network
+from desali.reversal.graph.outputs import Output, check_output
 from desali.reversal.graph.quiet import quiet
 from desali.reversal.graph.run import run
 from desali.reversal.graph.state import State
 from desali.reversal.graph.structure import tensors
+from desali.reversal.graph.unfit import refuse_unfit
+from desali.reversal.graph.wrappers import inside_of, unwrapped, without_wrappers
 from desali.reversal.layers.base import Node, Recorder
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
@@ -46,16 +51,28 @@ class Recording:
 
     Attributes:
         network: the captured network.
-        output: [N, classes].
+        output: [N, classes], or whatever the model gives: [N] for one score an image, [N, C, *spatial] for maps.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor, keep: Keep, backend: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        keep: Keep,
+        backend: str,
+        choice: Output = None,
+    ) -> None:
+        self._wrapped: nn.Module | None = None
         state = State(model)
-        self.network: Network = capture(model, images, state)
+        if any(map(inside_of, state.kinds)):
+            self._wrapped, model = model, without_wrappers(model)
+            state = State(model)
+        self.network: Network = capture(model, images, state, choice)
         self._structure = state.structure
         self._model = model
         self._images = images.detach()
         self._backend = backend
+        self._choice = choice
         self._recorder = Recorder(self.network.nodes, backend)
         self._decisions: dict[int, Tensor] = {}
         self._kept: dict[int, Tensor] = {}
@@ -70,7 +87,7 @@ class Recording:
 
     @property
     def model(self) -> nn.Module:
-        """The recorded model, the caller's own."""
+        """The recorded model, the caller's own; what `torch.compile` or parallel training put around it left out."""
         return self._model
 
     @property
@@ -257,7 +274,8 @@ class Recording:
             forward: the images are about to be read.
         """
         state = State(self._model)
-        unchanged = self._watch.holds(state, whole, forward) and state.structure.alike(self._structure)
+        unchanged = self._wrapped is None or without_wrappers(self._wrapped) is self._model
+        unchanged = unchanged and self._watch.holds(state, whole, forward) and state.structure.alike(self._structure)
         if unchanged and path and not capturing():
             held = self.network.weight_caches
             used = (name for node in path for _, name in self.network.program[node.index - 1].parameters)
@@ -268,8 +286,48 @@ class Recording:
 
     def _comes_again(self) -> bool:
         """Whether a recording made now would be this one."""
-        now = Recording(self._model, self._images, "activations" if self._kept else "reversal", self._backend)
-        return _values(now) == _values(self)
+        return _values(Recording(*self._arguments())) == _values(self)
+
+    def _arguments(self) -> tuple[nn.Module, Tensor, Keep, str, Output]:
+        """What makes a recording such as this one."""
+        return (
+            self._model,
+            self._images,
+            "activations" if self._kept else "reversal",
+            self._backend,
+            self._choice,
+        )
+
+    def __copy__(self) -> Recording:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Recording:
+        """A recording of copies of the model and the images.
+
+        Raises:
+            DesaliError: they changed since this recording.
+        """
+        self._check_unchanged(True, forward=True)
+        return Recording(*copy.deepcopy(self._arguments(), memo))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle holds the model and the images, and records them again where it is read.
+
+        Raises:
+            DesaliError: they changed since this recording, or the model cannot be pickled.
+        """
+        self._check_unchanged(True, forward=True)
+        try:
+            pickle.dumps(self._model)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DesaliError(
+                f"{type(self._model).__name__} cannot be pickled ({reason}), and so neither can its recording; pickle "
+                "its state_dict and the images, and record again where they are read"
+            ) from error
+        return Recording, self._arguments()
 
     def _runs_again(self, nodes: list[Node], seeds: list[Seed], path: list[Node], rule: Method) -> bool:
         """Whether a reconstruction needs values that only another forward pass has."""
@@ -357,6 +415,7 @@ def record(
     backend: str = "auto",
     device: str | torch.device | None = None,
     fold_batch_norm: bool = False,
+    output: Output = None,
 ) -> Recording:
     """Run a model once and keep what its reversal needs.
 
@@ -370,6 +429,8 @@ def record(
             they are.
         fold_batch_norm: record a copy of the model with every batch normalisation folded into the convolution or linear
             layer right before it (`desali.reversal.graph.folding`); rounds anew, so that masks near zero flip.
+        output: which tensor of a model that gives several, by position (1, -1) or name ("logits", "aux.logits"); None:
+            the only one. A module of several inputs is wrapped in one that fills in the others.
 
     Raises:
         CaptureError: the model is in training mode or cannot be captured. NotFiniteWarning (a warning): NaN or infinity
@@ -379,26 +440,50 @@ def record(
     import torch
 
     if not isinstance(model, torch.nn.Module):
-        raise DesaliError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        raise DesaliError(f"model must be a torch.nn.Module, got {type(model).__name__}{_inside(model)}")
     if not isinstance(images, torch.Tensor) or images.dim() < 3 or not images.is_floating_point():
         got = f"{images.dtype} {list(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
         raise DesaliError(f"images must be a float tensor of shape [N, C, *spatial], got {got}")
+    if images.is_nested or images.layout is not torch.strided:
+        raise DesaliError("images must be a dense tensor, got a nested or sparse one: make it dense first (to_dense())")
     if images.shape[0] < 1:
         raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
-    if device is not None:
-        model, images = moved(model, device), images.to(resolve(device))
+    if keep not in ("reversal", "activations"):
+        raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
+    check_output(output)
+    try:
+        model = unwrapped(model) if device is None and not fold_batch_norm else without_wrappers(model)
+        if device is not None:
+            model, images = moved(model, device), images.to(resolve(device))
+        _check_alike(model, images)
+        if fold_batch_norm:
+            model = folding.fold_batch_norm(model, images, output)
+        return Recording(model, images, keep, backend, output)
+    except DesaliError:
+        raise
+    except Exception:  # it lacks attributes or tensors that plain modules have
+        refuse_unfit(model)
+        raise
+
+
+def _inside(given: object) -> str:
+    """What to give instead of a loaded model, in a message."""
+    return ": give its .model" if hasattr(getattr(given, "model", None), "named_parameters") else ""
+
+
+def _check_alike(model: nn.Module, images: Tensor) -> None:
+    """Refuse images of another type, or on another device, than the model's first parameter."""
     for name, parameter in model.named_parameters():
-        if parameter.is_floating_point() and (parameter.dtype, parameter.device) != (images.dtype, images.device):
+        if (parameter.is_floating_point() or parameter.is_complex()) and (parameter.dtype, parameter.device) != (
+            images.dtype,
+            images.device,
+        ):
+            refuse_unfit(model)
             raise DesaliError(
                 f"images are {images.dtype} on {images.device} and the model's parameter {name} is {parameter.dtype} "
                 f"on {parameter.device}: convert one to the other"
             )
         break
-    if keep not in ("reversal", "activations"):
-        raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
-    if fold_batch_norm:
-        model = folding.fold_batch_norm(model, images)
-    return Recording(model, images, keep, backend)
 
 
 def reconstruct(
@@ -409,7 +494,8 @@ def reconstruct(
     method: str | Method = "desalinet",
     *,
     device: str | torch.device | None = None,
+    output: Output = None,
     **options: Any,
 ) -> Tensor:
     """`record` and `Recording.reconstruct` in one call; see there. Returns maps [N, K, C, *spatial]."""
-    return record(model, images, device=device).reconstruct(layer, seed, method, **options)
+    return record(model, images, device=device, output=output).reconstruct(layer, seed, method, **options)

@@ -114,7 +114,7 @@ def _batches(arrived: dict[int, Signal]) -> list[tuple[list[tuple[int, int]], Si
 
     groups: dict[tuple[Any, ...], list[int]] = {}
     for owner, signal in arrived.items():
-        key = (signal.origin is None, signal.size, signal.tensor.shape[2])
+        key = (signal.origin is None, signal.tensor.shape[2:])
         groups.setdefault(key, []).append(owner)
     batches = []
     for owners in groups.values():

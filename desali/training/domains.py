@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from desali.data.preprocess import RESIZES
 from desali.errors import DataError
 from desali.models.checkpoint import find, read_card
 from desali.training.config import SYNTHETIC, DataConfig
@@ -32,6 +33,7 @@ def datasets_of(
     data: DataConfig,
     size: int,
     *,
+    resize: str = "bicubic",
     listings: Listings | None = None,
     progress: bool = False,
     report: Callable[[str], None] | None = None,
@@ -45,6 +47,7 @@ def datasets_of(
         data: where they come from.
         size: natural images and textures are resized and cut to so many pixels; images of the target stay as they are,
             unless their specification says otherwise ("?size=...").
+        resize: of the preprocessing.
         listings: see `find_images`.
         progress: show progress bars on stderr.
         report: called with a line of text on each data set, and on images that are left out.
@@ -55,7 +58,9 @@ def datasets_of(
     needed = list(domains)
     made = [domain for domain in needed if getattr(data, domain) == SYNTHETIC]
     listings = {} if listings is None else listings
-    read = {domain: _read(domain, data, size, listings, progress, report) for domain in needed if domain not in made}
+    read = {
+        domain: _read(domain, data, size, resize, listings, progress, report) for domain in needed if domain not in made
+    }
     if made and report is not None:
         report(f"making the synthetic images: {', '.join(CALLED[domain] for domain in made)}")
     sets = synthetic_datasets(made, data.seed, data.share)
@@ -66,20 +71,24 @@ def _read(
     domain: Domain,
     data: DataConfig,
     size: int,
+    resize: str,
     listings: Listings,
     progress: bool,
     report: Callable[[str], None] | None,
 ) -> ImageSet:
-    return read_domain(domain, training_part(find_domain(domain, data, size, listings)), data, progress, report)
+    return read_domain(domain, training_part(find_domain(domain, data, size, listings, resize)), data, progress, report)
 
 
-def find_domain(domain: Domain, data: DataConfig, size: int, listings: Listings) -> Found:
+def find_domain(domain: Domain, data: DataConfig, size: int, listings: Listings, resize: str = "bicubic") -> Found:
     """List the data set that `data` names for a domain; see `datasets_of`."""
     from desali.data.readers import find_images
 
     spec: str = getattr(data, domain)
     sized = domain == "target" or "size=" in spec.partition("?")[2]
-    return find_images(spec, listings=listings, size=None if sized else size, hu_offset=data.hu_offset)
+    given: dict[str, Any] = {} if sized else {"size": size}
+    if given and resize != RESIZES[0]:
+        given["resize"] = resize
+    return find_images(spec, listings=listings, hu_offset=data.hu_offset, **given)
 
 
 def training_part(found: Found) -> Found:
@@ -123,13 +132,13 @@ def synthetic_datasets(domains: Iterable[Domain], seed: int = 0, share: float = 
         DataError: `share` is not in (0, 1].
     """
     from desali.data import synthetic
-    from desali.data.synthetic.target_rois import target_part
+    from desali.data.drawn import drawn_target
 
     check_fraction(share)
     make = {
         "natural": lambda: synthetic.natural(seed),
         "texture": lambda: synthetic.texture(seed),
-        "target": lambda: first_of_each_class(target_part("train", seed), share),
+        "target": lambda: first_of_each_class(drawn_target("train", seed=seed), share),
     }
     return {domain: make[domain]() for domain in domains}
 
@@ -140,7 +149,7 @@ def synthetic_target(recipes: Sequence[str], runs: Path, split: Literal["train",
     Raises:
         WeightsError: a recipe is not trained. DataError: the recipes were trained on different or other data.
     """
-    from desali.data.synthetic.target_rois import target_part
+    from desali.data.drawn import drawn_target
 
     found: dict[str, dict[str, Any]] = {}
     for name in recipes:
@@ -155,5 +164,5 @@ def synthetic_target(recipes: Sequence[str], runs: Path, split: Literal["train",
             other = next(iter(found))
             raise DataError(f"{name} was trained on other data than {other}; train both with the same options")
     share = first.pop("share")
-    images = target_part(split, **first)
+    images = drawn_target(split, **first)
     return first_of_each_class(images, share) if split == "train" else images

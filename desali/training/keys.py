@@ -12,6 +12,9 @@ from desali.training.stage import Domain, Stage
 KEY_FORMAT = 4
 """Raise it when a change of the training code changes the weights that the same configuration gives."""
 
+FRAMED = "framed 1"
+"""In the key of images that the preprocessing cuts, pads or resizes as bytes; raise it when it does so otherwise."""
+
 
 def stage_key(
     stage: Stage,

@@ -17,7 +17,7 @@ from desali.models.replicate import folder_of
 from desali.output.files import write_text
 from desali.training.cards import StageResult, TrainedRecipe, card_of_given, card_of_trained, result_of
 from desali.training.history import HISTORY_NAME, TIMING_NAME, rows_as_csv
-from desali.training.keys import stage_key, weights_key
+from desali.training.keys import FRAMED, stage_key, weights_key
 from desali.training.recipes import Recipe
 from desali.training.seeding import derive
 from desali.training.seen import write_seen
@@ -100,11 +100,13 @@ class StageTrainer:
 
     def key(self, stage: Stage, parent: str | None) -> str:
         """The key of a stage that is trained."""
+        images = self.datasets[stage.domain]
+        framed = self.preprocessing.reframes(images.images.shape[1:], images.unit)
         return stage_key(
             stage,
             architecture=self.architecture.name,
             preprocessing=self.preprocessing.to_dict(),
-            data=self.datasets[stage.domain].fingerprint,
+            data=f"{images.fingerprint} {FRAMED}" if framed else images.fingerprint,
             seed=self.seed,
             parent=parent,
             features=self.features if parent is None else None,

@@ -127,23 +127,26 @@ def test_crossvalidate_and_robustness_share_a_folder(desali: Run, folder: Path, 
     for name in ("evaluation.txt", "evaluation.csv", "evaluation.tex", "experiment.json", "plots/models.png"):
         assert (out / name).stat().st_size > 100
     parts = set((out / "predictions").iterdir())
+    configured = (out / "experiment.json").read_bytes()
     done = desali("robustness", *common, "--seeds", "0", "--fractions", "0.5,1", "--no-baselines")
     assert done.code == 0, done.err
     assert "2 of 4 parts are already there" in done.err
     assert len(set((out / "predictions").iterdir()) - parts) == 2
-    rows = list(csv.DictReader((out / "robustness.csv").open()))
+    assert (out / "experiment.json").read_bytes() == configured
+    assert json.loads((out / "robustness-rois-experiment.json").read_text())["fractions"] == [0.5, 1]
+    rows = list(csv.DictReader((out / "robustness-rois.csv").open()))
     assert {float(row["fraction"]) for row in rows} == {0.5, 1.0}
-    with Image.open(out / "robustness.png") as image:
+    with Image.open(out / "robustness-rois.png") as image:
         assert np.asarray(image.convert("L")).std() > 10
     done = desali(
         "evaluate", "--predictions", out / "predictions.npz", "--resamples", "100", "-o", tmp_path / "again.txt"
     )
     assert done.code == 0, done.err
     assert (tmp_path / "again.txt").read_text() == (out / "evaluation.txt").read_text()
-    saved = ["--predictions", out / "robustness-predictions.npz"]
+    saved = ["--predictions", out / "robustness-rois-predictions.npz"]
     done = desali("robustness", *saved, "--resamples", "100", "-o", tmp_path / "again")
     assert done.code == 0, done.err
-    for name in ("robustness.txt", "robustness.csv", "robustness.json"):
+    for name in ("robustness-rois.txt", "robustness-rois.csv", "robustness-rois.json"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
     done = desali("robustness", *saved, "--seeds", "1", "-o", tmp_path / "again")
     assert done.code == 2

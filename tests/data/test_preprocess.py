@@ -85,7 +85,7 @@ def test_mean_and_std_are_per_channel_in_the_network_s_order() -> None:
 
 
 def test_shrinking_is_antialiased_as_pillow_does_it() -> None:
-    image = RNG.random((96, 80)).astype(np.float32) * 0.5 + 0.25
+    image = RNG.random((96, 96)).astype(np.float32) * 0.5 + 0.25
     hu = image * 1500 - 1350
     ours = Preprocessing(32, channels=1).apply(hu, "hu")[0].numpy()
     pillow = np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BICUBIC))

@@ -116,6 +116,20 @@ def test_what_is_counted_in_epochs_stretches_with_them(tmp_path: Path) -> None:
     assert rates == pytest.approx([3e-3] * 4 + [3e-4] * 2 + [3e-5] * 2)
 
 
+@pytest.mark.parametrize(("patience", "at_least"), [(0, 12), (2, 4)])
+def test_without_patience_every_part_runs_to_the_end_of_its_schedule(
+    tmp_path: Path, patience: int, at_least: int
+) -> None:
+    recipes = [recipe("scratch").with_options(epochs=6, batch_size=16, validation=0.34, patience=patience)]
+    one = Experiment(recipes, {}, fixed(TARGET, renamed(TARGET)), fractions=(0.5, 1), device="cpu")
+    run(one, tmp_path, keep_weights=True)
+    cards = {path.parts[-3].split("-")[2]: path for path in (tmp_path / "models").glob("scratch-*/scratch/model.json")}
+    stages = {fraction: json.loads(card.read_text())["stage"] for fraction, card in cards.items()}
+    assert {fraction: stage["patience"] for fraction, stage in stages.items()} == {"50": 2 * patience, "100": patience}
+    rows = list(csv.DictReader(cards["50"].with_name("history.csv").open()))
+    assert len(rows) >= at_least
+
+
 def test_pretraining_on_patients_that_are_predicted_is_refused() -> None:
     target = replace(TARGET, parameters={"path": "rois.csv"})
     design = leave_one_patient_out(target)

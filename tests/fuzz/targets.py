@@ -303,6 +303,31 @@ def _read_image(path: Path) -> None:
         read_image(path, hu_offset=-1024.0)
 
 
+def _arrays(folder: Path) -> list[bytes]:
+    found = []
+    for array in (np.zeros((5, 6), np.int16), np.zeros((5, 6, 3), np.uint8), np.zeros((2, 5, 6), np.float32)):
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        found.append(buffer.getvalue())
+    return found
+
+
+def _niftis(folder: Path) -> list[bytes]:
+    import gzip
+
+    import nibabel
+
+    volume = (np.arange(4 * 5 * 3).reshape(4, 5, 3) * 9 - 1000).astype(np.int16)
+    plain = nibabel.Nifti1Image(volume, np.diag([-1.0, 1, 1, 1])).to_bytes()
+    return [plain, nibabel.Nifti2Image(volume, np.eye(4)).to_bytes(), gzip.compress(plain, mtime=0)]
+
+
+def _read_page(path: Path) -> None:
+    from desali.data.roi import read_image
+
+    read_image(path, page=1)
+
+
 def _read_array(path: Path) -> None:
     from desali.data.readers.arrays import length, read
 
@@ -478,6 +503,8 @@ TARGETS: dict[str, Target] = {
         Target("TIFF", "a.tif", _tiffs, _read_image),
         Target("DICOM", "a.dcm", _dicoms, _read_image),
         Target("DICOM series", "a.dcm", _series, _read_series),
+        Target("NumPy array", "a.npy", _arrays, _read_page),
+        Target("NIfTI", "a.nii", _niftis, _read_page),
         Target("npz of images", "a.npz", _npz, _read_array, in_zip),
         Target("ROI table, CSV", "t.csv", _table, _read_table),
         Target("ROI table, Parquet", "t.parquet", _parquet, _read_table),

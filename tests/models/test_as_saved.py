@@ -113,7 +113,7 @@ def test_the_number_of_classes_is_read_off(tmp_path: Path) -> None:
     assert loaded(tmp_path, {"state_dict": {f"module.{k}": v for k, v in state(5).items()}}).model[-1].out_features == 5
     with pytest.raises(WeightsError, match="takes no num_classes"):
         loaded(tmp_path, state(5), factory="fixed")
-    with pytest.raises(WeightsError, match="leave num_classes out"):
+    with pytest.raises(WeightsError, match="num_classes=4 was asked for; leave it out"):
         loaded(tmp_path, state(5), num_classes=4)
 
 
@@ -161,8 +161,40 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
             loaded(tmp_path, nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4)).state_dict(), **options)
 
 
+class Versioned(nn.Linear):
+    """As torchvision's MNASNet: asks for the version that its weights were saved with."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: dict[str, Any], *others: Any) -> None:
+        if metadata.get("version") != 2:
+            raise ValueError(f"version should be 2 instead of {metadata.get('version')}\nand so on")
+        super()._load_from_state_dict(state, prefix, metadata, *others)
+
+
+def test_modules_that_ask_for_a_version_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["as_saved_networks"]
+    monkeypatch.setattr(module, "versioned", lambda: nn.Sequential(Versioned(3, 2)), raising=False)
+    monkeypatch.setattr(module, "refusing", lambda: nn.Sequential(Refusing(3, 2)), raising=False)
+    state = nn.Sequential(nn.Linear(3, 2)).state_dict()
+    file = tmp_path / "w.pt"
+    torch.save(state, file)
+    assert torch.equal(
+        desali.load("as_saved_networks:versioned", weights=file).model.state_dict()["0.weight"], state["0.weight"]
+    )
+    with pytest.raises(
+        WeightsError, match=r"w\.pt: as_saved_networks:refusing does not take these weights \(no, never\)"
+    ):
+        desali.load("as_saved_networks:refusing", weights=file)
+
+
+class Refusing(nn.Linear):
+    def _load_from_state_dict(self, *_: Any) -> None:
+        raise ValueError("no, never\nreally")
+
+
 def test_a_torchscript_archive_names_the_way_out(tmp_path: Path) -> None:
     file = tmp_path / "w.pt"
     torch.jit.save(torch.jit.script(network().eval()), file)
-    with pytest.raises(WeightsError, match=r"TorchScript archive.*torch\.jit\.load\(FILE\)\.state_dict\(\)"):
+    with pytest.raises(WeightsError, match=r"TorchScript archive.*save the state_dict\(\) of the module"):
         desali.load("as_saved_networks:make", weights=file)

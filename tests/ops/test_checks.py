@@ -146,6 +146,19 @@ def test_a_missing_core_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "was not built" in str(reason)
 
 
+@pytest.mark.skipif(ops.core()[0] is None, reason=str(ops.core()[1]))
+def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from desali.ops import backend
+
+    for asked in ("sse9", "AVX2", "avx10"):
+        monkeypatch.setenv("DESALI_SIMD", asked)
+        with pytest.raises(UnknownNameError, match=rf"instruction set of this processor \(DESALI_SIMD\) '{asked}'"):
+            backend.core.__wrapped__()
+    for asked in ("", "portable"):
+        monkeypatch.setenv("DESALI_SIMD", asked)
+        assert backend.core.__wrapped__()[1] is None
+
+
 def test_the_package_imports_without_torch() -> None:
     code = "import sys, desali.ops; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

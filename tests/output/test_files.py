@@ -16,7 +16,7 @@ def everything(folder: Path) -> set[Path]:
 
 
 @pytest.mark.parametrize("folder", [False, True])
-@pytest.mark.parametrize("name", ["here", "new/one", "new/a/b/c.json", "there/c.json", "there"])
+@pytest.mark.parametrize("name", ["here", "new/one", "new/a/b/c.v1", "there/c.v1", "there"])
 def test_a_path_that_can_be_written_leaves_no_trace(tmp_path: Path, name: str, folder: bool) -> None:
     (tmp_path / "there").mkdir()
     before = everything(tmp_path)
@@ -26,6 +26,15 @@ def test_a_path_that_can_be_written_leaves_no_trace(tmp_path: Path, name: str, f
     else:
         check_writable(tmp_path / name, folder=folder)
     assert everything(tmp_path) == before
+
+
+def test_a_folder_is_not_named_as_a_file(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"out\.png: has the name of a file, and a folder"):
+        check_writable(tmp_path / "out.png", folder=True)
+    (tmp_path / "odd.png").mkdir()
+    check_writable(tmp_path / "odd.png", folder=True)
+    check_writable(tmp_path / "v1.0", folder=True)
+    assert not (tmp_path / "out.png").exists()
 
 
 def test_an_existing_file_is_left_as_it_is(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 import desali
 from desali import ops
 from desali.errors import DesaliError, MethodError, UnknownNameError
-from desali.reversal.recording import Recording
+from desali.reversal.recording import Keep, Recording
 from tests.networks import SIZE, chain, difference, images
 
 DTYPE = torch.float64
@@ -267,3 +270,65 @@ def test_the_type_of_the_output_does_not_decide_that_of_the_signals(last: torch.
         seeds = [desali.Seed.layer(), desali.Seed.top(2, value="activation"), desali.Seed.neuron(0, 1, 1)]
         maps.append(recording.reconstruct("features.1", seeds))
     assert torch.equal(*maps)
+
+
+@pytest.mark.parametrize("keep", ["reversal", "activations"])
+def test_copies_and_pickles_are_recordings_of_their_own(keep: Keep) -> None:
+    model, x = chain(), images(2)
+    recording = desali.record(model, x, keep=keep)
+    maps = recording.reconstruct("features.4", desali.Seed.top(2))
+    read: Recording = pickle.loads(pickle.dumps(recording))
+    for copied in (copy.copy(recording), copy.deepcopy(recording), read):
+        assert copied.layers == recording.layers
+        assert torch.equal(copied.output, recording.output)
+        assert copied.nbytes == recording.nbytes
+        assert torch.equal(copied.reconstruct("features.4", desali.Seed.top(2)), maps)
+    deep = copy.deepcopy([recording, model])
+    assert deep[0].model is deep[1], "what is copied with it belongs to it"
+    with torch.no_grad():
+        deep[1].get_parameter("features.0.weight").add_(1)
+    assert torch.equal(recording.reconstruct("features.4", desali.Seed.top(2)), maps)
+    with pytest.raises(DesaliError, match="changed since"):
+        deep[0].reconstruct("features.4", desali.Seed.top(2))
+
+
+@pytest.mark.parametrize("make", [copy.deepcopy, pickle.dumps])
+def test_a_recording_of_a_changed_model_is_not_copied(make: Callable[[Recording], Any]) -> None:
+    model, x = chain(), images(2)
+    recording = desali.record(model, x)
+    with torch.no_grad():
+        model.get_parameter("features.0.weight").add_(1)
+    with pytest.raises(DesaliError, match="changed since"):
+        make(recording)
+
+
+def test_a_model_that_cannot_be_copied_or_pickled_is_named() -> None:
+    def local(module: nn.Module, given: Any, value: Tensor) -> None:
+        return None
+
+    model = chain()
+    model.register_forward_hook(local)
+    recording = desali.record(model, images(2))
+    with pytest.raises(DesaliError, match=r"Chain cannot be pickled .*; pickle its state_dict and the images"):
+        pickle.dumps(recording)
+    copy.deepcopy(recording)
+
+
+@pytest.mark.parametrize("output", [True, 1.5, "", ["a"], torch.ones(1)])
+def test_an_output_is_a_position_or_a_name(output: Any) -> None:
+    for call in (desali.record, lambda model, x, output: desali.select_output(model, output)):
+        with pytest.raises(DesaliError, match="output must be a position or a name"):
+            call(chain(), images(2), output=output)
+
+
+def test_what_is_no_dense_batch_or_no_network_is_refused() -> None:
+    x = images(2)
+    for odd in (x.to_sparse(), torch.nested.nested_tensor([x[0], x[1]])):
+        with pytest.raises(DesaliError, match="images must be a dense tensor"):
+            desali.record(chain(), odd)
+    with pytest.raises(DesaliError, match=r"got LoadedModel: give its \.model"):
+        desali.record(desali.load("squeezenet1_0", "random"), x)  # type: ignore[arg-type]
+    with pytest.raises(DesaliError, match=r"must be a torch\.nn\.Module, got int"):
+        desali.select_output(3, "a")  # type: ignore[arg-type]
+    with pytest.raises(DesaliError, match="Module cannot be captured: it has no forward"):
+        desali.record(nn.Module().eval(), x)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desali.data import synthetic
-from desali.data.synthetic import target_rois
+from desali.data import drawn, synthetic
 from desali.errors import DataError
 from desali.training.domains import synthetic_datasets
 from desali.training.splits import first_of_each_class
@@ -48,12 +47,12 @@ def test_only_the_target_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = stripes(90)
     monkeypatch.setattr(synthetic, "natural", make("natural", whole), raising=False)
     monkeypatch.setattr(synthetic, "texture", make("texture", whole), raising=False)
-    monkeypatch.setattr(target_rois, "target_part", make("target", whole))
+    monkeypatch.setattr(drawn, "drawn_target", make("target", whole))
     full = synthetic_datasets(["natural", "texture", "target"], 3)
     for_all = dict(asked)
     tenth = synthetic_datasets(["natural", "texture", "target"], 3, 0.1)
     assert asked == for_all
-    assert asked["target"][0] == ("train", 3)  # the evaluation images are not made
+    assert asked["target"] == (("train",), {"seed": 3})  # the evaluation images are not made
     assert full["target"] is full["natural"] is tenth["natural"] is tenth["texture"] is whole
     assert np.bincount(tenth["target"].labels).tolist() == [3, 3, 3]
     assert tenth["target"].parameters == {"seed": 0, "share": 0.1, "counts": {"a": 3, "b": 3, "c": 3}}

@@ -17,16 +17,21 @@ Floats = npt.NDArray[np.float64]
 def display(dataset: Any, pixels: npt.NDArray[Any], outside: Bools, frame: int, modality: str, name: str) -> Decoded:
     """Grey by the file's own window or table, else by the range of what is no padding; 8-bit RGB as it is.
 
-    MONOCHROME1 is inverted, so that large is bright; padding is black.
+    MONOCHROME1 is inverted, so that large is bright; padding is black; a palette gives its colours.
 
     Raises:
-        ImageError: a colour palette, or pixels that are neither grey nor 8-bit RGB.
+        ImageError: pixels that are neither grey nor 8-bit RGB.
     """
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric == "PALETTE COLOR":
-        raise ImageError(f"{name}: DICOM ({modality}) with a colour palette; export it as grey or RGB")
+        from pydicom.pixels.processing import apply_color_lut
+
+        table = np.asarray(apply_color_lut(pixels, dataset))
+        levels = table >> 8 if table.dtype.itemsize > 1 else table
+        return Decoded(levels[..., :3].astype(np.uint8), "uint8", f"DICOM {modality} with a palette, 8-bit RGB")
     if pixels.ndim == 3 and pixels.shape[-1] == 3 and pixels.dtype == np.uint8:
-        return Decoded(pixels, "uint8", f"DICOM {modality}, 8-bit RGB")
+        lossy = photometric != "RGB" or str(dataset.get("LossyImageCompression", "")) == "01"
+        return Decoded(pixels, "uint8", f"DICOM {modality}, 8-bit RGB", lossy=lossy)
     if pixels.ndim != 2:
         raise ImageError(
             f"{name}: DICOM ({modality}) of shape {list(pixels.shape)}, {pixels.dtype}; expected grey or 8-bit RGB"

@@ -5,46 +5,40 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from desali.data.formats.colours import on_white, upright
 from desali.data.formats.declared import check_size, declared_size
 from desali.data.formats.decoded import Decoded
+from desali.data.formats.numbers import chosen
 from desali.errors import ImageError
 from desali.limits import IMAGE_PIXELS
 
 if TYPE_CHECKING:
     from PIL import Image
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-SIGNATURES = {PNG_SIGNATURE: "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP"}
 ORIENTATION_TAG = 0x0112  # EXIF
-UPRIGHT = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-"""What turns an image of each EXIF orientation upright, in Pillow's words (EXIF 2.32, section 4.6.4)."""
+EIGHT_OF_16 = "Of 16 bits a channel the upper 8 were taken."
 
 
-def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
+def read_picture(data: bytes, name: str, format_name: str, page: int | None = None) -> Decoded:
     """Decode a PNG, JPEG or BMP file that was read into `data`.
 
-    8-bit grey or RGB is a display value; 16-bit grey is "stored" (it needs an offset to be HU). A JPEG is turned
-    upright by its EXIF orientation, as every viewer does.
+    Grey, colour, palettes, CMYK and transparency (laid on white) become 8-bit display values; 16-bit grey is "stored"
+    (it needs an offset to be HU). An image is turned upright by its EXIF orientation, as every viewer does.
+
+    Args:
+        page: of an animated PNG, from 1.
 
     Raises:
-        ImageError: truncated, not decodable, with a palette, with transparency, or in another colour space.
+        ImageError: truncated, not decodable, several pages and none named, or 16-bit grey with transparency.
     """
     from PIL import Image, UnidentifiedImageError
 
-    if format_name == "PNG":
-        _refuse_deep_colour(data, name)
+    depth, colour_type = struct.unpack_from("BB", data, 24) if format_name == "PNG" and len(data) >= 26 else (8, 0)
     declared = declared_size(data)
     if declared is not None:
         check_size(*declared, 4, len(data), name, format_name)
@@ -54,10 +48,13 @@ def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image: Image.Image = Image.open(io.BytesIO(data), formats=[format_name])
+            index = chosen(page, int(getattr(image, "n_frames", 1)) if format_name == "PNG" else 1, name, format_name)
+            if index:
+                image.seek(index)
             image.load()
-        orientation = _orientation(image) if format_name == "JPEG" else 1
-        if orientation != 1:
-            image = image.transpose(Image.Transpose[UPRIGHT[orientation]])
+        orientation = _orientation(image)
+    except ImageError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(
             f"{name}: the {format_name} claims too many pixels to be a region of interest; crop it first"
@@ -71,22 +68,42 @@ def read_picture(data: bytes, name: str, format_name: str) -> Decoded:
             f"{name}: the {format_name} is truncated or damaged ({_one_line(error)}); copy it again"
         ) from error
 
-    note = format_name if orientation == 1 else f"{format_name}, turned upright (EXIF orientation {orientation})"
-    if image.mode in ("P", "PA"):
-        raise ImageError(f"{name}: {format_name} with a colour palette; save it as grey or RGB (8 bits per channel)")
-    if image.mode in ("RGBA", "LA", "La", "RGBa") or "transparency" in image.info:
-        raise ImageError(f"{name}: {format_name} with transparency; save it without an alpha channel (grey or RGB)")
-    if image.mode == "1":
-        return Decoded(np.asarray(image.convert("L")), "uint8", f"{note}, 1-bit grey")
-    if image.mode == "L":
-        return Decoded(np.asarray(image), "uint8", f"{note}, 8-bit grey")
-    if image.mode == "CMYK" and format_name == "JPEG":  # some of ILSVRC2012 are
-        return Decoded(np.asarray(image.convert("RGB")), "uint8", f"{note}, CMYK converted to 8-bit RGB")
-    if image.mode == "RGB":
-        return Decoded(np.asarray(image), "uint8", f"{note}, 8-bit RGB")
-    if image.mode in ("I;16", "I;16B", "I"):
+    decoded = _decoded(image, format_name, name)
+    if depth == 16 and colour_type != 0:
+        decoded = replace(decoded, said=" ".join(part for part in (EIGHT_OF_16, decoded.said) if part))
+    if orientation != 1:
+        decoded = replace(decoded, pixels=upright(decoded.pixels, orientation))
+        decoded = decoded.noted(f"turned upright (EXIF orientation {orientation})")
+    return replace(decoded, lossy=format_name == "JPEG")
+
+
+def _decoded(image: Image.Image, note: str, name: str) -> Decoded:
+    """By colour mode."""
+    mode = image.mode
+    if mode in ("I;16", "I;16B", "I;16L", "I"):
+        if "transparency" in image.info:
+            raise ImageError(f"{name}: 16-bit grey {note} with transparency; save it without")
         return Decoded(np.asarray(image).astype(np.float32), "stored", f"{note}, unsigned 16-bit grey")
-    raise ImageError(f"{name}: {format_name} in colour mode {image.mode}; save it as grey or RGB")
+    if mode in ("P", "PA"):
+        note = f"{note} with a palette"
+    if mode in ("RGBA", "LA", "PA") or "transparency" in image.info or (mode == "P" and _palette(image) == "RGBA"):
+        four = np.asarray(image.convert("RGBA"))
+        grey = mode in ("1", "L", "LA")
+        pixels, said = on_white(four[..., 0] if grey else four[..., :3], four[..., 3])
+        return Decoded(pixels, "uint8", f"{note}, 8-bit {'grey' if grey else 'RGB'} with transparency", said=said)
+    if mode == "1":
+        return Decoded(np.asarray(image.convert("L")), "uint8", f"{note}, 1-bit grey")
+    if mode == "L":
+        return Decoded(np.asarray(image), "uint8", f"{note}, 8-bit grey")
+    if mode == "CMYK":  # some of ILSVRC2012 are
+        return Decoded(np.asarray(image.convert("RGB")), "uint8", f"{note}, CMYK converted to 8-bit RGB")
+    if mode in ("RGB", "P"):
+        return Decoded(np.asarray(image.convert("RGB")), "uint8", f"{note}, 8-bit RGB")
+    raise ImageError(f"{name}: {note} in colour mode {mode}; save it as grey or RGB")
+
+
+def _palette(image: Image.Image) -> str:
+    return "" if image.palette is None else str(image.palette.mode)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -97,15 +114,7 @@ def _orientation(image: Image.Image) -> int:
             value = int(image.getexif().get(ORIENTATION_TAG, 1))
     except Exception:
         return 1
-    return value if value in UPRIGHT else 1
-
-
-def _refuse_deep_colour(data: bytes, name: str) -> None:
-    """16-bit colour or grey+alpha PNG: Pillow would silently keep the high byte only."""
-    if len(data) >= 26:
-        depth, colour_type = struct.unpack_from("BB", data, 24)
-        if depth == 16 and colour_type != 0:
-            raise ImageError(f"{name}: 16-bit PNG with colour or alpha; save it as 8-bit RGB or as 16-bit grey")
+    return value if 1 <= value <= 8 else 1
 
 
 def _one_line(error: BaseException) -> str:

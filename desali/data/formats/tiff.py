@@ -5,27 +5,35 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from desali.data.formats.colours import on_white, upright
 from desali.data.formats.declared import check_size
 from desali.data.formats.decoded import Decoded
+from desali.data.formats.numbers import by_type, chosen
 from desali.errors import ImageError
 
-SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE = 0, 1, 2, 3  # TIFF 6.0, tag 262
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # TIFF 6.0, tag 262
+JPEG = (6, 7)  # tag 259
+ORIENTATION = 274
+UNASSOCIATED, ASSOCIATED = 2, 1  # tag 338: whether the pixels are multiplied by alpha
 
 
-def read_tiff(data: bytes, name: str) -> Decoded:
-    """Decode a TIFF file that was read into `data`.
+def read_tiff(data: bytes, name: str, page: int | None = None) -> Decoded:
+    """Decode a page of a TIFF file that was read into `data`, turned upright by its orientation.
 
     Signed integers and floats are Hounsfield units, 8-bit values are display values, unsigned 16-bit is "stored"
-    (it needs an offset to be HU).
+    (it needs an offset to be HU). Transparency is laid on white.
+
+    Args:
+        page: from 1; may be left out if there is one.
 
     Raises:
-        ImageError: damaged, several pages, palette, alpha, an unsupported pixel type, or NaN among the pixels.
+        ImageError: damaged, no such page, an unsupported pixel type or colour space, or NaN among the pixels.
     """
     import tifffile
 
@@ -34,34 +42,41 @@ def read_tiff(data: bytes, name: str) -> Decoded:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             pages = len(file.pages)
-            if pages > 1:
-                raise ImageError(f"{name}: TIFF with {pages} pages; expected one image, save the wanted page alone")
             if not pages:
                 raise ImageError(f"{name}: TIFF without an image; export it again")
-            page: Any = file.pages[0]
-            photometric = int(page.photometric) if page.photometric is not None else MIN_IS_BLACK
-            _check_layout(page, photometric, name, len(data))
-            pixels = _pixels(page, data, name)
+            index = chosen(page, pages, name, "TIFF")
+            one: Any = file.pages[index]
+            photometric = int(one.photometric) if one.photometric is not None else MIN_IS_BLACK
+            _check_layout(one, photometric, name, len(data))
+            pixels = _pixels(one, index, photometric, data, name)
+            decoded = _decoded(pixels, one, photometric, name)
+            tag = one.tags.get(ORIENTATION)
+            orientation = int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
     except ImageError:
         raise
     except Exception as error:  # struct.error, TiffFileError, ValueError, zlib.error, MemoryError, ... on damaged files
         raise ImageError(f"{name}: the TIFF is truncated or damaged ({type(error).__name__}); copy it again") from error
     finally:
         log.disabled = was_disabled
-    return _decoded(pixels, photometric, name)
+    if orientation != 1:
+        decoded = replace(decoded, pixels=upright(decoded.pixels, orientation))
+        decoded = decoded.noted(f"turned upright (orientation {orientation})")
+    decoded = replace(decoded, lossy=int(one.compression) in JPEG)
+    return decoded if pages == 1 else decoded.noted(f"page {index + 1} of {pages}")
 
 
 def _check_layout(page: Any, photometric: int, name: str, held: int) -> None:
-    if photometric == PALETTE:
-        raise ImageError(f"{name}: TIFF with a colour palette; save it as grey or RGB (8 bits per channel)")
-    if photometric not in (MIN_IS_WHITE, MIN_IS_BLACK, RGB) and int(page.compression) != 7:
+    known = photometric in (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK, YCBCR)
+    if not known and int(page.compression) not in JPEG:
         raise ImageError(
             f"{name}: TIFF in an unsupported colour space (photometric {photometric}); save it as grey or RGB"
         )
     if page.dtype is None:
         raise ImageError(f"{name}: TIFF with {page.bitspersample} bits per pixel; save it with 8 or 16")
-    if page.samplesperpixel not in (1, 3):
-        raise ImageError(f"{name}: TIFF with {page.samplesperpixel} channels (transparency?); save it as grey or RGB")
+    if page.samplesperpixel not in ((4,) if photometric == CMYK else (1, 2, 3, 4)) or (
+        page.samplesperpixel in (2, 4) and page.dtype.itemsize > 1
+    ):
+        raise ImageError(f"{name}: {page.dtype} TIFF with {page.samplesperpixel} channels; save it as grey or RGB")
     if page.imagedepth > 1:
         raise ImageError(f"{name}: TIFF holding a volume of {page.imagedepth} slices; save the wanted slice alone")
     each = page.samplesperpixel * page.dtype.itemsize
@@ -69,25 +84,27 @@ def _check_layout(page: Any, photometric: int, name: str, held: int) -> None:
     check_size(page.tilelength, page.tilewidth, each, held, name, "TIFF with tiles")
 
 
-def _pixels(page: Any, data: bytes, name: str) -> npt.NDArray[Any]:
-    """The page's pixels, [h, w] or [h, w, 3]."""
+def _pixels(page: Any, index: int, photometric: int, data: bytes, name: str) -> npt.NDArray[Any]:
+    """The page's pixels, [h, w] or [h, w, channels]."""
     lengths = sum(page.databytecounts)
     if lengths and max(o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)) > len(data):
         raise ImageError(f"{name}: the TIFF is truncated (its pixels reach past the end of the file); copy it again")
+    by_pillow = photometric == CMYK or (photometric == YCBCR and int(page.compression) not in JPEG)
     try:
-        pixels = np.asarray(page.asarray())
+        pixels = _with_pillow(page, index, data, name) if by_pillow else np.asarray(page.asarray())
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
-        pixels = _with_pillow(page, data, name)
-    if pixels.ndim == 3 and pixels.shape[0] == 3 and pixels.shape[-1] != 3:  # one plane per channel
+        pixels = _with_pillow(page, index, data, name)
+    channels = 3 if photometric == CMYK else page.samplesperpixel
+    if pixels.ndim == 3 and pixels.shape[0] == channels and pixels.shape[-1] != channels:  # one plane per channel
         pixels = np.moveaxis(pixels, 0, -1)
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] != 3):
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] not in (channels, 3)):
         raise ImageError(f"{name}: TIFF of shape {list(pixels.shape)}; expected [h, w] or [h, w, 3]")
     return pixels
 
 
-def _with_pillow(page: Any, data: bytes, name: str) -> npt.NDArray[Any]:
+def _with_pillow(page: Any, index: int, data: bytes, name: str) -> npt.NDArray[Any]:
     from PIL import Image
 
     compression = getattr(page.compression, "name", page.compression)
@@ -95,7 +112,8 @@ def _with_pillow(page: Any, data: bytes, name: str) -> npt.NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about tags that are not read
             with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-                pixels = np.asarray(image.convert("RGB") if image.mode == "YCbCr" else image)
+                image.seek(index)
+                pixels = np.asarray(image.convert("RGB") if image.mode in ("YCbCr", "CMYK") else image)
     except Exception as error:
         raise ImageError(
             f"{name}: TIFF with {compression} compression cannot be decoded here; save it without compression"
@@ -105,28 +123,34 @@ def _with_pillow(page: Any, data: bytes, name: str) -> npt.NDArray[Any]:
     return pixels.astype(page.dtype)
 
 
-def _decoded(pixels: npt.NDArray[Any], photometric: int, name: str) -> Decoded:
-    kind, bits = pixels.dtype.kind, 8 * pixels.dtype.itemsize
-    if pixels.dtype == np.uint8:
+def _decoded(pixels: npt.NDArray[Any], page: Any, photometric: int, name: str) -> Decoded:
+    if photometric == PALETTE:
+        return _from_palette(pixels, page, name)
+    if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
+        kinds = [int(kind) for kind in page.extrasamples or ()]
+        own, alpha = pixels[..., :-1], pixels[..., -1]
+        own = own[..., 0] if own.shape[-1] == 1 else own
         if photometric == MIN_IS_WHITE:
-            return Decoded(255 - pixels, "uint8", "TIFF, 8-bit grey, inverted (white is zero)")
-        return Decoded(pixels, "uint8", f"TIFF, 8-bit {'RGB' if pixels.ndim == 3 else 'grey'}")
-    if pixels.ndim == 3:
-        raise ImageError(f"{name}: {pixels.dtype} TIFF in colour; save it as 8-bit RGB, or as grey in HU")
+            own = 255 - own
+        said = "A fourth channel that is called no transparency was left out."
+        if kinds[:1] in ([UNASSOCIATED], [ASSOCIATED]):
+            own, said = on_white(own, alpha, multiplied=kinds[0] == ASSOCIATED)
+        return replace(by_type(own, "TIFF", name).noted("with a channel more"), said=said)
     if photometric == MIN_IS_WHITE:
+        if pixels.dtype == np.uint8:
+            return by_type(255 - pixels, "TIFF", name).noted("inverted (white is zero)")
+        if pixels.dtype.kind == "b":
+            return by_type(~pixels, "TIFF", name).noted("inverted (white is zero)")
         raise ImageError(f"{name}: {pixels.dtype} TIFF in which zero is white; save it with zero as black")
-    if pixels.dtype == np.uint16:
-        return Decoded(pixels.astype(np.float32), "stored", "TIFF, unsigned 16-bit")
-    if kind == "f":
-        if not np.isfinite(pixels).all():
-            raise ImageError(f"{name}: float TIFF with NaN or infinite pixels; replace them by a HU value, e.g. -1024")
-        if pixels.size and 0 <= pixels.min() < pixels.max() <= 1:
-            raise ImageError(
-                f"{name}: float TIFF with all values in [0, 1], not HU; save display values as 8-bit instead"
-            )
-        if np.abs(pixels).max(initial=0) > np.finfo(np.float32).max:
-            raise ImageError(f"{name}: float TIFF with values beyond float32; expected HU")
-        return Decoded(pixels.astype(np.float32), "hu", f"TIFF, float{bits}, read as HU")
-    if kind == "i" and bits in (16, 32):
-        return Decoded(pixels.astype(np.float32), "hu", f"TIFF, signed {bits}-bit, read as HU")
-    raise ImageError(f"{name}: TIFF with pixels of type {pixels.dtype}; expected 8-bit, 16-bit, signed 32-bit or float")
+    return by_type(pixels, "TIFF", name)
+
+
+def _from_palette(pixels: npt.NDArray[Any], page: Any, name: str) -> Decoded:
+    table = page.colormap
+    if pixels.ndim != 2 or pixels.dtype.kind not in "u" or table is None or table.shape[0] != 3:
+        raise ImageError(f"{name}: TIFF with a colour palette that cannot be used; save it as grey or RGB")
+    if int(pixels.max(initial=0)) >= table.shape[1]:
+        raise ImageError(f"{name}: the TIFF is damaged (its palette is shorter than its numbers); copy it again")
+    colours = np.asarray(table).T
+    levels = colours >> 8 if int(colours.max(initial=0)) > 255 else colours  # some write 8 of the 16 bits
+    return Decoded(levels.astype(np.uint8)[pixels], "uint8", "TIFF with a palette, 8-bit RGB")

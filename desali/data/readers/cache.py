@@ -22,7 +22,7 @@ from desali.data.readers.listing import Item
 from desali.errors import DataError, OutputError
 from desali.output.files import own_mark, remove_left
 
-VERSION = 1
+VERSION = 2
 """Of the format; entries of another version are never found."""
 IMAGES, FACTS = "images.npy", "facts.json"
 DEFAULT_LIMIT = 20 * 2**30
@@ -76,7 +76,9 @@ class ImageCache:
 
     def key(self, items: Sequence[Item], how: How, colour: bool | None) -> str:
         """A name for the decoded images: 32 hexadecimal digits."""
-        digest = hashlib.sha256(json.dumps([VERSION, how.array_key, how.hu_offset, how.size, colour]).encode())
+        digest = hashlib.sha256(
+            json.dumps([VERSION, how.array_key, how.hu_offset, how.size, how.resize, how.colour, colour]).encode()
+        )
         for path in files_of(items):
             try:
                 stat = path.stat()
@@ -85,7 +87,7 @@ class ImageCache:
                 facts = [str(path.absolute()), None, None]
             digest.update(json.dumps(facts).encode())
         for item in items:
-            digest.update(json.dumps([item.name, item.box, item.row]).encode())
+            digest.update(json.dumps([item.name, item.box, item.row, item.page]).encode())
         return digest.hexdigest()[:32]
 
     def get(self, key: str, build: Callable[[Allocate], Stacked]) -> Stacked:
@@ -159,6 +161,7 @@ class ImageCache:
             "unit": decoded.unit,
             "kept": decoded.kept,
             "failed": decoded.failed,
+            "treated": dict(decoded.treated),
             "bytes": (folder / IMAGES).stat().st_size,
             "crc32": _checksum(folder / IMAGES),
         }
@@ -176,8 +179,9 @@ class ImageCache:
                 raise ValueError("damaged")
             images = np.load(path, mmap_mode="r", allow_pickle=False)
             failed = [(str(name), str(reason)) for name, reason in facts["failed"]]
-            decoded = Stacked(images[: len(facts["kept"])], facts["unit"], list(facts["kept"]), failed)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, SyntaxError):
+            treated = {str(said): int(count) for said, count in facts["treated"].items()}
+            decoded = Stacked(images[: len(facts["kept"])], facts["unit"], list(facts["kept"]), failed, treated)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, SyntaxError, AttributeError):
             shutil.rmtree(folder, ignore_errors=True)
             return None
         with contextlib.suppress(OSError):

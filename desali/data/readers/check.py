@@ -14,6 +14,7 @@ from desali.data.readers.alike import MOST, nearly_same, thumbnail
 from desali.data.readers.confounding import by_date, by_patient, by_source, folder_date, numbered, tags_of
 from desali.data.readers.decode import How, Picture, pictures
 from desali.data.readers.finding import Found, describe, find_images
+from desali.data.readers.listing import passed_words
 
 SHOWN = 10
 """Lines of one kind that the text shows; JSON has all."""
@@ -42,6 +43,8 @@ class Check:
         empty_classes, unknown_labels, left_out, unknown_patients, strays: see `Selection` and `Listing`.
         findings: one sentence for each kind of trouble; empty if the set is clean.
         notes: one sentence for what is worth knowing and no trouble.
+        passed_over: files that are no images, which nobody reads.
+        treated: what was done to images while they were read -> of how many.
     """
 
     reader: str
@@ -68,6 +71,8 @@ class Check:
     strays: list[str]
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    treated: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-serialisable values."""
@@ -88,9 +93,17 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
     """
     found = find_images(spec, **options)
     listing, selection = found.listing, found.selection
-    how = How(listing.array_key, found.options.get("hu_offset"), None, workers, progress, f"checking {listing.name}")
+    how = How(
+        listing.array_key,
+        found.options.get("hu_offset"),
+        colour=found.options.get("colour", False),
+        workers=workers,
+        progress=progress,
+        title=f"checking {listing.name}",
+    )
     sizes: Counter[str] = Counter()
     units: Counter[str] = Counter()
+    treated: Counter[str] = Counter()
     unreadable: list[dict[str, str]] = []
     same: dict[bytes, list[int]] = defaultdict(list)
     small: dict[int, npt.NDArray[np.float32]] = {}
@@ -100,6 +113,8 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
             unreadable.append({"file": selection.items[index].name, "reason": str(picture)})
             continue
         pixels = picture.pixels
+        if picture.said:
+            treated[picture.said] += 1
         sizes["x".join(map(str, pixels.shape))] += 1
         units[picture.unit] += 1
         if picture.unit == "hu":
@@ -134,6 +149,8 @@ def check(spec: str, *, workers: int | None = None, progress: bool = False, **op
         left_out=dict(selection.left_out),
         unknown_patients=selection.unknown_patients,
         strays=list(listing.strays),
+        passed_over=list(listing.passed),
+        treated=dict(treated),
     )
     result.findings.extend(_findings(result, found))
     result.notes.extend(_notes(result, found))
@@ -256,6 +273,9 @@ def _notes(result: Check, found: Found) -> list[str]:
         said.append("sizes differ: reading needs size=SIDE, which resizes the shorter side and cuts the centre")
     if result.unknown_patients and found.options.get("unknown_patients") == "leave_out":
         said.append(f"{result.unknown_patients} images of unknown patients are left out")
+    if result.passed_over:
+        said.append(passed_words(result.passed_over))
+    said += [f"{count} of {result.images} images: {what}" for what, count in result.treated.items()]
     if result.left_out:
         said.append("left out: " + ", ".join(f"{label} ({count})" for label, count in result.left_out.items()))
     if result.images > MOST:
@@ -307,6 +327,7 @@ def _details(result: Check) -> list[str]:
         ],
         "in several parts": [f"{patient}: {', '.join(parts)}" for patient, parts in result.shared_patients.items()],
         "does not fit the format": result.strays,
+        "passed over": result.passed_over,
     }
     lines = []
     for kind, found in kinds.items():

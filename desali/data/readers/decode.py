@@ -6,10 +6,11 @@ import itertools
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.imageset import Unit
+from desali.data.preprocess import fit
 from desali.data.readers.listing import Item
 from desali.errors import DataError, ImageError
 from desali.output.interrupts import check
@@ -30,10 +32,11 @@ NAMED = 5
 
 
 class Picture(NamedTuple):
-    """Pixels of one image: int16 [h, w] in HU, or uint8 [h, w] or [h, w, 3]."""
+    """Pixels of one image: int16 [h, w] in HU, or uint8 [h, w] or [h, w, 3]; and what must be said of them."""
 
     pixels: npt.NDArray[Any]
     unit: Unit
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class How:
         array_key: the array that `Item.row` points into.
         hu_offset: HU = pixel + offset, for unsigned 16-bit images.
         size: display images: resize the shorter side to it and cut the centre square; None to leave them.
+        resize: "bicubic" or "bilinear", see `desali.data.preprocess.fit`.
+        colour: leave grey images that are stored in colour in colour.
         workers: threads; None for one a processor, eight at most.
         progress: show a bar on stderr.
         title: what the bar says.
@@ -52,6 +57,8 @@ class How:
     array_key: str = ""
     hu_offset: float | None = None
     size: int | None = None
+    resize: str = "bicubic"
+    colour: bool = False
     workers: int | None = None
     progress: bool = False
     title: str = "decoding"
@@ -66,12 +73,14 @@ class Stacked:
         unit: "hu" or "uint8".
         kept: indices of the items that the images belong to, ascending.
         failed: (name, reason) of each item that could not be read.
+        treated: what was done to images while they were read, in sentences -> of how many.
     """
 
     images: npt.NDArray[Any]
     unit: Unit
     kept: list[int]
     failed: list[tuple[str, str]]
+    treated: Mapping[str, int] = field(default_factory=dict)
 
 
 def pictures(items: Sequence[Item], how: How) -> Iterator[Picture | ImageError]:
@@ -125,6 +134,7 @@ def _stack(
     unit: Unit = "uint8"
     kept: list[int] = []
     failed: list[tuple[str, str]] = []
+    treated: Counter[str] = Counter()
     for index, picture in enumerate(pictures(items, how)):
         if isinstance(picture, ImageError):
             failed.append((items[index].name, str(picture)))
@@ -148,10 +158,12 @@ def _stack(
             raise _ColourFound
         images[len(kept)] = pixels
         kept.append(index)
+        if picture.said:
+            treated[picture.said] += 1
     if images is None:
         first = failed[0][1] if failed else "there is none"
         raise DataError(f"none of the first {len(failed)} images can be read; the first: {first}")
-    return Stacked(images[: len(kept)], unit, kept, failed)
+    return Stacked(images[: len(kept)], unit, kept, failed, dict(treated))
 
 
 def refuse_unreadable(failed: Sequence[tuple[str, str]], total: int) -> None:
@@ -187,7 +199,7 @@ def _arrays(items: Sequence[Item], how: How) -> Iterator[Picture | ImageError]:
 
 
 def _files(items: Sequence[Item], how: How) -> Iterator[Picture | ImageError]:
-    groups = [list(group) for _, group in itertools.groupby(items, key=lambda item: item.path)]
+    groups = [list(group) for _, group in itertools.groupby(items, key=lambda item: (item.path, item.page))]
     workers = how.workers or min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(groups), workers * AHEAD):
@@ -200,13 +212,16 @@ def _file(items: Sequence[Item], how: How) -> list[Picture | ImageError]:
     from desali.data.roi import read_image
 
     try:
-        pixels = read_image(items[0].path, hu_offset=how.hu_offset).pixels
+        whole = read_image(items[0].path, hu_offset=how.hu_offset, colour=how.colour, page=items[0].page)
     except ImageError as error:
         return [error for _ in items]
-    return [_finished(pixels, item, how) for item in items]
+    pixels = whole.pixels
+    if whole.unit == "unit":
+        pixels = np.rint(pixels * 255).astype(np.uint8)
+    return [_finished(pixels, item, how, whole.said) for item in items]
 
 
-def _finished(pixels: npt.NDArray[Any], item: Item, how: How) -> Picture | ImageError:
+def _finished(pixels: npt.NDArray[Any], item: Item, how: How, said: str = "") -> Picture | ImageError:
     from desali.data.roi import cut_box
 
     name = str(item.path)
@@ -216,33 +231,16 @@ def _finished(pixels: npt.NDArray[Any], item: Item, how: How) -> Picture | Image
         except ImageError as error:
             return error
     if pixels.dtype == np.uint8:
-        return Picture(pixels if how.size is None else fit(pixels, how.size), "uint8")
+        return Picture(pixels if how.size is None else fit(pixels, how.size, how.resize), "uint8", said)
     limits = np.iinfo(np.int16)
     if pixels.min() < limits.min or pixels.max() > limits.max:
         return ImageError(f"{name}: values from {pixels.min():g} to {pixels.max():g}, beyond 16 bits; expected HU")
     if how.size is not None and pixels.shape != (how.size, how.size):
         raise DataError(
             f"{name}: {pixels.shape[0]} x {pixels.shape[1]} pixels in HU are not resized to {how.size}, because a "
-            "pixel is a length; leave size out (the network's preprocessing resizes)"
+            "pixel is a length; leave size out (the network's preprocessing resizes the whole square)"
         )
     return Picture(np.rint(pixels).astype(np.int16), "hu")
-
-
-def fit(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """uint8 [h, w] or [h, w, 3] as a square of `size`: the shorter side resized to it (bicubic, with antialiasing when
-    shrinking), the centre cut out of the longer.
-    """
-    from PIL import Image
-
-    height, width = pixels.shape[:2]
-    if (height, width) == (size, size):
-        return pixels
-    if min(height, width) != size:
-        scale = size / min(height, width)
-        shape = (max(size, round(width * scale)), max(size, round(height * scale)))
-        pixels = np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.BICUBIC))
-    top, left = (pixels.shape[0] - size) // 2, (pixels.shape[1] - size) // 2
-    return pixels[top : top + size, left : left + size]
 
 
 @contextmanager

@@ -6,13 +6,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-from desali.data.formats.dicom import MARKER, MARKER_OFFSET
 from desali.data.formats.dicom_file import read_tags
+from desali.data.formats.recognise import DICOM, format_of_file
 from desali.data.pseudonym import fingerprint, pseudonym, salt_in_use
-from desali.data.readers.listing import Item, Listing, need_folder, relative
+from desali.data.readers.listing import Item, Listing, files_in, label_of, need_folder, relative
 from desali.errors import DataError
 
 UNLABELLED = "unlabelled"
+DIRECTORY = "DICOMDIR"
+"""The list of a medium's files (PS3.10), itself no image."""
 EXPECTED = "a folder of DICOM files, or one folder of them per class"
 LABELS = ("CS", "IS", "US", "SS", "DS")
 """Kinds of attributes (value representations) that hold codes and numbers, not free text."""
@@ -25,7 +27,7 @@ def claims(root: Path) -> bool:
         return False
     globs = ("*", "*/*", "*/*/*", "*/*/*/*")
     return any(path.suffix.lower() in (".dcm", ".dicom") for glob in globs for path in root.glob(glob)) or any(
-        _has_marker(path) for path in list(root.glob("*"))[:8]
+        format_of_file(path) == DICOM for path in list(root.glob("*"))[:8]
     )
 
 
@@ -44,8 +46,11 @@ def find(root: Path, label: str = "folder") -> Listing:
     if label != "folder":
         _refuse_identifying(label)
     salt = salt_in_use()
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    files = [path for path in files if path.suffix.lower() in (".dcm", ".dicom") or _has_marker(path)]
+    files: list[Path] = []
+    passed: list[Path] = []
+    for path in files_in(root, deep=True):
+        fits = path.suffix.lower() in (".dcm", ".dicom") or format_of_file(path) == DICOM
+        (files if fits and path.name.upper() != DIRECTORY else passed).append(path)
     if not files:
         raise DataError(f"{root}: holds no DICOM files; expected {EXPECTED}")
     direct = [path for path in files if path.parent == root]
@@ -56,7 +61,7 @@ def find(root: Path, label: str = "folder") -> Listing:
         tags = _tags(path, [label] if label != "folder" else [])
         name = relative(path, root)
         if label == "folder":
-            text = UNLABELLED if direct else name.split("/")[0].strip()
+            text = UNLABELLED if direct else label_of(name.split("/")[0])
         else:
             text = str(tags.get(label) or "").strip()
             if not text and tags:
@@ -74,6 +79,7 @@ def find(root: Path, label: str = "folder") -> Listing:
         patients="patients by PatientID (as a pseudonym)",
         colour=None,
         salt=fingerprint(salt),
+        passed=tuple(relative(path, root) for path in passed),
     )
 
 
@@ -88,16 +94,6 @@ def _instance(value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         return 0.0
     return number if math.isfinite(number) else 0.0
-
-
-def _has_marker(path: Path) -> bool:
-    try:
-        if path.suffix or not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(MARKER_OFFSET + 4)[MARKER_OFFSET:] == MARKER
-    except OSError:
-        return False
 
 
 def _tags(path: Path, more: list[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from desali.data.preprocess import RESIZES
 from desali.data.readers.listing import Listing
 from desali.data.readers.registry import Reader, resolve
 from desali.data.readers.selection import Selection, select
@@ -14,6 +15,7 @@ from desali.errors import DataError, DesaliError, UnknownNameError
 COMMON_OPTIONS = {
     "split": "train, validation or test, where the data set states parts; default: all images",
     "size": "display images: resize the shorter side to so many pixels and cut the centre square",
+    "resize": "how display images are resized: bicubic (the default) or bilinear",
     "hu_offset": "HU = pixel + offset, for unsigned 16-bit images",
     "labels": "label:class with commas between, a table of labels by name (seven), or a .csv or .json file",
     "leave_out": "labels to leave out, with commas between",
@@ -21,6 +23,7 @@ COMMON_OPTIONS = {
     "unknown_patients": "together (as one patient, the default) or leave_out",
     "patients": "only the images of these patients, with commas between",
     "leave_out_patients": "all but the images of these patients, with commas between",
+    "colour": "true leaves grey images that are stored in colour in colour; default: they are grey",
     "proxy": "if the labels only stand for something: what they are, in words",
 }
 """Options of every reader, and what they mean; they may stand in a specification behind "?"."""
@@ -141,14 +144,25 @@ def _selection(listing: Listing, options: dict[str, Any]) -> Selection:
 
 
 def _in_range(given: dict[str, Any]) -> dict[str, Any]:
-    """The options, with `size` and `hu_offset` as numbers."""
+    """The options, with `size` and `hu_offset` as numbers and `colour` as true or false."""
     if "size" in given:
         given["size"] = _number("size", given["size"], int)
         if given["size"] < 1:
             raise DataError(f"size={given['size']}: expected at least 1 pixel")
+    if given.get("resize", RESIZES[0]) not in RESIZES:
+        raise UnknownNameError("resize", str(given["resize"]), RESIZES)
+    if "colour" in given:
+        given["colour"] = _truth("colour", given["colour"])
     if "hu_offset" in given:
         given["hu_offset"] = _number("hu_offset", given["hu_offset"], float)
     return given
+
+
+def _truth(name: str, value: Any) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if str(value).strip().lower() not in known:
+        raise DataError(f"{name}={value}: expected true or false")
+    return known[str(value).strip().lower()]
 
 
 def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from desali.data.readers.finding import Found, describe, find_images, refuse
+from desali.data.readers.listing import NAMED, passed_words
 from desali.errors import DataError, ImageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def read_images(
     spec: str,
     *,
     size: int | None = None,
+    resize: str | None = None,
     split: str | None = None,
     skip_unreadable: bool = False,
     cache: ImageCache | str | os.PathLike[str] | bool | None = None,
@@ -31,6 +33,7 @@ def read_images(
     leave_out: str | Iterable[str] | None = None,
     classes: str | Iterable[str] | None = None,
     unknown_patients: str | None = None,
+    colour: bool | None = None,
     patients: str | Iterable[str] | None = None,
     leave_out_patients: str | Iterable[str] | None = None,
     proxy: str | None = None,
@@ -48,8 +51,9 @@ def read_images(
     Args:
         spec: "reader:PATH" or PATH, whose format is then detected; "?option=value&option=value" may follow. The readers
             are in `READERS`, their options in `READERS[name].options`, options of all in `COMMON_OPTIONS`.
-        size: display images: the shorter side is resized to it (bicubic) and the centre square cut out. Images in HU
-            are never resized, because a pixel is a length.
+        size: display images: the shorter side is resized to it and the centre square cut out. Images in HU are never
+            resized, because a pixel is a length.
+        resize: "bicubic" (the default) or "bilinear", see `desali.data.preprocess.fit`.
         split: "train", "validation" or "test", where the data set states parts; None for all images.
         skip_unreadable: leave out images that cannot be read; their names and reasons are in
             `parameters["unreadable"]`.
@@ -61,6 +65,7 @@ def read_images(
         leave_out: labels to leave out.
         classes: the classes and their order, for instance a trained model's; these may then be without images.
         unknown_patients: "together" (the default) or "leave_out".
+        colour: leave grey images that are stored in colour (three equal channels) in colour; else they are grey.
         patients: only the images of these patients.
         leave_out_patients: all but the images of these patients, for instance to keep them for looking at.
         proxy: what the labels are if they only stand for something; `origin` says so.
@@ -80,9 +85,9 @@ def read_images(
         OutputError: the cache cannot be written.
     """
     found = find_images(
-        spec, listings=None, size=size, split=split, hu_offset=hu_offset, labels=labels, leave_out=leave_out,
-        classes=classes, unknown_patients=unknown_patients, patients=patients, leave_out_patients=leave_out_patients,
-        proxy=proxy, **options,
+        spec, listings=None, size=size, resize=resize, split=split, hu_offset=hu_offset, labels=labels,
+        leave_out=leave_out, classes=classes, unknown_patients=unknown_patients, colour=colour, patients=patients,
+        leave_out_patients=leave_out_patients, proxy=proxy, **options,
     )  # fmt: skip
     return read_found(
         found, skip_unreadable=skip_unreadable, cache=cache, workers=workers, progress=progress, report=report
@@ -111,7 +116,14 @@ def read_found(
     refuse(found)
     listing, selection, given = found.listing, found.selection, found.options
     how = How(
-        listing.array_key, given.get("hu_offset"), given.get("size"), workers, progress, f"decoding {listing.name}"
+        listing.array_key,
+        given.get("hu_offset"),
+        given.get("size"),
+        given.get("resize", How.resize),
+        given.get("colour", How.colour),
+        workers,
+        progress,
+        f"decoding {listing.name}",
     )
     items = selection.items
     decoded = _decoded(items, how, listing.colour, cache)
@@ -122,6 +134,11 @@ def read_found(
     if report is not None and decoded.failed:
         report(f"{listing.name}: {len(decoded.failed)} of {len(items)} images cannot be read and are left out: "
                + ", ".join(name for name, _ in decoded.failed))  # fmt: skip
+    if report is not None and listing.passed:
+        report(f"{listing.name}: {passed_words(listing.passed)}")
+    if report is not None:
+        for said, count in decoded.treated.items():
+            report(f"{listing.name}: {count} of {len(decoded.kept)} images: {said}")
     position = {name: number for number, name in enumerate(selection.classes)}
     parts = [items[index].split for index in decoded.kept]
     return ImageSet(
@@ -132,7 +149,7 @@ def read_found(
         classes=selection.classes,
         unit=decoded.unit,
         origin=describe(found),
-        parameters=_parameters(found, decoded.failed, Counter(kept)),
+        parameters=_parameters(found, decoded, Counter(kept)),
         sources=np.array([items[index].name for index in decoded.kept], np.str_),
         splits=np.array(parts, np.str_) if any(parts) else None,
         unit_of_split=listing.unit_of_split,
@@ -178,8 +195,8 @@ def _refuse_emptied(found: Found, kept: list[str], failed: int) -> None:
         raise DataError(f"{found.root}: every image of the class {', '.join(emptied)} is unreadable; repair them")
 
 
-def _parameters(found: Found, failed: list[tuple[str, str]], counts: Counter[str]) -> dict[str, Any]:
-    selection = found.selection
+def _parameters(found: Found, decoded: Stacked, counts: Counter[str]) -> dict[str, Any]:
+    selection, failed, passed = found.selection, decoded.failed, found.listing.passed
     options = {
         name: value if isinstance(value, (str, int, float)) else dict(value) if hasattr(value, "items") else list(value)
         for name, value in found.options.items()
@@ -193,5 +210,7 @@ def _parameters(found: Found, failed: list[tuple[str, str]], counts: Counter[str
         **({"salt": found.listing.salt} if found.listing.salt else {}),
         "counts": {name: counts.get(name, 0) for name in selection.classes},
         **({"left_out": dict(selection.left_out)} if selection.left_out else {}),
+        **({"treated": dict(decoded.treated)} if decoded.treated else {}),
+        **({"passed_over": {"files": len(passed), "such_as": list(passed[:NAMED])}} if passed else {}),
         **({"unreadable": [f"{name}: {reason}" for name, reason in failed]} if failed else {}),
     }

@@ -82,6 +82,8 @@ _READERS = (
             "split_column": 'default split, if there is one; "none" to ignore it',
             "box_column": 'default box ("y,x,size"), else y, x and size, if they are there; "none" to ignore them',
             "array": "FILE.npz:KEY (relative to the table): images are rows of that array instead of files",
+            "page_column": 'default page, if there is one: the page, slice or frame of a file with several; "none" to '
+            "ignore it",
             "row_column": "column with the row of `array`; default: line i of the table is row i",
         },
     ),

@@ -30,6 +30,7 @@ def find(
     patient_column: str = "patient",
     split_column: str = "",
     box_column: str = "",
+    page_column: str = "",
     array: str = "",
     row_column: str = "",
 ) -> Listing:
@@ -43,7 +44,7 @@ def find(
     patients = patient_column != NONE
     needed = [label_column, *([patient_column] if patients else [])]
     needed += [row_column] if row_column else [] if array else [path_column]
-    needed += [name for name in (split_column, box_column) if name not in ("", NONE)]
+    needed += [name for name in (split_column, box_column, page_column) if name not in ("", NONE)]
     for name in needed:
         if name not in columns:
             way = "; say patient_column=none if the patients are not known" if name == patient_column else ""
@@ -53,6 +54,7 @@ def find(
             )
     split = split_column or ("split" if "split" in columns else NONE)
     box = _box_reader(columns, box_column)
+    page = page_column or ("page" if "page" in columns else NONE)
     home, key, count = _array(root, array)
     if array and not row_column and count != len(rows):
         raise DataError(
@@ -72,9 +74,13 @@ def find(
         name = relative(file, root.parent)
         name += "" if number is None else f" row {number}"
         name += "" if cut is None else f" box {cut[0]},{cut[1]},{cut[2]}"
+        shown = None if page == NONE or not row[page] else _whole(row[page], f"{where}: column {page!r}")
+        if shown is not None and shown < 1:
+            raise DataError(f"{where}: page {shown}; pages, slices and frames are counted from 1")
+        name += "" if shown is None else f" page {shown}"
         patient = (row[patient_column] or None) if patients else name
         part = "" if split == NONE else _split(row[split], where)
-        items.append(Item(file, name, label, patient, part, cut, number))
+        items.append(Item(file, name, label, patient, part, cut, number, shown))
     if not items:
         raise DataError(f"{root}: holds no lines below its header; expected a line for each image")
     return Listing(

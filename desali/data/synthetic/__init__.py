@@ -1,7 +1,8 @@
-"""Three synthetic domains, made from a seed and never stored: natural scenes, material textures, lung phantoms.
+"""Three synthetic domains, made from a seed: natural scenes, material textures, lung phantoms.
 
-They let every command run without a download. They stand for the look of their domain and for nothing else: no
-result on them says anything about patients. `sheet.sheet` draws a contact sheet of any of them.
+They let every command run without a download; commands keep the target in the cache, see `desali.data.drawn`. They
+stand for the look of their domain and for nothing else: no result on them says anything about patients. `sheet.sheet`
+draws a contact sheet of any of them.
 """
 
 from __future__ import annotations

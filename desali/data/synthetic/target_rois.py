@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from desali.data.imageset import ImageSet
 from desali.data.synthetic.classes import TARGET_CLASSES
@@ -14,6 +16,7 @@ from desali.data.synthetic.randomness import Stream, whole_number
 from desali.data.synthetic.scanner import PIXEL_MM, ROI, acquire, scan_of
 
 ORIGIN = "synthetic (CT-like phantoms; invented patients)"
+Rois = npt.NDArray[np.int16]
 
 
 def target(seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: int = 60) -> tuple[ImageSet, ImageSet]:
@@ -37,30 +40,53 @@ def target(seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: 
     return target_part("train", **arguments), target_part("evaluation", **arguments)
 
 
-def target_part(split: str, seed: int = 0, train: float = 0.125, evaluation: float = 1.0, floor: int = 60) -> ImageSet:
-    """One of the two sets that `target` gives for the same arguments, "train" or "evaluation"."""
-    seed, floor = whole_number("seed", seed, 0), whole_number("floor", floor, 1)
-    arguments = {"seed": seed, "train": train, "evaluation": evaluation, "floor": floor}
-    # both counts first, so that a bad argument is refused before anything is drawn
-    plans = {"train": class_counts("train", train, floor), "evaluation": class_counts("evaluation", evaluation, floor)}
-    return _roi_set(seed, split, plans[split], arguments)
+def draw_rois(seed: int, split: str, counts: Mapping[str, int]) -> Rois:
+    """The ROIs of one set [n, 32, 32] in HU, class after class; most of the time that a set takes goes here.
 
-
-def _roi_set(seed: int, split: str, counts: dict[str, int], arguments: dict[str, float]) -> ImageSet:
-    total = sum(counts.values())
-    images = np.empty((total, ROI, ROI), np.int16)
-    labels = np.repeat(np.arange(len(TARGET_CLASSES)), list(counts.values())).astype(np.int64)
-    patients: list[str] = []
+    Args:
+        counts: class -> ROIs.
+    """
+    images = np.empty((sum(counts.values()), ROI, ROI), np.int16)
     cohort = patients_of(seed, split)
+    place = 0
     for name, count in counts.items():
         for k, patient in enumerate(roi_patients(seed, split, name, cohort[name], count)):
             rng = Stream(seed, "target", split, name, k)
             scan = scan_of(seed, patient)
-            images[len(patients)] = acquire(draw(name, rng, scan), scan, rng)
-            patients.append(patient_name(patient))
+            images[place] = acquire(draw(name, rng, scan), scan, rng)
+            place += 1
+    return images
+
+
+def target_part(
+    split: str,
+    seed: int = 0,
+    train: float = 0.125,
+    evaluation: float = 1.0,
+    floor: int = 60,
+    *,
+    rois: Callable[[int, str, Mapping[str, int]], Rois] = draw_rois,
+) -> ImageSet:
+    """One of the two sets that `target` gives for the same arguments, "train" or "evaluation".
+
+    Args:
+        rois: what gives the pixels, for instance from a cache.
+    """
+    seed, floor = whole_number("seed", seed, 0), whole_number("floor", floor, 1)
+    arguments = {"seed": seed, "train": train, "evaluation": evaluation, "floor": floor}
+    # both counts first, so that a bad argument is refused before anything is drawn
+    plans = {"train": class_counts("train", train, floor), "evaluation": class_counts("evaluation", evaluation, floor)}
+    counts = plans[split]
+    labels = np.repeat(np.arange(len(TARGET_CLASSES)), list(counts.values())).astype(np.int64)
+    cohort = patients_of(seed, split)
+    patients = [
+        patient_name(patient)
+        for name, count in counts.items()
+        for patient in roi_patients(seed, split, name, cohort[name], count)
+    ]
     return ImageSet(
         name=f"synthetic-target-{split}",
-        images=images,
+        images=rois(seed, split, counts),
         labels=labels,
         patients=np.array(patients),
         classes=TARGET_CLASSES,

@@ -216,7 +216,7 @@ def _lines(axes: Axes, x: float, y: float, lines: list[str], size: float, **styl
             x,
             y,
             line,
-            **{"fontsize": size, "family": text.FAMILY, "va": "top", "color": INK, "parse_math": False, **style},
+            **{"fontsize": size, "family": text.family(), "va": "top", "color": INK, "parse_math": False, **style},
         )
         y += size * text.LEADING
     return y

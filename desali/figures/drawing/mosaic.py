@@ -37,10 +37,14 @@ def cut(
     return tile
 
 
-def mosaic(tiles: Sequence[FloatArray], across: int) -> FloatArray:
-    """Tiles of one size [h, w] or [h, w, 3] in [0, 1], row by row; places that stay empty are white."""
+def mosaic(tiles: Sequence[FloatArray], across: int, clear: int = CLEAR) -> FloatArray:
+    """Tiles of one size [h, w] or [h, w, 3] in [0, 1], row by row; places that stay empty are white.
+
+    Args:
+        clear: pixels that a tile's longer side has at least.
+    """
     height, width = tiles[0].shape[:2]
-    times = max(1, -(-CLEAR // max(height, width)))
+    times = max(1, -(-clear // max(height, width)))
     line = max(1, times * max(height, width) // LINE)
     step = times * height + line, times * width + line
     down = across

@@ -80,7 +80,7 @@ def draw_bars(axes: Axes, bars: Bars, left: float, top: float, side: float) -> N
 
 
 def _write(axes: Axes, x: float, y: float, words: str, size: float = SIZE, **style: Any) -> None:
-    known = {"fontsize": size, "family": text.FAMILY, "va": "top", "color": INK, "parse_math": False}
+    known = {"fontsize": size, "family": text.family(), "va": "top", "color": INK, "parse_math": False}
     axes.text(x, y, text.drawable(words), **{**known, **style})
 
 

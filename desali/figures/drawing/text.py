@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
-FAMILY = "DejaVu Sans"  # ships with matplotlib, so figures look the same everywhere
+from desali.figures.drawing.fonts import family as family
+from desali.figures.drawing.fonts import has_glyph
+
 SAFETY = 1.08  # hinting at the output's resolution widens a line, at 90 pixels an inch by up to 7 per cent
 LEADING = 1.25  # line height over font size
 ELLIPSIS = "…"
 
 
-@lru_cache(maxsize=1)
-def _glyphs() -> frozenset[int]:
-    from matplotlib.font_manager import findfont, get_font
-
-    return frozenset(get_font(findfont(FAMILY)).get_charmap())
-
-
 def drawable(text: str) -> str:
-    """The text with each character that the font lacks (a file name may hold any) replaced by U+FFFD."""
-    return "".join(c if c.isspace() or ord(c) in _glyphs() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """The text as it can be drawn, and so that no two texts look alike; a text that was made so stays as it is.
+
+    A character that no font has, or that nobody would see (zero width, control, another space), is written as its
+    code, <U+80BA>. Line breaks stay.
+    """
+    return "".join(c if c in " \n" or has_glyph(c) else f"<U+{ord(c):04X}>" for c in text)
+
+
+@contextmanager
+def plain_text(texts: Iterable[str] = ()) -> Iterator[None]:
+    """While a figure is made: text is drawn as it is written, dollar signs too, in whatever font has its characters.
+
+    Args:
+        texts: that will be drawn.
+    """
+    from matplotlib import rc_context
+
+    for text in texts:
+        drawable(text)  # finds the fonts
+    with rc_context({"font.family": family(), "text.parse_math": False}):
+        yield
 
 
 @lru_cache(maxsize=4096)
@@ -28,15 +44,15 @@ def width(text: str, size: float, weight: str = "normal") -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family=FAMILY, size=size, weight=weight)
+    font = FontProperties(family=family(), size=size, weight=weight)
     return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) * SAFETY
 
 
 def wrap(text: str, room: float, size: float, *, weight: str = "normal", max_lines: int | None = None) -> list[str]:
     """Break text at spaces, and words that are too long anywhere, into lines of at most `room` points.
 
-    Given line breaks stay; characters without a glyph are replaced. Beyond `max_lines` the last line ends in an
-    ellipsis. An empty text has no lines.
+    Given line breaks stay; characters without a glyph are written as codes. Beyond `max_lines` the last line ends in
+    an ellipsis. An empty text has no lines.
     """
     lines: list[str] = []
     for paragraph in drawable(text).splitlines():

@@ -41,6 +41,22 @@ def input_of(program: ExportedProgram) -> FxNode:
     return node
 
 
+def output_of(program: ExportedProgram) -> Tensor:
+    """The value, without numbers in it, of the one tensor that the program gives.
+
+    Raises:
+        CaptureError: it gives none or several.
+    """
+    import torch
+
+    results: Any = next(node for node in program.graph.nodes if node.op == "output").args[0]
+    kept = list(results)[-len(program.graph_signature.user_outputs) :]
+    value = getattr(kept[0], "meta", {}).get("val") if len(kept) == 1 else None
+    if not isinstance(value, torch.Tensor):
+        raise CaptureError(f"the module must return one tensor, it returns {len(kept)}")
+    return value
+
+
 Norms = dict["FxNode", tuple[LocalResponseNorm, "FxNode", list["FxNode"]]]
 """Local response normalisations by their last call: what they are, their input, the other calls."""
 
@@ -276,18 +292,38 @@ class _Converter:
         return tuple(found)
 
     def _finish(self, node: FxNode) -> Network:
+        value = output_of(self.program)
         results: Any = node.args[0]
-        if not isinstance(results, (tuple, list)):
-            results = (results,)
-        kept = list(results)[-len(self.program.graph_signature.user_outputs) :]
-        if len(kept) != 1 or kept[0] is None:
-            raise CaptureError(
-                f"the module must return one tensor, it returns {len(kept)}; wrap it to return the one to study"
-            )
+        kept: Any = list(results)[-1]
         self.reader = None
-        output = self.index.get(self.aliases.current(kept[0]))
+        output = self.index.get(self.aliases.current(kept))
         output = None if output is None else self._outside(output)
-        if output is None or self.nodes[output].operation is None:
+        if not output or self.nodes[output].operation is None:
             raise CaptureError("the module must return a tensor that depends on its input")
+        single = str(self.image.meta["val"].shape[0]) == "1"
+        if value.dim() == 0 and single:  # one image, whose dimension was squeezed away
+            output = self._with_images(output, self.aliases.current(kept))
+        elif not self.nodes[output].batched:
+            raise CaptureError(
+                f"the module's output {list(map(str, value.shape))} has no dimension 0 of images: it must hold a value "
+                "or values for each image"
+            )
         # what the forward computes after its output is never run: no layer of the network
         return Network(tuple(self.nodes[: output + 1]), output, self.constants)
+
+    def _with_images(self, source: int, single: FxNode) -> int:
+        """A node that gives a single number as that of the one image, [1], under the name that several images give."""
+        import torch
+
+        module = names.module_of(single)[0]
+        name = f"{module}.{names.kind_of(single)}_fn".lstrip(".")
+        while any(node.name == name for node in self.nodes):
+            name += ":1"
+
+        call = torch.ops.aten.reshape.default
+        args = (Ref(source), [1])
+        shapes: dict[int, tuple[int, ...]] = {source: ()}
+        operation = registry.recognise(Call(name_of(call), args, {}, shapes, (), None, False))
+        index = len(self.nodes)
+        self.nodes.append(Node(index, name, module, operation, call, args, {}, (source,), (), True))
+        return index

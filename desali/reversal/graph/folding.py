@@ -15,6 +15,7 @@ from desali.ops.contents import EVERYTHING
 from desali.reversal.graph.capture import LOCK, capture, clone
 from desali.reversal.graph.freshness import Watch
 from desali.reversal.graph.network import Network
+from desali.reversal.graph.outputs import Output
 from desali.reversal.graph.state import Key, State
 from desali.reversal.layers.base import Node
 from desali.reversal.layers.registry import registered_kinds
@@ -40,7 +41,7 @@ class _Fold:
 _FOLDED: weakref.WeakKeyDictionary[nn.Module, _Fold] = weakref.WeakKeyDictionary()
 
 
-def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
+def fold_batch_norm(model: nn.Module, images: Tensor, output: Output = None) -> nn.Module:
     """A copy of the model whose batch normalisations are folded into the convolution or linear layer before them.
 
     A folded normalisation passes its input on, and so is no layer of the copy. What does not directly follow a layer
@@ -50,6 +51,7 @@ def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
     Args:
         model: a module in evaluation mode; it is not changed.
         images: [N, C, *spatial], of the size that it is used on.
+        output: which of the model's outputs; None: the only one.
 
     Raises:
         CaptureError: the model cannot be captured.
@@ -59,7 +61,7 @@ def fold_batch_norm(model: nn.Module, images: Tensor) -> nn.Module:
         known = _FOLDED.get(model)
     if known is not None and known.holds(state):
         return known.copy
-    folded = _fold(model, capture(model, images, state))
+    folded = _fold(model, capture(model, images, state, output))
     if folded is not model:  # else the entry would keep the model alive
         with LOCK:
             _FOLDED[model] = _Fold(state.structure, registered_kinds(), Watch(state, most=EVERYTHING), folded)

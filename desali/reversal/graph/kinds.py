@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import LayerError
+from desali.ops.memory import copied_as_it_lies
 from desali.reversal.graph.network import Network
 from desali.reversal.graph.run import run
 from desali.reversal.graph.structure import tensors
@@ -48,14 +49,14 @@ def _check_records(network: Network, model: nn.Module, images: Tensor, theirs: l
 
     def observe(node: Node, value: Tensor) -> None:
         if node.index in wanted:
-            found[node.index] = value.clone()
+            found[node.index] = copied_as_it_lies(value)
 
     run(network, tensors(model), images, None, observe)
     recorder = Recorder(network.nodes, "auto")
     for node in theirs:
         assert node.operation is not None
         x, own = found[node.inputs[0]], found[node.index]
-        given = x.clone()
+        given = copied_as_it_lies(x)
         with torch.no_grad():
             answer: Any = node.operation.record(recorder, node, given, False)
         words = f"layer {node.name!r}: {node.operation.label}.record"
@@ -94,7 +95,7 @@ def _check_claims(network: Network, twin: nn.Module, images: Tensor) -> None:
     for path in claimed:
         twin.get_submodule(path).register_forward_hook(watching(path))
     with torch.no_grad():
-        twin(images.detach().clone())
+        twin(copied_as_it_lies(images))
     layers = {node.module for node in network.nodes}
     for path in gave_back:
         inside = any(layer == path or layer.startswith(f"{path}.") for layer in layers)

@@ -20,8 +20,8 @@ def adopt(model: nn.Module, like: nn.Module) -> None:
     """
     with LOCK:
         known = CACHE.get(like)
-        if known is None or structure(model) != structure(like):
+        if known is None or model is like or structure(model) != structure(like):
             return
         own = CACHE.setdefault(model, {})
         for key, captured in known.items():
-            own.setdefault(key, Captured(replace(captured.network, weight_caches={}), captured.fixed))
+            own.setdefault(key, Captured(replace(captured.network, weight_caches={}), captured.fixed, captured.layout))

@@ -65,7 +65,7 @@ class State:
         found = list(chain.from_iterable(map(dict.values, groups)))
         own = map(islice, map(dict.values, states), repeat(len(_bookkeeping())), repeat(None))
         self._ids: list[Any] = list(map(id, chain(chain.from_iterable(own), keys, self._modules, found)))
-        self._ids += [state["training"] for state in states]
+        self._ids += [state.get("training") for state in states]  # torch.compile's wrapper has none
         self.tensors: list[Tensor] = [tensor for tensor in found if tensor is not None]
         # plain lists of numbers: tuples would set Python's garbage collection going at every walk
         self.addresses = list(map(torch.Tensor.data_ptr, self.tensors))
@@ -74,6 +74,11 @@ class State:
         except RuntimeError:  # tensors of inference mode keep no count
             self.versions = list(map(contents.version, self.tensors))
         self.sizes = list(map(torch.Tensor.numel, self.tensors))
+
+    @property
+    def kinds(self) -> set[type]:
+        """The modules' classes."""
+        return set(map(type, self._modules))
 
     @cached_property
     def _known(self) -> _Known:

@@ -39,6 +39,7 @@ def vector_jacobian(
         if not value.requires_grad:
             return {index: torch.zeros_like(leaves[index]) for index in targets}
         wanted = [leaves[index] for index in targets]
+        cotangent = cotangent if value.dim() else cotangent.reshape(())  # a single number, of the one image
         try:
             grads = torch.autograd.grad(value, wanted, cotangent, retain_graph=again, allow_unused=True)
         except (RuntimeError, NotImplementedError) as error:
@@ -58,7 +59,10 @@ def vector_jacobian(
         leaves = {index: _leaf(tensor) for index, tensor in inputs.items()}
         value = context.compute(node, leaves)
         rows = [pull(value, leaves, signal[:, seed], True) for seed in range(k)]
-    return {index: torch.stack([row[index] for row in rows], 1) for index in targets}
+    return {
+        index: torch.stack([row[index] if row[index].dim() else row[index].reshape(1) for row in rows], 1)
+        for index in targets
+    }
 
 
 def _no_derivative(node: Node) -> UnsupportedLayerError:

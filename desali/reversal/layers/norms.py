@@ -112,6 +112,7 @@ class BatchNorm(ValueFree):
     names = ("batch_norm",)
     fresh = True
     folding = "norm"
+    plain_module = "BatchNorm2d"
 
     @classmethod
     def recognise(cls, call: Call) -> BatchNorm | None:
@@ -121,6 +122,16 @@ class BatchNorm(ValueFree):
         if training or not isinstance(variance, Parameter) or not (weight is None or isinstance(weight, Parameter)):
             return None
         return cls(None if weight is None else weight.name, variance.name, float(eps))
+
+    @classmethod
+    def plain_call(cls, module: Any, own: Callable[[str], Any], x: Any) -> TorchCall | None:
+        import torch
+
+        if module.training or module.running_mean is None or module.running_var is None:
+            return None
+        tensors = (own(name) for name in ("weight", "bias", "running_mean", "running_var"))
+        settings = (False, module.momentum or 0.0, module.eps, torch.backends.cudnn.enabled)
+        return torch.ops.aten.batch_norm.default, (x, *tensors, *settings), {}
 
     def reverse(self, context: Context, node: Node, signal: Signal) -> Arrivals:
         """A factor for each channel."""

@@ -117,6 +117,7 @@ class AveragePool(ValueFree):
     names = (
         "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
     )  # fmt: skip
+    plain_module = "AvgPool2d"
 
     @classmethod
     def recognise(cls, call: Call) -> AveragePool | None:
@@ -139,6 +140,15 @@ class AveragePool(ValueFree):
                 return None
             divisor = math.prod(kernel)
         return cls(kernel, stride, padding, int(divisor))
+
+    @classmethod
+    def plain_call(cls, module: Any, own: Callable[[str], Any], x: Any) -> TorchCall:
+        import torch
+
+        settings = (module.kernel_size, module.stride, module.padding)
+        sizes = (list(per_dimension(value, 2, 0)) for value in settings)
+        more = (module.ceil_mode, module.count_include_pad, module.divisor_override)
+        return torch.ops.aten.avg_pool2d.default, (x, *sizes, *more), {}
 
     def reverse(self, context: Context, node: Node, signal: Signal) -> Arrivals:
         """Every mean spreads evenly over its window: a convolution of each channel with a constant kernel, reversed."""
@@ -168,6 +178,7 @@ class GlobalAverage(ValueFree):
     """Mean over all spatial positions, to [C] or [C, 1, ...]."""
 
     names = ("mean", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
+    plain_module = "AdaptiveAvgPool2d"
 
     @classmethod
     def recognise(cls, call: Call) -> GlobalAverage | None:
@@ -182,6 +193,14 @@ class GlobalAverage(ValueFree):
         if pooled_dimensions(call) is None or equal_windows(call) is None:
             return None
         return cls() if all(cells == 1 for cells in call.shape[1:]) else None
+
+    @classmethod
+    def plain_call(cls, module: Any, own: Callable[[str], Any], x: Any) -> TorchCall | None:
+        import torch
+
+        cells = module.output_size
+        cells = [cells, cells] if isinstance(cells, int) else list(cells)
+        return None if None in cells else (torch.ops.aten.adaptive_avg_pool2d.default, (x, cells), {})
 
     def reverse(self, context: Context, node: Node, signal: Signal) -> Arrivals:
         shape = context.shape(node.inputs[0])

@@ -87,3 +87,16 @@ def test_a_missing_plug_in_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(pydicom.pixels.utils, "pixel_array", refuse)
     with pytest.raises(DataError, match=r"pip install 'desali\[dicom\]'"):
         read_images(str(tmp_path))
+
+
+def test_dicom_is_known_by_its_content_and_the_rest_is_named(tmp_path: Path) -> None:
+    for k, name in enumerate(("one.dcm", "two", "three.img")):
+        write_slice(tmp_path / "set" / "a" / name, hu(k), z=float(k))
+    (tmp_path / "set" / "a" / "report.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "set" / "a" / "._one.dcm").write_bytes(b"x")
+    (tmp_path / "set" / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "set" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    said: list[str] = []
+    images = read_images(f"dicom:{tmp_path / 'set'}", report=said.append)
+    assert len(images) == 3
+    assert said == ["set: 2 files are passed over, no images: DICOMDIR, a/report.pdf"]

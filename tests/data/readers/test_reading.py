@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from desali.data import READERS, read_images
+from desali.data.preprocess import fit
 from desali.data.readers import detect
-from desali.data.readers.decode import fit
 from desali.data.readers.labels import LABEL_TABLES, label_table
 from desali.data.synthetic.classes import TARGET_CLASSES
 from desali.errors import DataError, DesaliError, UnknownNameError

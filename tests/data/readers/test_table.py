@@ -188,3 +188,19 @@ def test_bad_tables(tmp_path: Path) -> None:
     table.write_bytes(b"path,label,patient\n\xff,b,c\n")
     with pytest.raises(DataError, match="expected UTF-8"):
         read_images(f"table:{table}")
+
+
+def test_a_page_of_a_file_with_several_is_an_image(tmp_path: Path) -> None:
+    import tifffile
+
+    pages = np.stack([hu(k, 16) for k in range(3)])
+    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
+    table = tmp_path / "rois.csv"
+    table.write_text('path,page,box,label,patient\nstack.tif,3,"0,0,8",a,p\nstack.tif,1,"4,4,8",b,q\n')
+    images = read_images(f"table:{table}")
+    np.testing.assert_array_equal(images.images, [pages[2, :8, :8], pages[0, 4:12, 4:12]])
+    assert images.sources is not None
+    assert images.sources.tolist() == ["stack.tif box 0,0,8 page 3", "stack.tif box 4,4,8 page 1"]
+    table.write_text("path,page,label,patient\nstack.tif,0,a,p\n")
+    with pytest.raises(DataError, match="counted from 1"):
+        read_images(f"table:{table}")

@@ -178,7 +178,7 @@ def test_wrapped_lines_fit_and_lose_no_letter(words: str, room: float, weight: s
 
 @pytest.mark.filterwarnings("error")
 def test_a_character_without_a_glyph_is_replaced_and_nothing_is_warned(tmp_path: Path) -> None:
-    assert text.drawable("肺.tif −é×") == "\N{REPLACEMENT CHARACTER}.tif −é×"
+    assert text.drawable("\U0010fffd.tif −é×") == "<U+10FFFD>.tif −é×"
     save(comparison(1, caption="肺\x07.tif", label="肺"), tmp_path / "f.png", 60)
 
 

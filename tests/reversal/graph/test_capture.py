@@ -241,7 +241,7 @@ class Branching(nn.Module):
     ("model", "words"),
     [
         (Two(), ["Two cannot be captured", "takes 2 inputs (x, y)", "wrap it"]),
-        (Twins().double(), ["must return one tensor, it returns 2"]),
+        (Twins().double(), ["Twins gives 2 outputs: 0 [2, 4, 9, 10], 1 [2, 4]", "output="]),
         (Random(), ["random numbers"]),
         (Branching(), ["Branching cannot be captured"]),
         (nn.Sequential(nn.Conv2d(5, 2, 3), nn.ReLU()).double(), ["cannot be captured for images of shape"]),

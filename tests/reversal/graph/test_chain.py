@@ -20,16 +20,29 @@ def _models() -> list[tuple[nn.Module, Tensor]]:
     entry = ARCHITECTURES["caffenet-small"]
     sequential = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(True), nn.Flatten(), nn.Linear(4 * 9, 2)).eval()
     reused = _Reads("nothing").eval()
+    vgg = ARCHITECTURES["vgg-small"]
+    pooled = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.BatchNorm2d(4, affine=False),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.AvgPool2d(2, 1, 0, divisor_override=3),
+        nn.AdaptiveAvgPool2d((1, 1)),
+        nn.Flatten(),
+        nn.Linear(4, 2),
+    ).eval()
     return [
         (small_chain(), images(2)),
         (small_chain(inplace=True), images(1)),
         (entry.build(7, 3).eval(), torch.rand(2, 3, 64, 64)),
         (sequential, torch.rand(3, 3, 5, 5)),
         (reused, torch.rand(2, 3, 8, 8)),
+        (vgg.build(7, 1).eval(), torch.rand(2, 1, 64, 64)),
+        (pooled, torch.rand(2, 3, 8, 8)),
     ]
 
 
-@pytest.mark.parametrize("case", range(5))
+@pytest.mark.parametrize("case", range(7))
 def test_the_short_cut_gives_the_network_of_the_export(case: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = _models()[case]
     plain = chain(capturing.clone(model), x)

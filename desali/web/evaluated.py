@@ -1,0 +1,216 @@
+"""An evaluation for a page: the primary metric and its differences as intervals, patients, trainings, classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from desali.evaluation.models import CLASS_METRICS
+from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, Pair
+from desali.evaluation.table import (
+    AGREE,
+    FEW,
+    PAIRED,
+    SHOWN,
+    estimate_text,
+    few,
+    labelled,
+    p_text,
+    pairs_note,
+    trainings_note,
+)
+from desali.web.charts import Row, intervals
+from desali.web.depth import Table
+
+MODEL_COLOURS = ("m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7")
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """One model: how many ROIs of each class (rows) are taken for which, and each cell's share of its row."""
+
+    model: str
+    rows: list[tuple[str, list[tuple[str, str]]]]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A comparison of models as a page shows it.
+
+    Attributes:
+        verdict: what can be said of the primary metric, a sentence each.
+        size: ROIs, patients and classes in words.
+        primary, differences: charts; `differences` is empty for a single model.
+        notes: what a reader must know.
+    """
+
+    data: str
+    origin: str
+    size: str
+    metric: str
+    verdict: list[str]
+    primary: Markup
+    differences: Markup
+    metrics: Table
+    pairs: Table
+    classes: Table
+    patients: Table
+    trainings: Table | None
+    confusions: list[Confusion]
+    class_names: list[str]
+    notes: list[str]
+    synthetic: bool
+    path: Path
+
+
+def evaluated(comparison: Comparison, path: Path) -> Evaluated:
+    """A comparison as a page shows it."""
+    metric = comparison.primary
+    rows = [
+        Row(one.recipe, one.metrics[metric].value, one.metrics[metric].ends, text(one.metrics[metric]), colour)
+        for one, colour in zip(comparison.evaluations, MODEL_COLOURS * 9, strict=False)
+        if metric in one.metrics
+    ]
+    pairs = [
+        Row(_name(pair), pair.differences[metric].value, pair.differences[metric].ends,
+            signed(pair.differences[metric]),
+            "c0" if pair.verdict.get(metric) == "differs" else "quiet")
+        for pair in comparison.pairs
+        if metric in pair.differences
+    ]  # fmt: skip
+    said = [trainings_note(comparison)]
+    if comparison.pairs:
+        said = [pairs_note(comparison), *(FEW if few(comparison) else AGREE), *said]
+    return Evaluated(
+        data=comparison.data,
+        origin=comparison.origin,
+        size=f"{comparison.rois} ROIs of {comparison.patients} patients, {len(comparison.classes)} classes",
+        metric=metric,
+        verdict=_verdict(comparison),
+        primary=intervals(rows, f"{metric} with 95 % intervals by patient", False) if rows else Markup(""),
+        differences=intervals(pairs, f"Differences in {metric}, 95 %", True, axis) if pairs else Markup(""),
+        metrics=_metrics(comparison),
+        pairs=_pairs(comparison),
+        classes=_classes(comparison),
+        patients=_patients(comparison),
+        trainings=_trainings(comparison),
+        confusions=_confusions(comparison),
+        class_names=list(comparison.classes),
+        notes=[*(f"{note}." for note in comparison.notes), *said],
+        synthetic="synthetic" in comparison.origin,
+        path=path,
+    )
+
+
+def _verdict(comparison: Comparison) -> list[str]:
+    metric = comparison.primary
+    found: dict[str, list[str]] = {}
+    for pair in comparison.pairs:
+        found.setdefault(pair.sentence(metric), []).append(_name(pair))
+    if few(comparison) and comparison.pairs:
+        return [
+            f"Undecided: with {comparison.patients} patients (fewer than {LEAST_PATIENTS}) no test can decide about "
+            f"{metric}."
+        ]
+    every = len(comparison.pairs)
+    lines = []
+    for sentence, names in found.items():
+        which = f"all {every} pairs" if len(names) == every > 1 else ", ".join(names)
+        lines.append(f"{metric}: {sentence} ({which}; Holm over {every} pair{'s' if every > 1 else ''}).")
+    return lines or [f"One model, so that nothing is compared: {metric} " + ", ".join(
+        f"{one.recipe} {text(one.metrics.get(metric))}" for one in comparison.evaluations) + "."]  # fmt: skip
+
+
+def axis(value: float) -> str:
+    """A difference as an axis prints it."""
+    return "0" if abs(value) < 1e-9 else f"{value:+.2f}".replace("-", MINUS)
+
+
+def text(estimate: Estimate | None) -> str:
+    """A value with its interval."""
+    return estimate_text(estimate).replace("-", "–")
+
+
+def signed(estimate: Estimate) -> str:
+    """A difference with its interval."""
+    return estimate_text(estimate, signed=True).replace("-", MINUS)
+
+
+def _name(pair: Pair) -> str:
+    return f"{pair.first} {MINUS} {pair.second}"
+
+
+def _metrics(comparison: Comparison) -> Table:
+    rows = []
+    for name in SHOWN:
+        rows.append([labelled(name), *(text(one.metrics.get(name)) for one in comparison.evaluations)])
+    caption = (
+        "Metrics with 95 % intervals over patients; of Brier score, log loss and calibration errors less is better"
+    )
+    return Table(["metric", *(one.recipe for one in comparison.evaluations)], rows, caption)
+
+
+def _pairs(comparison: Comparison) -> Table:
+    rows = []
+    for pair in comparison.pairs:
+        for name in PAIRED:
+            if name in pair.differences:
+                p = pair.p_holm.get(name)
+                verdict = "undecided" if few(comparison) else pair.sentence(name)
+                difference = signed(pair.differences[name])
+                rows.append([_name(pair), name, difference, "–" if p is None else p_text(p), verdict])
+    head = ["pair", "metric", "difference, 95 %", "p (Holm)", "verdict"]
+    return Table(head, rows, "Paired differences on the same ROIs")
+
+
+def _classes(comparison: Comparison) -> Table:
+    rows = []
+    for name in comparison.classes:
+        for one in comparison.evaluations:
+            own = one.classes.get(name)
+            if own is not None:
+                cells = [text(own.metrics.get(metric)) for metric in CLASS_METRICS]
+                rows.append([name, str(own.support), str(own.patients), one.recipe, *cells])
+    return Table(
+        ["class", "ROIs", "patients", "model", *CLASS_METRICS], rows, "Each class against the rest (secondary)"
+    )
+
+
+def _patients(comparison: Comparison) -> Table:
+    names = list(comparison.evaluations[0].patients) if comparison.evaluations else []
+    rows = []
+    for patient in names:
+        counts = [one.patients.get(patient) for one in comparison.evaluations]
+        total = next((count[0] for count in counts if count is not None), 0)
+        rows.append([patient, str(total), *("–" if count is None else f"{count[1]:g}" for count in counts)])
+    head = ["patient", "ROIs", *(f"right: {one.recipe}" for one in comparison.evaluations)]
+    return Table(head, rows, "ROIs of each patient that are classified correctly, the mean over trainings")
+
+
+def _trainings(comparison: Comparison) -> Table | None:
+    several = [one for one in comparison.evaluations if len(one.seeds) > 1]
+    if not several:
+        return None
+    rows = []
+    for name in SHOWN:
+        cells = []
+        for one in several:
+            spread = one.spread.get(name)
+            cells.append("–" if spread is None else f"{spread.least:.3f}–{spread.greatest:.3f}, sd {spread.sd:.3f}")
+        rows.append([labelled(name), *cells])
+    head = ["metric", *(f"{one.recipe} ({len(one.seeds)})" for one in several)]
+    return Table(head, rows, "Over the trainings (seeds): least to greatest, standard deviation")
+
+
+def _confusions(comparison: Comparison) -> list[Confusion]:
+    found = []
+    for one in comparison.evaluations:
+        rows = []
+        for name, counts in zip(comparison.classes, one.confusion, strict=True):
+            total = sum(counts) or 1.0
+            rows.append((name, [(f"{count:g}" if count else "", f"s{round(10 * count / total)}") for count in counts]))
+        found.append(Confusion(one.recipe, rows))
+    return found

@@ -1,0 +1,58 @@
+"""Headless Chromium, and what a page did in it: errors, messages and requests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 390, "height": 780}
+
+
+def chromium() -> str:
+    """The browser's program; a test that needs it is skipped, and says so, where there is none."""
+    pytest.importorskip("playwright", reason="NO BROWSER: Playwright is not installed. This test has checked NOTHING.")
+    found = os.environ.get("DESALI_CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("NO BROWSER: no Chromium on the path, nor DESALI_CHROMIUM. This test has checked NOTHING.")
+    return found
+
+
+class Seen:
+    """What a page did that it should not."""
+
+    def __init__(self, page: Any) -> None:
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self._said(message))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("dialog", lambda dialog: self.errors.append(f"dialog {dialog.message}"))
+
+    def _said(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+    def check(self, own: str) -> None:
+        """No error, and no request but for the page itself and for pictures in it."""
+        assert not self.errors
+        assert [url for url in self.requests if not url.startswith("data:")] == [own]
+
+
+@contextmanager
+def opened(browser: Any, url: str, **options: Any) -> Iterator[Any]:
+    """A page in a fresh profile; whatever it did wrong fails the test."""
+    context = browser.new_context(**{"viewport": WIDE, **options})
+    page = context.new_page()
+    seen = Seen(page)
+    try:
+        page.goto(url)
+        yield page
+        seen.check(url)
+    finally:
+        context.close()

@@ -1,0 +1,210 @@
+"""The report end to end: one file, nothing from outside, every number as the API gives it, hostile names, bad input."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desali.errors import DataError
+from desali.evaluation.table import estimate_text
+from desali.web.report import report
+from tests.cli.conftest import Result
+from tests.cli.conftest import desali as desali
+from tests.web.conftest import HOSTILE, OPTIONS
+from tests.web.markup import Page
+
+Desali = Callable[..., Result]
+
+
+def read(page: Path) -> Page:
+    return Page(page.read_text(encoding="utf-8"))
+
+
+def test_nothing_comes_from_outside(page: Path) -> None:
+    text, made = page.read_text(encoding="utf-8"), read(page)
+    for one in made.elements:
+        for name in ("src", "href", "data", "action", "poster", "srcset", "xlink:href"):
+            value = one.attributes.get(name, "")
+            assert value.startswith(("data:image/", "#")) or value in ("", "data:,"), (one.name, name, value[:60])
+        assert not any(name.startswith("on") or name == "style" for name in one.attributes)
+    assert "http://" not in text
+    assert "https://" not in text
+    policy = next(
+        one for one in made.all("meta") if "content-security-policy" in one.attributes.get("http-equiv", "").lower()
+    )
+    assert policy.attributes["content"].startswith("default-src 'none'; img-src data:; script-src 'sha256-")
+    assert "unsafe" not in policy.attributes["content"]
+
+
+def test_hostile_names_are_text(page: Path) -> None:
+    made = read(page)
+    assert len(made.all("script")) == 1
+    assert not [
+        one for one in made.elements if one.name == "img" and not one.attributes["src"].startswith("data:image/")
+    ]
+    options = [one.text for one in made.all("option")]
+    for name in HOSTILE:
+        assert name.strip() in [option.strip() for option in options]
+    assert not [one for one in made.all("a") if not one.attributes["href"].startswith("#")]
+
+
+def test_every_picture_says_what_it_shows(page: Path) -> None:
+    made = read(page)
+    pictures = made.all("img")
+    assert len(pictures) > 20
+    assert all(len(one.attributes["alt"]) > 20 and re.search(r"\d", one.attributes["alt"]) for one in pictures)
+    charts = [one for one in made.all("svg") if one.attributes.get("role") == "img"]
+    assert charts
+    assert all(re.search(r"\d", one.attributes["aria-label"]) for one in charts)
+
+
+def test_no_reconstruction_goes_without_its_control(page: Path) -> None:
+    made = read(page)
+    channels = made.all("section", class_="channel")
+    assert channels
+    bands = [one.attributes["data-band"] for one in made.all("figure", class_="mosaic")]
+    assert bands == ["before", "after", "control"] * len(channels)
+    heads = [
+        one.text
+        for one in made.elements
+        if one.name == "span" and "columns" not in one.attributes and one.inside[-1] == "div"
+    ]
+    assert "random weights" in heads
+    assert len(made.all("li", class_="roi")) == OPTIONS.rois
+
+
+def test_numbers_are_those_of_the_evaluation(world: Path, page: Path) -> None:
+    value = json.loads((world / "runs" / "evaluation" / "evaluation.json").read_text())
+    from desali.evaluation.results import Comparison
+
+    comparison = Comparison.from_dict(value)
+    text = read(page).all("main")[0].text
+    for one in comparison.evaluations:
+        for metric in ("macro F1", "accuracy", "macro recall", "log loss"):
+            assert estimate_text(one.metrics[metric]).replace("-", "–") in text
+    assert comparison.fingerprint in text
+
+
+def test_what_changed_is_that_of_the_lineage(world: Path, page: Path) -> None:
+    record = json.loads((world / "picture" / "what-changed.json").read_text())["lineage"]
+    made = read(page)
+    text = made.all("main")[0].text
+    for part in record["verdict"].rstrip(".").split("; "):
+        assert part[1:] in text
+    for layer in record["layers"]:
+        assert f"{layer['traceable']:.0%}".replace("%", " %") in text
+    for name in ("before", "after"):
+        assert record["networks"][name]["weights_sha256"] in text
+
+
+def test_the_same_lineage_in_two_files_is_shown_once(world: Path, page: Path) -> None:
+    made = read(page)
+    records = [file for file in (world / "lineage").glob("*.json") if file.name != "lineage.json"]
+    assert len(made.all("article", class_="change")) == len(records)
+
+
+def test_it_is_small_and_can_be_made_without_pictures(world: Path, page: Path, tmp_path: Path) -> None:
+    bare = report([world / "lineage"], tmp_path / "bare.html", OPTIONS)
+    assert bare.stat().st_size < 200_000
+    assert "no trained models among the inputs" in bare.read_text(encoding="utf-8")
+    assert not read(bare).all("li", class_="roi")
+
+
+def test_without_a_lineage_one_is_made(world: Path, tmp_path: Path) -> None:
+    made = read(report([world / "runs" / "natural"], tmp_path / "made.html", OPTIONS))
+    assert len(made.all("article", class_="change")) == 1
+    assert made.all("section", class_="channel")
+
+
+def test_command(world: Path, tmp_path: Path, desali: Desali) -> None:
+    page = tmp_path / "page.html"
+    result = desali("report", world / "runs" / "evaluation" / "evaluation.json", "-o", page, "--title", "<b>mine</b>")
+    assert result.code == 0
+    assert result.out.startswith(f"{page}: 0.")
+    assert read(page).all("h1")[0].text == "<b>mine</b>"
+
+
+def damage(kind: str, world: Path, folder: Path) -> Path:
+    """An input that is none, or no longer."""
+    record = world / "runs" / "evaluation" / "evaluation.json"
+    target = folder / "it.json"
+    if kind == "cut":
+        target.write_bytes(record.read_bytes()[:500])
+    elif kind == "foreign":
+        target.write_text('{"kind": "something else"}')
+    elif kind == "list":
+        target.write_text("[1, 2]")
+    elif kind == "deep":
+        target.write_text("[" * 100_000)
+    elif kind == "wrong type":
+        value = json.loads(record.read_text())
+        value["evaluations"][0]["metrics"]["macro F1"]["value"] = "much"
+        target.write_text(json.dumps(value))
+    elif kind == "lineage without layers":
+        value = json.loads(next(f for f in (world / "lineage").glob("*.json") if f.name != "lineage.json").read_text())
+        del value["layers"][0]["traceable"]
+        target.write_text(json.dumps(value))
+    elif kind == "binary":
+        target.write_bytes(bytes(range(256)))
+    elif kind == "picture alone":
+        target = folder / "it.png"
+        shutil.copy(world / "picture" / "what-changed.png", target)
+    elif kind == "damaged picture":
+        target = folder / "it.png"
+        target.write_bytes(b"\x89PNG nothing")
+        shutil.copy(world / "picture" / "what-changed.json", folder / "it.json")
+    elif kind == "predictions":
+        target = folder / "it.npz"
+        target.write_bytes(b"PK nothing")
+    elif kind == "empty folder":
+        target = folder / "empty"
+        target.mkdir()
+    elif kind == "missing":
+        target = folder / "nowhere"
+    return target
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "cut", "foreign", "list", "deep", "wrong type", "lineage without layers", "binary", "picture alone",
+        "damaged picture", "predictions", "empty folder", "missing",
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(kind: str, world: Path, tmp_path: Path, desali: Desali) -> None:
+    broken = damage(kind, world, tmp_path)
+    result = desali("report", world / "lineage", broken, "-o", tmp_path / "page.html")
+    assert result.code == 2
+    assert result.err.startswith(f"desali: error: {broken.with_suffix('.json') if kind == 'lineage' else broken}")
+    assert len(result.err.strip().splitlines()) == 1
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_names_that_end_scripts(world: Path, tmp_path: Path) -> None:
+    value = json.loads((world / "runs" / "evaluation" / "evaluation.json").read_text())
+    bad = "</script></style></title><script>document.title='pwned'</script>\u2028{{ 7 * 7 }}"
+
+    def renamed(one: Any) -> Any:
+        if isinstance(one, dict):
+            return {bad if key == HOSTILE[0] else key: renamed(inner) for key, inner in one.items()}
+        return [renamed(inner) for inner in one] if isinstance(one, list) else bad if one == HOSTILE[0] else one
+
+    file = tmp_path / "evaluation.json"
+    file.write_text(json.dumps({**renamed(value), "data": bad, "origin": bad}))
+    made = read(report([file], tmp_path / "page.html", title=bad))
+    assert len(made.all("script")) == 1
+    assert len(made.all("style")) == 1
+    assert made.all("title")[0].text == bad
+    assert made.all("h1")[0].text == bad
+    assert "49" not in made.all("h1")[0].text
+
+
+def test_nothing_to_report() -> None:
+    with pytest.raises(DataError, match="nothing to report"):
+        report([], "page.html")

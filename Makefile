@@ -13,7 +13,8 @@ DEVELOPMENT := $(VENV)/.desali-development
 COMPLETE := $(VENV)/.desali-complete
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: install demo test lint types format cuda sanitize docs networks browser notebooks wheel wheel-test bench clean
+.PHONY: install demo test lint types format cuda sanitize docs networks browser notebooks wheel wheel-test bench \
+	fuzz fuzz-short kills reliability clean
 
 install: $(COMPLETE)
 
@@ -78,6 +79,24 @@ sanitize: $(DEVELOPMENT)
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDESALI_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug
 	$(BIN)/cmake --build build/sanitize
 	build/sanitize/desali_sanitize
+
+# Every reader and op against mutated input, 100,000 each (hours); failures and their inputs lie in build/fuzz.
+FUZZ ?= 100000
+fuzz: $(DEVELOPMENT)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --inputs $(FUZZ) --log build/fuzz
+
+# The same in under a minute.
+fuzz-short: $(DEVELOPMENT)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --inputs 200 --seed 1 --log build/fuzz-short
+
+# 50 kills each of train, crossvalidate, grid and lineage; nothing may be lost.
+KILLS ?= 50
+kills: $(DEVELOPMENT)
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kills --kills $(KILLS) --log build/kills
+
+# The tables in docs/reliability.md, from the logs of `make fuzz` and `make kills`.
+reliability: $(DEVELOPMENT)
+	$(BIN)/python -m benchmarks.reliability
 
 # The site in build/site; the gallery's scripts run, and a warning is an error.
 docs: $(COMPLETE)

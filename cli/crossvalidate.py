@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,17 @@ def crossvalidate_command(name: str | None, plots: bool, output: Path, **options
     from desali.evaluation.table import format_table
     from desali.experiments.runner import run
     from desali.output.files import check_writable, write_json, write_text
+    from desali.output.lock import locked
 
     chosen = configuration(name, options, *LEFT_OUT)
     asked = CrossValidationOptions(**taken(CrossValidationOptions, options))
     check_writable(output, folder=True)
     set_threads(chosen.threads)
     one = experiment(chosen, asked)
-    found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)[1.0]
+    with ExitStack() as held:
+        for seed in one.seeds:  # two processes may share a folder as long as they train different seeds
+            held.enter_context(locked(output, f"seed{seed}"))
+        found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)[1.0]
     save_trainings(output / NAME, {1.0: found})
     comparison = compare(found, resamples=asked.resamples)
     table = format_table(comparison)

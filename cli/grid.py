@@ -53,10 +53,12 @@ def grid_command(
     **options: Any,
 ) -> None:
     """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
+    from desali.errors import OutputError
     from desali.figures.batch import entries, make
     from desali.figures.viewer import Viewer
     from desali.output.arrays import check_arrays
     from desali.output.files import check_writable
+    from desali.output.lock import locked
     from desali.output.progress import counted
 
     def progress(batch: Sequence[Entry]) -> Iterable[Entry]:
@@ -64,16 +66,22 @@ def grid_command(
 
     asked = chosen(options)
     batch = entries(rois, asked.image.box, output, lambda line: click.echo(line, err=True))
-    check_writable(output, folder=True)
+    blocked = None
+    try:
+        check_writable(output, folder=True)
+    except OutputError as error:
+        if not output.is_dir():
+            raise
+        blocked = error
     if maps is not None:
         check_arrays(maps)
     loaded = load_models(models, runs, None, options)
     viewer = Viewer(loaded, settings_of(asked, loaded), **ancestry_of(loaded, runs, options))
-    with naming(asked):
+    with naming(asked), locked(output):
         outcome = make(
             viewer, batch, output, ["desali", *sys.argv[1:]],
             reading=asked.image, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, maps=maps,
-            progress=progress,
+            progress=progress, blocked=blocked,
         )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)

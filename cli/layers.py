@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def layers_command(model: str, size: int | None, runs: Path, as_json: bool, **op
     from desali.reversal.graph.capture import capture
     from desali.reversal.layer_table import format_layers, layer_table
 
-    by_name = "@" not in model and (":" in model or model == "squeezenet1_0") and not Path(model).exists()
+    by_name = "@" not in model and (":" in model or model == "squeezenet1_0") and not os.path.exists(model)
     asked = ModelOptions(**taken(ModelOptions, options))
     asked.check([model])
     loaded = asked.load(model, "random" if by_name else None, runs=runs)

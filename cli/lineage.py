@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def lineage_command(
     from desali.experiments.lineages import display_rule, follow_pairs, pair_of, pairs_of, write_together
     from desali.experiments.probe_images import held_out, named
     from desali.output.files import check_writable
+    from desali.output.lock import locked
     from desali.training.recipes import recipe_names
 
     if (name is None) == (before is None and after is None):
@@ -80,11 +82,12 @@ def lineage_command(
         pair = pair_of(before, after, replicates, runs, given)
         pairs, images = [pair], named(asked.images, asked, display_rule(pair))
     found = []
-    for one in follow_pairs(
-        pairs, images, asked, output, progress=True, report=lambda line: click.echo(line, err=True)
-    ):
-        click.echo(f"{one.text or one.verdict}\n")
-        found.append(one)
+    with nullcontext() if output is None else locked(output):
+        for one in follow_pairs(
+            pairs, images, asked, output, progress=True, report=lambda line: click.echo(line, err=True)
+        ):
+            click.echo(f"{one.text or one.verdict}\n")
+            found.append(one)
     for note in dict.fromkeys(note for one in found for note in [*one.notes, *said]):
         where = [one.title for one in found if note in one.notes]
         many = len(where) > MOST_NAMED

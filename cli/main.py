@@ -13,6 +13,8 @@ import click
 
 from desali import __version__
 from desali.errors import DesaliError, NotFiniteWarning
+from desali.input.shadows import shadows
+from desali.output.interrupts import remembered
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -107,11 +109,18 @@ def main(argv: list[str] | None = None) -> Any:
     Exit codes: 0 done, 1 findings (`data check`), 2 bad input or use, 130 interrupted.
     """
     try:
-        with warnings.catch_warnings():
+        if hidden := shadows():
+            raise DesaliError(hidden[0])
+        with warnings.catch_warnings(), remembered():
             warnings.simplefilter("error", NotFiniteWarning)
             result = cli.main(args=argv, prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, standalone_mode=False)
     except (DesaliError, NotFiniteWarning) as error:
         _fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:  # of a path that no check foresaw
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}; check the path")
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
@@ -122,9 +131,6 @@ def main(argv: list[str] | None = None) -> Any:
     except (click.Abort, KeyboardInterrupt):
         click.echo("desali: interrupted; the same command goes on where it stopped", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     sys.exit(result if isinstance(result, int) else 0)
 
 

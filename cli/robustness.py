@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
     from desali.experiments.robustness import format_robustness, robustness, robustness_csv
     from desali.experiments.runner import RECORD, run
     from desali.output.files import check_writable, write_json, write_text
+    from desali.output.lock import locked
 
     if saved is not None:
         given = [f"--{key.replace('_', '-')}" for key, value in options.items() if value is not None]
@@ -57,7 +59,10 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
         set_threads(chosen.threads)
         one = experiment(chosen, asked)
         record = f"robustness-{by}-{RECORD}"
-        found = run(one, output, record=record, keep_weights=asked.keep_weights, progress=progress, report=say)
+        with ExitStack() as held:
+            for seed in one.seeds:  # two processes may share a folder as long as they train different seeds
+                held.enter_context(locked(output, f"seed{seed}"))
+            found = run(one, output, record=record, keep_weights=asked.keep_weights, progress=progress, report=say)
         save_trainings(output / f"robustness-{by}-{NAME}", found, by)
     stem = f"robustness-{by}"
     result = robustness(found, by, resamples=resamples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     runs/RECIPE/replicate-1 and so on.
     """
     from desali.output.files import check_writable
+    from desali.output.lock import locked
     from desali.training.checks import check_weights, require_packages
     from desali.training.domains import datasets_of, domains_of
     from desali.training.pipeline import STAGES, train
@@ -76,7 +78,7 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
     recipes, preprocessing = chosen.recipes, chosen.preprocessing
     check_weights(recipes)
     require_packages(chosen.tensorboard)
-    from desali.training.devices import check_devices  # needs the packages
+    from desali.training.devices import check_devices, is_first  # need the packages
 
     check_devices(chosen.devices, chosen.nodes, chosen.device)
     set_threads(chosen.threads)
@@ -96,25 +98,26 @@ def train_command(name: str | None, resume: bool, fresh: bool, **options: Any) -
         progress=True,
         report=lambda line: click.echo(line, err=True),
     )
-    trained = train(
-        recipes,
-        datasets,
-        runs,
-        chosen.architecture,
-        chosen.seed,
-        replicates=chosen.replicates,
-        preprocessing=preprocessing,
-        fresh=fresh,
-        resume=resume,
-        device=chosen.device,
-        devices=chosen.devices,
-        nodes=chosen.nodes,
-        tensorboard=chosen.tensorboard,
-        input_memory=chosen.input_memory,
-        configuration=chosen.resolved,
-        progress=True,
-        report=click.echo,
-    )
+    with locked(runs) if is_first() else nullcontext():
+        trained = train(
+            recipes,
+            datasets,
+            runs,
+            chosen.architecture,
+            chosen.seed,
+            replicates=chosen.replicates,
+            preprocessing=preprocessing,
+            fresh=fresh,
+            resume=resume,
+            device=chosen.device,
+            devices=chosen.devices,
+            nodes=chosen.nodes,
+            tensorboard=chosen.tensorboard,
+            input_memory=chosen.input_memory,
+            configuration=chosen.resolved,
+            progress=True,
+            report=click.echo,
+        )
     for result in trained.values():
         click.echo(f"{result.name}: {result.weights}")
         for weights in result.replicates:

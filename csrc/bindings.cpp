@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <map>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -61,6 +62,46 @@ void shorten(Arguments& a) {
     if (a.x_axis.kernel <= 1) a.x_axis.dilation = 1;
 }
 
+// The kernels add and multiply in 64 bits: what they are given lies so near that no sum or product leaves these.
+constexpr int64_t STEP = int64_t(1) << 31, SIZE = int64_t(1) << 61;
+
+void refuse_unless(bool within, const char* message) {
+    if (!within) throw py::value_error(message);
+}
+
+void check_axis(const Axis& a) {
+    refuse_unless(a.kernel >= 1 && a.kernel < STEP && a.stride >= 1 && a.stride < STEP && a.padding >= 0 &&
+                      a.padding < STEP && a.dilation >= 1 && a.dilation < STEP,
+                  "kernel, stride, padding and dilation must lie below 2^31");
+}
+
+template <class Arguments>
+void check_axes(const Arguments& a) {
+    check_axis(a.y_axis);
+    check_axis(a.x_axis);
+}
+
+// Origins in the computer's own memory; those on a GPU are not looked at.
+void check_origins(int device, const Origins& origins, int64_t count, int64_t limit, const char* message) {
+    if (device >= 0 || !origins.data) return;
+    for (int64_t i = 0; i < 2 * count; ++i) {
+        refuse_unless(origins.data[i] > -limit && origins.data[i] < limit, message);
+    }
+}
+
+void check_sizes(std::initializer_list<int64_t> sizes) {
+    for (int64_t size : sizes) refuse_unless(size >= 0 && size < SIZE, "sizes must lie below 2^61");
+}
+
+template <class Arguments>
+void check_windows(const Arguments& a) {
+    check_axes(a);
+    check_sizes({a.n, a.k, a.out_h, a.out_w, a.map_h, a.map_w});
+    refuse_unless(a.h >= 0 && a.h < STEP && a.w >= 0 && a.w < STEP, "a signal's extents must lie below 2^31");
+    check_origins(a.device, a.origin, a.n * a.k, STEP, "origin must lie between -2^31 and 2^31");
+    check_origins(a.device, a.out_origin, a.n * a.k, SIZE, "out_origin must lie between -2^61 and 2^61");
+}
+
 // Fields of `Struct` by the names that Python gives: FIELD(x) fills the member x, ITEMS("size", h, w) several from a
 // tuple.
 #define FIELD(member) {#member, [](Struct& a, PyObject* value) { take(value, a.member); }}
@@ -87,7 +128,10 @@ PyObject* bind_inverse_relu(PyObject*, PyObject* const* values, Py_ssize_t posit
                          FIELD(stride_x), FIELD(out), RELU, NAMED("origin", origin.data), FIELD(n), FIELD(k), FIELD(c),
                          PAIR("size", h, w), PAIR("map_size", map_h, map_w)});
     return guarded([&] {
-        launch<InverseReluArguments>(keywords.read(values, positional, names), inverse_relu, cuda::inverse_relu);
+        Struct a = keywords.read(values, positional, names);
+        check_sizes({a.n, a.k, a.c, a.h, a.w, a.map_h, a.map_w});
+        check_origins(a.device, a.origin, a.n * a.k, SIZE, "origin must lie between -2^61 and 2^61");
+        launch<InverseReluArguments>(a, inverse_relu, cuda::inverse_relu);
         Py_RETURN_NONE;
     });
 }
@@ -99,6 +143,8 @@ PyObject* bind_max_pool(PyObject*, PyObject* const* values, Py_ssize_t positiona
                      FIELD(after_relu), FIELD(n), FIELD(c), PAIR("size", h, w), PAIR("pooled", p, q), AXES});
     return guarded([&] {
         Struct a = keywords.read(values, positional, names);
+        check_axes(a);
+        check_sizes({a.n, a.c, a.h, a.w, a.p, a.q});
         shorten(a);
         launch<MaxPoolArguments>(a, max_pool, cuda::max_pool);
         Py_RETURN_NONE;
@@ -114,6 +160,7 @@ PyObject* bind_max_unpool(PyObject*, PyObject* const* values, Py_ssize_t positio
                        PAIR("pooled", p, q), PAIR("out_size", out_h, out_w), PAIR("map_size", map_h, map_w), AXES});
     return guarded([&] {
         Struct a = keywords.read(values, positional, names);
+        check_windows(a);
         shorten(a);
         launch<MaxUnpoolArguments>(a, max_unpool, cuda::max_unpool);
         Py_RETURN_NONE;
@@ -167,6 +214,7 @@ PyObject* bind_conv_transpose(PyObject*, PyObject* const* values, Py_ssize_t pos
     static Keywords<Struct> keywords("conv_transpose", {CONVOLUTION, FIELD(dense), FIELD(counts)});
     return guarded([&] {
         Struct a = keywords.read(values, positional, names);
+        check_windows(a);
         launch<ConvArguments>(a, a.dense ? conv_transpose_dense : conv_transpose_sparse, nullptr);
         Py_RETURN_NONE;
     });
@@ -176,7 +224,9 @@ PyObject* bind_conv_transpose_cuda(PyObject*, PyObject* const* values, Py_ssize_
     using Struct = Call<ConvArguments>;
     static Keywords<Struct> keywords("conv_transpose_cuda", {CONVOLUTION, FIELD(way), FIELD(tf32), FIELD(scratch)});
     return guarded([&] {
-        launch<ConvArguments>(keywords.read(values, positional, names), nullptr, cuda::conv_transpose);
+        Struct a = keywords.read(values, positional, names);
+        check_windows(a);
+        launch<ConvArguments>(a, nullptr, cuda::conv_transpose);
         Py_RETURN_NONE;
     });
 }

@@ -58,6 +58,16 @@ _WHERE = {
     "register_layer": "reversal.layers.registry",
 }
 
+
+def raise_shadowed(error: Exception) -> None:
+    """Raise a DesaliError in place of `error` if something in the working directory hides a package."""
+    from desali.errors import DesaliError
+    from desali.input.shadows import shadows
+
+    if found := shadows():
+        raise DesaliError(found[0]) from error
+
+
 __all__ = [*sorted(_WHERE), "__version__"]
 
 
@@ -72,7 +82,11 @@ def lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any]
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        try:
+            value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        except Exception as error:  # a package that is hidden fails in any way
+            raise_shadowed(error)
+            raise
         setattr(sys.modules[package], name, value)  # the next time it is there
         return value
 

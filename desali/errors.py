@@ -10,7 +10,17 @@ Entry = TypeVar("Entry")
 
 
 class DesaliError(Exception):
-    """Base of the errors that a user can act on; the command line prints it on one line and exits with code 2."""
+    """Base of the errors that a user can act on; the command line prints it on one line and exits with code 2.
+
+    Its text is one line that every terminal can print, whatever it quotes from a file.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        text = " ".join(text.split())
+        return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class UnknownNameError(DesaliError, ValueError):

@@ -9,6 +9,7 @@ from desali.comparison.following import Followed
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
 from desali.data.imageset import ImageSet
+from desali.data.pseudonym import cannot_compare
 
 FEW_PATIENTS = 10
 ENOUGH_RANDOM = 5
@@ -90,6 +91,8 @@ def seen_in_training(probe: ProbeSet, subjects: Sequence[Subject]) -> list[str]:
         data = one.card.get("data") or {}
         if data.get("fingerprint") == probe.images.fingerprint:
             found.append(f"{one.name} was trained on these very images: what it shows may not hold for others.")
+        elif said := cannot_compare(data.get("parameters") or {}, probe.images.parameters):
+            found.append(f"{one.name}: {said}.")
         elif data.get("name") == probe.images.name and patients & set(data.get("patient_names") or ()):
             found.append(f"{one.name} was trained on some of these patients.")
     return found

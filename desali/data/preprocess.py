@@ -13,6 +13,7 @@ import numpy.typing as npt
 from desali.data.formats.dicom import AIR_HU
 from desali.data.imageset import Unit
 from desali.errors import DataError, ImageError, UnknownNameError
+from desali.limits import IMAGE_PIXELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ def check_window(window: tuple[float, float]) -> tuple[float, float]:
     """
     try:
         level, width = (float(value) for value in window)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ImageError(f"window={window}: expected two numbers LEVEL,WIDTH in HU, for instance -600,1500") from error
     if not (math.isfinite(level) and math.isfinite(width) and width > 0):
         raise ImageError(f"window={level:g},{width:g} (LEVEL,WIDTH): expected finite numbers and a width above 0 HU")
@@ -196,9 +197,12 @@ class Preprocessing:
         object.__setattr__(self, "window", check_window(self.window))
         for name in ("size", "channels"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise DataError(f"preprocessing: {name} must be a whole number of at least 1, got {value!r}")
-        if not math.isfinite(self.scale) or self.scale <= 0:
+        too_large = IMAGE_PIXELS.exceeded(self.size**2)
+        if too_large:
+            raise DataError(f"preprocessing: size {self.size} makes images of {too_large}")
+        if not isinstance(self.scale, int | float) or not math.isfinite(self.scale) or self.scale <= 0:
             raise DataError(f"preprocessing: scale must be above 0, got {self.scale!r}")
         for name in ("mean", "std"):
             value = getattr(self, name)

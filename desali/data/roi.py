@@ -18,6 +18,8 @@ from desali.data.formats.dicom import AIR_HU
 from desali.data.formats.recognise import READ_WORDS
 from desali.data.preprocess import DEFAULT_WINDOW, PixelUnit, check_window
 from desali.errors import ImageError
+from desali.input.files import read_bytes
+from desali.limits import IMAGE_BYTES
 
 GREY_SAID = "Stored in colour, but its channels are equal: taken as grey (colour keeps them apart)."
 
@@ -139,12 +141,12 @@ def _read_bytes(path: str | os.PathLike[str], name: str) -> bytes:
             raise ImageError(f"{name}: no such file; check the path")
         if not file.is_file():
             raise ImageError(f"{name}: is not a regular file; expected an image ({READ_WORDS})")
-        data = file.read_bytes()
-    except ImageError:
-        raise
     except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{name}: cannot be read ({reason}); check the path and its permissions") from error
+    data = read_bytes(path, f"an image ({READ_WORDS})", ImageError, IMAGE_BYTES)
     if not data:
         raise ImageError(f"{name}: is empty (0 bytes); copy it again")
     return data

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from desali.errors import DataError
-from desali.evaluation.predictions import TEXTS, Predictions, load_predictions
+from desali.evaluation.predictions import NOT_PREDICTIONS, TEXTS, Predictions, load_predictions
+from desali.input.arrays import read_npz
+from desali.input.values import one_line
 from desali.output.files import atomic_path
 
 NAME = "predictions.npz"
@@ -62,18 +64,19 @@ def load_trainings(path: Path) -> tuple[dict[float, list[Predictions]], str]:
     Raises:
         DataError: missing, damaged, or no such file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            several = "recipes" in stored
-            values = {name: stored[name] for name in stored} if several else {}
-    except Exception:  # said with its reason below
-        several, values = False, {}
-    if not several:
+    values = read_npz(
+        path,
+        str(path),
+        DataError,
+        "`desali crossvalidate` and `desali evaluate` write such files",
+        said=NOT_PREDICTIONS,
+    )
+    if "recipes" not in values:
         return {1.0: [load_predictions(path)]}, BY[0]
     found: dict[float, list[Predictions]] = {}
     try:
         texts = {name: str(values[name]) for name in TEXTS if name != "recipe"}
-        common = {
+        common: dict[str, Any] = {
             "labels": values["labels"].astype(np.int64),
             "patients": values["patients"],
             "classes": tuple(map(str, values["classes"])),
@@ -90,9 +93,10 @@ def load_trainings(path: Path) -> tuple[dict[float, list[Predictions]], str]:
             )
             found.setdefault(float(values["fractions"][k]), []).append(one)
         return found, str(values["by"])
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, OverflowError, AttributeError) as error:
         raise DataError(
-            f"{path}: not a file of predictions ({error}); `desali crossvalidate` and `desali robustness` write one"
+            f"{path}: not a file of predictions ({one_line(error)}); `desali crossvalidate` and "
+            "`desali robustness` write one"
         ) from error
 
 

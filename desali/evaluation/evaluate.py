@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from desali.data.pseudonym import cannot_compare
 from desali.errors import DataError
 from desali.evaluation.options import RESAMPLES
 from desali.evaluation.predictions import Predictions, file_name, load_predictions
@@ -107,13 +109,15 @@ def evaluate_recipes(
     from desali.evaluation.comparison import compare
     from desali.evaluation.export import FORMATS
 
-    predictions = []
+    predictions: list[Predictions] = []
+    said: list[str] = []
     for name in recipes:
         model = load(find(name, runs))
-        _check_patients(model, images)
+        said += _check_patients(model, images)
         predictions.append(predict(model, images, name, device=device))
     predictions = [*predictions, *others]
     comparison = compare(predictions, resamples=resamples, seed=seed)
+    comparison = replace(comparison, notes=(*comparison.notes, *said))
     folder = Path(runs) / EVALUATION
     for one in predictions:
         one.save(_kept(folder, one.recipe, 0 if one.recipe in recipes else seed))
@@ -137,10 +141,16 @@ def _kept(folder: Path, name: str, seed: int) -> Path:
     return folder / f"{file_name(name)}{f'-seed{seed}' if seed else ''}.npz"
 
 
-def _check_patients(model: LoadedModel, images: ImageSet) -> None:
-    seen = set(model.card.get("data", {}).get("patient_names", [])) & set(images.patients.tolist())
+def _check_patients(model: LoadedModel, images: ImageSet) -> list[str]:
+    """Refuse patients that a model was trained on; returns what to say where that cannot be found out."""
+    data = model.card.get("data") or {}
+    apart = cannot_compare(data.get("parameters") or {}, images.parameters)
+    if apart:
+        return [f"{model.card.get('recipe') or model.path}: {apart}, so these may be patients that it was trained on"]
+    seen = set(data.get("patient_names") or ()) & set(images.patients.tolist())
     if seen:
         raise DataError(
             f"{images.name}: {len(seen)} patients (the first is {min(seen)}) are also among those that {model.path} "
             "was trained on; evaluate on other patients"
         )
+    return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.errors import DataError
+from desali.input.arrays import read_npz
+from desali.input.values import one_line
 from desali.output import summary
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
 
+NOT_PREDICTIONS = "not a file of predictions"
 TEXTS = ("recipe", "data", "fingerprint", "origin")
 
 
@@ -145,24 +148,34 @@ def load_predictions(path: Path) -> Predictions:
     Raises:
         DataError: missing, damaged, or not such a file.
     """
+    stored = read_npz(path, str(path), DataError, "`desali evaluate` writes one", said=NOT_PREDICTIONS)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            earlier = "groups" in stored
-            needed = [name for name in Predictions.__dataclass_fields__ if name != "stages"]
-            values: dict[str, Any] = {} if earlier else {name: stored[name] for name in needed}
-            if not earlier:
-                values["stages"] = tuple(map(str, stored["stages"])) if "stages" in stored else ()
+        earlier = "groups" in stored
         if not earlier:
+            needed = [name for name in Predictions.__dataclass_fields__ if name != "stages"]
+            values: dict[str, Any] = {name: stored[name] for name in needed}
+            values["stages"] = tuple(map(str, stored.get("stages", ())))
+            check_columns(values, path)
             values |= {name: str(values[name]) for name in TEXTS}
             return Predictions(**{**values, "classes": tuple(map(str, values["classes"])), "seed": int(values["seed"])})
-    except Exception as error:  # damaged: BadZipFile, zlib.error, ValueError, SyntaxError, TokenError, KeyError, ...
-        reason = "no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
-        reason = "other content" if "pickle" in reason else reason
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:
+        reason = one_line(error)
         raise DataError(f"{path}: not a file of predictions ({reason}); `desali evaluate` writes one") from error
     raise DataError(
         f"{path}: predictions of an earlier version of desali, which called the patients 'groups'; run the command "
         "that made the file again"
     )
+
+
+def check_columns(values: Mapping[str, Any], path: Path) -> None:
+    """Refuse arrays of other types than `Predictions.save` writes.
+
+    Raises:
+        DataError: they are.
+    """
+    for name, kinds in (("probabilities", "f"), ("labels", "iu"), ("patients", "U"), ("fold", "iu"), ("classes", "U")):
+        if values[name].dtype.kind not in kinds or values[name].ndim < 1:
+            raise DataError(f"{path}: {name} holds {values[name].dtype}; `desali evaluate` writes files of predictions")
 
 
 def file_name(recipe: str) -> str:

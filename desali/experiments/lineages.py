@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from desali.errors import DataError
 from desali.experiments.options import LineageOptions
 from desali.experiments.probe_images import check_unseen, drawn
+from desali.input.files import read_text
+from desali.input.values import parse_json
 from desali.models.checkpoint import LoadedModel, versions
 from desali.models.modules import fingerprint
 from desali.models.options import DEFAULT as DEFAULT_MODEL
 from desali.models.options import ModelOptions
 from desali.output.files import plain_stem, write_json, write_text
+from desali.output.interrupts import check
 from desali.training.chain import Link, Networks, chain
 
 if TYPE_CHECKING:
@@ -146,6 +149,7 @@ def follow_pairs(
         _begin(output, chosen, images)
     first: LoadedModel | None = None
     for number, pair in enumerate(pairs, 1):
+        check()
         nets = pair.networks()
         before, after, again = nets.before, nets.after, nets.replicates
         files = [one.path for one in (before, after, *again) if one is not None and one.path and is_trained(one)]
@@ -271,12 +275,12 @@ def _kept(file: Path, key: str) -> PairLineage | None:
     if not file.with_suffix(".png").is_file():
         return None
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = parse_json(read_text(file, "a record", DataError), str(file), DataError, "")
         if record["key"] != key:
             return None
         rows = tuple({k: v for k, v in row.items() if not isinstance(v, list | dict)} for row in record["layers"])
         return PairLineage("", "", record["verdict"], record["text"], tuple(record["notes"]), rows, None, True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (DataError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -286,10 +290,8 @@ def _begin(output: Path, chosen: ImageSet, images: ImageSet) -> None:
     hashes = chosen.hashes()
     digest = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))["images"]["sha256"]
-    except FileNotFoundError:
-        found = digest
-    except (OSError, ValueError, KeyError, TypeError):
+        found = str(_record(file)["images"]["sha256"]) if file.exists() else digest
+    except (DataError, KeyError, TypeError):
         raise DataError(f"{file}: exists and is not the record of a lineage; choose another --output") from None
     if found != digest:
         raise DataError(
@@ -312,6 +314,10 @@ def _begin(output: Path, chosen: ImageSet, images: ImageSet) -> None:
     write_json(file, {"kind": "desali lineages", "images": about, "pairs": []})
 
 
+def _record(file: Path) -> Any:
+    return parse_json(read_text(file, "the record of a lineage", DataError), str(file), DataError, "delete that folder")
+
+
 def write_together(output: Path, found: Sequence[PairLineage], said: Sequence[str]) -> tuple[Path, Path]:
     """Write one table and one record of all pairs; returns their files."""
     text = io.StringIO()
@@ -321,7 +327,7 @@ def write_together(output: Path, found: Sequence[PairLineage], said: Sequence[st
         writer.writeheader()
         writer.writerows(rows)
     write_text(output / TABLE, text.getvalue())
-    record = json.loads((output / RECORD).read_text(encoding="utf-8"))
+    record = _record(output / RECORD)
     record["pairs"] = [
         {
             "title": one.title,

@@ -11,7 +11,7 @@ from desali.errors import DataError, ImageError
 from desali.experiments.options import LineageOptions
 from desali.models.checkpoint import find, read_card
 from desali.training.domains import synthetic_target
-from desali.training.seen import keeps_marks, seen, stages_behind
+from desali.training.seen import apart, keeps_marks, seen, stages_behind
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
@@ -125,6 +125,9 @@ def check_unseen(images: ImageSet, weights: Sequence[Path], allowed: bool) -> di
                     "may not hold for others; give others with --images DATASET, or take them all the same with "
                     "--allow-training-images"
                 )
+            no_patients = apart(images, stage)
+            if no_patients:
+                said[file].append(f"The stage {title}: {no_patients}.")
             if what is not None:
                 said[file].append(
                     f"TRAINING IMAGES: the stage {title} was trained on or selected by {what}; what it shows may not "

@@ -16,6 +16,7 @@ from desali.evaluation.predictions import Predictions, load_predictions, pool
 from desali.models.checkpoint import load, machine, versions
 from desali.models.registry import DEFAULT
 from desali.output.files import write_json
+from desali.output.interrupts import check
 from desali.training.keys import KEY_FORMAT
 from desali.training.recipes import Recipe
 from desali.training.splits import By, Design, Split, take
@@ -137,6 +138,7 @@ def run(
     if len(missing) < len(parts):
         report(f"{len(parts) - len(missing)} of {len(parts)} parts are already there")
     for part in progress(missing):
+        check()
         part.make(keep_weights, report)
     return {fraction: list(_pooled(experiment, parts, fraction)) for fraction in experiment.fractions}
 

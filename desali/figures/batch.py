@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +18,10 @@ from desali.figures.batch_maps import BatchMaps
 from desali.figures.drawing.panel import Cell, Column, Grid, Panel
 from desali.figures.options import ImageOptions
 from desali.figures.viewer import Viewer
+from desali.input.files import read_text
+from desali.input.tables import read_csv
+from desali.input.values import parse_json
+from desali.output.interrupts import check
 
 if TYPE_CHECKING:
     from desali.figures.block import Block
@@ -63,7 +67,7 @@ def entries(
     Raises:
         DataError: nothing there, no column `path`, or a box that is not three whole numbers.
     """
-    if source.is_dir():
+    if os.path.isdir(source):
         own = None if output is None or output.resolve() == source.resolve() else output.resolve()
         found, passed = (
             [path for path in part if own is None or own not in path.resolve().parents]
@@ -72,7 +76,7 @@ def entries(
         if passed:
             report(passed_words([relative(path, source) for path in passed]))
         rows: list[Row] = [(path, box, "", None) for path in found]
-    elif source.is_file():
+    elif os.path.isfile(source):
         rows = list(_table(source, box))
     else:
         raise DataError(f"{source}: no such folder or table; expected a folder of images or a CSV file")
@@ -93,18 +97,13 @@ def entries(
 
 
 def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[Row]:
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{source}: cannot be read as a CSV table ({error}); expected UTF-8 text") from error
-    reader = csv.DictReader(text.splitlines())
-    columns = reader.fieldnames or []
+    columns, rows = read_csv(read_text(source, "a CSV table in UTF-8", DataError), str(source), DataError)
     if "path" not in columns:
         raise DataError(f"{source}: has no column 'path' (columns: {', '.join(columns) or 'none'})")
-    for number, row in enumerate(reader, start=2):
+    for number, row in enumerate(rows, start=2):
         cell = row.get("box") or ",".join(row[key] or "" for key in ("y", "x", "size") if key in columns)
         try:
-            numbers = tuple(int(part) for part in cell.replace(";", ",").split(",")) if cell.strip(",") else None
+            numbers = tuple(int(part[:20]) for part in cell.replace(";", ",").split(",")) if cell.strip(",") else None
         except ValueError:
             numbers = ()
         if numbers is not None and len(numbers) != 3:
@@ -136,8 +135,9 @@ def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
 
 def _done(path: Path, key: str) -> bool:
     try:
-        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        side = path.with_suffix(".json")
+        record = parse_json(read_text(side, "a record", OutputError), str(side), OutputError, "")
+    except OutputError:
         return False
     return path.is_file() and isinstance(record, dict) and record.get("key") == key
 
@@ -164,11 +164,13 @@ def make(
     dpi: int = 110,
     maps: Path | None = None,
     progress: Progress = lambda batch: batch,
+    blocked: OutputError | None = None,
 ) -> Outcome:
     """Write a figure for every image and the contact sheets, and the maps of all in one file where it is named.
 
     Args:
         reading: how images are read; box and page of an entry go before its own.
+        blocked: why the folder cannot be written, if it cannot; where all is there already, nothing is written.
 
     Raises:
         ImageError: an image that cannot be read, unless `skip_unreadable`.
@@ -178,11 +180,14 @@ def make(
     clash = figures & {entry.path.resolve() for entry in batch}
     if clash:
         raise OutputError(f"{min(clash)}: a figure would replace the image itself; choose another output folder")
+    if blocked is not None and maps is not None:
+        raise blocked
     outcome = Outcome([], [], [], [])
     kept_maps = None if maps is None else BatchMaps(maps, folder, command)
     rows: list[tuple[Entry, list[Cell]]] = []
     block: Block | None = None
     for entry in progress(batch):
+        check()
         try:
             roi = (reading or ImageOptions()).cut(entry.path, entry.box, entry.page)
         except ImageError as error:
@@ -192,7 +197,13 @@ def make(
             continue
         target = folder / f"{entry.name}.png"
         key = _key(viewer, roi, entry, dpi)
-        drawn, label = _done(target, key), known_class(viewer, entry)
+        drawn = _done(target, key)
+        if blocked is not None:
+            if not drawn:
+                raise blocked
+            outcome.kept.append(target)
+            continue
+        label = known_class(viewer, entry)
         whole = not drawn or (kept_maps is not None and not kept_maps.has(entry.name, key))
         block = viewer.look(roi, last=not whole, label=label)
         if whole:
@@ -207,6 +218,10 @@ def make(
         rows.append((entry, sheet_row(block)))
     if kept_maps is not None and rows:
         kept_maps.finish()
+    if blocked is not None:
+        outcome.sheets = [folder / _sheet(k + 1) for k in range(-(-len(outcome.kept) // per_page))]
+        if not all(sheet.is_file() for sheet in outcome.sheets) or (folder / _sheet(len(outcome.sheets) + 1)).is_file():
+            raise blocked
     if block is not None:
         outcome.sheets = _sheets(viewer, block, rows, folder, per_page, dpi)
     return outcome
@@ -231,6 +246,10 @@ def sheet_row(block: Block) -> list[Cell]:
     return panels
 
 
+def _sheet(number: int) -> str:
+    return f"contact-sheet-{number:03d}.png"
+
+
 def _sheets(
     viewer: Viewer, block: Block, rows: Sequence[tuple[Entry, list[Cell]]], folder: Path, per_page: int, dpi: int
 ) -> list[Path]:
@@ -251,9 +270,9 @@ def _sheets(
         title = f"{last}: {name} from {words}, page {number} of {len(pages)}"
         labels = [f"{entry.name}\n{entry.label}" if entry.label else entry.name for entry, _ in page]
         grid = Grid(labels, columns, [panels for _, panels in page], title, footnote)
-        written.append(save_grid(grid, folder / f"contact-sheet-{number:03d}.png", dpi))
+        written.append(save_grid(grid, folder / _sheet(number), dpi))
     number = len(pages) + 1
-    while (old := folder / f"contact-sheet-{number:03d}.png").is_file():  # of a longer batch before
+    while (old := folder / _sheet(number)).is_file():  # of a longer batch before
         old.unlink()
         number += 1
     return written

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from desali.errors import OutputError
+from desali.input.files import read_text
+from desali.input.values import parse_json
 from desali.output.files import write_json
 
 
@@ -32,8 +33,8 @@ def sidecar(path: str | os.PathLike[str]) -> Path:
 def is_record(path: Path, kind: str) -> bool:
     """Whether a file is the record of a figure of that kind."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(read_text(path, "a record", OutputError), str(path), OutputError, "")
+    except OutputError:
         return False
     return isinstance(content, dict) and content.get("kind") == kind
 

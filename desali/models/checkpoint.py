@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import io
-import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError, WeightsError
+from desali.input.files import exists, read_bytes, read_text
+from desali.input.torch_files import check_tensor, check_torch_file
+from desali.input.values import one_line, parse_json
+from desali.limits import WEIGHTS_BYTES
 from desali.models.as_saved import Notes, contents, unwrapped
 from desali.models.registry import architecture
 from desali.output import summary
@@ -34,6 +38,8 @@ WEIGHTS_NAME = "model.safetensors"
 SUFFIXES = (".safetensors", ".pt", ".pth")
 RANDOM = "random"
 """In place of weights: a network that has learned nothing."""
+MOST_CHANNELS = 4096
+"""Of an image; hyperspectral ones have hundreds."""
 MAKE_ONE = "`desali train two_stage` makes one"
 
 
@@ -176,12 +182,9 @@ def load(path: str | Path) -> LoadedModel:
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: not a weights file, expected a name ending in {', '.join(SUFFIXES)}")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such weights file; {MAKE_ONE}") from None
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not exists(path):
+        raise WeightsError(f"{path}: no such weights file; {MAKE_ONE}")
+    data = read_bytes(path, "a weights file", WeightsError, WEIGHTS_BYTES)
     state = read_state(path, data)
     card = read_card(path)
     if card.get("weights_sha256", digest := sha256(data).hexdigest()) != digest:
@@ -207,15 +210,10 @@ def read_card(path: Path) -> dict[str, Any]:
         WeightsError: it is missing, not JSON, or lacks an entry.
     """
     side = side_file(path)
-    try:
-        card = json.loads(side.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{side}: the side file that describes {path.name} is missing; copy it beside the weights"
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{side}: the side file of {path.name} is broken ({reason}); {MAKE_ONE}") from error
+    if not exists(side):
+        raise WeightsError(f"{side}: the side file that describes {path.name} is missing; copy it beside the weights")
+    text = read_text(side, "the JSON card of a weights file", WeightsError)
+    card = parse_json(text, f"{side}: the side file of {path.name} is broken", WeightsError, MAKE_ONE)
     _check_card(card, side)
     return dict(card)
 
@@ -237,13 +235,13 @@ def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
             )
     trained = Path(runs) / path / WEIGHTS_NAME
     if path.suffix in SUFFIXES:
-        if path.is_file():
+        if exists(path) and path.is_file():
             return path
         raise WeightsError(f"{path}: no such weights file; {MAKE_ONE}")
     for candidate in (path / WEIGHTS_NAME, trained):
-        if candidate.is_file():
+        if exists(candidate) and candidate.is_file():
             return candidate
-    if path.exists() and not path.is_dir():
+    if exists(path) and not path.is_dir():
         raise WeightsError(f"{path}: not a weights file, expected a name ending in {', '.join(SUFFIXES)}")
     known = sorted(folder.parent.name for folder in Path(runs).glob(f"*/{WEIGHTS_NAME}"))
     near = difflib.get_close_matches(str(name_or_path), known, n=1, cutoff=0.4)
@@ -268,14 +266,18 @@ def read_state(path: Path, data: bytes, advice: str = MAKE_ONE, notes: Notes | N
     import pickle
 
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
     try:
         if path.suffix == ".safetensors":
             state = from_bytes(data)
         else:
-            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            check_torch_file(data, str(path), WeightsError, f"fetch it again, or {advice}")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of torch, about old forms of files
+                state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError:
         raise WeightsError(
             f"{path}: not a plain state dict (it would run code, or is damaged); save model.state_dict() instead"
@@ -289,7 +291,7 @@ def read_state(path: Path, data: bytes, advice: str = MAKE_ONE, notes: Notes | N
         raise WeightsError(
             f"{path}: unreadable or truncated ({_reason(error)}); fetch it again, or {advice}"
         ) from error
-    except (SafetensorError, ValueError, EOFError, KeyError, OSError) as error:
+    except Exception as error:  # SafetensorError, ValueError, EOFError, IndexError, TypeError, ... on damaged files
         raise WeightsError(
             f"{path}: unreadable or truncated ({_reason(error)}); fetch it again, or {advice}"
         ) from error
@@ -300,11 +302,13 @@ def read_state(path: Path, data: bytes, advice: str = MAKE_ONE, notes: Notes | N
                 f"{path}: expected a state dict of tensors, got {contents(state)}; save model.state_dict()"
             )
         state = unwrapped(path, state, notes)
+    for name, tensor in state.items():
+        check_tensor(repr(str(name)[:80]), tensor, str(path), WeightsError, advice)
     return {str(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
 def _reason(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return one_line((str(error).splitlines() or [type(error).__name__])[0])
 
 
 def check_state(
@@ -340,13 +344,22 @@ def _check_card(card: object, path: Path) -> None:
     for key, kind in (("architecture", str), ("classes", list | tuple), ("preprocessing", dict)):
         if not isinstance(card.get(key), kind) or not card[key]:
             raise WeightsError(f"{path}: the card lacks a valid {key!r} entry; {MAKE_ONE}")
+    if not all(isinstance(name, str) and name for name in card["classes"]):
+        raise WeightsError(f"{path}: the card lacks a valid 'classes' entry, names alone; {MAKE_ONE}")
+    for key in ("stage", "metrics", "data", "replicate", "versions"):
+        if not isinstance(card.get(key, {}), dict | None):
+            raise WeightsError(f"{path}: the card lacks a valid {key!r} entry, an object; {MAKE_ONE}")
     try:
         entry = architecture(card["architecture"])
     except UnknownNameError as error:
         raise WeightsError(f"{path}: the card names an {error}") from None
+    except DesaliError as error:
+        raise WeightsError(f"{path}: the card names a network that cannot be built: {error}") from None
     channels = card.get("in_channels", entry.in_channels)
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        raise WeightsError(f"{path}: in_channels in the card must be a whole number above 0, got {channels!r}")
+    if isinstance(channels, bool) or not isinstance(channels, int) or not 1 <= channels <= MOST_CHANNELS:
+        raise WeightsError(
+            f"{path}: in_channels in the card must be a whole number from 1 to {MOST_CHANNELS}, got {channels!r}"
+        )
     _check_preprocessing(card["preprocessing"], None if entry.any_size else entry.input_size, channels, path)
 
 
@@ -355,7 +368,7 @@ def _check_preprocessing(values: dict[str, Any], size: int | None, channels: int
 
     try:
         preprocessing = Preprocessing.from_dict(values)
-    except (DesaliError, TypeError, ValueError) as error:
+    except (DesaliError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise WeightsError(f"{path}: unusable preprocessing in the card ({error}); {MAKE_ONE}") from error
     size = size or preprocessing.size
     if (preprocessing.size, preprocessing.channels) != (size, channels):

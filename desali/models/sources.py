@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError, DesaliError, WeightsError
+from desali.input.arrays import read_npz as _read_npz
+from desali.input.files import exists, read_bytes
+from desali.limits import WEIGHTS_BYTES
 from desali.models import as_saved, checkpoint, published
 from desali.models.checkpoint import (
     RANDOM,
@@ -52,7 +55,7 @@ class Source:
 
 def parse(spec: str) -> Source:
     """Take a model's string apart; "NETWORK@WEIGHTS" names both (also "squeezenet1_0:WEIGHTS")."""
-    if Path(spec).suffix in SUFFIXES and Path(spec).is_file():
+    if Path(spec).suffix in SUFFIXES and os.path.isfile(spec):
         return Source(None)
     named = _NAMED.fullmatch(spec)
     if named:
@@ -204,12 +207,9 @@ def pretrained(architecture: str, file: Path) -> LoadedModel:
 def _read(file: Path) -> bytes:
     if file.suffix not in FOREIGN_SUFFIXES:
         raise WeightsError(f"{file}: not a weights file, expected a name ending in {', '.join(FOREIGN_SUFFIXES)}")
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        raise WeightsError(f"{file}: no such weights file; check the path") from None
-    except OSError as error:
-        raise WeightsError(f"{file}: cannot be read ({error.strerror or error}); check the path") from error
+    if not exists(file):
+        raise WeightsError(f"{file}: no such weights file; check the path")
+    return read_bytes(file, "a weights file", WeightsError, WEIGHTS_BYTES)
 
 
 def _state(plan: Blueprint, file: Path, data: bytes, notes: as_saved.Notes) -> dict[str, Tensor]:
@@ -226,20 +226,16 @@ def read_npz(file: Path, data: bytes) -> dict[str, Tensor]:
     Raises:
         WeightsError: not an npz file, truncated, or with other things than numbers in it.
     """
-    import zipfile
-    import zlib
-
     import numpy as np
     import torch
 
-    try:
-        archive = np.load(io.BytesIO(data), allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, KeyError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{file}: unreadable or no plain npz of numbers ({reason}); fetch it again") from error
+    arrays = {}
+    for name, array in _read_npz(
+        data, str(file), WeightsError, "fetch it again", said="unreadable or no plain npz of numbers"
+    ).items():
+        if array.dtype.kind not in "biuf":
+            raise WeightsError(f"{file}: {name[:80]!r} holds {array.dtype}, no plain npz of numbers; save real numbers")
+        arrays[name] = np.asarray(array, np.float32)
     return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
 
 

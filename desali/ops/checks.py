@@ -11,6 +11,10 @@ from torch import Tensor
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _INT64_MAX = 2**63 - 1
+_SIZES = ("map_size", "out_size")
+_SIZE_BITS, _STEP_BITS = 62, 31
+ORIGIN_BITS, WINDOW_BITS = 31, 61
+"""Of a region's origin, which is multiplied by the stride, and of a window's, which is not."""
 
 
 def floating(name: str, value: Tensor) -> None:
@@ -49,7 +53,11 @@ def same_device(name: str, value: Tensor, other_name: str, other: Tensor) -> Non
 
 
 def integers(name: str, value: int | Sequence[int], dims: int, minimum: int) -> tuple[int, ...]:
-    """An integer or one integer per spatial dimension -> a tuple, each at least `minimum`."""
+    """An integer or one integer per spatial dimension -> a tuple, each at least `minimum`.
+
+    Sizes are below 2^62, everything else (kernel, stride, padding, dilation) below 2^31, so that no sum or product of
+    two of them leaves 64 bits.
+    """
     if isinstance(value, list):
         value = tuple(value)
     try:
@@ -71,9 +79,25 @@ def _integers(name: str, value: int | Sequence[int], dims: int, minimum: int) ->
     for item in result:
         if not isinstance(item, int):
             raise TypeError(f"{name} must hold integers, got {list(result)}")
-        if not minimum <= item <= _INT64_MAX:
-            raise ValueError(f"{name} must hold integers from {minimum} to 2^63 - 1, got {list(result)}")
+        bits = _SIZE_BITS if name in _SIZES else _STEP_BITS
+        if not minimum <= item < 1 << bits:
+            raise ValueError(f"{name} must hold integers from {minimum} to 2^{bits} - 1, got {_shown(result)}")
     return result
+
+
+def _shown(values: Sequence[int]) -> str:
+    return (
+        "[" + ", ".join(str(one) if abs(one) < 1 << 128 else "an integer of more than 128 bits" for one in values) + "]"
+    )
+
+
+def near(name: str, origin: Tensor | None, bits: int) -> None:
+    """Refuse origins of 2^bits and beyond; those on a GPU are not looked at, which would wait for it."""
+    if origin is None or origin.device.type != "cpu" or origin.numel() == 0:
+        return
+    low, high = int(origin.min()), int(origin.max())
+    if not -(1 << bits) < low <= high < 1 << bits:
+        raise ValueError(f"{name} must lie between -2^{bits} and 2^{bits}, got values from {low} to {high}")
 
 
 def mask_of(name: str, mask: object, n: int, map_size: tuple[int, ...], channels: int, other: Tensor) -> Tensor:
@@ -101,8 +125,14 @@ def origin_of(name: str, origin: Tensor, signal: Tensor, dims: int) -> None:
 
 def addressable(name: str, sizes: Sequence[int], itemsize: int) -> None:
     """Refuse a tensor whose bytes do not fit a signed 64-bit count."""
-    if math.prod(sizes) * itemsize > _INT64_MAX:
+    if math.prod(max(1, size) for size in sizes) * itemsize > _INT64_MAX:
         raise ValueError(f"{name} must have fewer than 2^63 bytes, got shape {list(sizes)}")
+
+
+def fits_reference(sizes: Sequence[int]) -> None:
+    """Refuse a map that the reference, which makes maps whole, could make on no machine: of 2^40 elements and more."""
+    if math.prod(max(1, size) for size in sizes) >= 1 << 40:
+        raise ValueError(f"the whole map must have fewer than 2^40 elements on the torch backend, got {list(sizes)}")
 
 
 def layout_window(
@@ -129,6 +159,7 @@ def layout_window(
         assert out_size is not None
         return out_origin, integers("out_size", out_size, dims, 0)
     assert origin is not None
+    near("origin", origin, ORIGIN_BITS)
     spread = tuple(
         (signal.shape[3 + d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 if signal.shape[3 + d] else 0
         for d in range(dims)

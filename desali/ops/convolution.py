@@ -27,6 +27,7 @@ DENSE_ABOVE = 0.45
 # VGG 64 -> 3 12.2 : 20.5, 1 x 1 2.1 : 3.0; but conv2 16.3 : 15.3, conv3 16.0 : 15.3, stride 2 3.9 : 2.2.
 # oneDNN has no float64.
 FEW_CHANNELS = 16
+MOST_PHASES = 1 << 14
 
 
 def conv_transpose(
@@ -97,6 +98,13 @@ def conv_transpose(
             origin, window, size, relu if relu_mask else None, relu is not None and relu_backward,
             SHARED_CACHE if weight_cache is None else weight_cache,
         )  # fmt: skip
+    reach = (
+        (signal.shape[3 + d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 if signal.shape[3 + d] else 0
+        for d in range(dims)
+    )
+    checks.fits_reference((n, k, channels, *reach))
+    checks.near("origin", origin, checks.ORIGIN_BITS)
+    checks.near("out_origin", window, checks.WINDOW_BITS)
     return reference.conv_transpose(
         signal, weight, map_size, stride, padding, dilation, groups,
         origin, window, size, relu, relu_mask, relu_backward,
@@ -194,6 +202,8 @@ def choose_kernel(
     if density <= DENSE_ABOVE:
         return "sparse"
     plain = groups == 1 and y_axis.dilation == x_axis.dilation == 1
+    if y_axis.stride * x_axis.stride * i > MOST_PHASES:  # the dense kernel keeps the weight once for each
+        return "sparse"
     if plain and (i <= FEW_CHANNELS or dtype is torch.float64 or y_axis.kernel == x_axis.kernel == 1):
         return "dense"
     return "torch"

@@ -31,7 +31,7 @@ def pooled_size(
         count = -(-room // stride[d]) + 1 if ceil_mode else room // stride[d] + 1
         if ceil_mode and (count - 1) * stride[d] >= extent + padding[d]:
             count -= 1
-        if count < 1:
+        if count < 1 or extent < 1:
             raise ValueError(f"x must have a spatial size that holds a window of {list(kernel)}, got {list(size)}")
         last = (count - 1) * stride[d] - padding[d]
         for start in {-padding[d], last} if dilation[d] > 1 else ():

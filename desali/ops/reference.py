@@ -104,7 +104,7 @@ def max_unpool(
     relu_backward: bool = True,
 ) -> Tensor:
     """Send every pooled value to its switch (or the window's centre), then apply the inverse ReLU below."""
-    if signal.numel() == 0 or switches.numel() == 0:
+    if signal.numel() == 0 or switches.numel() == 0 or 0 in map_size:
         return signal.new_zeros(*signal.shape[:3], *(map_size if out_size is None else out_size))
     pooled_size = tuple(switches.shape[1:-1])
     if origin is not None:
@@ -140,13 +140,18 @@ def _scatter(
     n, k, c = signal.shape[:3]
     dims, map_size = len(kernel), out.shape[3:]
     index = torch.zeros_like(offset)
+    inside = torch.ones_like(offset, dtype=torch.bool)
     remainder, scale = offset, 1
     for d in reversed(range(dims)):
         start = torch.arange(signal.shape[3 + d], device=signal.device) * stride[d] - padding[d]
         start = start.view([-1 if i == d else 1 for i in range(dims)])
-        index += (start + remainder % kernel[d] * dilation[d]) * scale
+        position = start + remainder % kernel[d] * dilation[d]
+        inside &= (position >= 0) & (position < map_size[d])
+        index += position * scale
         remainder = remainder // kernel[d]
         scale *= map_size[d]
+    if not bool(inside.all()):  # switches of another map: what they name outside is dropped
+        index, signal = torch.where(inside, index, 0), torch.where(inside.unsqueeze(1), signal, 0)
     index = index.reshape(n, 1, c, -1).expand(n, k, c, -1)
     out.view(n, k, c, -1).scatter_add_(3, index, signal.reshape(n, k, c, -1))
 

@@ -117,6 +117,7 @@ def inverse_relu(
         reason = "the core takes origins of up to 2 spatial dimensions, got 3"
     if use_native("inverse_relu", backend, reason):
         return _inverse_relu(signal, mask if relu_mask else None, map_size, relu_backward, origin, out)
+    checks.near("origin", origin, checks.WINDOW_BITS)
     result = reference.inverse_relu(signal, mask, map_size, relu_mask, relu_backward, origin)
     return result if out is None else out.copy_(result)
 

@@ -94,6 +94,9 @@ def max_unpool(
             signal, switches, map_size, kernel, stride, padding, dilation, use_switches, overlap,
             origin, window, size, relu, relu_mask, relu_backward,
         )  # fmt: skip
+    checks.fits_reference((n, k, channels, *map_size))
+    checks.near("origin", origin, checks.ORIGIN_BITS)
+    checks.near("out_origin", window, checks.WINDOW_BITS)
     return reference.max_unpool(
         signal, switches, map_size, kernel, stride, padding, dilation, use_switches, overlap,
         origin, window, size, relu, relu_mask, relu_backward,

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import platform
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from desali.errors import OutputError
 
+_MARK = re.compile(r"\..*\.desali-([0-9a-f]{8})-(\d{1,10})-")
+_looked: set[tuple[int, str]] = set()
 ELSEWHERE = "; choose another output path"
 OF_FILES = (".png", ".pdf", ".svg", ".jpg", ".csv", ".json", ".txt", ".npz", ".tex", ".html")
 """Suffixes that nobody means for a folder."""
@@ -20,6 +27,56 @@ OF_FILES = (".png", ".pdf", ".svg", ".jpg", ".csv", ".json", ".txt", ".npz", ".t
 def plain_stem(name: str) -> str:
     """A name as part of a file's: letters, digits, "-", "_" and "." stay, all else becomes "-"."""
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+
+
+@cache
+def _machine() -> str:
+    """Where a process number means the same process: the computer, and inside it the container."""
+    try:
+        names = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        names = ""
+    return hashlib.sha256(f"{platform.node()} {names}".encode()).hexdigest()[:8]
+
+
+def own_mark() -> str:
+    """Part of the name of a temporary file or folder of ours, which says whose it is."""
+    return f".desali-{_machine()}-{os.getpid()}-"
+
+
+def remove_left(folder: Path) -> None:
+    """Remove what killed processes of this machine left half written in a folder; looks once a process and folder."""
+    key = (os.getpid(), str(folder.absolute()))
+    if key in _looked:
+        return
+    _looked.add(key)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        found = _MARK.match(name)
+        if found is None or found[1] != _machine() or _alive(int(found[2])):
+            continue
+        left = folder / name
+        with contextlib.suppress(OSError):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return True
 
 
 @contextlib.contextmanager
@@ -45,8 +102,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"{str(target)!r}: no path can hold a zero byte{ELSEWHERE}")
     with _explained(target, ELSEWHERE):
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise OutputError(f"{target}: is a folder, expected a file name to write to")
+        _refuse_wrong_kind(target, target.parent, False)
         temporary = _reserve(target, target.parent)
     try:
         with _explained(target):
@@ -62,7 +118,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def _reserve(target: Path, folder: Path) -> Path:
     """Make an empty file in the folder, hidden and named after the target."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=folder)
+    remove_left(folder)
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(target)  # a name that is too long is said now, whatever the temporary one is
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem[:80]}{own_mark()}", suffix=target.suffix, dir=folder)
     os.close(handle)
     return Path(name)
 
@@ -98,6 +157,8 @@ def _refuse_wrong_kind(target: Path, home: Path, folder: bool) -> None:
         raise OutputError(f"{target}: has the name of a file, and a folder to write several files to is expected here")
     if not folder and target.is_dir():
         raise OutputError(f"{target}: is a folder, expected a file name to write to")
+    if not folder and target.exists() and not target.is_file():
+        raise OutputError(f"{target}: is a pipe or a device, not a regular file{ELSEWHERE}")
     for one in home.parents if folder else (home, *home.parents):
         if one.is_file():
             raise OutputError(f"{target}: {one} is a file, expected a folder{ELSEWHERE}")

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from desali.errors import DesaliError, OutputError
 from desali.output.files import write_text
+from desali.output.interrupts import check
 from desali.output.progress import duration
 from desali.training.history import HISTORY_NAME, rows_as_csv
 from desali.training.module import StageModule
@@ -43,6 +44,9 @@ class Keeper(lightning.Callback):
             if scaler is not None and self.state.scaler:
                 scaler.load_state_dict(self.state.scaler)
         self._started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
+        check()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         assert isinstance(module, StageModule)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError, UnknownNameError
+from desali.input.files import read_text
+from desali.input.values import parse_toml
+from desali.limits import CONFIG_BYTES
 from desali.models.registry import DEFAULT
 from desali.output.options import FROM_0, FROM_1, SEED, SHARE, check_fields, checked_table, option, options_of
 from desali.training.recipes import Recipe, recipe, recipe_names
@@ -208,21 +210,10 @@ def read_config(path: Path) -> TrainingConfig:
         DesaliError: the file is missing or not TOML, or a value has the wrong type or is out of range.
         UnknownNameError: an unknown key; the message suggests the nearest.
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise DesaliError(f"{path}: no such file; give a TOML file, for instance runs/two_stage/config.toml") from None
-    except OSError as error:
-        raise DesaliError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except RecursionError:
-        raise DesaliError(f"{path}: tables in tables too deep to read; see docs/training.md for an example") from None
-    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
-        raise DesaliError(f"{path}: not TOML ({error}); see docs/training.md for an example") from None
+    text = read_text(
+        path, "a TOML file", DesaliError, CONFIG_BYTES, "give a TOML file, for instance runs/two_stage/config.toml"
+    )
+    values = parse_toml(text, str(path), DesaliError, "see docs/training.md for an example")
     try:
         return _checked(values)
     except DesaliError as error:

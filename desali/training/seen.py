@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.data.pseudonym import cannot_compare
 from desali.errors import WeightsError
+from desali.input.arrays import read_npy
 from desali.models.checkpoint import WEIGHTS_NAME, read_card
 from desali.output.files import write_bytes
 
@@ -84,19 +86,23 @@ def seen(images: ImageSet, stage: Path) -> str | None:
     return None
 
 
+def apart(images: ImageSet, stage: Path) -> str:
+    """What to say where the patients of `images` and of a stage have pseudonyms that do not compare; "" else."""
+    return cannot_compare((read_card(stage).get("data") or {}).get("parameters") or {}, images.parameters)
+
+
 def keeps_marks(stage: Path) -> bool:
     """Whether the stage has left the marks of its images."""
     return (stage.parent / SEEN_NAME).is_file()
 
 
 def _marks_of(file: Path) -> Marks | None:
-    try:
-        return np.asarray(np.load(file, allow_pickle=False), np.uint64)
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{file}: unreadable ({reason}); delete it, or train the stage again") from error
+    found = read_npy(file, str(file), WeightsError, "delete it, or train the stage again")
+    if found.dtype != np.uint64 or found.ndim != 1:
+        raise WeightsError(f"{file}: holds no marks of images; delete it, or train the stage again")
+    return found
 
 
 def _same_data(data: dict[str, Any], images: ImageSet) -> bool:

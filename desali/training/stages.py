@@ -24,7 +24,7 @@ from desali.training.seeding import derive
 from desali.training.seen import write_seen
 from desali.training.splits import hold_out
 from desali.training.stage import Stage
-from desali.training.state import STATE_NAME
+from desali.training.state import STATE_NAME, previous_of, remove_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +92,8 @@ class StageTrainer:
                     key = self.key_of_given(stage)
                     continue
                 parent, key = key, self.key(stage, key)
-                if any((self.stages / key / name).is_file() for name in (STATE_NAME, WEIGHTS_NAME)):
+                names = (STATE_NAME, previous_of(Path(STATE_NAME)).name, WEIGHTS_NAME)
+                if any((self.stages / key / name).is_file() for name in names):
                     return
                 longer = self._longer(stage, parent)
                 if longer.state() is not None:
@@ -317,7 +318,7 @@ class StageTrainer:
         write_seen(folder, data)
         weights = save(model, folder / WEIGHTS_NAME, card)
         if stage.schedule == "cosine":  # others can be made longer
-            (folder / STATE_NAME).unlink(missing_ok=True)
+            remove_state(folder / STATE_NAME)
         return result_of(card, title, weights, reused=False)
 
     def _wait(self, folder: Path, key: str, title: str) -> StageResult:

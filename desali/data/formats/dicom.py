@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from desali.data.formats.declared import check_size, declared_size
 from desali.data.formats.decoded import Decoded
 from desali.data.formats.dicom_display import display
-from desali.data.formats.dicom_tags import Bools, code, first, modality_of, of_frame, padding
+from desali.data.formats.dicom_file import open_dicom
+from desali.data.formats.dicom_tags import RESCALE_TYPES, Bools, code, first, modality_of, of_frame, padding
 from desali.errors import ImageError
 
 AIR_HU = -1024.0  # floor of the CT scale; what lies below is padding outside the field of view
@@ -35,15 +36,15 @@ def read_dicom(data: bytes, name: str, *, frame: int | None = None, offset_given
     Raises:
         ImageError: damaged, without pixels, no such frame, an unknown compression, or a CT without a scale.
     """
-    import pydicom
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns about oddities of single tags that desali does not read
         try:
-            dataset = pydicom.dcmread(io.BytesIO(data))
+            dataset = open_dicom(data, name)
             modality = modality_of(dataset)
             frames = int(dataset.get("NumberOfFrames", 1) or 1)
             has_pixels = any(k in dataset for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+        except ImageError:
+            raise
         except Exception as error:  # InvalidDicomError, EOFError, struct.error, ValueError, ... on damaged files
             raise ImageError(
                 f"{name}: the DICOM file is truncated or damaged ({_reason(error)}); copy it again"
@@ -71,13 +72,17 @@ def read_dicom(data: bytes, name: str, *, frame: int | None = None, offset_given
 
 
 def _pixels(dataset: Any, name: str, frame: int) -> npt.NDArray[Any]:
+    from pydicom._uid_dict import UID_dictionary
     from pydicom.pixels.utils import pixel_array
 
     try:
+        _check_pixels(dataset, name, frame)
         return np.asarray(pixel_array(dataset, index=frame))
+    except ImageError:
+        raise
     except (RuntimeError, NotImplementedError) as error:  # no plug-in, or none that knows this variant
         syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
-        compression = getattr(syntax, "name", None) or "unknown"
+        compression = syntax.name if syntax in UID_dictionary else "unknown"
         raise ImageError(
             f"{name}: DICOM pixels compressed as {compression!r} cannot be decoded here; store the file uncompressed, "
             "or install the plug-ins that decode it: pip install 'desali[dicom]'"
@@ -86,6 +91,25 @@ def _pixels(dataset: Any, name: str, frame: int) -> npt.NDArray[Any]:
         raise ImageError(
             f"{name}: the DICOM pixels are truncated or damaged ({_reason(error)}); copy it again"
         ) from error
+
+
+def _check_pixels(dataset: Any, name: str, frame: int) -> None:
+    """Refuse what the header, or a compressed frame's own, asks for, before a decoder does it."""
+    height, width = int(dataset.Rows), int(dataset.Columns)
+    each = max(1, int(dataset.get("SamplesPerPixel", 1) or 1)) * max(1, int(dataset.get("BitsAllocated", 8) or 8) // 8)
+    stored = dataset.get("PixelData") or dataset.get("FloatPixelData") or dataset.get("DoubleFloatPixelData") or b""
+    check_size(height, width, each, len(stored), name, "DICOM")
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    from pydicom.encaps import get_frame
+
+    frames = int(dataset.get("NumberOfFrames", 1) or 1)
+    coded = declared_size(get_frame(dataset.PixelData, frame, number_of_frames=frames))
+    if coded is not None and coded != (height, width):
+        raise ImageError(
+            f"{name}: the DICOM pixels are damaged (compressed as {coded[0]} x {coded[1]}, the header says {height} x "
+            f"{width}); copy it again"
+        )
 
 
 def _ct(dataset: Any, pixels: npt.NDArray[Any], outside: Bools, frame: int, name: str, offset_given: bool) -> Decoded:
@@ -138,7 +162,7 @@ def _scaled(
 
 def _unit(value: Any) -> str:
     """A scale's unit; what is there and no coded word is another unit than HU."""
-    return code(value) or ("unknown" if str(value or "").strip() else "")
+    return code(value, RESCALE_TYPES) or ("unknown" if str(value or "").strip() else "")
 
 
 def _reason(error: BaseException) -> str:

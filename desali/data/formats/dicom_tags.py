@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,32 @@ CT_CLASSES = (
 )
 
 
+MODALITIES = frozenset({
+    "ANN", "AR", "ASMT", "AU", "BDUS", "BI", "BMD", "CFM", "CR", "CT", "CTPROTOCOL", "DMS", "DG", "DOC", "DX", "ECG",
+    "EEG", "EMG", "EOG", "EPS", "ES", "FID", "GM", "HC", "HD", "IO", "IOL", "IVOCT", "IVUS", "KER", "KO", "LEN", "LS",
+    "M3D", "MG", "MR", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPTBSV", "OPTENF", "OPV", "OSS", "OT", "PA", "PLAN",
+    "POS", "PR", "PT", "PX", "REG", "RESP", "RF", "RG", "RTDOSE", "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD",
+    "RTRECORD", "RTSEGANN", "RTSTRUCT", "RWV", "SEG", "SM", "SMR", "SR", "SRF", "STAIN", "TEXTUREMAP", "TG", "US",
+    "VA", "XA", "XAPROTOCOL", "XC", "AS", "CD", "CF", "CP", "CS", "DD", "DF", "DM", "DS", "EC", "FA", "FS", "LP",
+    "MA", "MS", "OPR", "ST", "VF", "DSA",
+})  # fmt: skip
+"""PS3.3 C.7.3.1.1.1, with the retired ones."""
+RESCALE_TYPES = ("OD", "HU", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT")
+"""PS3.3 C.11.1.1.2."""
+
+
 def modality_of(dataset: Any) -> str:
     """In capitals; CT also where the tag is missing and the file's SOP class is one of CT's."""
-    modality = code(dataset.get("Modality"))
+    modality = code(dataset.get("Modality"), MODALITIES)
     if not modality and str(dataset.get("SOPClassUID", "")) in CT_CLASSES:
         return "CT"
     return modality or "unknown modality"
 
 
-def code(value: Any) -> str:
-    """A coded word in capitals; "" for anything else, since a header's free text may name the patient."""
+def code(value: Any, known: Container[str]) -> str:
+    """A coded word in capitals; "" for one that is not known, since any other text may name the patient."""
     word = str(value or "").strip().upper()
-    return word if re.fullmatch(r"[A-Z0-9_ ]{1,16}", word) else ""
+    return word if word in known else ""
 
 
 def of_frame(dataset: Any, frame: int, sequence: str, name: str) -> Any:

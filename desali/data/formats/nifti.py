@@ -10,10 +10,10 @@ import numpy as np
 from desali.data.formats.decoded import Decoded
 from desali.data.formats.numbers import by_type, chosen
 from desali.errors import ImageError
+from desali.limits import IMAGE_BYTES
 
 LEAST_OF_CT = -500.0
 """A CT holds air; a volume without anything so dark is none, or has lost its scale."""
-MOST_BYTES = 1 << 31
 
 
 def read_nifti(data: bytes, name: str, page: int | None = None, *, offset_given: bool = False) -> Decoded:
@@ -73,11 +73,12 @@ def read_nifti(data: bytes, name: str, page: int | None = None, *, offset_given:
 def _unpacked(data: bytes, name: str) -> bytes:
     unpacker = zlib.decompressobj(31)
     try:
-        whole = unpacker.decompress(data, MOST_BYTES)
+        whole = unpacker.decompress(data, IMAGE_BYTES.value + 1)
     except zlib.error as error:
         raise ImageError(f"{name}: the compressed NIfTI file is damaged; copy it again") from error
-    if unpacker.unconsumed_tail:
-        raise ImageError(f"{name}: NIfTI of more than {MOST_BYTES >> 30} GiB; crop it first")
+    too_large = IMAGE_BYTES.exceeded(len(whole))
+    if too_large:
+        raise ImageError(f"{name}: NIfTI that unpacks to at least {too_large}, or crop it first")
     return whole
 
 

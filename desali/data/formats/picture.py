@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from desali.data.formats.colours import on_white, upright
+from desali.data.formats.declared import check_size, declared_size
 from desali.data.formats.decoded import Decoded
 from desali.data.formats.numbers import chosen
 from desali.errors import ImageError
+from desali.limits import IMAGE_PIXELS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,6 +39,11 @@ def read_picture(data: bytes, name: str, format_name: str, page: int | None = No
     from PIL import Image, UnidentifiedImageError
 
     depth, colour_type = struct.unpack_from("BB", data, 24) if format_name == "PNG" and len(data) >= 26 else (8, 0)
+    declared = declared_size(data)
+    if declared is not None:
+        check_size(*declared, 4, len(data), name, format_name)
+    if Image.MAX_IMAGE_PIXELS is not None and IMAGE_PIXELS.value > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = IMAGE_PIXELS.value  # asked for on purpose; checked above
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.formats.colours import on_white, upright
+from desali.data.formats.declared import check_size
 from desali.data.formats.decoded import Decoded
 from desali.data.formats.numbers import by_type, chosen
 from desali.errors import ImageError
@@ -46,7 +47,7 @@ def read_tiff(data: bytes, name: str, page: int | None = None) -> Decoded:
             index = chosen(page, pages, name, "TIFF")
             one: Any = file.pages[index]
             photometric = int(one.photometric) if one.photometric is not None else MIN_IS_BLACK
-            _check_layout(one, photometric, name)
+            _check_layout(one, photometric, name, len(data))
             pixels = _pixels(one, index, photometric, data, name)
             decoded = _decoded(pixels, one, photometric, name)
             tag = one.tags.get(ORIENTATION)
@@ -54,8 +55,7 @@ def read_tiff(data: bytes, name: str, page: int | None = None) -> Decoded:
     except ImageError:
         raise
     except Exception as error:  # struct.error, TiffFileError, ValueError, zlib.error, MemoryError, ... on damaged files
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ImageError(f"{name}: the TIFF is truncated or damaged ({reason}); copy it again") from error
+        raise ImageError(f"{name}: the TIFF is truncated or damaged ({type(error).__name__}); copy it again") from error
     finally:
         log.disabled = was_disabled
     if orientation != 1:
@@ -65,7 +65,7 @@ def read_tiff(data: bytes, name: str, page: int | None = None) -> Decoded:
     return decoded if pages == 1 else decoded.noted(f"page {index + 1} of {pages}")
 
 
-def _check_layout(page: Any, photometric: int, name: str) -> None:
+def _check_layout(page: Any, photometric: int, name: str, held: int) -> None:
     known = photometric in (MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK, YCBCR)
     if not known and int(page.compression) not in JPEG:
         raise ImageError(
@@ -79,9 +79,9 @@ def _check_layout(page: Any, photometric: int, name: str) -> None:
         raise ImageError(f"{name}: {page.dtype} TIFF with {page.samplesperpixel} channels; save it as grey or RGB")
     if page.imagedepth > 1:
         raise ImageError(f"{name}: TIFF holding a volume of {page.imagedepth} slices; save the wanted slice alone")
-    declared = page.imagewidth * page.imagelength * page.samplesperpixel * page.dtype.itemsize
-    if declared > 1 << 31:
-        raise ImageError(f"{name}: TIFF of {page.imagelength} x {page.imagewidth} pixels; too large, crop it first")
+    each = page.samplesperpixel * page.dtype.itemsize
+    check_size(page.imagelength, page.imagewidth, each, held, name, "TIFF")
+    check_size(page.tilelength, page.tilewidth, each, held, name, "TIFF with tiles")
 
 
 def _pixels(page: Any, index: int, photometric: int, data: bytes, name: str) -> npt.NDArray[Any]:

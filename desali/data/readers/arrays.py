@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.errors import DataError
+from desali.input.arrays import npz_headers, read_npz
 
 
 def length(path: Path, key: str) -> int:
@@ -19,19 +18,10 @@ def length(path: Path, key: str) -> int:
     Raises:
         DataError: no such file or key, damaged, or not an array of images [n, h, w] or [n, h, w, 3].
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            keys = [name.removesuffix(".npy") for name in archive.namelist()]
-            if key not in keys:
-                raise DataError(f"{path}: has no array {key!r} (arrays: {', '.join(keys)})")
-            with archive.open(f"{key}.npy") as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape = read(file)[0]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: cannot be read as an .npz file ({error}); copy it again") from error
+    headers = npz_headers(path, str(path), DataError, "copy it again")
+    if key not in headers:
+        raise DataError(f"{path}: has no array {key!r} (arrays: {', '.join(headers)})")
+    shape = headers[key].shape
     if not (len(shape) == 3 or (len(shape) == 4 and shape[-1] == 3)) or 0 in shape[1:]:
         raise DataError(f"{path}: {key} has shape {list(shape)}; expected images [n, h, w] or [n, h, w, 3]")
     return int(shape[0])
@@ -46,12 +36,10 @@ def read(path: Path, key: str, hu_offset: float | None) -> npt.NDArray[Any]:
     Raises:
         DataError: damaged, of a type without a unit, an offset that is missing or does not apply, NaN.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            images: npt.NDArray[Any] = archive[key]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = "it holds Python objects" if "pickle" in str(error) else error
-        raise DataError(f"{path}: {key} cannot be read ({reason}); copy it again, or save numbers") from error
+    arrays = read_npz(path, str(path), DataError, "copy it again", (key,))
+    if key not in arrays:
+        raise DataError(f"{path}: has no array {key!r}; copy it again")
+    images = arrays[key]
     kind = images.dtype
     if (kind == np.uint16) != (hu_offset is not None):
         said = "needs hu_offset (HU = value + offset, often -1024)" if hu_offset is None else "takes no hu_offset"

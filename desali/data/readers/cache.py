@@ -20,6 +20,7 @@ import numpy.typing as npt
 from desali.data.readers.decode import How, Stacked, files_of
 from desali.data.readers.listing import Item
 from desali.errors import DataError, OutputError
+from desali.output.files import own_mark, remove_left
 
 VERSION = 2
 """Of the format; entries of another version are never found."""
@@ -103,7 +104,8 @@ class ImageCache:
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.folder))
+            remove_left(self.folder)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{key}{own_mark()}", dir=self.folder))
         except OSError as error:
             raise OutputError(
                 f"{self.folder}: the cache cannot be written ({error.strerror or error}); choose another folder, "
@@ -179,7 +181,7 @@ class ImageCache:
             failed = [(str(name), str(reason)) for name, reason in facts["failed"]]
             treated = {str(said): int(count) for said, count in facts["treated"].items()}
             decoded = Stacked(images[: len(facts["kept"])], facts["unit"], list(facts["kept"]), failed, treated)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, SyntaxError, AttributeError):
             shutil.rmtree(folder, ignore_errors=True)
             return None
         with contextlib.suppress(OSError):

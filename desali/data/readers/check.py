@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.readers.alike import MOST, nearly_same, thumbnail
-from desali.data.readers.confounding import by_date, by_patient, by_source, folder_date, tags_of
+from desali.data.readers.confounding import by_date, by_patient, by_source, folder_date, numbered, tags_of
 from desali.data.readers.decode import How, Picture, pictures
 from desali.data.readers.finding import Found, describe, find_images
 from desali.data.readers.listing import passed_words
@@ -206,8 +206,8 @@ def _confounded(found: Found) -> list[str]:
     scanners, dates = (
         [tags.get(item.path, {}).get(key, "") for item in selection.items] for key in ("scanner", "date")
     )
-    said += by_source("scanner", selection.names, units, scanners)
-    said += by_date("study date", selection.names, units, dates)
+    said += by_source("scanner", selection.names, units, numbered("scanner", scanners))
+    said += by_date("study date", selection.names, units, dates, shown=numbered("date", dates))
     return said + by_date("folder date", selection.names, units, [folder_date(item) for item in selection.items])
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from desali.data.formats.dicom_file import read_tags
 from desali.data.readers.listing import Item
 
 MOSTLY = 0.9
@@ -18,6 +18,7 @@ LEAST = 3
 """Patients of a class, and of the others, without which an order of dates says nothing."""
 DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?!\d)")
 SCANNER_TAGS = ("Manufacturer", "ManufacturerModelName", "StationName")
+MAKERS = ("SIEMENS", "GE", "PHILIPS", "TOSHIBA", "CANON", "HITACHI", "FUJI", "SHIMADZU", "NEUSOFT", "UNITED IMAGING")
 DATE_TAGS = ("StudyDate", "AcquisitionDate")
 
 
@@ -61,9 +62,25 @@ def by_source(what: str, names: Sequence[str], units: Sequence[str], sources: Se
     return [f"class and {what} are confounded: the {what} alone tells {100 * told:.0f} % of the cases ({shown})"]
 
 
-def by_date(what: str, names: Sequence[str], units: Sequence[str], dates: Sequence[str]) -> list[str]:
-    """As `by_source`, and also a sentence for each class whose dates lie before, or behind, nearly all others."""
-    said = by_source(what, names, units, dates)
+def numbered(what: str, values: Sequence[str]) -> list[str]:
+    """Values of a header as a known maker or "WHAT 1", "WHAT 2": the text itself may name a place or a person."""
+    known = sorted(set(values) - {""})
+    maker = {value: next((one for one in MAKERS if value.upper().startswith(one)), what) for value in known}
+    counts = Counter(maker.values())
+    alone = {value: word != what and counts[word] == 1 for value, word in maker.items()}
+    said = {value: maker[value] + ("" if alone[value] else f" {k}") for k, value in enumerate(known, start=1)}
+    return [said.get(value, "") for value in values]
+
+
+def by_date(
+    what: str, names: Sequence[str], units: Sequence[str], dates: Sequence[str], shown: Sequence[str] | None = None
+) -> list[str]:
+    """As `by_source`, and also a sentence for each class whose dates lie before, or behind, nearly all others.
+
+    Args:
+        shown: what a sentence calls the dates; themselves if None.
+    """
+    said = by_source(what, names, units, dates if shown is None else shown)
     of_unit = _majorities(names, units, dates)
     classes = sorted({name for name, _ in of_unit.values()})
     for label in [] if said else classes[: 1 if len(classes) == 2 else None]:
@@ -97,16 +114,10 @@ def tags_of(items: Iterable[Item]) -> dict[Path, Mapping[str, str]]:
 
 
 def _tags(path: Path) -> Mapping[str, str]:
-    import pydicom
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            wanted = [*SCANNER_TAGS, *DATE_TAGS]
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
-            value = {name: str(data.get(name) or "").strip() for name in wanted}
-        except Exception:  # said with its reason when the pixels are decoded
-            return {}
+    found = read_tags(path, [*SCANNER_TAGS, *DATE_TAGS])
+    if not found:
+        return {}
+    value = {name: str(tag or "").strip() for name, tag in found.items()}
     scanner = " ".join(value[name] for name in SCANNER_TAGS if value[name])
     return {"scanner": scanner, "date": next((value[name] for name in DATE_TAGS if value[name]), "")}
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from desali.errors import DataError
+from desali.limits import IMAGE_PIXELS
+
 
 def windows(
     points: Sequence[tuple[float, float]],
@@ -35,10 +38,14 @@ def windows(
     left, top = (max(0, math.ceil(value)) for value in outline.min(axis=0))
     right, bottom = (math.floor(value) + side for value in outline.max(axis=0))  # a window may reach over the edge
     if shape is not None:
+        left, top = min(left, shape[1]), min(top, shape[0])
         bottom, right = min(bottom, shape[0]), min(right, shape[1])
     height, width = bottom - top, right - left
     if min(height, width) < side:
         return []
+    too_many = IMAGE_PIXELS.exceeded(height * width)
+    if too_many:
+        raise DataError(f"a contour over {too_many}")
     y, x = np.mgrid[top:bottom, left:right]
     mask = Outline(outline).contains_points(np.column_stack([x.ravel(), y.ravel()])).reshape(height, width)
     return [(top + row, left + column) for row, column in inside_of(mask, side, stride, inside)]

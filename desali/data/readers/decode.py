@@ -21,6 +21,7 @@ from desali.data.imageset import Unit
 from desali.data.preprocess import fit
 from desali.data.readers.listing import Item
 from desali.errors import DataError, ImageError
+from desali.output.interrupts import check
 from desali.output.progress import bar
 
 AHEAD = 32
@@ -91,6 +92,7 @@ def pictures(items: Sequence[Item], how: How) -> Iterator[Picture | ImageError]:
     """
     with _quiet(), bar(len(items), how.title, "image", shown=how.progress, leave=False) as shown:
         for picture in _arrays(items, how) if how.array_key else _files(items, how):
+            check()
             shown.update()
             yield picture
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import warnings
+import math
 from pathlib import Path
 from typing import Any
 
+from desali.data.formats.dicom_file import read_tags
 from desali.data.formats.recognise import DICOM, format_of_file
+from desali.data.pseudonym import fingerprint, pseudonym, salt_in_use
 from desali.data.readers.listing import Item, Listing, files_in, label_of, need_folder, relative
 from desali.errors import DataError
 
@@ -15,6 +16,8 @@ UNLABELLED = "unlabelled"
 DIRECTORY = "DICOMDIR"
 """The list of a medium's files (PS3.10), itself no image."""
 EXPECTED = "a folder of DICOM files, or one folder of them per class"
+LABELS = ("CS", "IS", "US", "SS", "DS")
+"""Kinds of attributes (value representations) that hold codes and numbers, not free text."""
 TAGS = ["PatientID", "SeriesInstanceUID", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient"]
 
 
@@ -31,14 +34,18 @@ def claims(root: Path) -> bool:
 def find(root: Path, label: str = "folder") -> Listing:
     """List the slices by class, patient, series and position along the series' normal.
 
-    The patient is a pseudonym: the first ten hexadecimal digits of the SHA-256 of PatientID, the same in every folder,
-    so that a patient on both sides of a split is found; a short number can be found again by trying all. A file without
-    one is of an unknown patient. A file whose tags cannot be read is listed by name and reported when it is decoded.
+    The patient is a pseudonym of PatientID (`desali.data.pseudonym`), the same in every folder, so that a patient on
+    both sides of a split is found. A file without one is of an unknown patient. A file whose tags cannot be read is
+    listed by name and reported when it is decoded.
 
     Raises:
-        DataError: no DICOM files, some in class folders and some not, or an attribute that is missing.
+        DataError: no DICOM files, some in class folders and some not, an attribute that is missing or that names a
+            person, or no salt for the pseudonyms. OutputError: a salt cannot be written.
     """
     need_folder(root, EXPECTED)
+    if label != "folder":
+        _refuse_identifying(label)
+    salt = salt_in_use()
     files: list[Path] = []
     passed: list[Path] = []
     for path in files_in(root, deep=True):
@@ -59,7 +66,7 @@ def find(root: Path, label: str = "folder") -> Listing:
             text = str(tags.get(label) or "").strip()
             if not text and tags:
                 raise DataError(f"{path}: has no DICOM attribute {label!r} to take the class from")
-        patient = patient_of(tags.get("PatientID"))
+        patient = patient_of(tags.get("PatientID"), salt)
         item = Item(path, name, text or UNLABELLED, patient or None)
         found.append((text or UNLABELLED, patient, *_order(tags), name, item))
     found.sort(key=lambda one: one[:-1])
@@ -70,26 +77,46 @@ def find(root: Path, label: str = "folder") -> Listing:
         kind="DICOM series",
         patients="patients by PatientID (as a pseudonym)",
         colour=None,
+        salt=fingerprint(salt),
         passed=tuple(relative(path, root) for path in passed),
     )
 
 
-def patient_of(identity: object) -> str:
-    """The pseudonym of a PatientID; "" where there is none."""
+def patient_of(identity: object, salt: bytes | None = None) -> str:
+    """The pseudonym of a PatientID under a salt, by default the one in use; "" where there is none."""
     text = str(identity or "").strip()
-    return hashlib.sha256(text.encode()).hexdigest()[:10] if text else ""
+    return pseudonym(text, salt_in_use() if salt is None else salt) if text else ""
+
+
+def _instance(value: Any) -> float:
+    """An instance number; the first of several, 0 for none."""
+    from pydicom.multival import MultiValue
+
+    if isinstance(value, MultiValue):
+        value = value[0] if len(value) else 0
+    try:
+        number = float(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _tags(path: Path, more: list[str]) -> dict[str, Any]:
-    import pydicom
+    return read_tags(path, [*TAGS, *more])
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*TAGS, *more])
-            return {name: dataset.get(name) for name in [*TAGS, *more]}
-        except Exception:  # said with its reason when the pixels are decoded
-            return {}
+
+def _refuse_identifying(label: str) -> None:
+    """Refuse to take the class from an attribute that names a person or a place; classes stand in every record."""
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+    tag = tag_for_keyword(label)
+    if tag is None:
+        raise DataError(f"label={label[:80]}: not the keyword of a DICOM attribute; expected one like BodyPartExamined")
+    if tag >> 16 == 0x0010 or dictionary_VR(tag) not in LABELS:
+        raise DataError(
+            f"label={label}: such an attribute can name the patient, and classes stand in every record; expected a "
+            "coded one like BodyPartExamined, or sort the files into folders of classes"
+        )
 
 
 def _order(tags: dict[str, Any]) -> tuple[str, float]:
@@ -99,6 +126,8 @@ def _order(tags: dict[str, Any]) -> tuple[str, float]:
     try:
         across, down = np.reshape(np.asarray(tags["ImageOrientationPatient"], float), (2, 3))
         position = float(np.dot(np.cross(across, down), np.asarray(tags["ImagePositionPatient"], float)))
-    except (KeyError, TypeError, ValueError):
-        position = float(tags.get("InstanceNumber") or 0)
+        if not math.isfinite(position):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, OverflowError):
+        position = _instance(tags.get("InstanceNumber"))
     return str(tags.get("SeriesInstanceUID") or ""), position

@@ -71,6 +71,9 @@ def _values(path: Path) -> list[str]:
     lines = read_lines(path, "a table of numbers without a header")
     cells = [cell.strip() for line in lines for cell in line.replace(";", ",").split(",") if cell.strip()]
     try:
-        return [str(int(float(cell))) for cell in cells]
+        numbers = [int(float(cell)) for cell in cells]
+        if any(abs(number) >= 2**53 for number in numbers):
+            raise ValueError
+        return [str(number) for number in numbers]
     except (ValueError, OverflowError) as error:
         raise DataError(f"{path}: holds something that is no number; expected numbers without a header") from error

@@ -10,7 +10,7 @@ from desali.data.preprocess import RESIZES
 from desali.data.readers.listing import Listing
 from desali.data.readers.registry import Reader, resolve
 from desali.data.readers.selection import Selection, select
-from desali.errors import DataError, UnknownNameError
+from desali.errors import DataError, DesaliError, UnknownNameError
 
 COMMON_OPTIONS = {
     "split": "train, validation or test, where the data set states parts; default: all images",
@@ -78,7 +78,12 @@ def find_images(spec: str, *, listings: Listings | None = None, **options: Any) 
     Raises:
         UnknownNameError: no such reader or option. DataError: see `read_images`.
     """
-    reader, root, written = resolve(spec)
+    try:
+        reader, root, written = resolve(spec)
+    except OSError as error:  # a folder that cannot be looked into, or that goes meanwhile
+        if isinstance(error, DesaliError):
+            raise
+        raise DataError(f"{error.filename or spec}: cannot be read ({error.strerror or error})") from error
     given: dict[str, Any] = {**written, **{name: value for name, value in options.items() if value is not None}}
     for name in given:
         if name not in COMMON_OPTIONS and name not in reader.options:

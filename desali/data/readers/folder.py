@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from pathlib import Path
 
 from desali.data.formats.recognise import BMP, JPEG, PNG, TIFF, format_of_file
@@ -20,6 +20,7 @@ from desali.data.readers.listing import (
     relative,
 )
 from desali.errors import DataError
+from desali.input.patterns import search_all
 
 EXPECTED = "a folder with one sub-folder of images per class"
 OPENED = 8
@@ -57,7 +58,9 @@ def find(root: Path, patient: str = "none") -> Listing:
             expression, or a path that it does not match.
     """
     need_folder(root, EXPECTED)
-    pattern = _pattern(patient)
+    named = patient in ("none", "folder")
+    if not named:
+        search_all(patient, (), "patient", "patient", DataError)  # a bad one is said before the layout
     parts = _parts(root)
     items: list[Item] = []
     labels: dict[str, None] = {}
@@ -79,11 +82,13 @@ def find(root: Path, patient: str = "none") -> Listing:
                 )
             labels[label], seen[label] = None, folder
             images, others = contents(folder, deep=True)
-            items += _class(root, folder, images, label, split, patient, pattern)
+            items += _class(root, folder, images, label, split, patient)
             passed += others
     if not labels:
         raise DataError(f"{root}: holds no sub-folders; expected {EXPECTED}")
-    said = NO_PATIENTS if patient == "none" else f"patients by {'sub-folder' if pattern is None else 'file name'}"
+    if not named:
+        items = _owned(patient, items)
+    said = NO_PATIENTS if patient == "none" else f"patients by {'sub-folder' if named else 'file name'}"
     return Listing(
         name=root.resolve().name,
         items=items,
@@ -103,28 +108,14 @@ def _parts(root: Path) -> list[tuple[str, Path]]:
     return [("", root)]
 
 
-def _pattern(patient: str) -> re.Pattern[str] | None:
-    if patient in ("none", "folder"):
-        return None
-    try:
-        pattern = re.compile(patient)
-    except re.error as error:
-        raise DataError(f"patient={patient}: not a regular expression ({error})") from error
-    if not pattern.groups:
-        raise DataError(f"patient={patient}: expected none, folder, or a regular expression with one (group)")
-    return pattern
-
-
-def _class(
-    root: Path, folder: Path, images: list[Path], label: str, split: str, patient: str, pattern: re.Pattern[str] | None
-) -> list[Item]:
+def _class(root: Path, folder: Path, images: list[Path], label: str, split: str, patient: str) -> list[Item]:
     if patient == "folder":
         loose = [path for path in images if path.parent == folder]
         if loose:
             raise DataError(f"{loose[0]}: lies beside the patient folders; with patient=folder every image is in one")
         owners = [(path, path.relative_to(folder).parts[0]) for path in images]
         return [Item(path, relative(path, root), label, owner, split) for path, owner in owners]
-    if pattern is None:
+    if patient == "none":
         nested = [path.relative_to(folder).parts[0] for path in images if path.parent != folder]
         if nested:
             raise DataError(
@@ -134,13 +125,14 @@ def _class(
     items = []
     for path in images:
         name = relative(path, root)
-        items.append(Item(path, name, label, name if pattern is None else _owner(pattern, name, path), split))
+        items.append(Item(path, name, label, name, split))
     return items
 
 
-def _owner(pattern: re.Pattern[str], name: str, path: Path) -> str:
-    match = pattern.search(name)
-    owner = None if match is None else match.group("patient" if "patient" in pattern.groupindex else 1)
-    if not owner:
-        raise DataError(f"{path}: patient={pattern.pattern} finds no patient in {name!r}; correct the expression")
-    return owner
+def _owned(patient: str, items: list[Item]) -> list[Item]:
+    """The items with the patient that the regular expression finds in each one's path."""
+    owners = search_all(patient, [item.name for item in items], "patient", "patient", DataError)
+    for item, owner in zip(items, owners, strict=True):
+        if not owner:
+            raise DataError(f"{item.path}: patient={patient} finds no patient in {item.name!r}; correct the expression")
+    return [replace(item, patient=owner) for item, owner in zip(items, owners, strict=True)]

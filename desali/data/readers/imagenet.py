@@ -9,7 +9,9 @@ import re
 from pathlib import Path
 
 from desali.data.readers.listing import NO_PATIENTS, Item, Listing, folders_in, images_in, read_lines, relative
+from desali.data.readers.synsets import read_meta
 from desali.errors import DataError
+from desali.input.values import one_line
 
 WNID = re.compile(r"n\d{8}")
 VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -108,25 +110,18 @@ def _devkit_file(root: Path, given: str, name: str, option: str) -> Path:
 def _whole_numbers(path: Path) -> list[int]:
     lines = read_lines(path, "one ILSVRC2012 id on each line")
     try:
-        return [int(line) for line in lines if line.strip()]
+        return [int(line[:20]) for line in lines if line.strip()]
     except ValueError as error:
-        raise DataError(f"{path}: {error}; expected one ILSVRC2012 id (1, 2, ...) on each line") from error
+        raise DataError(f"{path}: {one_line(error)}; expected one ILSVRC2012 id (1, 2, ...) on each line") from error
 
 
 def _names(path: Path) -> dict[int, str]:
     """ILSVRC2012 id -> WordNet id, of the leaves; from the devkit's meta.mat or from lines "ID WNID ..."."""
     expected = "the devkit's meta.mat, or lines ID WNID"
     if path.suffix.lower() == ".mat":
-        from scipy.io import loadmat
-
-        try:
-            rows = loadmat(path, squeeze_me=True)["synsets"].reshape(-1)
-            leaves = [row for row in rows if int(row["num_children"]) == 0]
-            return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in leaves}
-        except Exception as error:  # scipy raises ValueError, TypeError, NotImplementedError, ... on damaged files
-            raise DataError(f"{path}: not a readable list of synsets ({error}); expected {expected}") from error
+        return read_meta(path, expected)
     try:
         pairs = [line.replace(",", " ").split() for line in read_lines(path, expected) if line.strip()]
-        return {int(pair[0]): pair[1] for pair in pairs}
+        return {int(pair[0][:20]): pair[1] for pair in pairs}
     except (ValueError, IndexError) as error:
-        raise DataError(f"{path}: not a list of synsets ({error}); expected {expected}") from error
+        raise DataError(f"{path}: not a list of synsets ({one_line(error)}); expected {expected}") from error

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from desali.data.readers.listing import read_lines
 from desali.errors import DataError
+from desali.input.tables import read_csv
+from desali.input.values import parse_json
 
 LABEL_TABLES: dict[str, dict[str, str]] = {
     "seven": {
@@ -63,18 +63,15 @@ def label_table(labels: Labels) -> dict[str, str] | None:
 def _file(path: Path) -> dict[str, str]:
     lines = read_lines(path, "a table of labels: .csv with columns label and class, or .json with an object")
     if path.suffix.lower() == ".json":
-        try:
-            table = json.loads("\n".join(lines))
-        except ValueError as error:
-            raise DataError(f"{path}: not JSON ({error}); expected an object of labels and classes") from error
+        table = parse_json("\n".join(lines), str(path), DataError, "expected an object of labels and classes")
         if not isinstance(table, dict) or not all(isinstance(one, str | None) for one in table.values()):
             raise DataError(f"{path}: expected an object of labels and classes, such as {{"
                             '"healthy": "NOR"}')  # fmt: skip
         return {label: name or "" for label, name in table.items()}
-    reader = csv.DictReader(lines)
-    if not {"label", "class"} <= set(reader.fieldnames or []):
-        raise DataError(f"{path}: columns are {', '.join(reader.fieldnames or []) or 'none'}; expected label and class")
-    return {(row["label"] or "").strip(): (row["class"] or "").strip() for row in reader}
+    columns, rows = read_csv("\n".join(lines), str(path), DataError)
+    if not {"label", "class"} <= set(columns):
+        raise DataError(f"{path}: columns are {', '.join(columns) or 'none'}; expected label and class")
+    return {row["label"]: row["class"] for row in rows}
 
 
 def names(value: str | Iterable[str] | None) -> tuple[str, ...]:

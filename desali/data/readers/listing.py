@@ -11,6 +11,7 @@ from pathlib import Path
 from desali.data.formats.recognise import is_image
 from desali.data.imageset import UnitOfSplit
 from desali.errors import DataError
+from desali.input.files import read_text
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 NAMED = 5
@@ -72,6 +73,7 @@ class Listing:
         strays: files that look as if they belong to the set and do not fit its format.
         passed: files that are no images, which nobody reads; hidden files of other programs are not counted.
         notes: facts that the reader of a figure needs.
+        salt: fingerprint of the salt of the patients' pseudonyms; "" where patients are named as the data set does.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Listing:
     strays: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    salt: str = ""
 
 
 NO_PATIENTS = "no patients stated: every image stands for itself"
@@ -179,8 +182,4 @@ def read_lines(path: Path, expected: str) -> list[str]:
     Raises:
         DataError: missing or not readable as text; `expected` says what it should be.
     """
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: cannot be read ({reason}); expected {expected}") from error
+    return read_text(path, expected, DataError).splitlines()

@@ -6,16 +6,22 @@ Depeursinge et al., "Building a reference multimedia database for interstitial l
 from __future__ import annotations
 
 import re
-import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from desali.data.formats.dicom_file import read_tags
 from desali.data.readers.contours import windows
 from desali.data.readers.listing import Item, Listing, folders_in, need_folder, read_lines, relative
 from desali.errors import DataError
+from desali.limits import IMAGE_PIXELS, POINTS
 
 EXPECTED = "a folder per patient with CT-*.dcm and CT-*.txt"
+LEAST_MM, MOST_MM = 1e-4, 1e3
+"""A pixel's side."""
+FARTHEST = 1e5
+"""Pixels of a contour's point from the corner of its slice."""
+MOST_SLICES = 1e6
 NUMBER = re.compile(r"(\d+)$")
 
 
@@ -43,7 +49,7 @@ def find(root: Path, window: str = "32", stride: str = "", inside: str = "0.75")
     side = _number(window, "window", 1)
     step = _number(stride or window, "stride", 1)
     share = _number(inside, "inside", 0)
-    if side != int(side) or step != int(step) or not 0 < share <= 1:
+    if max(side, step) > IMAGE_PIXELS.value or side != int(side) or step != int(step) or not 0 < share <= 1:
         raise DataError(
             f"window={window}, stride={stride}, inside={inside}: expected whole pixels, and inside in (0, 1]"
         )
@@ -95,20 +101,26 @@ def read_contours(path: Path) -> list[Contour]:
         key, value = cells[0], cells[1].strip() if len(cells) > 1 else ""
         if left:
             x, y = _number(key, where), _number(value, where)
-            contours[-1].points.append((x / spacing["x"], y / spacing["y"]))
+            point = x / spacing["x"], y / spacing["y"]
+            if max(map(abs, point)) > FARTHEST:
+                raise DataError(f"{where}: a point {max(map(abs, point)):.3g} pixels away; expected one in the slice")
+            contours[-1].points.append(point)
             left -= 1
         elif key in ("SpacingX", "SpacingY"):
             spacing[key[-1].lower()] = _number(value, where)
-            if spacing[key[-1].lower()] <= 0:
-                raise DataError(f"{where}: {key} is {value}; expected millimetres above 0")
+            if not LEAST_MM <= spacing[key[-1].lower()] <= MOST_MM:
+                raise DataError(f"{where}: {key} is {value}; expected millimetres above 0, some tenths to some")
         elif key == "label":
             label = value
         elif key == "slice_number":
-            slice_number = int(_number(value, where, 1))
+            slice_number = int(_number(value, where, 1, MOST_SLICES))
         elif key == "nb_points_on_contour":
             if not label or not slice_number or len(spacing) != 2:
                 raise DataError(f"{where}: a contour without label, slice_number, SpacingX or SpacingY before it")
             left = int(_number(value, where, 0))
+            too_many = POINTS.exceeded(left)
+            if too_many:
+                raise DataError(f"{where}: a contour of {too_many}")
             contours.append(Contour(label, slice_number, []))
         elif re.fullmatch(r"[-+.\d].*", key):
             raise DataError(f"{where}: more points than nb_points_on_contour says")
@@ -119,25 +131,21 @@ def read_contours(path: Path) -> list[Contour]:
 
 def _shape(path: Path) -> tuple[int, int] | None:
     """Rows and columns of a slice; None if it is damaged, which is said when it is decoded."""
-    import pydicom
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
-            return int(dataset.Rows), int(dataset.Columns)
-        except Exception:
-            return None
+    tags = read_tags(path, ("Rows", "Columns"))
+    try:
+        return int(tags["Rows"]), int(tags["Columns"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
-def _number(text: str, where: str, least: float = float("-inf")) -> float:
+def _number(text: str, where: str, least: float = float("-inf"), most: float = float("inf")) -> float:
     try:
         number = float(text)
     except ValueError:
         number = float("nan")
-    if not least <= number < float("inf"):
-        raise DataError(f"{where}: {text!r} is no number that fits here; expected {'a number' if least < 0 else 'one'}"
-                        f"{'' if least == float('-inf') else f' of at least {least:g}'}")  # fmt: skip
+    if not least <= number <= most or number == float("inf"):
+        wanted = "a number" if least < 0 else f"one of at least {least:g}"
+        raise DataError(f"{where}: {text[:80]!r} is no number that fits here; expected {wanted}")
     return number
 
 
@@ -150,7 +158,7 @@ def _slices(text: Path) -> list[Path]:
 
 def _last_number(path: Path) -> int:
     match = NUMBER.search(path.stem)
-    return int(match.group(1)) if match else -1
+    return int(match.group(1)[-18:]) if match else -1
 
 
 def _slice(slices: list[Path], number: int, text: Path) -> Path:

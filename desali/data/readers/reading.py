@@ -207,6 +207,7 @@ def _parameters(found: Found, decoded: Stacked, counts: Counter[str]) -> dict[st
         "path": str(found.root),
         "options": options,
         "patients": found.listing.patients,
+        **({"salt": found.listing.salt} if found.listing.salt else {}),
         "counts": {name: counts.get(name, 0) for name in selection.classes},
         **({"left_out": dict(selection.left_out)} if selection.left_out else {}),
         **({"treated": dict(decoded.treated)} if decoded.treated else {}),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError, UnknownNameError, look_up
+from desali.input.files import exists
 
 if TYPE_CHECKING:
     from desali.data.readers.listing import Listing
@@ -118,7 +119,7 @@ def resolve(spec: str) -> tuple[Reader, Path, dict[str, str]]:
     """
     text, options = _options(spec)
     head, colon, tail = text.partition(":")
-    if colon and not Path(text).exists() and (len(head) > 1 or not Path(tail).is_absolute()):
+    if colon and not exists(text) and (len(head) > 1 or not Path(tail).is_absolute()):
         reader = look_up("reader", head, READERS)
         return reader, _existing(tail, spec), options
     root = _existing(text, spec)
@@ -146,7 +147,7 @@ def detect(root: Path) -> Reader:
 
 def _options(spec: str) -> tuple[str, dict[str, str]]:
     text, mark, query = spec.partition("?")
-    if not mark or Path(spec).exists():
+    if not mark or exists(spec):
         return spec, {}
     options = {}
     for part in query.split("&"):
@@ -161,6 +162,6 @@ def _existing(text: str, spec: str) -> Path:
     if not text:
         raise DataError(f"{spec!r}: names no path; expected READER:PATH or PATH")
     root = Path(text).expanduser()
-    if not root.exists():
+    if not exists(root):
         raise DataError(f"{root}: no such file or folder; check the path")
     return root

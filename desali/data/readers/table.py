@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from desali.data.readers.listing import NO_PATIENTS, SPLITS, Item, Listing, relative
 from desali.errors import DataError
+from desali.input.files import read_text
+from desali.input.tables import read_csv
+from desali.input.values import one_line
+from desali.limits import CELL_CHARACTERS, TEXT_BYTES
 
 NONE = "none"
 SIDE = "resampled_to"
@@ -99,7 +103,7 @@ def find(
 
 def _read(root: Path) -> tuple[list[str], list[Row]]:
     """Column names, and the lines with every cell as stripped text."""
-    if not root.is_file():
+    if not os.path.isfile(root):
         raise DataError(f"{root}: is no file; expected a table, .csv, .tsv or .parquet")
     if root.suffix.lower() == ".parquet":
         try:
@@ -107,30 +111,31 @@ def _read(root: Path) -> tuple[list[str], list[Row]]:
         except ImportError:
             raise DataError(f"{root}: reading Parquet needs pyarrow: pip install 'desali[parquet]'") from None
         try:
-            table = parquet.read_table(root)
-        except Exception as error:  # pyarrow's errors, OSError
-            raise DataError(f"{root}: not a readable Parquet file ({' '.join(str(error).split())[:120]})") from error
-        return list(table.column_names), [
-            {str(key): _text(value) for key, value in row.items()} for row in table.to_pylist()
-        ]
-    try:
-        with root.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t" if root.suffix.lower() == ".tsv" else ",", strict=True)
-            lines: list[dict[Any, Any]] = list(reader)
-            columns = [name.strip() for name in reader.fieldnames or []]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{root}: cannot be read as a table ({error}); expected UTF-8 text with a header") from error
-    for number, line in enumerate(lines, start=2):
-        if None in line or None in line.values():
-            raise DataError(f"{root}, line {number}: has not {len(columns)} cells as the header has")
-    return columns, [{key.strip(): value.strip() for key, value in line.items()} for line in lines]
+            file = parquet.ParquetFile(root)
+            too_large = TEXT_BYTES.exceeded(sum(_unpacked(file, k) for k in range(file.metadata.num_row_groups)))
+            rows = [] if too_large else file.read().to_pylist()
+            names = list(file.schema_arrow.names)
+        except Exception as error:  # pyarrow's errors, OSError, UnicodeDecodeError
+            raise DataError(f"{root}: not a readable Parquet file ({one_line(error)})") from error
+        if too_large:
+            raise DataError(f"{root}: a Parquet file that unpacks to {too_large}")
+        return names, [{str(key): _text(value) for key, value in row.items()} for row in rows]
+    text = read_text(root, "UTF-8 text with a header", DataError)
+    return read_csv(text, str(root), DataError, "\t" if root.suffix.lower() == ".tsv" else ",", exact=True)
+
+
+def _unpacked(file: Any, group: int) -> int:
+    """Bytes of a row group by what its header says, and by its rows where a cell is repeated."""
+    said = file.metadata.row_group(group)
+    return max(int(said.total_byte_size), int(said.num_rows) * int(said.num_columns))
 
 
 def _text(value: Any) -> str:
     """A Parquet cell as CSV would hold it: a missing number (NaN) is empty, and 7.0 in a column with gaps is 7."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    whole = isinstance(value, float) and value.is_integer()
+    return (str(int(value)) if whole else str(value).strip())[: CELL_CHARACTERS.value]
 
 
 def _cell(row: Row, column: str, where: str) -> str:
@@ -142,7 +147,7 @@ def _cell(row: Row, column: str, where: str) -> str:
 def _whole(text: str, what: str) -> int:
     try:
         number = float(text)
-        if number == int(number):
+        if number == int(number) and abs(number) < 2**53:
             return int(number)
     except (ValueError, OverflowError):
         pass

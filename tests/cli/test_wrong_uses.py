@@ -110,7 +110,7 @@ USES = [
     ("evaluate --predictions nothing.npz", "nothing.npz: no such file; check the path"),
     (
         "evaluate --predictions img.png",
-        "img.png: not a file of predictions (File is not a zip file); `desali crossvalidate` and",
+        "img.png: not a file of predictions (File is not a zip file); `desali",
     ),
     ("data check", "Missing argument 'SPEC'; see `desali data check --help`"),
     ("data chek x", "No such command 'chek'. Did you mean 'check'?"),

@@ -107,8 +107,11 @@ USES = [
     ("crossvalidate scratch --seeds 0,0", "seeds must differ, got 0, 0; name each once"),
     ("robustness scratch --fractions 0.5,0.5", "fractions must differ, got 0.5, 0.5"),
     ("evaluate scratch --target nowhere", "nowhere: no such file or folder; check the path"),
-    ("evaluate --predictions nothing.npz", "nothing.npz: not a file of predictions (no such file); `desali evaluate`"),
-    ("evaluate --predictions img.png", "img.png: not a file of predictions (other content); `desali evaluate` writes"),
+    ("evaluate --predictions nothing.npz", "nothing.npz: no such file; check the path"),
+    (
+        "evaluate --predictions img.png",
+        "img.png: not a file of predictions (File is not a zip file); `desali",
+    ),
     ("data check", "Missing argument 'SPEC'; see `desali data check --help`"),
     ("data chek x", "No such command 'chek'. Did you mean 'check'?"),
     ("data check empty", "no known format fits; expected one of folder"),

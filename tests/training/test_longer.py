@@ -12,6 +12,7 @@ import torch
 from desali.errors import DesaliError
 from desali.models import load
 from desali.training import recipe, train
+from desali.training.state import STATE_NAME, remove_state
 from tests.training.images import stripes
 
 DATA = {"target": stripes(24, classes=3, patients=4, seed=3)}
@@ -57,8 +58,8 @@ def test_shorter_ones_lost_states_and_fresh(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     scratch(runs, 2, **CONSTANT)
     assert "it is longer, and a training does not go back; --epochs 2 finds it" in scratch(runs, 1, **CONSTANT)[1][0]
-    for path in runs.rglob("last.ckpt"):
-        path.unlink()
+    for path in runs.rglob(STATE_NAME):
+        remove_state(path)
     assert "its last state is not there" in scratch(runs, 3, **CONSTANT)[1][0]
     shutil.rmtree(runs)
     scratch(runs, 1, **CONSTANT)

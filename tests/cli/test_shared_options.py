@@ -35,6 +35,7 @@ def arguments(name: str, folder: Path, runs: Path, roi: Path) -> list[object]:
         "evaluate": ["--runs", runs, "--output", folder / "table.txt"],
         "grid": ["--rois", roi.parent, "--runs", runs],
         "lineage": ["two_stage", "--runs", runs],
+        "report": [runs, "-o", folder / "report.html"],
         "robustness": ["scratch", "-o", folder / "out"],
         "selectivity": ["--runs", runs],
         "train": ["scratch", "--runs", folder / "runs"],

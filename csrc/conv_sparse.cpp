@@ -210,9 +210,9 @@ class Walk {
         }
         for (int64_t b = 0; b < seeds; ++b) {
             int64_t nk = first + b, y = first_row(nk, index), y0 = a_.out_origin.y(nk);
-            for (int64_t g = 0; g < height_; ++g)
-                if (y + g >= y0 && y + g < y0 + a_.out_h)
-                    emit(nk, y + g - y0, g < group_ ? &sums[b * seed_size + g * row_size_] : nullptr);
+            int64_t end = least(height_, y0 + a_.out_h - y);  // a stride may be far larger than the window
+            for (int64_t g = most(0, y0 - y); g < end; ++g)
+                emit(nk, y + g - y0, g < group_ ? &sums[b * seed_size + g * row_size_] : nullptr);
         }
     }
 

@@ -91,6 +91,14 @@ def read_text(
         raise error(f"{shown(path)}: cannot be read (not UTF-8 text); expected {expected}") from None
 
 
+def at_home(text: str | os.PathLike[str]) -> Path:
+    """A path as a user writes it: "~" is the home folder; "~somebody" stays as it is where nobody is called so."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def exists(path: str | os.PathLike[str]) -> bool:
     """Whether there is something at a path; a text that no path can be (too long, a zero byte) names nothing."""
     try:

@@ -28,6 +28,7 @@ DENSE_ABOVE = 0.45
 # oneDNN has no float64.
 FEW_CHANNELS = 16
 MOST_PHASES = 1 << 14
+FAR_APART = 1 << 10
 
 
 def conv_transpose(
@@ -92,6 +93,9 @@ def conv_transpose(
     if relu is not None and relu_mask:
         checks.mask_of("relu", relu, n, map_size, channels, signal)
     checks.addressable("the result", (n, k, channels, *(map_size if size is None else size)), 8)
+    if stride[-1] > FAR_APART and signal.shape[-1] * stride[-1] * channels >= 1 << 31:
+        raise ValueError(f"stride must be so small that a row of {channels} channels has fewer than 2^31 elements, got "
+                         f"{list(stride)}")  # fmt: skip
     if use_native("conv_transpose", backend, native.reason_against("conv_transpose", signal, dims)):
         return _conv_transpose(
             signal, weight, map_size, stride, padding, dilation, groups,

@@ -99,3 +99,39 @@ def test_figures_never_replace_the_images(desali: Run, runs: Path, folder: Path)
     assert inside.code == 0, inside.err
     again = _grid(desali, runs, folder, folder / "figures")
     assert "0 figures made, 2 already there" in again.out, "figures of the run before are no images to show"
+
+
+def test_a_finished_grid_on_a_read_only_disk_is_done_and_an_unfinished_one_is_not(
+    desali: Run, runs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from desali.errors import OutputError
+    from desali.output import files
+
+    out = tmp_path / "out"
+    assert _grid(desali, runs, folder, out).code == 0
+
+    def read_only(*arguments: object, **options: object) -> None:
+        raise OutputError(f"{out}: cannot be written (Read-only file system)")
+
+    monkeypatch.setattr(files, "check_writable", read_only)
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    again = _grid(desali, runs, folder, out)
+    assert again.code == 0, again.err
+    assert "0 figures made, 2 already there" in again.out
+    assert "contact-sheet-002.png" in again.out
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    (out / "b.png").unlink()
+    refused = _grid(desali, runs, folder, out)
+    assert refused.code == 2
+    assert "Read-only file system" in refused.err
+
+
+def test_a_second_process_in_the_folder_is_refused(desali: Run, runs: Path, folder: Path, tmp_path: Path) -> None:
+    from desali.output.lock import locked
+
+    out = tmp_path / "out"
+    with locked(out):
+        refused = _grid(desali, runs, folder, out)
+    assert refused.code == 2
+    assert "another process works there" in refused.err
+    assert "Traceback" not in refused.err

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import socket
 import struct
 import subprocess
@@ -254,10 +255,10 @@ def test_commands_refuse_pipes_and_devices(
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("end")
         for command in (
-            ["visualize", "random", "--roi", str(fifo)],
-            ["visualize", "random", "--roi", "end"],
-            ["visualize", "random", "--roi", "/dev/zero"],
-            ["grid", "--rois", str(fifo), "--models", "random"],
+            ["visualize", "--model", "squeezenet1_0", "--weights", "random", "--roi", str(fifo)],
+            ["visualize", "--model", "squeezenet1_0", "--weights", "random", "--roi", "end"],
+            ["visualize", "--model", "squeezenet1_0", "--weights", "random", "--roi", "/dev/zero"],
+            ["grid", "--rois", str(fifo), "--models", "squeezenet1_0@random"],
             ["train", "scratch", "--config", str(fifo)],
             ["train", "scratch", "--config", "/dev/zero"],
             ["train", "scratch", "--target", f"table:{fifo}"],
@@ -272,6 +273,7 @@ def test_commands_refuse_pipes_and_devices(
             assert end.value.code == 2, (command, said)
             assert said.startswith("desali: error: "), (command, said)
             assert said.count("\n") == 1, (command, said)
+            assert re.search("regular file|is no file|no such file|pipe|device|socket", said), (command, said)
 
 
 def test_an_output_never_replaces_a_device(tmp_path: Path) -> None:
@@ -313,7 +315,7 @@ def test_limits_are_raised_by_their_variables(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ImageError, match=r"10000 pixels, more than the 9999 accepted; DESALI_MAX_PIXELS=NUMBER"):
         read_image(path)
     monkeypatch.setenv("DESALI_MAX_PIXELS", "10000")
-    assert read_image(path).pixels.shape == (100, 100, 3)
+    assert read_image(path).pixels.shape[:2] == (100, 100)
     monkeypatch.setenv("DESALI_MAX_PIXELS", "many")
     with pytest.raises(DesaliError, match="DESALI_MAX_PIXELS=many: expected a whole number"):
         read_image(path)

@@ -60,6 +60,8 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: ops.max_pool_with_switches(X, 2, stride=2**31), ValueError, "stride must hold integers from 1 to 2^31"),
     (lambda: ops.max_pool_with_switches(X[..., :0], 2, 1, 1), ValueError, "x must have a spatial size that holds"),
     (lambda: unpool(dilation=2**62), ValueError, "dilation must hold integers from 1 to 2^31 - 1, got"),
+    (lambda: convolve(stride=2**30, origin=ORIGIN, out_origin=ORIGIN, out_size=2), ValueError,
+     "a row of 4 channels has fewer than 2^31 elements"),
     (lambda: convolve(stride=2**62), ValueError, "stride must hold integers from 1 to 2^31 - 1, got"),
     (lambda: convolve(stride=2**4000), ValueError, "got [an integer of more than 128 bits, an integer of more than"),
     (lambda: convolve(map_size=2**62), ValueError, "map_size must hold integers from 0 to 2^62 - 1"),
@@ -72,7 +74,7 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
      "origin must lie between -2^31 and 2^31"),
     (lambda: ops.inverse_relu(SIGNAL, MASK, map_size=(6, 6), origin=ORIGIN - 2**63), ValueError,
      "origin must lie between -2^61 and 2^61"),
-    (lambda: convolve(stride=2**30, backend="torch"), ValueError, "the whole map must have fewer than 2^40 elements"),
+    (lambda: convolve(stride=2**20, backend="torch"), ValueError, "the whole map must have fewer than 2^40 elements"),
     (lambda: unpool(out_origin=ORIGIN), ValueError, "out_size must be given together with out_origin"),
     (lambda: unpool(map_size=2**40), ValueError, "the result must have fewer than 2^63 bytes"),
     (lambda: convolve(weight=torch.zeros(7, 4, 3, 3)), ValueError, "weight must have shape [8, I / groups, *kernel]"),
@@ -162,3 +164,14 @@ def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.Mon
 def test_the_package_imports_without_torch() -> None:
     code = "import sys, desali.ops; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_stride_far_larger_than_the_window_costs_no_time() -> None:
+    """2^31 rows between two elements of the signal: the window is cut, not walked to."""
+    signal, weight = torch.ones(1, 1, 1, 3, 2), torch.ones(1, 1, 1, 1)
+    origin = torch.zeros(1, 1, 2, dtype=torch.int64)
+    window = torch.tensor([[[2**31 - 2, 0]]])
+    found = ops.conv_transpose(
+        signal, weight, map_size=(2**33, 2), stride=(2**31 - 1, 1), origin=origin, out_origin=window, out_size=(3, 2)
+    )
+    assert found[0, 0, 0].tolist() == [[0, 0], [1, 1], [0, 0]]

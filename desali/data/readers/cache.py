@@ -20,6 +20,7 @@ import numpy.typing as npt
 from desali.data.readers.decode import How, Stacked, files_of
 from desali.data.readers.listing import Item
 from desali.errors import DataError, OutputError
+from desali.input.files import at_home
 from desali.output.files import own_mark, remove_left
 
 VERSION = 2
@@ -37,7 +38,7 @@ def default_folder() -> Path:
     """The environment's DESALI_CACHE, else `desali` in the user's cache folder."""
     given = os.environ.get("DESALI_CACHE")
     if given:
-        return Path(given).expanduser()
+        return at_home(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desali"
 
 
@@ -71,7 +72,7 @@ class ImageCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, limit: int | None = None) -> None:
-        self.folder = default_folder() if folder is None else Path(folder).expanduser()
+        self.folder = default_folder() if folder is None else at_home(folder)
         self.limit = default_limit() if limit is None else limit
 
     def key(self, items: Sequence[Item], how: How, colour: bool | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from desali.data.readers.listing import NO_PATIENTS, Item, Listing, folders_in, images_in, read_lines, relative
 from desali.data.readers.synsets import read_meta
 from desali.errors import DataError
+from desali.input.files import at_home
 from desali.input.values import one_line
 
 WNID = re.compile(r"n\d{8}")
@@ -96,7 +97,7 @@ def _validation_labels(root: Path, home: Path, ground_truth: str, synsets: str) 
 
 def _devkit_file(root: Path, given: str, name: str, option: str) -> Path:
     if given:
-        path = Path(given).expanduser()
+        path = at_home(given)
         if not path.is_file():
             raise DataError(f"{option}={given}: no such file; expected the devkit's {name}")
         return path

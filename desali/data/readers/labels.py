@@ -8,6 +8,7 @@ from pathlib import Path
 
 from desali.data.readers.listing import read_lines
 from desali.errors import DataError
+from desali.input.files import at_home
 from desali.input.tables import read_csv
 from desali.input.values import parse_json
 
@@ -44,7 +45,7 @@ def label_table(labels: Labels) -> dict[str, str] | None:
     if isinstance(labels, Mapping):
         return {str(label): name or "" for label, name in labels.items()}
     if Path(labels).suffix.lower() in (".csv", ".json") or os.sep in labels:
-        return _file(Path(labels).expanduser())
+        return _file(at_home(labels))
     table: dict[str, str] = {}
     for part in labels.split(","):
         label, colon, name = part.strip().partition(":")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError, UnknownNameError, look_up
-from desali.input.files import exists
+from desali.input.files import at_home, exists
 
 if TYPE_CHECKING:
     from desali.data.readers.listing import Listing
@@ -161,7 +161,7 @@ def _options(spec: str) -> tuple[str, dict[str, str]]:
 def _existing(text: str, spec: str) -> Path:
     if not text:
         raise DataError(f"{spec!r}: names no path; expected READER:PATH or PATH")
-    root = Path(text).expanduser()
+    root = at_home(text)
     if not exists(root):
         raise DataError(f"{root}: no such file or folder; check the path")
     return root

@@ -129,7 +129,7 @@ def check_tensor(key: str, tensor: Tensor, name: str, error: type[DesaliError], 
     """
     import torch
 
-    if tensor.layout is not torch.strided or tensor.device.type == "meta":
+    if tensor.layout is not torch.strided or tensor.is_meta:
         raise error(f"{name}: {key} is {_layout(tensor)}, expected a dense tensor of numbers; {advice}")
     size = tensor.numel() * tensor.element_size()
     too_much = expands_too_much(size, 1) if size > tensor.untyped_storage().nbytes() else ""
@@ -138,4 +138,4 @@ def check_tensor(key: str, tensor: Tensor, name: str, error: type[DesaliError], 
 
 
 def _layout(tensor: Tensor) -> str:
-    return "on the meta device" if tensor.device.type == "meta" else str(tensor.layout).removeprefix("torch.")
+    return "on the meta device" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from desali.ops.device import on_host
+
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _INT64_MAX = 2**63 - 1
 _SIZES = ("map_size", "out_size")
@@ -93,7 +95,7 @@ def _shown(values: Sequence[int]) -> str:
 
 def near(name: str, origin: Tensor | None, bits: int) -> None:
     """Refuse origins of 2^bits and beyond; those on a GPU are not looked at, which would wait for it."""
-    if origin is None or origin.device.type != "cpu" or origin.numel() == 0:
+    if origin is None or not on_host(origin.device) or origin.numel() == 0:
         return
     low, high = int(origin.min()), int(origin.max())
     if not -(1 << bits) < low <= high < 1 << bits:

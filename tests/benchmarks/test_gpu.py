@@ -16,6 +16,7 @@ from benchmarks.cases import CASES
 from benchmarks.compiled import if_installed, if_they_run
 from benchmarks.measuring import Candidate
 from desali.errors import DesaliError
+from desali.ops import checks
 from desali.ops.device import gpu_visible
 from desali.reversal import reconstruction, replay, signals
 from desali.reversal.replay import Replays
@@ -32,6 +33,7 @@ def test_graphs_are_compared_with_launches(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(gpu_graphs, "milliseconds", _once)
     monkeypatch.setattr(replay, "on_gpu", lambda device: True)
     monkeypatch.setattr(signals, "on_host", lambda device: False)
+    monkeypatch.setattr(checks, "on_host", lambda device: False)
     monkeypatch.setattr(reconstruction, "REPLAYS", Replays(Tape, 1 << 40))
     monkeypatch.setenv("DESALI_BACKEND", "torch")
     found = gpu_graphs.case("caffenet-small", "1 neuron of the last convolution", "saliency")

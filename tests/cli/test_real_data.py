@@ -191,7 +191,7 @@ def test_the_configuration_gives_the_seed_and_unused_options_are_named(
     [
         (["--folds", "9"], "between 2 and its 6 patients, got 9"),
         (["--fractions", "0,1"], "fractions must lie in (0, 1]"),
-        (["--seeds", "1,1"], "a seed is given twice"),
+        (["--seeds", "1,1"], "seeds must differ, got 1, 1; name each once"),
         (["--architecture", "caffenet-small", "--size", "96"], "takes images of 64 pixels only"),
         (
             ["--architecture", "squeezenet1_0", "--size", "8", "--folds", "2", "--no-baselines"],

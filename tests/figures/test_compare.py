@@ -25,6 +25,7 @@ from desali.figures.figure import Figure
 from desali.models.checkpoint import LoadedModel
 from tests.figures.networks import further, picture, plain, residual, untouched
 
+COLOUR = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
 BOTH = {"before": residual(), "after": further(residual(), ["layer4", "fc"])}
 LAYERS = ["relu", "layer2", "layer3", "layer4"]
 
@@ -359,7 +360,9 @@ def test_a_device_takes_copies_and_one_that_is_not_there_is_one_line() -> None:
             assert "no CUDA device" in message(lambda: desali.compare(BOTH, picture(), device="cuda"))
         assert "unknown device 'gpux'" in message(lambda: desali.compare(BOTH, picture(), device="gpux"))
     on_meta = {"before": BOTH["before"], "after": copy.deepcopy(BOTH["after"]).to("meta")}
-    assert "after is on the meta device" in message(lambda: desali.compare(on_meta, picture()))
+    assert "after cannot be recorded: its conv1.weight is on the meta device" in message(
+        lambda: desali.compare(on_meta, picture())
+    )
 
 
 def test_models_on_different_devices_are_refused_unless_a_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +443,7 @@ BAD: list[tuple[Callable[[], Any], type[DesaliError], str]] = [
     ),
     (lambda: desali.compare(BOTH, picture(colour=False)), ImageError, "the image has 1 channel, but before takes 3"),
     (
-        lambda: desali.compare({"a": residual(0, 1), "b": residual(1, 1)}, np.zeros((32, 32, 3), np.uint8)),
+        lambda: desali.compare({"a": residual(0, 1), "b": residual(1, 1)}, COLOUR),
         ImageError,
         "a: a colour image does not fit a network of 1 input channels; convert it to grey",
     ),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import desali
 from desali.errors import DesaliError, UnknownNameError
-from desali.ops import backend, convolution, pooling, relu, unpooling
+from desali.ops import backend, checks, convolution, pooling, relu, unpooling
 from desali.reversal import reconstruction, replay, signals
 from desali.reversal.graph import freshness
 from desali.reversal.methods import METHODS, Method
@@ -44,6 +44,7 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> Tapes:
     monkeypatch.setattr(replay, "on_gpu", lambda device: True)
     monkeypatch.setattr(replay, "device_bytes", lambda device: 1 << 30)
     monkeypatch.setattr(signals, "on_host", lambda device: False)
+    monkeypatch.setattr(checks, "on_host", lambda device: False)
     monkeypatch.setattr(reconstruction, "REPLAYS", Replays(make))
     module, _ = backend.core()
     if module is not None:
@@ -145,6 +146,7 @@ def test_shapes_meet_their_own_graph(n: int, k: int, seed: int, name: str) -> No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replay, "on_gpu", lambda device: True)
         patch.setattr(signals, "on_host", lambda device: False)
+        patch.setattr(checks, "on_host", lambda device: False)
         patch.setattr(reconstruction, "REPLAYS", SHARED)
         recording = desali.record(MODEL, images(n, torch.float64, seed=seed), backend="torch")
         seeds = [desali.Seed.neuron((seed + i) % 8, i % 3, seed % 3) for i in range(k)]

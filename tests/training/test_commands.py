@@ -199,4 +199,4 @@ def test_saved_predictions_are_compared_in_every_format(capsys: pytest.CaptureFi
     assert "leave one of them out" in err
     code, out, err = run(capsys, "evaluate", "--predictions", str(tmp_path / "none.npz"))
     assert code == 2
-    assert "none.npz: not a file of predictions" in err
+    assert "none.npz: no such file; check the path" in err

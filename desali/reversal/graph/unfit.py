@@ -84,7 +84,7 @@ def _of_tensor(tensor: Tensor) -> str | None:
         return "is quantised; record the network in floating-point numbers, from before that"
     if tensor.layout is not torch.strided:
         return f"is sparse ({str(tensor.layout).removeprefix('torch.')}); make it dense first (to_dense())"
-    if tensor.device.type == "meta":
+    if tensor.is_meta:
         return "is on the meta device, where nothing has a value; load the weights first"
     if tensor.is_complex():
         return f"is of complex numbers ({str(tensor.dtype).removeprefix('torch.')}); networks of real ones are recorded"

@@ -150,8 +150,8 @@ def _scatter(
         index += position * scale
         remainder = remainder // kernel[d]
         scale *= map_size[d]
-    if not bool(inside.all()):  # switches of another map: what they name outside is dropped
-        index, signal = torch.where(inside, index, 0), torch.where(inside.unsqueeze(1), signal, 0)
+    # switches of another map: what they name outside is dropped
+    index, signal = torch.where(inside, index, 0), torch.where(inside.unsqueeze(1), signal, 0)
     index = index.reshape(n, 1, c, -1).expand(n, k, c, -1)
     out.view(n, k, c, -1).scatter_add_(3, index, signal.reshape(n, k, c, -1))
 

@@ -15,7 +15,7 @@ APART = frozenset({
     "_backward_hooks", "_is_full_backward_hook", "_forward_hooks", "_forward_hooks_with_kwargs",
     "_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_state_dict_hooks",
     "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks", "call_super_init",
-    "dump_patches", "_is_torch_compile", "_compiled_call_impl",
+    "dump_patches", "_is_torch_compile", "_compiled_call_impl", "_compile_kwargs",
 })  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def parse_json(text: str, name: str, error: type[DesaliError], advice: str) -> A
     except _TooLong as found:
         raise error(f"{name}: not JSON that can be read (an integer of {found})") from None
     except RecursionError:
-        raise error(f"{name}: holds objects in objects too deep to read; {advice}") from None
+        raise error(f"{name}: not JSON that can be read (objects in objects too deep); {advice}") from None
     except ValueError as found:
         raise error(f"{name}: not JSON ({one_line(found)}); {advice}") from None
     check_values(value, name, error, advice)

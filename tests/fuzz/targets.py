@@ -282,6 +282,24 @@ def _read_contours(path: Path) -> None:
     find(path.parent, window="8")
 
 
+def _boxes(form: str) -> Callable[[Path], list[bytes]]:
+    coco = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 3, "name": "x"}],
+            "annotations": [{"image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4]}]}  # fmt: skip
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
+    texts = {
+        "csv": [b"path,label,x_min,y_min,x_max,y_max\na.png,x,1,2,9,8\n", b"image,class,x,y\na.png,x,3,4\n"],
+        "json": [json.dumps(coco).encode()],
+        "xml": [f"<annotation><filename>a.png</filename><object><name>x</name>{box}</object></annotation>".encode()],
+    }
+    return lambda folder: texts[form]
+
+
+def _read_boxes(path: Path) -> None:
+    from desali.data.rois.boxes import read_boxes
+
+    read_boxes(path)
+
+
 def _series(folder: Path) -> list[bytes]:
     (folder / "other.dcm").write_bytes(dicom(InstanceNumber=2))
     return _dicoms(folder)
@@ -509,6 +527,9 @@ TARGETS: dict[str, Target] = {
         Target("ROI table, CSV", "t.csv", _table, _read_table),
         Target("ROI table, Parquet", "t.parquet", _parquet, _read_table),
         Target("table of a grid", "t.csv", _batch, _read_batch),
+        Target("boxes, CSV", "b.csv", _boxes("csv"), _read_boxes),
+        Target("boxes, COCO", "b.json", _boxes("json"), _read_boxes),
+        Target("boxes, Pascal VOC", "b.xml", _boxes("xml"), _read_boxes),
         Target("labels, JSON", "l.json", _labels("json"), _read_labels),
         Target("labels, CSV", "l.csv", _labels("csv"), _read_labels),
         Target("MedGIFT contours", "CT-1.txt", _contours, _read_contours),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from desali.errors import ImageError
-from desali.input.files import read_bytes
+from desali.input.files import read_bytes, refuse_special
 from desali.limits import IMAGE_BYTES, expands_too_much
 
 DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.4.95", b"1.2.840.10008.1.2.8.1")
@@ -37,21 +37,26 @@ def read_tags(path: Path, tags: Sequence[str]) -> dict[str, Any]:
 
     What is wrong with it is said when its pixels are decoded.
     """
-    import pydicom
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with path.open("rb") as file:
-                head = file.read(HEAD)
-            if any(syntax in head for syntax in DEFLATED):
-                data = read_bytes(path, "a DICOM file", ImageError, IMAGE_BYTES)
-                dataset = open_dicom(data, path.name, stop_before_pixels=True, specific_tags=list(tags))
-            else:
-                dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
+            dataset = read_header(path, tags)
             return {name: dataset.get(name) for name in tags}
         except Exception:
             return {}
+
+
+def read_header(path: Path, tags: Sequence[str]) -> Any:
+    """A file's data set up to its pixels, with these tags alone; raises whatever pydicom does on a damaged file."""
+    import pydicom
+
+    refuse_special(path, "a DICOM file", ImageError)
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if any(syntax in head for syntax in DEFLATED):
+        data = read_bytes(path, "a DICOM file", ImageError, IMAGE_BYTES)
+        return open_dicom(data, path.name, stop_before_pixels=True, specific_tags=list(tags))
+    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
 
 
 def _check_inflated(data: bytes, name: str) -> None:

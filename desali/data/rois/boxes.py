@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from desali.errors import DataError
+from desali.input.files import read_text
+from desali.input.tables import read_csv
+from desali.input.values import one_line, parse_json
 
 PATH = ("path", "image", "file", "filename", "file_name", "image_id", "sopinstanceuid")
 LABEL = ("label", "class", "category", "name")
@@ -18,7 +19,6 @@ CORNERS = (("x_min", "y_min", "x_max", "y_max"), ("xmin", "ymin", "xmax", "ymax"
 SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
 CENTRES = (("center_x", "center_y"), ("x_center", "y_center"), ("x", "y"))
 EXPECTED = "x_min,y_min,x_max,y_max, or x,y,width,height, or the centre x,y, in pixels"
-MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,13 @@ def read_boxes(path: Path) -> list[Box]:
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path}: larger than {MOST_BYTES >> 20} MiB; expected annotations, split the file")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: cannot be read ({reason}); expected annotations as text") from error
+    return read_text(path, "annotations as text", DataError)
 
 
 def _csv(path: Path) -> Iterator[Box]:
-    try:
-        reader = csv.DictReader(_text(path).splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        rows = [{str(key).strip().lower(): str(value or "").strip() for key, value in row.items()} for row in reader]
-    except csv.Error as error:
-        raise DataError(f"{path}: no readable table ({error})") from error
-    columns = [str(name).strip().lower() for name in reader.fieldnames or []]
+    header, lines = read_csv(_text(path), str(path), DataError, "\t" if path.suffix.lower() == ".tsv" else ",")
+    columns = [name.lower() for name in header]
+    rows = [{name.lower(): cell for name, cell in row.items()} for row in lines]
     image, label = (next((name for name in names if name in columns), None) for names in (PATH, LABEL))
     for what, found, names in (("image", image, PATH), ("label", label, LABEL)):
         if found is None:
@@ -103,10 +94,7 @@ def _csv(path: Path) -> Iterator[Box]:
 
 
 def _coco(path: Path) -> Iterator[Box]:
-    try:
-        data = json.loads(_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({' '.join(str(error).split())[:80]}); expected a COCO file") from None
+    data = parse_json(_text(path), str(path), DataError, "expected a COCO file")
     try:
         images = {one["id"]: str(one["file_name"]) for one in data["images"]}
         names = {one["id"]: str(one["name"]) for one in data["categories"]}
@@ -137,7 +125,7 @@ def _voc(path: Path) -> Iterator[Box]:
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not XML ({error}); expected annotations in Pascal VOC's form") from None
+        raise DataError(f"{path}: not XML ({one_line(error)}); expected annotations in Pascal VOC's form") from None
     image = (root.findtext("filename") or "").strip()
     if root.tag != "annotation" or not image:
         raise DataError(f"{path}: no Pascal VOC file; expected <annotation> with <filename> and <object>")
@@ -155,7 +143,7 @@ def _voc(path: Path) -> Iterator[Box]:
 def _number(value: Any, what: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or abs(number) > 1e9 or isinstance(value, bool):
         raise DataError(f"{what} is {str(value)[:40]!r}; expected a number of pixels")

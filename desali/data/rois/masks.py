@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from desali.data.formats.recognise import DICOM, NIFTI, format_of_file
 from desali.data.rois.slices import Slice, Slices
 from desali.errors import DataError
+from desali.input.files import refuse_special
+from desali.limits import ARRAY_BYTES, expands_too_much
 
 SUFFIXES = (".nii", ".nii.gz")
 NEAR = 0.6
@@ -61,10 +64,18 @@ def _nifti(path: Path, slices: Slices, names: Mapping[int, str]) -> Iterator[Mas
         raise DataError(f"{path}: reading NIfTI needs nibabel: pip install 'desali[nifti]'") from None
     loaded: Any
     try:
+        refuse_special(path, "a mask", DataError)
         loaded = nibabel.load(path)
+        too_large = ARRAY_BYTES.exceeded(8 * math.prod(map(int, loaded.shape))) or expands_too_much(
+            8 * math.prod(map(int, loaded.shape)), 16 * path.stat().st_size
+        )  # gzip, and integers of one byte that become eight
+        if too_large:
+            raise DataError(f"{path}: a volume of {' x '.join(map(str, loaded.shape))} that takes {too_large}")
         volume = np.asarray(loaded.dataobj)
         affine = np.asarray(loaded.affine, np.float64)
         inverse = np.asarray(np.linalg.inv(affine), np.float64)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"{path}: the NIfTI file is truncated or damaged ({type(error).__name__}); copy it") from error
     volume = (

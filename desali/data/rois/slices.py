@@ -123,14 +123,13 @@ def _slice(path: Path, name: str, named: bool) -> Slice | None:
 
 def _dicom(path: Path, name: str) -> Slice | None:
     """A slice; None for a DICOM file without pixels or with a segmentation in it."""
-    import pydicom
-
+    from desali.data.formats.dicom_file import read_header
     from desali.data.formats.dicom_tags import of_frame
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*TAGS, "Modality"])
+            data = read_header(path, [*TAGS, "Modality"])
             if data.get("Modality") == "SEG" or not data.get("Rows"):
                 return None
             frames = int(data.get("NumberOfFrames") or 1)

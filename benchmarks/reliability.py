@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.simulated import filled
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
 LOGS = {"fuzz": ROOT / "build" / "fuzz" / "log.jsonl", "kills": ROOT / "build" / "kills" / "log.jsonl"}
@@ -57,14 +59,6 @@ def kills_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def replaced(text: str, name: str, table: str) -> str:
-    """The page with another table between its marks."""
-    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}\n{table}\n\n{end}{after}"
-
-
 def main() -> int:
     """Write the tables whose logs are there."""
     text = PAGE.read_text(encoding="utf-8")
@@ -73,7 +67,7 @@ def main() -> int:
             print(f"{LOGS[name]}: no log, so the table of {name} stays; `make {name}` writes one", file=sys.stderr)
             continue
         rows = [json.loads(line) for line in LOGS[name].read_text(encoding="utf-8").splitlines()]
-        text = replaced(text, name, make(rows))
+        text = filled(text, {name: make(rows)})
     PAGE.write_text(text, encoding="utf-8")
     print(f"written to {PAGE.relative_to(ROOT)}")
     return 0

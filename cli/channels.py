@@ -47,8 +47,7 @@ def channels_command(
     path and a table.
     """
     from desali.experiments.sheets import of_model, of_pair, of_recipe
-    from desali.output.arrays import check_arrays
-    from desali.output.files import check_writable, plain_stem
+    from desali.output.files import plain_stem
 
     asked = ChannelsOptions(**taken(ChannelsOptions, options, LEFT_OUT))
     changes = taken(Method, options)
@@ -60,10 +59,7 @@ def channels_command(
         raise click.UsageError("name a recipe, two networks with --before SPEC --after SPEC, or one with --model SPEC")
     if replicates and (before is None or after is None):
         raise click.UsageError("--replicate belongs to --before and --after; a recipe's own replicates are found")
-    if output is not None:
-        check_writable(output)
-    if maps is not None:
-        check_arrays(maps)
+    check_outputs(output, maps)
     if name is not None:
         given.check([name])
         shown = of_recipe(name, asked, runs)
@@ -74,10 +70,8 @@ def channels_command(
     else:
         shown = of_pair(before, after, replicates, asked, runs, given)
     target = output or Path(f"channels-{shown.name}-{plain_stem(asked.layer)}.png")
-    check_outputs(target, maps)
+    if output is None:
+        check_outputs(target, None)
     figure = shown.sheet(asked.layer, asked, method, progress=True)
     save(figure, target, dpi, maps)
-    click.echo(target)
-    if maps is not None:
-        click.echo(f"maps: {maps}")
     click.echo(figure.table())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +27,21 @@ def crossvalidate_command(name: str | None, plots: bool, output: Path, **options
     plots and predictions are written to the folder OUTPUT; `desali evaluate --predictions OUTPUT/predictions.npz` makes
     the tables again.
     """
-    from desali.cli.experiments import experiment, progress, say
+    from desali.cli.experiments import experiment, trained
     from desali.evaluation.bundle import NAME, save_trainings
     from desali.evaluation.comparison import compare
     from desali.evaluation.export import format_csv, format_latex
     from desali.evaluation.plots import plot
     from desali.evaluation.table import format_table
-    from desali.experiments.runner import run
+    from desali.experiments.runner import RECORD
     from desali.output.files import check_writable, write_json, write_text
-    from desali.output.lock import locked
 
     chosen = configuration(name, options, *LEFT_OUT)
     asked = CrossValidationOptions(**taken(CrossValidationOptions, options))
     check_writable(output, folder=True)
     set_threads(chosen.threads)
     one = experiment(chosen, asked)
-    with ExitStack() as held:
-        for seed in one.seeds:  # two processes may share a folder as long as they train different seeds
-            held.enter_context(locked(output, f"seed{seed}"))
-        found = run(one, output, keep_weights=asked.keep_weights, progress=progress, report=say)[1.0]
+    found = trained(one, output, asked.keep_weights, RECORD)[1.0]
     save_trainings(output / NAME, {1.0: found})
     comparison = compare(found, resamples=asked.resamples)
     table = format_table(comparison)

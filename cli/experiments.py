@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desali.cli.options import options_from
@@ -16,6 +18,7 @@ from desali.training.config import SYNTHETIC
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
     from desali.data.readers.finding import Listings
+    from desali.evaluation.predictions import Predictions
     from desali.experiments.runner import Experiment
     from desali.training.config import TrainingConfig
     from desali.training.splits import Design
@@ -78,6 +81,21 @@ def experiment(chosen: TrainingConfig, options: CrossValidationOptions) -> Exper
         baselines=baselines_for(design.evaluated.unit) if options.baselines else {},
         **{name: getattr(options, name) for name in names},
     )
+
+
+def trained(one: Experiment, output: Path, keep_weights: bool, record: str) -> dict[float, list[Predictions]]:
+    """Run the experiment in `output`, whose seeds no other process may train meanwhile; other seeds it may.
+
+    Args:
+        record: file for the configuration.
+    """
+    from desali.experiments.runner import run
+    from desali.output.lock import locked
+
+    with ExitStack() as held:
+        for seed in one.seeds:
+            held.enter_context(locked(output, f"seed{seed}"))
+        return run(one, output, record=record, keep_weights=keep_weights, progress=progress, report=say)
 
 
 def _say_unused(chosen: TrainingConfig) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,13 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
     Fractions of patients and of ROIs keep files of their own.
     --predictions OUTPUT/robustness-rois-predictions.npz draws the same curves again.
     """
-    from desali.cli.experiments import experiment, progress, say
+    from desali.cli.experiments import experiment, trained
     from desali.errors import DataError
     from desali.evaluation.bundle import NAME, load_trainings, save_trainings
     from desali.experiments.curve_plot import plot_robustness
     from desali.experiments.robustness import format_robustness, robustness, robustness_csv
-    from desali.experiments.runner import RECORD, run
+    from desali.experiments.runner import RECORD
     from desali.output.files import check_writable, write_json, write_text
-    from desali.output.lock import locked
 
     if saved is not None:
         given = [f"--{key.replace('_', '-')}" for key, value in options.items() if value is not None]
@@ -58,11 +56,7 @@ def robustness_command(name: str | None, saved: Path | None, output: Path, **opt
         check_writable(output, folder=True)
         set_threads(chosen.threads)
         one = experiment(chosen, asked)
-        record = f"robustness-{by}-{RECORD}"
-        with ExitStack() as held:
-            for seed in one.seeds:  # two processes may share a folder as long as they train different seeds
-                held.enter_context(locked(output, f"seed{seed}"))
-            found = run(one, output, record=record, keep_weights=asked.keep_weights, progress=progress, report=say)
+        found = trained(one, output, asked.keep_weights, f"robustness-{by}-{RECORD}")
         save_trainings(output / f"robustness-{by}-{NAME}", found, by)
     stem = f"robustness-{by}"
     result = robustness(found, by, resamples=resamples)

@@ -122,15 +122,16 @@ def load_models(
     return models
 
 
-def check_outputs(figure: Path, maps: Path | None) -> None:
-    """Find out before long work whether a figure and, where they are asked for, its maps can be written.
+def check_outputs(figure: Path | None, maps: Path | None) -> None:
+    """Find out before long work whether a figure and its maps, as far as they are named, can be written.
 
     Raises:
         OutputError: one of them cannot.
     """
     from desali.output.files import check_writable
 
-    check_writable(figure)
+    if figure is not None:
+        check_writable(figure)
     if maps is not None:
         from desali.output.arrays import check_arrays
 
@@ -138,21 +139,21 @@ def check_outputs(figure: Path, maps: Path | None) -> None:
 
 
 def draw(viewer: Viewer, asked: Asked, image: Roi, output: Path, dpi: int, maps: Path | None = None) -> Figure:
-    """Draw the figure of one image, write it with its record, and its maps where they are asked for; say where."""
-    import click
-
+    """Draw the figure of one image and write it, see `save`."""
     with naming(asked):
         figure = viewer.figure(image)
     save(figure, output, dpi, maps)
-    click.echo(output)
-    if maps is not None:
-        click.echo(f"maps: {maps}")
     return figure
 
 
 def save(figure: Figure, output: Path, dpi: int, maps: Path | None) -> None:
-    """Write a figure with its record, and its maps where they are asked for."""
+    """Write a figure with its record, and its maps where they are asked for; say where."""
+    import click
+
     command = ["desali", *sys.argv[1:]]
     figure.save(output, dpi=dpi, command=command)
     if maps is not None:
         figure.save_maps(maps, command=command)
+    click.echo(output)
+    if maps is not None:
+        click.echo(f"maps: {maps}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from page_tables import filled, markdown
 
 from desali.evaluation.bundle import load_trainings
 
@@ -128,16 +129,11 @@ TABLES: dict[str, Callable[..., list[list[str]]]] = {
 def written(page: Path) -> str:
     """The page with its tables made anew."""
     text = page.read_text(encoding="utf-8")
-    pattern = re.compile(r"<!-- table: ([^\n]+) -->\n.*?<!-- end of table -->", re.DOTALL)
-
-    def made(match: re.Match[str]) -> str:
-        kind, *arguments = match[1].split()
-        rows = TABLES[kind](*arguments)
-        lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-        table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
-        return f"<!-- table: {match[1]} -->\n{table}\n<!-- end of table -->"
-
-    return pattern.sub(made, text)
+    for asked in re.findall(r"<!-- table: ([^\n]+) -->", text):
+        kind, *arguments = asked.split()
+        made = markdown(TABLES[kind](*arguments))
+        text = filled(text, f"<!-- table: {asked} -->", "<!-- end of table -->", made)
+    return text
 
 
 def pages() -> list[Path]:

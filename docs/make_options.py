@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+
+from page_tables import filled, markdown
 
 from desali.data.rois.options import RoiOptions
 from desali.evaluation.options import EvaluationOptions
@@ -37,22 +38,18 @@ IN_A_FILE = {TrainingConfig, DataConfig, Stage}
 def table(owner: type, keys: bool) -> str:
     """A Markdown table of the options of a dataclass; with `keys`, also their names in a TOML file."""
     head = ["option", *(["in the file"] if keys else []), "default", "accepts", "meaning"]
-    rows = [head, ["---"] * len(head)]
+    rows = [head]
     for name, one in options_of(owner).items():
         rows.append([_flags(one), *([f"`{name}`"] if keys else []), _default(one), _accepted(one), one.help])
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
+    return markdown(rows)
 
 
 def written(page: Path) -> str:
     """The page with its tables made anew."""
     text = page.read_text(encoding="utf-8")
     for name, owner in PAGES[page.relative_to(Path(__file__).parent).as_posix()].items():
-        start, end = f"<!-- options: {name} -->", "<!-- end of options -->"
-        pattern = re.compile(rf"{re.escape(start)}\n.*?{re.escape(end)}", re.DOTALL)
-        if not pattern.search(text):
-            raise SystemExit(f"{page}: has no line {start!r} with a line {end!r} below it")
         made = table(owner, keys=owner in IN_A_FILE)
-        text = pattern.sub(lambda _, made=made, start=start, end=end: f"{start}\n{made}\n{end}", text)  # type: ignore[misc]
+        text = filled(text, f"<!-- options: {name} -->", "<!-- end of options -->", made)
     return text
 
 

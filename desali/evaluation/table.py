@@ -127,21 +127,23 @@ def _metrics(comparison: Comparison) -> list[str]:
     return lines + columns(rows)
 
 
-def _trainings(comparison: Comparison) -> list[str]:
+def spreads(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The models that were trained several times, each with how often, and a row of `SHOWN` metrics over trainings."""
     several = [one for one in comparison.evaluations if len(one.seeds) > 1]
-    if not several:
+    rows = []
+    for name in SHOWN:
+        found = [one.spread.get(name) for one in several]
+        cells = ["-" if s is None else f"{s.least:.3f}-{s.greatest:.3f}, sd {s.sd:.3f}" for s in found]
+        rows.append([labelled(name), *cells])
+    return [f"{one.recipe} ({len(one.seeds)})" for one in several], rows
+
+
+def _trainings(comparison: Comparison) -> list[str]:
+    models, (primary, *others) = spreads(comparison)
+    if not models:
         return []
     lines = [*_wrapped(trainings_note(comparison)), "Over the trainings: least to greatest, standard deviation", ""]
-    rows = [["", *(f"{one.recipe} ({len(one.seeds)})" for one in several)]]
-    for name in SHOWN:
-        cells = []
-        for one in several:
-            spread = one.spread.get(name)
-            cells.append("-" if spread is None else f"{spread.least:.3f}-{spread.greatest:.3f}, sd {spread.sd:.3f}")
-        rows.append([labelled(name), *cells])
-        if name == PRIMARY:
-            rows.append([SECONDARY, *[""] * len(several)])
-    return lines + columns(rows)
+    return lines + columns([["", *models], primary, [SECONDARY, *[""] * len(models)], *others])
 
 
 def _classes(comparison: Comparison) -> list[str]:

@@ -19,6 +19,7 @@ from desali.evaluation.table import (
     labelled,
     p_text,
     pairs_note,
+    spreads,
     trainings_note,
 )
 from desali.web.charts import Row, intervals
@@ -191,18 +192,11 @@ def _patients(comparison: Comparison) -> Table:
 
 
 def _trainings(comparison: Comparison) -> Table | None:
-    several = [one for one in comparison.evaluations if len(one.seeds) > 1]
-    if not several:
+    models, found = spreads(comparison)
+    if not models:
         return None
-    rows = []
-    for name in SHOWN:
-        cells = []
-        for one in several:
-            spread = one.spread.get(name)
-            cells.append("–" if spread is None else f"{spread.least:.3f}–{spread.greatest:.3f}, sd {spread.sd:.3f}")
-        rows.append([labelled(name), *cells])
-    head = ["metric", *(f"{one.recipe} ({len(one.seeds)})" for one in several)]
-    return Table(head, rows, "Over the trainings (seeds): least to greatest, standard deviation")
+    rows = [[name, *(cell.replace("-", "–") for cell in cells)] for name, *cells in found]
+    return Table(["metric", *models], rows, "Over the trainings (seeds): least to greatest, standard deviation")
 
 
 def _confusions(comparison: Comparison) -> list[Confusion]:

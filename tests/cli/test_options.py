@@ -129,7 +129,8 @@ def test_the_help_shows_sections_defaults_and_ranges(capsys: pytest.CaptureFixtu
     assert "[default: 0.2; in [0, 1)]" in text
 
 
-def test_the_tables_of_the_docs_are_those_of_the_dataclasses() -> None:
+def test_the_tables_of_the_docs_are_those_of_the_dataclasses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS)
     make = runpy.run_path(str(DOCS / "make_options.py"))
     assert set(make["PAGES"]) >= {"training.md", "command-line.md"}
     for name, owners in make["PAGES"].items():

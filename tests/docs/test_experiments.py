@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -13,16 +12,6 @@ from desali.cli.main import main
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "experiments" / "results"
 PREDICTED = sorted(RESULTS.glob("*/*predictions.npz"))
-
-
-def tables() -> ModuleType:
-    """The script that writes the pages' tables."""
-    spec = importlib.util.spec_from_file_location("make_experiments", ROOT / "docs" / "make_experiments.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(*arguments: object) -> None:
@@ -49,9 +38,11 @@ def test_the_tables_come_again_from_the_predictions(file: Path, tmp_path: Path) 
     assert made.read_text(encoding="utf-8") == (file.parent / made.name).read_text(encoding="utf-8")
 
 
-def test_the_pages_show_the_results() -> None:
-    module = tables()
-    pages = module.pages()
+def test_the_pages_show_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    script = runpy.run_path(str(ROOT / "docs" / "make_experiments.py"))
+    pages = script["pages"]()
     assert {page.name for page in pages} == {"real-data.md", "synthetic-data.md", "what-changed.md"}
     for page in pages:
-        assert module.written(page) == page.read_text(encoding="utf-8"), f"run python docs/make_experiments.py: {page}"
+        text = page.read_text(encoding="utf-8")
+        assert script["written"](page) == text, f"run python docs/make_experiments.py: {page}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.reliability import fuzz_table, kills_table, replaced
+from benchmarks.reliability import fuzz_table, kills_table
+from benchmarks.simulated import filled
 from desali.limits import LIMITS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
@@ -27,4 +28,9 @@ def test_tables_are_made_of_logs() -> None:
     assert "| **all** | 2,000 | 800 | 1,200 | 1 | 2.0 | 300 |" in table
     kill = {"command": "train", "kills": 50, "rounds": 9, "lost": 0, "left": 0, "tracebacks": 0}
     assert "| train | 50 | 9 | 0 | 0 | 0 |" in kills_table([{**kill, "lost": 3}, kill])
-    assert replaced("a<!-- x -->\nold\n<!-- end of x -->b", "x", "new") == "a<!-- x -->\n\nnew\n\n<!-- end of x -->b"
+    page = PAGE.read_text(encoding="utf-8")
+    made = filled(page, {"fuzz": table, "kills": kills_table([kill])})
+    for name, written in (("fuzz", table), ("kills", kills_table([kill]))):
+        assert f"<!-- {name}: begin -->\n{written}\n<!-- {name}: end -->" in made
+    assert made.partition("<!-- fuzz: begin -->")[0] == page.partition("<!-- fuzz: begin -->")[0]
+    assert made.rpartition("<!-- kills: end -->")[2] == page.rpartition("<!-- kills: end -->")[2]

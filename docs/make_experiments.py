@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -113,6 +114,19 @@ def states(name: str, last: str) -> list[list[str]]:
     return _by_layer(name, last, cell)
 
 
+def selectivity(name: str) -> list[list[str]]:
+    """Edges against patterns: mean, least and greatest of the trainings, silent channels, and the random networks."""
+    rows = json.loads((RESULTS / name / "selectivity.json").read_text(encoding="utf-8"))
+    models, layers = (list(dict.fromkeys(row[key] for row in rows)) for key in ("model", "layer"))
+    made = [["layer", *models, f"{len(rows[0]['random'])} random networks"]]
+    for layer in layers:
+        cells = [[row for row in rows if row["layer"] == layer and row["model"] == model] for model in models]
+        shown = [_index([row["mean"] for row in cell], [row["silent"] for row in cell], True) for cell in cells]
+        random = _index(cells[0][0]["random"], cells[0][0]["random_silent"], False)
+        made.append([layer.removeprefix("features."), *shown, random])
+    return made
+
+
 TABLES: dict[str, Callable[..., list[list[str]]]] = {
     "metrics": metrics,
     "pairs": pairs,
@@ -123,6 +137,7 @@ TABLES: dict[str, Callable[..., list[list[str]]]] = {
     "purity": purity,
     "similarity": similarity,
     "states": states,
+    "selectivity": selectivity,
 }
 
 
@@ -168,6 +183,12 @@ def _before_after(row: Row, what: str) -> str:
     value, *ends = (float(row[f"{what}_difference{end}"]) for end in ("", "_low", "_high"))
     random, floor = _range(row, f"{what}_random"), _again(row, f"{what}_replicate", f"{what}_no_difference")
     return f"{change} ({value:+.2f}, {ends[0]:+.2f} to {ends[1]:+.2f}); random {random}{floor}"
+
+
+def _index(values: Sequence[float], silent: Sequence[int], mean: bool) -> str:
+    ends = f"{min(values):.2f} to {max(values):.2f}"
+    said = f"; {min(silent)} to {max(silent)} silent" if any(silent) else ""
+    return (f"{np.mean(values):.2f} ({ends})" if mean else ends) + said
 
 
 def _again(row: Row, what: str, verdict: str, show: Callable[[str], str] | None = None) -> str:

@@ -130,7 +130,8 @@ def what_changed(
     made = _four(sheet(pair, again, probe, Asked(shown, None, "activation", rule, random_networks, seed, progress)))
     words = method_words("desalinet")
     grid, scales = arrange(made, words)
-    footnote = " ".join([OUTSIDE, *change.notes, grid.footnote, *notes])
+    once = [note for note in change.notes if note not in grid.footnote]  # both say what was done to the images
+    footnote = " ".join([OUTSIDE, *once, grid.footnote, *notes])
     heading = f"{title}: what changed" if title else "What changed"
     below = f"Below: {made.layer.name}, {made.layer.channels} channels{why}."
     plots = _plots(list(change), curves)

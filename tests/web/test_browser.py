@@ -185,12 +185,14 @@ def test_paper(browser: Any, url: str, tmp_path: Path) -> None:
 
 
 def test_copy(browser: Any, url: str) -> None:
+    from playwright.sync_api import expect
+
     with opened(browser, url, permissions=["clipboard-read", "clipboard-write"]) as page:
         button = page.locator("button.copy").first
         wanted = button.get_attribute("data-copy")
         button.scroll_into_view_if_needed()
         button.click()
-        page.wait_for_function("document.querySelector('button.copy').textContent !== 'copy'")
+        expect(button).not_to_have_text("copy")
         assert page.locator("#said").inner_text() in ("Copied", "Selected; press Ctrl+C")
         if button.inner_text() == "copied":
             assert page.evaluate("navigator.clipboard.readText()") == wanted

@@ -95,7 +95,7 @@ def at_home(text: str | os.PathLike[str]) -> Path:
     """A path as a user writes it: "~" is the home folder; "~somebody" stays as it is where nobody is called so."""
     try:
         return Path(text).expanduser()
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         return Path(text)
 
 

@@ -135,6 +135,8 @@ def fits_reference(sizes: Sequence[int]) -> None:
     """Refuse a map that the reference, which makes maps whole, could make on no machine: of 2^40 elements and more."""
     if math.prod(max(1, size) for size in sizes) >= 1 << 40:
         raise ValueError(f"the whole map must have fewer than 2^40 elements on the torch backend, got {list(sizes)}")
+    if max(sizes) >= (1 << 31) - 1:
+        raise ValueError(f"the whole map must have extents below 2^31 - 1 on the torch backend, got {list(sizes)}")
 
 
 def layout_window(

@@ -102,17 +102,30 @@ def conv_transpose(
             origin, window, size, relu if relu_mask else None, relu is not None and relu_backward,
             SHARED_CACHE if weight_cache is None else weight_cache,
         )  # fmt: skip
-    reach = (
-        (signal.shape[3 + d] - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 if signal.shape[3 + d] else 0
-        for d in range(dims)
-    )
-    checks.fits_reference((n, k, channels, *reach))
-    checks.near("origin", origin, checks.ORIGIN_BITS)
-    checks.near("out_origin", window, checks.WINDOW_BITS)
+    _check_for_torch(signal, kernel, stride, dilation, channels, origin, window)
     return reference.conv_transpose(
         signal, weight, map_size, stride, padding, dilation, groups,
         origin, window, size, relu, relu_mask, relu_backward,
     )  # fmt: skip
+
+
+def _check_for_torch(
+    signal: Tensor,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    channels: int,
+    origin: Tensor | None,
+    window: Tensor | None,
+) -> None:
+    """Refuse what torch's convolution, which makes the whole spread of a signal, cannot do."""
+    reach = (
+        (extent - 1) * stride[d] + (kernel[d] - 1) * dilation[d] + 1 if extent else 0
+        for d, extent in enumerate(signal.shape[3:])
+    )
+    checks.fits_reference((*signal.shape[:2], channels, *reach))
+    checks.near("origin", origin, checks.ORIGIN_BITS)
+    checks.near("out_origin", window, checks.WINDOW_BITS)
 
 
 def _conv_transpose(
@@ -156,6 +169,7 @@ def _conv_transpose(
     way = choose_kernel(found / turned.numel(), o, i, y_axis, x_axis, groups, signal.dtype)
 
     def by_library() -> Tensor:
+        _check_for_torch(signal, kernel, stride, dilation, i, origin, out_origin)
         return conv_transpose_by_library(
             turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
         )

@@ -50,6 +50,8 @@ def read_tiff(data: bytes, name: str, page: int | None = None) -> Decoded:
             _check_layout(one, photometric, name, len(data))
             pixels = _pixels(one, index, photometric, data, name)
             decoded = _decoded(pixels, one, photometric, name)
+            if decoded.pixels.shape[2:] not in ((), (3,)):
+                raise ImageError(f"{name}: TIFF of shape {list(decoded.pixels.shape)}; save it as grey or RGB")
             tag = one.tags.get(ORIENTATION)
             orientation = int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
     except ImageError:

@@ -14,7 +14,7 @@ COMPLETE := $(VENV)/.desali-complete
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: install demo test lint types format cuda sanitize docs networks browser notebooks wheel wheel-test bench \
-	fuzz fuzz-short kills reliability clean
+	fuzz fuzz-short kills reliability sanitize-threads clean
 
 install: $(COMPLETE)
 
@@ -97,6 +97,12 @@ kills: $(DEVELOPMENT)
 # The tables in docs/reliability.md, from the logs of `make fuzz` and `make kills`.
 reliability: $(DEVELOPMENT)
 	$(BIN)/python -m benchmarks.reliability
+
+# The same under ThreadSanitizer; libgomp is not instrumented, so what it does alone is not looked at.
+sanitize-threads: $(DEVELOPMENT)
+	$(BIN)/cmake -S . -B build/sanitize-threads -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDESALI_SANITIZE=ON -DDESALI_SANITIZERS=thread -DCMAKE_BUILD_TYPE=Debug
+	$(BIN)/cmake --build build/sanitize-threads
+	OMP_NUM_THREADS=4 TSAN_OPTIONS="ignore_noninstrumented_modules=1 halt_on_error=1" build/sanitize-threads/desali_sanitize
 
 # The site in build/site; the gallery's scripts run, and a warning is an error.
 docs: $(COMPLETE)

@@ -79,7 +79,7 @@ def _integers(name: str, value: int | Sequence[int], dims: int, minimum: int) ->
     if len(result) != dims:
         raise ValueError(f"{name} must have {dims} element(s), one per spatial dimension, got {list(result)}")
     for item in result:
-        if not isinstance(item, int):
+        if not isinstance(item, int) or isinstance(item, bool):
             raise TypeError(f"{name} must hold integers, got {list(result)}")
         bits = _SIZE_BITS if name in _SIZES else _STEP_BITS
         if not minimum <= item < 1 << bits:

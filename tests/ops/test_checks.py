@@ -50,6 +50,7 @@ CASES: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: ops.max_pool_with_switches(X, 7), ValueError, "x must have a spatial size that holds a window of [7, 7]"),
     (lambda: ops.max_pool_with_switches(X[..., :1], (2, 2), 1, 1, 2), ValueError, "every window holds an element"),
     (lambda: ops.max_pool_with_switches(X, 2.0), TypeError, "kernel must"),
+    (lambda: unpool(stride=True), TypeError, "stride must hold integers, got [True, True]"),
     (lambda: unpool(switches=SWITCHES.short()), TypeError, "switches must have dtype torch.uint8 for kernel [2, 2]"),
     (lambda: unpool(switches=SWITCHES[..., :7]), ValueError, "switches must have shape [1, *P, 8], got [1, 6, 6, 7]"),
     (lambda: unpool(signal=SIGNAL[..., :5]), ValueError, "signal must have shape [1, 2, 8, 6, 6], got"),

@@ -157,8 +157,8 @@ def test_need_names_what_the_gradient_reads() -> None:
 
 
 def test_what_cannot_be_kept_is_refused() -> None:
-    with pytest.raises(UnknownNameError, match="unknown layer 'features.88'"):
+    with pytest.raises(UnknownNameError, match=r"unknown layer 'features\.88'"):
         desali.record(chain(), images(2), keep=["features.88"])
     for wrong in ("everything", 3, [1], None):
-        with pytest.raises(DesaliError, match="keep must be 'reversal', 'activations' or a list of layers' names"):
+        with pytest.raises(DesaliError, match="keep must be 'reversal', 'activations' or a list"):
             desali.record(chain(), images(2), keep=wrong)  # type: ignore[arg-type]

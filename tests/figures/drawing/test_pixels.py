@@ -33,7 +33,9 @@ def grid(caption: str = "a = −0.00123", image: np.ndarray = RAMP) -> Grid:
     ]
     matrix = Matrix("rank correlation", ["first"], ["second", "third"], [[0.9, -0.1]], {}, frozenset({(0, 0)}), "note")
     columns = [Column("input"), Column("activation", "model", "predicts cat"), Column("outputs", "model")]
-    return Grid(["conv1\nfeatures.conv1", "conv2"], columns, rows, "A title", "A footnote. " * 30, "A lead.", [matrix, None])
+    return Grid(
+        ["conv1\nfeatures.conv1", "conv2"], columns, rows, "A title", "A footnote. " * 30, "A lead.", [matrix, None]
+    )
 
 
 def by_matplotlib(shown: Grid, dpi: int) -> np.ndarray:

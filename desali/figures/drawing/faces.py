@@ -7,12 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from desali.errors import DesaliError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont
 
+Share = npt.NDArray[np.float32]
 FILES = {
     ("normal", "normal"): "DejaVuSans.ttf",
     ("bold", "normal"): "DejaVuSans-Bold.ttf",
@@ -65,12 +68,13 @@ def advance(word: str, pixels: float, weight: str, style: str) -> float:
 
 
 @lru_cache(maxsize=4096)
-def ink(word: str, pixels: float, weight: str, style: str) -> tuple[Image, int, int]:
-    """How much of each pixel a word covers, and where its left upper corner lies from the start of its baseline."""
+def ink(word: str, pixels: float, weight: str, style: str) -> tuple[Share, int, int]:
+    """The share of each pixel [h, w, 1] that a word covers, and where its left upper corner lies from the start of its
+    baseline."""
     from PIL import Image, ImageDraw
 
     font = face(pixels, weight, style)
     left, top, right, bottom = (int(edge) for edge in font.getbbox(word, anchor="ls"))
     made = Image.new("L", (max(1, right - left), max(1, bottom - top)))
     ImageDraw.Draw(made).text((-left, -top), word, 255, font, anchor="ls")
-    return made, left, top
+    return np.asarray(made, np.float32)[..., None] / 255, left, top

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from desali.figures.drawing import faces
 from desali.figures.drawing.canvas import INK
 from desali.figures.drawing.colours import coloured
+from desali.figures.drawing.png import write_png
 from desali.figures.drawing.text import SAFETY
 
 
@@ -23,11 +26,9 @@ class PixelCanvas:
     """
 
     def __init__(self, width: float, height: float, dpi: float) -> None:
-        from PIL import Image
-
         self._scale = dpi / 72
         self._dpi = dpi
-        self._page = Image.new("RGB", (max(1, int(width * self._scale)), max(1, int(height * self._scale))), "white")
+        self._page = np.full((max(1, int(height * self._scale)), max(1, int(width * self._scale)), 3), 255, np.uint8)
 
     def write(
         self,
@@ -56,7 +57,7 @@ class PixelCanvas:
         for word, width in zip(parts, wide, strict=True):
             if word:
                 _, ink, left, top = found.pop(0)
-                self._page.paste(color, (round(at) + left, base + top), ink)
+                self._blend(round(at) + left, base + top, ink, color)
             at += width + gap
 
     def line(self, start: tuple[float, float], end: tuple[float, float], color: str, width: float) -> None:
@@ -93,23 +94,29 @@ class PixelCanvas:
         fine = image.height > 1 and (image.width > size[0] or image.height > size[1])
         if image.size != size:
             image = image.resize(size, Image.Resampling.HAMMING if fine else Image.Resampling.NEAREST)
-        self._page.paste(image, (left, top))
+        area = self._page[top : top + size[1], left : left + size[0]]
+        area[:] = np.asarray(image)[: area.shape[0], : area.shape[1]]
 
     def save(self, path: Path) -> None:
         """Write the page as PNG."""
-        self._page.save(path, format="PNG", dpi=(self._dpi, self._dpi), compress_level=3)
+        write_png(path, self._page, self._dpi)
 
     def _cover(self, left: int, top: int, right: int, bottom: int, color: str, share: float) -> None:
         """Colour a rectangle of pixels, of each only a share."""
-        from PIL import Image
+        area = self._page[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+        area[:] = _colour(color) if share >= 1 else np.rint(area + (_colour(color) - area) * np.float32(share))
 
-        if left >= right or top >= bottom:
-            return
-        if share >= 1:
-            self._page.paste(color, (left, top, right, bottom))
-        else:
-            mask = Image.new("L", (right - left, bottom - top), round(share * 255))
-            self._page.paste(color, (left, top, right, bottom), mask)
+    def _blend(self, left: int, top: int, ink: faces.Share, color: str) -> None:
+        """Colour pixels by the share of each that is covered; what lies outside the page is lost."""
+        ink = ink[max(0, -top) :, max(0, -left) :]
+        area = self._page[max(0, top) : max(0, top) + ink.shape[0], max(0, left) : max(0, left) + ink.shape[1]]
+        ink = ink[: area.shape[0], : area.shape[1]]
+        area[:] = area + (_colour(color) - area) * ink + np.float32(0.5)
+
+
+@functools.cache
+def _colour(color: str) -> npt.NDArray[np.float32]:
+    return np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)], np.float32)
 
 
 def _rows(at: float, thick: float) -> list[tuple[int, float]]:

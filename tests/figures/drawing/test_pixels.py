@@ -21,6 +21,7 @@ from desali.figures.drawing.fonts import FAMILY
 from desali.figures.drawing.grid import Column, Grid, Panel, arrange, draw, pixels, save
 from desali.figures.drawing.panel import Bars, Matrix, Words
 from desali.figures.drawing.pixels import PixelCanvas
+from desali.figures.drawing.png import write_png
 
 RAMP = np.linspace(0, 1, 32 * 32).reshape(32, 32)
 
@@ -124,7 +125,7 @@ def test_text_stands_where_it_should() -> None:
     for ha, low, high in (("left", 60, 62), ("right", 0, 61), ("center", 20, 100)):
         canvas = PixelCanvas(120, 40, 72)
         canvas.write(60, 10, "word here", 10, ha=ha)
-        dark = np.asarray(canvas._page.convert("L")) < 128
+        dark = canvas._page[..., 0] < 128
         columns, rows = np.flatnonzero(dark.any(0)), np.flatnonzero(dark.any(1))
         assert low <= columns[0] <= columns[-1]
         assert ha == "left" or columns[-1] <= high
@@ -138,10 +139,22 @@ def test_lines_and_frames_are_sharp() -> None:
     canvas.line((5, 10), (30, 10), "#000000", 0.5)
     canvas.frame(5, 20, 20, 10, "#000000", 1.0)
     canvas.fill(30, 30, 5, 5, "#ff0000")
-    page = np.asarray(canvas._page).astype(int)
+    page = canvas._page.astype(int)
     assert abs(page[10, 10, 0] - 128) <= 1  # half a pixel
     assert page[9, 10, 0] == page[11, 10, 0] == 255
     assert (page[20, 5:26, 0] == 0).all()
     assert (page[20:31, 5, 0] == 0).all()
     assert page[25, 15, 0] == 255
     assert (page[30:35, 30:35] == [255, 0, 0]).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 200), (130, 7)])
+def test_png_files_hold_their_pixels(tmp_path: Path, height: int, width: int) -> None:
+    page = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+    write_png(tmp_path / "page.png", page, 110)
+    with Image.open(tmp_path / "page.png") as read:
+        read.verify()
+    with Image.open(tmp_path / "page.png") as read:
+        assert read.mode == "RGB"
+        assert read.info["dpi"] == pytest.approx((110, 110), abs=0.02)
+        assert np.array_equal(np.asarray(read), page)

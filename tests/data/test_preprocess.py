@@ -204,7 +204,7 @@ def test_resize_before_the_crop_is_what_published_weights_were_trained_on(shape:
     image = Image.fromarray(coarse).resize(shape[::-1])
     height, width = shape
     to = (256, int(256 * width / height)) if height <= width else (int(256 * height / width), 256)
-    top, left = (int(round((side - 224) / 2.0)) for side in to)
+    top, left = (round((side - 224) / 2.0) for side in to)
     whole = image.resize(to[::-1], Image.Resampling.BILINEAR)
     expected = np.moveaxis(np.asarray(whole.crop((left, top, left + 224, top + 224)), np.float32) / 255, -1, 0)
     rule = Preprocessing(224, resize="bilinear", resize_to=256)

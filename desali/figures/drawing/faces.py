@@ -77,4 +77,4 @@ def ink(word: str, pixels: float, weight: str, style: str) -> tuple[Share, int, 
     left, top, right, bottom = (int(edge) for edge in font.getbbox(word, anchor="ls"))
     made = Image.new("L", (max(1, right - left), max(1, bottom - top)))
     ImageDraw.Draw(made).text((-left, -top), word, 255, font, anchor="ls")
-    return np.asarray(made, np.float32)[..., None] / 255, left, top
+    return np.asarray(made, np.float32)[..., None] / np.float32(255), left, top

@@ -177,13 +177,14 @@ def _conv_transpose(
     if way == "torch":
         return by_library()
     dense = way == "dense"
+    cells = dense or module.lists_cells(dtype=code, o=o, i=i, groups=groups, y_axis=y_axis, x_axis=x_axis)
 
     def pack() -> Tensor:
         contiguous = weight.detach().contiguous()
 
         def into(packed: Tensor | None) -> int:
             found: int = module.pack_weight(
-                dtype=code, dense=dense, weight=contiguous.data_ptr(), packed=native.address(packed),
+                dtype=code, dense=cells, weight=contiguous.data_ptr(), packed=native.address(packed),
                 o=o, i=i, groups=groups, y_axis=y_axis, x_axis=x_axis,
             )  # fmt: skip
             return found
@@ -191,7 +192,7 @@ def _conv_transpose(
         packed = torch.empty(into(None), dtype=weight.dtype)
         return packed if into(packed) else torch.empty(0, dtype=weight.dtype)  # not all are finite
 
-    packed = cache.get(weight, (dense, groups, y_axis.stride, x_axis.stride, x_axis.dilation), pack)
+    packed = cache.get(weight, (cells, groups, y_axis.stride, x_axis.stride, x_axis.dilation), pack)
     if packed.numel() == 0:  # zero times NaN is NaN, and the core leaves zeros out
         return by_library()
     out = large_pages(torch.empty((n, k, *size, i), dtype=signal.dtype))

@@ -18,15 +18,6 @@ namespace desali {
 namespace DESALI_LEVEL {
 namespace {
 
-// Keeps the compiler from reading a value from memory once for each use.
-#if defined(__AVX512F__)
-#define DESALI_HOLD(vector) asm("" : "+v"(vector))
-#elif defined(__SSE2__)
-#define DESALI_HOLD(vector) asm("" : "+x"(vector))
-#else
-#define DESALI_HOLD(vector)
-#endif
-
 constexpr int most_sums = DESALI_REGISTERS == 32 ? 24 : 12;
 constexpr int most_seeds = DESALI_REGISTERS == 32 ? 8 : 6;
 
@@ -377,15 +368,6 @@ class Listed {
                 copy_run(row + ++cell * layout_.columns, out + x * channels, stride * channels);
             if (x < end) copy_run(row + ++cell * layout_.columns, out + x * channels, (end - x) * channels);
         }
-    }
-
-    // A short run, by 16 bytes.
-    DESALI_INLINE void copy_run(const T* in, T* out, int64_t count) {
-        typedef T Part __attribute__((vector_size(16)));
-        constexpr int64_t step = 16 / sizeof(T);
-        int64_t i = 0;
-        for (; i + step <= count; i += step) store(out + i, load<Part>(in + i));
-        for (; i < count; ++i) out[i] = in[i];
     }
 
     void close(const T* in, T* out, int64_t nk, int64_t y, int64_t x, int64_t pixels) const {

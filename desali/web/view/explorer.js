@@ -1,6 +1,6 @@
 // The explorer: images to the left, models side by side in the middle, numbers to the right. It asks through `ask` alone
 // and knows no server: a page and a notebook are its hosts.
-import { button, choice, make, select } from "./dom.js";
+import { button, choice, make, modified, select, within } from "./dom.js";
 import { startImages } from "./images.js";
 import { startNumbers } from "./numbers.js";
 import { startPanel } from "./panel.js";
@@ -10,198 +10,195 @@ const FROM = [["neuron", "Neuron"], ["channel", "Channel"], ["top", "Strongest k
 const KEYS = [["[ ]", "layer"], [", .", "channel"], ["b", "before or after"], ["p", "same channel or partner"], ["arrows, Enter", "on a map: move, show the neuron"]];
 
 export async function startExplorer(root, ask, host) {
-  const problems = make("ul", { class: "problems", role: "alert" });
-  const said = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
-  const say = (text) => { said.textContent = text; };
-  root.classList.add("explorer");
-  root.replaceChildren(problems, make("p", { class: "lede", role: "status" }, "Loading …"), said);
-  const fail = (text) => {
-    if ([...problems.children].some((one) => one.firstChild.textContent === text)) return;
-    const line = make("li", {}, make("span", {}, text), button("dismiss", () => line.remove(), { class: "copy" }));
-    problems.append(line);
-    while (problems.children.length > 4) problems.firstChild.remove();
-  };
-  let session;
-  try {
-    session = await ask("session", {});
-  } catch (error) {
-    root.replaceChildren(problems, said);
-    fail(error.message);
-    return null;
-  }
-  const state = startState(host);
-  const page = Array.from(crypto.getRandomValues(new Uint8Array(9)), (one) => one.toString(16).padStart(2, "0")).join("");
-  const groups = [];
-  for (const model of session.models) {
-    let group = groups.find((one) => one.number === model.group);
-    if (!group) groups.push(group = { number: model.group, index: groups.length, models: [], architecture: model.architecture });
-    group.models.push(model);
-  }
-  const changed = session.lineage?.verdict ?? "";
+	const problems = make("ul", { class: "problems", role: "alert" });
+	const said = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
+	const say = (text) => { said.textContent = text; };
+	root.classList.add("explorer");
+	root.replaceChildren(problems, make("p", { class: "lede", role: "status" }, "Loading …"), said);
+	const fail = (text) => {
+		if ([...problems.children].some((one) => one.firstChild.textContent === text)) return;
+		const line = make("li", {}, make("span", {}, text), button("dismiss", () => line.remove(), { class: "copy" }));
+		problems.append(line);
+		while (problems.children.length > 4) problems.firstChild.remove();
+	};
+	let session;
+	try {
+		session = await ask("session", {});
+	} catch (error) {
+		root.replaceChildren(problems, said);
+		fail(error.message);
+		return null;
+	}
+	const state = startState(host);
+	const page = Array.from(crypto.getRandomValues(new Uint8Array(9)), (one) => one.toString(16).padStart(2, "0")).join("");
+	const groups = [];
+	for (const model of session.models) {
+		let group = groups.find((one) => one.number === model.group);
+		if (!group) groups.push(group = { number: model.group, index: groups.length, models: [], architecture: model.architecture });
+		group.models.push(model);
+	}
 
-  const images = startImages({ session, ask, state, say, fail });
-  const numbers = startNumbers({
-    session, ask, state,
-    pick: (place) => state.set({ ...place, from: placed() }, panelOf().own),
-    open: (patch) => state.set({ image: patch.image, y: patch.y, x: patch.x, from: placed() }, panelOf().own),
-  });
-  const panels = groups.map((group) => startPanel({
-    group, session, ask, state, say, page, several: groups.length > 1, told, seen: () => images.current()?.name ?? "image",
-  }));
-  const shown = new Map();
-  const bar = startBar();
-  const notes = session.notes.length
-    ? make("details", { class: "notes", open: true }, make("summary", {}, "Said at the start"), make("ul", {}, session.notes.map((one) => make("li", {}, one)))) : null;
-  const middle = make("div", { class: "middle" }, notes, changed ? verdict() : null, bar.element, panels.map((one) => one.element));
-  root.replaceChildren(problems, make("div", { class: "columns" }, images.element, middle, numbers.element), said);
-  images.startDropping(root);
-  root.addEventListener("keydown", keys);
-  state.onChange(refresh);
-  if (!session.images.length) say("No images yet: open or drop one.");
-  await start();
-  return { state, reload: state.reload };
+	const images = startImages({ session, ask, state, say, fail });
+	const numbers = startNumbers({
+		session, ask, state,
+		pick: (place) => state.set({ ...place, from: placed() }, panelOf().own),
+		open: (patch) => state.set({ image: patch.image, y: patch.y, x: patch.x, from: placed() }, panelOf().own),
+	});
+	const panels = groups.map((group) => startPanel({
+		group, session, ask, state, say, page, several: groups.length > 1, told, seen: () => images.current()?.name ?? "image",
+	}));
+	const shown = new Map();
+	const bar = startBar();
+	const notes = session.notes.length
+		? make("details", { class: "notes" }, make("summary", {}, `Said at the start: ${session.notes[0]}${session.notes.length > 1 ? ` (and ${session.notes.length - 1} more)` : ""}`), make("ul", {}, session.notes.map((one) => make("li", {}, one)))) : null;
+	const middle = make("div", { class: "middle" }, notes, bar.element, panels.map((one) => one.element));
+	root.replaceChildren(problems, make("div", { class: "columns" }, images.element, middle, numbers.element), said);
+	images.startDropping(root);
+	root.addEventListener("keydown", keys);
+	state.onChange(refresh);
+	if (!session.images.length) say("No images yet: open or drop one.");
+	start();
+	return () => { state.load(); start(); };
 
-  function verdict() {
-    const { before, after, strangers } = session.lineage;
-    return make("p", { class: strangers ? "banner" : "sentence" },
-      make("b", {}, `${session.models[before].name} → ${session.models[after].name}: `), changed);
-  }
+	function placed() {
+		return ["neuron", "top"].includes(state.get("from")) ? state.get("from") : "neuron";
+	}
 
-  function placed() {
-    return ["neuron", "top"].includes(state.get("from")) ? state.get("from") : "neuron";
-  }
+	// The model that the lists to the right are of.
+	function looked() {
+		const wanted = state.get("model");
+		return session.models[wanted] ? Number(wanted) : 0;
+	}
 
-  function panelOf() {
-    const focus = Number(state.get("model") || session.models[0].index);
-    return panels.find((one) => groups[one.own].models.some((model) => model.index === focus)) ?? panels[0];
-  }
+	function panelOf() {
+		return panels.find((one) => groups[one.own].models.some((model) => model.index === looked()));
+	}
 
-  // What the address leaves open or names wrongly is filled in; the strongest channel of the layer comes first.
-  async function start() {
-    const wanted = state.get("image");
-    if (wanted && !images.known(wanted)) fail(`The address names the image "${wanted}", which is not open; another one is shown.`);
-    if (!images.known(wanted)) state.set({ image: images.first()?.id });
-    for (const panel of panels) {
-      const layer = state.get("layer", panel.own);
-      if (!panel.layers.some((one) => one.name === layer)) {
-        if (layer) fail(`The address names the layer "${layer}", which ${groups[panel.own].architecture} does not have.`);
-        state.set({ layer: usual(panel.layers), channel: null, y: null, x: null }, panel.own);
-      }
-    }
-    refresh(new Set(["image", "layer", "model"]), null);
-  }
+	// What the address leaves open or names wrongly is filled in; the strongest channel of the layer comes first.
+	function start() {
+		const wanted = state.get("image");
+		if (wanted && !images.known(wanted)) fail(`The address names the image "${wanted}", which is not open; another one is shown.`);
+		if (!images.known(wanted)) state.set({ image: images.first()?.id }, 0, true);
+		for (const panel of panels) {
+			const layer = state.get("layer", panel.own);
+			if (!panel.layers.some((one) => one.name === layer)) {
+				if (layer) fail(`The address names the layer "${layer}", which ${groups[panel.own].architecture} does not have.`);
+				state.set({ layer: usual(panel.layers), channel: null, y: null, x: null }, panel.own, true);
+			}
+		}
+		refresh(new Set(["image", "layer", "model", "y"]), null);
+	}
 
-  function usual(layers) {
-    const deep = layers.filter((one) => one.height > 1);
-    const relus = deep.filter((one) => one.rectifies ?? /relu/i.test(one.kind));
-    const fit = relus.length ? relus : deep.length ? deep : layers;
-    return fit[Math.floor(fit.length * 0.6)].name;
-  }
+	function usual(layers) {
+		const deep = layers.filter((one) => one.height > 1);
+		const relus = deep.filter((one) => one.rectifies ?? /relu/i.test(one.kind));
+		const fit = relus.length ? relus : deep.length ? deep : layers;
+		return fit[Math.floor(fit.length * 0.6)].name;
+	}
 
-  async function refresh(what, panel) {
-    if (what.has("image") || what.has("window")) { images.draw(); images.mark(); }
-    if (what.has("image") && !what.has("y")) {
-      for (const one of panels) state.set({ y: null, x: null }, one.own);
-    }
-    bar.show();
-    const everyone = panel === null || panel === 0 || [...what].some((name) => !["layer", "channel", "y", "x"].includes(name));
-    for (const one of panels) if (everyone || one.own === panel) one.refresh(what);
-    await lists(what);
-  }
+	async function refresh(what, panel) {
+		if (what.has("image") || what.has("window")) { images.draw(); images.mark(); }
+		if (what.has("image") && !what.has("y")) {
+			for (const one of panels) state.set({ y: null, x: null }, one.own);
+		}
+		bar.show();
+		const everyone = panel === null || panel === 0 || [...what].some((name) => !["layer", "channel", "y", "x"].includes(name));
+		for (const one of panels) if (everyone || one.own === panel) one.refresh(what);
+		await lists(what);
+	}
 
-  // The lists to the right; a layer without a chosen channel gets its strongest one.
-  async function lists(what) {
-    const focus = panelOf();
-    numbers.model(state.get("model") || String(session.models[0].index));
-    for (const panel of panels) {
-      const params = panel.params();
-      if (!params.image || !params.layer) continue;
-      const model = panel === focus && state.get("model") ? state.get("model") : String((panel.models()[0] ?? groups[panel.own].models[0]).index);
-      const fresh = params.channel === undefined;
-      if (panel !== focus && !fresh) continue;
-      if (panel === focus && !fresh && !["image", "layer", "model"].some((name) => what.has(name))) {
-        numbers.mark(params.channel);
-      } else if (panel === focus) {
-        const found = await numbers.channels({ ...params, model });
-        if (fresh && found?.length && state.get("channel", panel.own) === "") state.set({ channel: found[0].channel }, panel.own);
-        else if (fresh && !found?.length && state.get("channel", panel.own) === "") state.set({ channel: 0 }, panel.own);
-      } else {
-        const found = await ask("channels", { ...params, model }).catch(() => null);
-        if (state.get("channel", panel.own) === "") state.set({ channel: found?.strongest[0]?.channel ?? 0 }, panel.own);
-      }
-      if (panel === focus && !fresh && ["layer", "channel", "model", "partner"].some((name) => what.has(name))) {
-        numbers.search({ layer: params.layer, channel: params.channel, model, ...(state.get("partner") === "partner" ? { partner: "partner" } : {}) });
-      }
-    }
-  }
+	// The lists to the right; a layer without a chosen channel gets its strongest one.
+	async function lists(what) {
+		const focus = panelOf();
+		numbers.model(String(looked()));
+		for (const panel of panels) {
+			const params = panel.params();
+			if (!params.image || !params.layer) continue;
+			const model = String(panel === focus ? looked() : groups[panel.own].models[0].index);
+			const fresh = params.channel === undefined;
+			if (panel !== focus && !fresh) continue;
+			if (panel === focus && !fresh && !["image", "layer", "model"].some((name) => what.has(name))) {
+				numbers.mark(params.channel);
+			} else if (panel === focus) {
+				first(panel, await numbers.channels({ ...params, model }));
+			} else first(panel, await ask("channels", { ...params, model }).then((found) => found.strongest, () => []));
+			if (panel === focus && !fresh && ["layer", "channel", "model", "partner"].some((name) => what.has(name))) {
+				numbers.search({ layer: params.layer, channel: params.channel, model, ...(state.get("partner") === "partner" ? { partner: "partner" } : {}) });
+			}
+		}
+	}
 
-  function told(own, answer) {
-    shown.set(own, answer);
-    const focus = panelOf();
-    if (own === focus.own) {
-      images.frame(answer.models.find((one) => one.box)?.box ?? null);
-      numbers.show(answer.models, changed && session.lineage.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after, over the images of the lineage." : "");
-    }
-  }
+	function first(panel, strongest) {
+		if (strongest && state.get("channel", panel.own) === "") state.set({ channel: strongest[0]?.channel ?? 0 }, panel.own);
+	}
 
-  function startBar() {
-    const from = select("From", (value) => state.set({ from: value }));
-    from.fill(FROM.filter(([value]) => value !== "contrast" || session.models.some((one) => one.classes.length > 1)));
-    const method = select("Method", (value) => state.set({ method: value }));
-    method.fill([["", "usual"], ...session.methods.map((one) => [one, one])]);
-    const k = make("input", { type: "number", min: 1, max: 16, on: { change: () => state.set({ k: Math.max(1, Math.min(16, Math.round(Number(k.value) || 1))) }) } });
-    const many = make("label", {}, make("span", {}, "k"), k);
-    const classes = (session.models.find((one) => one.classes.length > 1)?.classes ?? []).map((name, index) => [String(index), name]);
-    const a = select("Class", (value) => state.set({ a: value }));
-    const b = select("against", (value) => state.set({ b: value }));
-    a.fill(classes);
-    b.fill([["", "the mean of the others"], ...classes]);
-    const related = Boolean(session.lineage && !session.lineage.strangers);
-    const partner = choice("Channel followed", [["same", "Same channel"], ["partner", "Its partner"]], (value) => state.set({ partner: value }));
-    const band = choice("Networks shown", [["both", "Both"], ["before", "Before"], ["after", "After"]], (value) => state.set({ show: value }));
-    const boxes = session.models.map((one) => {
-      const input = make("input", { type: "checkbox", on: { change: chosen } });
-      return { one, input, element: make("label", { class: "check" }, input, make("span", {}, one.name)) };
-    });
-    const which = boxes.length > 1 ? make("details", { class: "which" }, make("summary", {}, "Models"), boxes.map((box) => box.element)) : null;
-    const keyList = make("details", { class: "which" }, make("summary", {}, "Keys"),
-      make("dl", {}, KEYS.map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)])));
-    const element = make("div", { class: "tools", role: "group", "aria-label": "What is shown" }, from.element, many, a.element,
-      session.contrast_pairs ? b.element : null, method.element, related ? partner.element : null, session.lineage ? band.element : null, which, keyList);
+	function told(own, answer) {
+		shown.set(own, answer);
+		const focus = panelOf();
+		if (own === focus.own) {
+			images.frame(answer.models.filter((one) => one.box).map((one) => ({ ...one.box, index: one.index })));
+			numbers.show(answer.models, session.lineage?.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after, over the images of the lineage." : "");
+		}
+	}
 
-    function chosen() {
-      const on = boxes.filter((box) => box.input.checked).map((box) => box.one.index);
-      if (!on.length) { show(); return; }
-      state.set({ models: on.length === boxes.length ? "" : on.join(",") });
-    }
+	function startBar() {
+		const from = select("From", (value) => state.set({ from: value }));
+		from.fill(FROM.filter(([value]) => value !== "contrast" || session.models.some((one) => one.classes.length > 1)));
+		const method = select("Method", (value) => state.set({ method: value }));
+		method.fill([["", "usual"], ...session.methods.map((one) => [one, one])]);
+		const k = make("input", { type: "number", min: 1, max: 16, on: { change: () => state.set({ k: 1 + within(Math.round(k.value) - 1 || 0, 15) }) } });
+		const many = make("label", {}, make("span", {}, "k"), k);
+		const classes = (session.models.find((one) => one.classes.length > 1)?.classes ?? []).map((name, index) => [String(index), name]);
+		const a = select("Class", (value) => state.set({ a: value }));
+		const b = select("against", (value) => state.set({ b: value }));
+		a.fill(classes);
+		b.fill([["", "the mean of the others"], ...classes]);
+		const related = Boolean(session.lineage && !session.lineage.strangers);
+		const partner = choice("Channel followed", [["same", "Same channel"], ["partner", "Its partner"]], (value) => state.set({ partner: value }));
+		const band = choice("Networks shown", [["both", "Both"], ["before", "Before"], ["after", "After"]], (value) => state.set({ show: value }));
+		const boxes = session.models.map((one) => {
+			const input = make("input", { type: "checkbox", on: { change: chosen } });
+			return { one, input, element: make("label", { class: "check" }, input, make("span", {}, one.name)) };
+		});
+		const which = boxes.length > 1 ? make("details", { class: "which" }, make("summary", {}, "Models"), boxes.map((box) => box.element)) : null;
+		const keyList = make("details", { class: "which" }, make("summary", {}, "Keys"),
+			make("dl", {}, KEYS.map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)])));
+		const element = make("div", { class: "tools", role: "group", "aria-label": "What is shown" }, from.element, many, a.element,
+			b.element, method.element, related ? partner.element : null, session.lineage ? band.element : null, which, keyList);
 
-    function show() {
-      const contrast = state.get("from") === "contrast";
-      from.list.value = state.get("from");
-      method.list.value = state.get("method");
-      many.hidden = state.get("from") !== "top";
-      k.value = state.get("k");
-      a.element.hidden = b.element.hidden = !contrast;
-      a.list.value = state.get("a") || "0";
-      b.list.value = state.get("b");
-      partner.show(state.get("partner"));
-      band.show(state.get("show"));
-      const listed = state.get("models") === "" ? null : state.get("models").split(",").map(Number);
-      for (const box of boxes) box.input.checked = !listed || listed.includes(box.one.index);
-    }
-    return { element, show };
-  }
+		function chosen() {
+			const on = boxes.filter((box) => box.input.checked).map((box) => box.one.index);
+			if (!on.length) { show(); return; }
+			state.set({ models: on.length === boxes.length ? "" : on.join(",") });
+		}
 
-  function keys(event) {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, textarea")) return;
-    const panel = panels.find((one) => one.element.contains(event.target)) ?? panelOf();
-    const act = {
-      "[": () => panel.stepLayer(-1), "]": () => panel.stepLayer(1), ",": () => panel.step(-1), ".": () => panel.step(1),
-      b: () => session.lineage && state.set({ show: state.get("show") === "before" ? "after" : "before" }),
-      p: () => session.lineage && !session.lineage.strangers && state.set({ partner: state.get("partner") === "partner" ? "same" : "partner" }),
-    }[event.key];
-    if (!act) return;
-    event.preventDefault();
-    act();
-  }
+		function show() {
+			const contrast = state.get("from") === "contrast";
+			from.list.value = state.get("from");
+			method.list.value = state.get("method");
+			many.hidden = state.get("from") !== "top";
+			k.value = state.get("k");
+			a.element.hidden = b.element.hidden = !contrast;
+			a.list.value = state.get("a") || "0";
+			b.list.value = state.get("b");
+			partner.show(state.get("partner"));
+			band.show(state.get("show"));
+			const listed = state.get("models") === "" ? null : state.get("models").split(",").map(Number);
+			for (const box of boxes) box.input.checked = !listed || listed.includes(box.one.index);
+		}
+		return { element, show };
+	}
+
+	function keys(event) {
+		if (modified(event) || event.target.closest("input, select, textarea")) return;
+		const panel = panels.find((one) => one.element.contains(event.target)) ?? panelOf();
+		const act = {
+			"[": () => panel.stepLayer(-1), "]": () => panel.stepLayer(1), ",": () => panel.step(-1), ".": () => panel.step(1),
+			b: () => session.lineage && state.set({ show: state.get("show") === "before" ? "after" : "before" }),
+			p: () => session.lineage && !session.lineage.strangers && state.set({ partner: state.get("partner") === "partner" ? "same" : "partner" }),
+		}[event.key];
+		if (!act) return;
+		event.preventDefault();
+		act();
+	}
 }

@@ -1,113 +1,121 @@
 // The right column: numbers of each model, the strongest channels, the patches that a channel answers to most.
-import { button, digits, make, roving, select } from "./dom.js";
+import { button, digits, fine, make, roving, select } from "./dom.js";
 
 const MEANING = {
-  likeness: "likeness: rank correlation of the picture with its control, the same network with random weights. Near 1: the picture shows the image, not what was learned.",
-  noise: "noise: two pictures of noise stay below this; a likeness below it says nothing.",
+	likeness: "likeness: rank correlation of the picture with its control, the same network with random weights. Near 1: the picture shows the image, not what was learned.",
+	noise: "noise: two pictures of noise stay below this; a likeness below it says nothing.",
 };
 
+function verdict({ lineage, models }) {
+	if (!lineage) return null;
+	return make("div", {}, make("h2", {}, "What changed"), make("p", { class: lineage.strangers ? "banner" : "sentence" },
+		make("b", {}, `${models[lineage.before].name} → ${models[lineage.after].name}: `), lineage.verdict));
+}
+
 export function startNumbers({ session, ask, state, pick, open }) {
-  const table = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers" });
-  const meaning = make("p", { class: "fine" });
-  const strongest = make("ol", { class: "strongest", "aria-label": "Strongest channels on this image" });
-  const patches = make("ol", { class: "patches", "aria-label": "Patches" });
-  const words = make("p", { class: "fine", role: "status" });
-  const whose = select("Model", (value) => state.set({ model: value }));
-  whose.fill(session.models.map((one) => [String(one.index), one.name]));
-  const stop = roving(strongest, "button");
-  const element = make("section", { class: "right", "aria-label": "Numbers" },
-    make("h2", {}, "Numbers"), table, meaning,
-    make("h2", {}, "Channels"), whose.element,
-    make("h3", {}, "Strongest on this image"), strongest,
-    make("h3", {}, "What the channel answers to"), patches, words);
-  let asked = 0;
-  let listed = 0;
+	const table = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers" });
+	const meaning = fine();
+	const strongest = make("ol", { class: "strongest", "aria-label": "Strongest channels on this image" });
+	const patches = make("ol", { class: "patches", "aria-label": "Patches" });
+	const words = make("p", { class: "fine", role: "status" });
+	const whose = select("Model", (value) => state.set({ model: value }));
+	whose.fill(session.models.map((one) => [String(one.index), one.name]));
+	const stop = roving(strongest, "button");
+	const element = make("section", { class: "right", "aria-label": "Numbers" },
+		verdict(session), make("h2", {}, "Numbers"), table, meaning,
+		make("h2", {}, "Channels"), whose.element,
+		make("h3", {}, "Strongest on this image"), strongest,
+		make("h3", {}, "What the channel answers to"), patches, words);
+	let asked = 0;
+	let listed = 0;
 
-  function show(models, change) {
-    const rows = new Map([["channel", []], ["value", []], ["at row, column", []], ["likeness", []], ["noise", []]]);
-    models.forEach((one, k) => {
-      const put = (name, value) => {
-        if (!rows.has(name)) rows.set(name, []);
-        rows.get(name)[k] = value;
-      };
-      if (one.error) return;
-      put("channel", one.channel);
-      put("value", one.value);
-      if (typeof one.y === "number") put("at row, column", `${one.y}, ${one.x}`);
-      put("likeness", one.likeness);
-      put("noise", Array.isArray(one.null) ? one.null : typeof one.null === "number" ? `< ${digits(one.null)}` : one.null);
-      for (const [name, value] of Object.entries(one.facts ?? {})) put(name, value);
-    });
-    const filled = [...rows].filter(([, cells]) => cells.some((cell) => cell !== undefined && cell !== null));
-    table.replaceChildren(make("table", { class: "numbers" },
-      make("caption", { class: "unseen" }, "Numbers of each model"),
-      make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name)))),
-      make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
-        make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k])))))));
-    meaning.textContent = [MEANING.likeness, MEANING.noise, change].filter(Boolean).join(" ");
-  }
+	function show(models, change) {
+		const rows = new Map([["channel", []], ["value", []], ["at row, column", []], ["likeness", []], ["noise", []]]);
+		models.forEach((one, k) => {
+			const put = (name, value) => {
+				if (!rows.has(name)) rows.set(name, []);
+				rows.get(name)[k] = value;
+			};
+			if (one.error) return;
+			put("channel", one.channel);
+			put("value", one.value);
+			if (typeof one.y === "number") put("at row, column", `${one.y}, ${one.x}`);
+			put("likeness", one.likeness);
+			put("noise", Array.isArray(one.null) ? one.null : typeof one.null === "number" ? `< ${digits(one.null)}` : one.null);
+			for (const [name, value] of Object.entries(one.facts ?? {})) put(name, value);
+		});
+		const filled = [...rows].filter(([name, cells]) => name === "likeness" || cells.some((cell) => cell !== undefined && cell !== null));
+		table.replaceChildren(make("table", { class: "numbers" },
+			make("caption", { class: "unseen" }, "Numbers of each model"),
+			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name)))),
+			make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
+				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k])))))));
+		meaning.textContent = [MEANING.likeness, MEANING.noise, change].filter(Boolean).join(" ");
+	}
 
-  function cell(name, value) {
-    if (value === undefined || value === null) return make("td", {}, "–");
-    if (name === "state") return make("td", {}, make("span", { class: `state ${String(value).replaceAll(" ", "-")}` }, value));
-    return make("td", {}, Array.isArray(value) ? value.map(digits).join(" to ") : digits(value));
-  }
+	function cell(name, value) {
+		if (value === undefined || value === null) return make("td", {}, "–");
+		if (name === "state") return make("td", {}, make("span", { class: `state ${String(value).replaceAll(" ", "-")}` }, value));
+		return make("td", {}, Array.isArray(value) ? value.map(digits).join(" to ") : digits(value));
+	}
 
-  async function channels(params) {
-    const own = ++listed;
-    try {
-      const found = (await ask("channels", params)).strongest;
-      if (own !== listed) return null;
-      const most = Math.max(...found.map((one) => one.value), 1e-9);
-      strongest.replaceChildren(...found.map((one) => {
-        const bar = make("i", { "aria-hidden": "true" });
-        bar.style.width = `${Math.max(0, (100 * one.value) / most)}%`;
-        return make("li", {}, button([make("b", {}, one.channel), make("span", {}, digits(one.value)), bar],
-          () => pick({ channel: one.channel, y: one.y, x: one.x }), { data: { channel: one.channel }, "aria-label": `channel ${one.channel}: ${digits(one.value)}` }));
-      }));
-      mark(params.channel);
-      return found;
-    } catch (error) {
-      if (own === listed) strongest.replaceChildren(make("li", { class: "absent" }, error.message));
-      return null;
-    }
-  }
+	// The strongest channels; nothing where a newer list was asked for.
+	async function channels(params) {
+		const own = ++listed;
+		try {
+			const found = (await ask("channels", params)).strongest;
+			if (own !== listed) return null;
+			const most = Math.max(...found.map((one) => one.value), 1e-9);
+			strongest.replaceChildren(...found.map((one) => {
+				const bar = make("i", { "aria-hidden": "true" });
+				bar.style.width = `${Math.max(0, (100 * one.value) / most)}%`;
+				return make("li", {}, button([make("b", {}, one.channel), make("span", {}, digits(one.value)), bar],
+					() => pick({ channel: one.channel, y: one.y, x: one.x }), { data: { channel: one.channel }, "aria-label": `channel ${one.channel}: ${digits(one.value)}` }));
+			}));
+			mark(params.channel);
+			return found;
+		} catch (error) {
+			if (own !== listed) return null;
+			strongest.replaceChildren(make("li", { class: "absent" }, error.message));
+			return [];
+		}
+	}
 
-  function mark(channel) {
-    const all = [...strongest.querySelectorAll("button")];
-    const here = all.find((one) => one.dataset.channel === String(channel));
-    for (const one of all) one.setAttribute("aria-pressed", String(one === here));
-    stop(here ?? all[0]);
-  }
+	function mark(channel) {
+		const all = [...strongest.querySelectorAll("button")];
+		const here = all.find((one) => one.dataset.channel === String(channel));
+		for (const one of all) one.setAttribute("aria-pressed", String(one === here));
+		stop(here ?? all[0]);
+	}
 
-  async function search(params) {
-    const own = ++asked;
-    words.textContent = "Searching the images …";
-    try {
-      for (;;) {
-        const found = await ask("patches", params);
-        if (own !== asked) return;
-        if (!found.pending) { fill(found, params); return; }
-        words.textContent = `Searching: ${found.done} of ${found.of} images`;
-        await new Promise((done) => setTimeout(done, 500));
-        if (own !== asked) return;
-      }
-    } catch (error) {
-      if (own !== asked) return;
-      patches.replaceChildren();
-      words.textContent = error.message;
-    }
-  }
+	async function search(params) {
+		const own = ++asked;
+		words.textContent = "Searching the images …";
+		try {
+			for (;;) {
+				const found = await ask("patches", params);
+				if (own !== asked) return;
+				if (!found.pending) { fill(found, params); return; }
+				words.textContent = `Searching: ${found.done} of ${found.of} images`;
+				await new Promise((done) => setTimeout(done, 500));
+				if (own !== asked) return;
+			}
+		} catch (error) {
+			if (own !== asked) return;
+			patches.replaceChildren();
+			words.textContent = error.message;
+		}
+	}
 
-  function fill(found, params) {
-    patches.replaceChildren(...found.patches.map((one, k) => make("li", {},
-      button([make("img", { src: one.png, alt: "" }), make("small", {}, digits(one.value))],
-        () => open(one), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
-    const name = session.models[Number(params.model)].name;
-    words.textContent = found.patches.length
-      ? `The ${found.patches.length} regions of ${found.searched} images that channel ${params.channel} of ${name} answers to most strongly.`
-      : `Channel ${params.channel} of ${name} is silent on all ${found.searched} images.`;
-  }
+	function fill(found, params) {
+		patches.replaceChildren(...found.patches.map((one, k) => make("li", {},
+			button([make("img", { src: one.png, alt: "" }), make("small", {}, digits(one.value))],
+				() => open(one), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
+		const name = session.models[Number(params.model)].name;
+		words.textContent = found.patches.length
+			? `The ${found.patches.length} regions of ${found.searched} images that channel ${params.channel} of ${name} answers to most strongly.`
+			: `Channel ${params.channel} of ${name} is silent on all ${found.searched} images.`;
+	}
 
-  return { element, show, channels, search, mark, model: (value) => { whose.list.value = value; } };
+	return { element, show, channels, search, mark, model: (value) => { whose.list.value = value; } };
 }

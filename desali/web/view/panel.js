@@ -34,13 +34,15 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	startCopying(element, say);
 
 	const columns = new Map();
+	const rank = (one) => (one.index === lineage?.before ? 0 : one.index === lineage?.after ? 1 : 2);
+	const ordered = [...group.models].sort((one, other) => rank(one) - rank(other)); // the pair stands in one place, so that the toggle blinks
+	ordered.forEach(column);
 	let maps = [];
 	let shown = null;
 	const askMaps = latest(ask, "activation", `${page}.${own}.map`, (answer) => { maps = answer.models; drawMaps(); }, failed);
 	const askView = latest(ask, "view", `${page}.${own}`, taken, failed);
 
 	function column(model) {
-		if (columns.has(model.index)) return columns.get(model.index);
 		const role = !lineage ? "" : model.index === lineage.before ? "before" : model.index === lineage.after ? "after" : "";
 		const canvas = make("canvas", { "aria-hidden": "true" });
 		const map = make("button", { type: "button", class: "map", on: { click: clicked, keydown: moved, pointermove: pointed, pointerleave: () => read(entry) } }, canvas);
@@ -60,7 +62,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			make("div", { class: "pictures" }, entry.made.element, entry.control.element), entry.error,
 			model.note ? fine(model.note) : null);
 		columns.set(model.index, entry);
-		return entry;
+		grid.append(entry.element);
 
 		function clicked(event) {
 			if (!entry.values) return;
@@ -106,19 +108,18 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		const wanted = state.get("models");
 		const listed = wanted === "" ? null : wanted.split(",").map(Number);
 		const band = state.get("show");
-		const fit = group.models.filter((one) => (!listed || listed.includes(one.index))
+		return ordered.filter((one) => (!listed || listed.includes(one.index))
 			&& !(lineage && band === "before" && one.index === lineage.after) && !(lineage && band === "after" && one.index === lineage.before));
-		if (!lineage) return fit;
-		const place = (one) => (one.index === lineage.before ? -2 : one.index === lineage.after ? -1 : 0);
-		return [...fit].sort((one, other) => place(one) - place(other)); // the pair stands in one place, so that the toggle blinks
 	}
 
 	function layout() {
 		const models = visible();
 		element.hidden = !models.length;
 		grid.style.setProperty("--n", models.length);
-		const wanted = models.map((one) => column(one).element);
-		if (wanted.length !== grid.children.length || wanted.some((one, k) => grid.children[k] !== one)) grid.replaceChildren(...wanted);
+		const focus = element.getRootNode().activeElement;
+		const inside = grid.contains(focus);
+		for (const [index, entry] of columns) entry.element.hidden = !models.some((one) => one.index === index);
+		if (inside && !focus.checkVisibility() && models.length) columns.get(models[0].index).map.focus();
 	}
 
 	function strips() {
@@ -174,7 +175,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		const models = visible();
 		if (!models.length) { askMaps.drop(); askView.drop(); return; }
 		if (!state.get("image") || state.get("channel", own) === "") return;
-		for (const one of models) column(one).element.setAttribute("aria-busy", "true");
+		for (const one of models) columns.get(one.index).element.setAttribute("aria-busy", "true");
 		const asked = params();
 		const elsewhere = ["image", "layer", "channel", "partner", "models", "show"].some((name) => what.has(name));
 		if (elsewhere) {

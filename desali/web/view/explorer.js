@@ -7,7 +7,7 @@ import { startPanel } from "./panel.js";
 import { startState } from "./state.js";
 
 const FROM = [["neuron", "Neuron"], ["channel", "Channel"], ["top", "Strongest k"], ["layer", "Layer"], ["contrast", "Class contrast"]];
-const KEYS = [["[ ]", "layer"], [", .", "channel"], ["b", "before or after"], ["p", "same channel or partner"], ["arrows, Enter", "on a map: move, show the neuron"]];
+const KEYS = { "[ ]": "layer", ", .": "channel", b: "before or after", p: "same channel or partner", "arrows, Enter": "on a map: move, show the neuron" };
 
 export async function startExplorer(root, ask, host) {
 	const problems = make("ul", { class: "problems", role: "alert" });
@@ -49,9 +49,7 @@ export async function startExplorer(root, ask, host) {
 	}));
 	const shown = new Map();
 	const bar = startBar();
-	const notes = session.notes.length
-		? make("details", { class: "notes" }, make("summary", {}, `Said at the start: ${session.notes[0]}${session.notes.length > 1 ? ` (and ${session.notes.length - 1} more)` : ""}`), make("ul", {}, session.notes.map((one) => make("li", {}, one)))) : null;
-	const middle = make("div", { class: "middle" }, notes, bar.element, panels.map((one) => one.element));
+	const middle = make("div", { class: "middle" }, bar.element, panels.map((one) => one.element));
 	root.replaceChildren(problems, make("div", { class: "columns" }, images.element, middle, numbers.element), said);
 	images.startDropping(root);
 	root.addEventListener("keydown", keys);
@@ -77,9 +75,9 @@ export async function startExplorer(root, ask, host) {
 	// What the address leaves open or names wrongly is filled in; the strongest channel of the layer comes first.
 	function start() {
 		const wanted = state.get("image");
-		if (wanted && !images.known(wanted)) fail(`The address names the image "${wanted}", which is not open; another one is shown.`);
+		if (wanted && !images.known(wanted)) fail(`The address names the image "${wanted}", which is not open.`);
 		if (!images.known(wanted)) state.set({ image: images.first()?.id }, 0, true);
-		for (const panel of panels) {
+		for (const panel of panels.filter((one) => one.layers.length)) {
 			const layer = state.get("layer", panel.own);
 			if (!panel.layers.some((one) => one.name === layer)) {
 				if (layer) fail(`The address names the layer "${layer}", which ${groups[panel.own].architecture} does not have.`);
@@ -99,10 +97,10 @@ export async function startExplorer(root, ask, host) {
 	async function refresh(what, panel) {
 		if (what.has("image") || what.has("window")) { images.draw(); images.mark(); }
 		if (what.has("image") && !what.has("y")) {
-			for (const one of panels) state.set({ y: null, x: null }, one.own);
+			for (const one of panels) state.set({ y: null, x: null }, one.own, true);
 		}
 		bar.show();
-		const everyone = panel === null || panel === 0 || [...what].some((name) => !["layer", "channel", "y", "x"].includes(name));
+		const everyone = panel === null || [...what].some((name) => !["layer", "channel", "y", "x"].includes(name));
 		for (const one of panels) if (everyone || one.own === panel) one.refresh(what);
 		await lists(what);
 	}
@@ -111,19 +109,21 @@ export async function startExplorer(root, ask, host) {
 	async function lists(what) {
 		const focus = panelOf();
 		numbers.model(String(looked()));
+		if (what.has("model") && shown.has(focus.own)) told(focus.own, shown.get(focus.own));
 		for (const panel of panels) {
 			const params = panel.params();
 			if (!params.image || !params.layer) continue;
-			const model = String(panel === focus ? looked() : groups[panel.own].models[0].index);
+			const followed = state.get("partner") === "partner"; // the channel's number is that of the network before
+			const model = String(panel !== focus ? groups[panel.own].models[0].index : followed ? session.lineage.before : looked());
 			const fresh = params.channel === undefined;
 			if (panel !== focus && !fresh) continue;
-			if (panel === focus && !fresh && !["image", "layer", "model"].some((name) => what.has(name))) {
+			if (panel === focus && !fresh && !["image", "layer", "model", "partner"].some((name) => what.has(name))) {
 				numbers.mark(params.channel);
 			} else if (panel === focus) {
 				first(panel, await numbers.channels({ ...params, model }));
 			} else first(panel, await ask("channels", { ...params, model }).then((found) => found.strongest, () => []));
 			if (panel === focus && !fresh && ["layer", "channel", "model", "partner"].some((name) => what.has(name))) {
-				numbers.search({ layer: params.layer, channel: params.channel, model, ...(state.get("partner") === "partner" ? { partner: "partner" } : {}) });
+				numbers.search({ layer: params.layer, channel: params.channel, model, ...(followed ? { partner: "partner" } : {}) });
 			}
 		}
 	}
@@ -137,7 +137,7 @@ export async function startExplorer(root, ask, host) {
 		const focus = panelOf();
 		if (own === focus.own) {
 			images.frame(answer.models.filter((one) => one.box).map((one) => ({ ...one.box, index: one.index })));
-			numbers.show(answer.models, session.lineage?.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after, over the images of the lineage." : "");
+			numbers.show(answer.models, session.lineage?.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after. random: the range of networks with random weights." : "");
 		}
 	}
 
@@ -151,7 +151,7 @@ export async function startExplorer(root, ask, host) {
 		const classes = (session.models.find((one) => one.classes.length > 1)?.classes ?? []).map((name, index) => [String(index), name]);
 		const a = select("Class", (value) => state.set({ a: value }));
 		const b = select("against", (value) => state.set({ b: value }));
-		a.fill(classes);
+		a.fill([["", "predicted"], ...classes]);
 		b.fill([["", "the mean of the others"], ...classes]);
 		const related = Boolean(session.lineage && !session.lineage.strangers);
 		const partner = choice("Channel followed", [["same", "Same channel"], ["partner", "Its partner"]], (value) => state.set({ partner: value }));
@@ -160,11 +160,12 @@ export async function startExplorer(root, ask, host) {
 			const input = make("input", { type: "checkbox", on: { change: chosen } });
 			return { one, input, element: make("label", { class: "check" }, input, make("span", {}, one.name)) };
 		});
-		const which = boxes.length > 1 ? make("details", { class: "which" }, make("summary", {}, "Models"), boxes.map((box) => box.element)) : null;
-		const keyList = make("details", { class: "which" }, make("summary", {}, "Keys"),
-			make("dl", {}, KEYS.map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)])));
-		const element = make("div", { class: "tools", role: "group", "aria-label": "What is shown" }, from.element, many, a.element,
-			b.element, method.element, related ? partner.element : null, session.lineage ? band.element : null, which, keyList);
+		const fold = (name, ...inside) => make("details", { class: "which" }, make("summary", {}, name), inside);
+		const which = boxes.length > 1 && fold("Models", boxes.map((box) => box.element));
+		const element = make("div", { class: "tools" }, from.element, many, a.element,
+			b.element, method.element, related ? partner.element : null, session.lineage ? band.element : null, which,
+			fold("Keys", make("dl", {}, Object.entries(KEYS).map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)]))),
+			session.notes.length > 0 && fold(`Notes (${session.notes.length})`, make("ul", {}, session.notes.map((one) => make("li", {}, one)))));
 
 		function chosen() {
 			const on = boxes.filter((box) => box.input.checked).map((box) => box.one.index);
@@ -179,7 +180,7 @@ export async function startExplorer(root, ask, host) {
 			many.hidden = state.get("from") !== "top";
 			k.value = state.get("k");
 			a.element.hidden = b.element.hidden = !contrast;
-			a.list.value = state.get("a") || "0";
+			a.list.value = state.get("a");
 			b.list.value = state.get("b");
 			partner.show(state.get("partner"));
 			band.show(state.get("show"));

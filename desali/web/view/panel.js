@@ -10,7 +10,7 @@ const ASKED = ["image", "layer", "from", "channel", "y", "x", "k", "a", "b", "me
 export function startPanel({ group, several, session, ask, state, say, page, told, seen }) {
 	const own = group.index;
 	const lineage = session.lineage && group.models.some((one) => one.index === session.lineage.before) ? session.lineage : null;
-	const layers = group.models[0].layers;
+	const layers = group.models.find((one) => one.layers.length)?.layers ?? [];
 	const strip = make("div", { class: "strip", role: "radiogroup", "aria-label": `Layer of ${group.architecture}` });
 	const stop = roving(strip, "button", true);
 	const channel = make("input", { type: "number", min: 0, step: 1, on: { change: () => pickChannel(channel.value) } });
@@ -29,7 +29,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		["png", "svg", "json"].map((kind) => button({ png: "PNG", svg: "SVG", json: "Record" }[kind], () => keep(kind), { class: "quiet-button", data: { format: kind } })));
 	const element = make("section", { class: "panel", "aria-label": group.architecture },
 		make("div", { class: "head" }, make("h2", {}, group.architecture), steps),
-		several && fine("An architecture of its own: its layers and channels are not those of the other panels."),
+		several && fine("An architecture of its own: layers and channels are not those of the other panels."),
 		strip, error, grid, make("div", { class: "foot" }, sentence, latency, command, exports));
 	startCopying(element, say);
 
@@ -116,6 +116,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		const models = visible();
 		element.hidden = !models.length;
 		grid.style.setProperty("--n", models.length);
+		grid.classList.toggle("few", models.length < 3);
 		const focus = element.getRootNode().activeElement;
 		const inside = grid.contains(focus);
 		for (const [index, entry] of columns) entry.element.hidden = !models.some((one) => one.index === index);
@@ -138,6 +139,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			}
 		}
 		const layer = find();
+		if (!layer) return;
 		channel.max = layer.channels - 1;
 		channel.value = state.get("channel", own);
 		count.textContent = `of ${layer.channels}`;
@@ -173,7 +175,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		layout();
 		strips();
 		const models = visible();
-		if (!models.length) { askMaps.drop(); askView.drop(); return; }
+		if (!models.length || !layers.length) { askMaps.drop(); askView.drop(); return; }
 		if (!state.get("image") || state.get("channel", own) === "") return;
 		for (const one of models) columns.get(one.index).element.setAttribute("aria-busy", "true");
 		const asked = params();
@@ -247,9 +249,10 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	}
 
 	function place(figure, made, words, alt) {
-		figure.element.hidden = !made;
+		figure.picture.hidden = !made;
+		figure.words.textContent = made ? words : "no control: its weights cannot be drawn anew";
+		figure.scale.textContent = "";
 		if (!made) return;
-		figure.words.textContent = words;
 		figure.picture.src = made.png;
 		figure.picture.alt = alt ?? "";
 		figure.scale.textContent = made.scale ? `grey is 0, ends ±${digits(Math.abs(made.scale))}` : "nothing comes back";

@@ -15,7 +15,7 @@ import numpy as np
 from desali import __version__
 from desali.comparison.controls import Likeness
 from desali.data.roi import Roi
-from desali.errors import DesaliError, NotFiniteWarning
+from desali.errors import DesaliError, ImageError, NotFiniteWarning
 from desali.figures.captions import listed
 from desali.figures.facts import method_words, seed_words
 from desali.figures.inputs import Plain, prepare
@@ -391,7 +391,10 @@ class Session:
             raise Refused(400, f"{name}: no bytes came; drop the file again")
         if len(body) > UPLOAD:
             raise Refused(413, f"{name}: {len(body) >> 20} MiB, more than the {UPLOAD >> 20} MiB accepted")
-        image = self._decode(body, name, whole(params, "slice", 1))
+        try:
+            image = self._decode(body, name, whole(params, "slice", 1))
+        except ImageError as error:
+            raise Refused(415, str(error)) from error
         return of_json(self._listed(self.shelf.drop(name, image)))
 
 

@@ -57,7 +57,7 @@ def application(session: Session, guard: Guard, log: Callable[[str], None] = lam
         value = guard.exchange(key)
         if value is None:
             return PlainTextResponse(
-                "This address was used already, or is not of this server; each works once. The terminal shows the next.",
+                "This address was used, or is not of this server: each works once. The terminal shows the next.",
                 403,
             )
         response = RedirectResponse("/", 303)

@@ -38,11 +38,11 @@ class State:
 
     image: str = ""
     layer: str = ""
-    source: str = "channel"
+    source: str = "neuron"
     channel: int | None = None
     y: int | None = None
     x: int | None = None
-    k: int = 9
+    k: int = 4
     a: int | None = None
     b: int | None = None
     method: str = METHOD
@@ -73,7 +73,7 @@ def state_of(params: Mapping[str, str]) -> State:
     for name, value in params.items():
         if len(value) > LONGEST or len(name) > LONGEST:
             raise Refused(400, f"{name[:40]}: {len(value)} characters; a parameter has at most {LONGEST}")
-    source = _word(params, "from", SOURCES, "channel")
+    source = _word(params, "from", SOURCES, State.source)
     return State(
         image=params.get("image", ""),
         layer=params.get("layer", ""),

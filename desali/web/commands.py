@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
+from desali.figures.options import FigureOptions
 from desali.models.modules import equal_weights
+from desali.output.options import options_of
 from desali.web.asked import State
 from desali.web.networks import Networks
 from desali.web.seen import Seen
@@ -18,15 +20,32 @@ FIGURE = "figure.png"
 
 @dataclass(frozen=True)
 class Origin:
-    """What the command line named.
+    """What the command line named, as arguments.
 
     Attributes:
-        runs: folder of trained models; None where it is the default.
-        arguments: of `desali explore`, as they were given, beside those of the server: models, images, files, lineages.
+        runs: the folder of trained models.
+        networks: how networks by name are loaded.
+        explore: of `desali explore` alone: models, lineages, images, and what is shown.
     """
 
-    runs: Path | None = None
-    arguments: tuple[str, ...] = ()
+    runs: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    explore: Sequence[str] = ()
+
+
+def given_options(options: Any, leave_out: Sequence[str] = ()) -> list[str]:
+    """The options of a dataclass that differ from their defaults, as arguments."""
+    found = []
+    for name, one in options_of(type(options)).items():
+        value = getattr(options, name)
+        if name in leave_out or value == one.default:
+            continue
+        if one.kind is bool:
+            found.append(one.flags[0] if value else one.off)
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            found.append(f"{one.flags[0]}={','.join(map(str, values))}")
+    return found
 
 
 def command(state: State, networks: Networks, entry: Entry, seen: Sequence[Seen], origin: Origin | None) -> str:
@@ -43,7 +62,8 @@ def command(state: State, networks: Networks, entry: Entry, seen: Sequence[Seen]
         return shlex.join(plain)
     if entry.id.startswith("u"):
         return ""
-    return shlex.join(["desali", "explore", *origin.arguments, "--state", str(state), "-o", FIGURE])
+    shown = ["--state", str(state), "-o", FIGURE]
+    return shlex.join(["desali", "explore", *origin.runs, *origin.networks, *shown, *origin.explore])
 
 
 def _drawn(state: State, networks: Networks, entry: Entry, seen: Sequence[Seen], origin: Origin) -> list[str]:
@@ -58,8 +78,9 @@ def _drawn(state: State, networks: Networks, entry: Entry, seen: Sequence[Seen],
     if many and any("," in spec for spec in specs):
         return []
     found = ["desali", *(["compare", "--models", ",".join(specs)] if many else ["visualize", "--model", specs[0]])]
-    if origin.runs is not None:
-        found += ["--runs", str(origin.runs)]
+    found += [*origin.runs, *origin.networks]
+    if networks.random_seed != FigureOptions.seed:
+        found += ["--seed", str(networks.random_seed)]
     found.append(f"--roi={entry.path}")
     if state.source != "contrast":
         found += ["--layers", seen[0].layer, "--no-contrast"]

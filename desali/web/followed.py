@@ -123,7 +123,7 @@ class Followed:
 
     def _find(self, network: Any, layer: str) -> dict[str, Any] | None:
         try:
-            return self._layers[resolve(network, layer, list(self._layers))]
+            return dict(self._layers[resolve(network, layer, list(self._layers))])
         except UnknownNameError:
             return None
 
@@ -159,6 +159,16 @@ def from_files(files: Sequence[Path], networks: Networks) -> tuple[Followed | No
 def of_record(value: Mapping[str, Any], networks: Networks, before: int, after: int) -> Followed:
     """A lineage that was computed for two of the networks."""
     return Followed(value, before, after, [one.name for one in networks.shown])
+
+
+def of_networks(value: Mapping[str, Any], name: str, networks: Networks) -> tuple[Followed | None, list[str]]:
+    """A lineage at hand, and what is to be said of it.
+
+    Raises:
+        DataError: no lineage.
+    """
+    made = _of(Source(Path(name), value), networks)
+    return (None, [made]) if isinstance(made, str) else (made, made.notes)
 
 
 def _of(source: Source, networks: Networks) -> Followed | str:

@@ -15,7 +15,7 @@ import numpy as np
 from desali import __version__
 from desali.comparison.controls import Likeness
 from desali.data.roi import Roi
-from desali.errors import DesaliError, NotFiniteWarning
+from desali.errors import DesaliError, ImageError, NotFiniteWarning
 from desali.figures.captions import listed
 from desali.figures.facts import method_words, seed_words
 from desali.figures.inputs import Plain, prepare
@@ -23,7 +23,7 @@ from desali.limits import IMAGE_PIXELS
 from desali.reversal.methods import METHODS
 from desali.web import commands, exported
 from desali.web.answer import PNG, RAW, SVG, Answer, Refused, of_error, of_json
-from desali.web.asked import State, needed, state_of
+from desali.web.asked import State, needed, state_of, whole
 from desali.web.followed import Followed
 from desali.web.networks import Networks
 from desali.web.patches import Patches
@@ -38,7 +38,7 @@ WAIT = 0.5
 """Seconds that a request waits for a search before it says how far that is."""
 
 Stale = Callable[[], bool]
-Decode = Callable[[bytes, str], Roi]
+Decode = Callable[[bytes, str, int | None], Roi]
 
 
 def _never() -> bool:
@@ -52,8 +52,8 @@ class Session:
         networks, shelf: its models and images.
         followed: a lineage of two of the models.
         notes: what was passed over or refused at the start.
-        origin: what the command line named, for the commands that a page copies.
-        decode: makes an image of a dropped file's bytes; it must survive whatever they are.
+        origin: what the command line named, for the commands that a page copies; None: no command line did.
+        decode: makes an image of a dropped file's bytes, its name, and a page of it; it must survive whatever they are.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Session:
         origin: commands.Origin | None = None,
     ) -> None:
         self.networks, self.shelf, self.followed = networks, shelf, followed
-        self._notes = [*notes, *shelf.notes]
+        self.notes = [*notes, *shelf.notes]
         self._origin = origin
         self._decode = decode
         self._patches = Patches(networks, shelf)
@@ -152,7 +152,7 @@ class Session:
             except DesaliError as error:
                 models.append({**facts, "layers": [], "note": str(error)})
         groups = set(self.networks.groups)
-        notes = list(self._notes)
+        notes = list(self.notes)
         if len(groups) > 1:
             notes.append(
                 "The models are of different architectures: layers and channels are comparable within one alone, and "
@@ -279,7 +279,7 @@ class Session:
                 channel = self._channel(state, index, network, state.layer, channel)
             elif state.partner:
                 self._channel(state, index, None, state.layer, channel)
-            own = replace(state, **targets.get(index, {}))
+            own = targets.get(index, state)
             one = see(self.networks, index, entry, own, channel, alike)
             seen.append(one)
             facts: dict[str, Any] = {}
@@ -289,8 +289,8 @@ class Session:
 
         return seen, self._each(state, stale, of)
 
-    def _targets(self, state: State, entry: Entry) -> dict[int, dict[str, int]]:
-        """The classes of a contrast in each model: those of the first one, by name where names are known.
+    def _targets(self, state: State, entry: Entry) -> dict[int, State]:
+        """The state with the classes of a contrast in each model: of the first one, by name where there are names.
 
         Without a class it is the one that the first model predicts.
         """
@@ -302,11 +302,12 @@ class Session:
             layer = layer_of(state, recorded, self.networks, places[0])
             with recorded.lock:
                 a = int(recorded.recording.activation(layer)[0].argmax())
-        given = {"a": a} if state.b is None else {"a": a, "b": state.b}
+        given = [a, *([] if state.b is None else [state.b])]
         found = {}
         for index, own in zip(places, names, strict=True):
-            known = all(number < len(names[0]) and names[0][number] in own for number in given.values())
-            found[index] = {key: own.index(names[0][k]) if known else k for key, k in given.items()}
+            known = all(number < len(names[0]) and names[0][number] in own for number in given)
+            there = [own.index(names[0][number]) if known else number for number in given]
+            found[index] = replace(state, a=there[0], b=there[1] if len(there) > 1 else None)
         return found
 
     def _shown(self, one: Seen, entry: Entry, facts: dict[str, Any]) -> dict[str, Any]:
@@ -390,7 +391,10 @@ class Session:
             raise Refused(400, f"{name}: no bytes came; drop the file again")
         if len(body) > UPLOAD:
             raise Refused(413, f"{name}: {len(body) >> 20} MiB, more than the {UPLOAD >> 20} MiB accepted")
-        image = self._decode(body, name)
+        try:
+            image = self._decode(body, name, whole(params, "slice", 1))
+        except ImageError as error:
+            raise Refused(415, str(error)) from error
         return of_json(self._listed(self.shelf.drop(name, image)))
 
 

@@ -33,6 +33,7 @@ export async function startExplorer(root, ask, host) {
 	const page = Array.from(crypto.getRandomValues(new Uint8Array(9)), (one) => one.toString(16).padStart(2, "0")).join("");
 	const groups = [];
 	for (const model of session.models) {
+		model.name = model.name.replaceAll("->", "→");
 		let group = groups.find((one) => one.number === model.group);
 		if (!group) groups.push(group = { number: model.group, index: groups.length, models: [], architecture: model.architecture });
 		group.models.push(model);

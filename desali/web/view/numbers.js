@@ -48,10 +48,12 @@ export function startNumbers({ session, ask, state, pick, open }) {
 			for (const [name, value] of Object.entries(one.facts ?? {})) if (name !== "layer") put(FACTS[name] ?? name, value);
 		});
 		const filled = [...rows].filter(([name, cells]) => name === "likeness" || cells.some((cell) => cell !== undefined && cell !== null));
-		table.replaceChildren(make("table", { class: "numbers" },
+		const made = make("table", { class: "numbers" },
 			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name.replace(/[_+-]/g, "$&\u200b"))))),
 			make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
-				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k])))))));
+				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k]))))));
+		made.style.minWidth = `${4.4 + 3.6 * models.length}rem`;
+		table.replaceChildren(made);
 		meaning.textContent = `${MEANING} ${change}`;
 	}
 

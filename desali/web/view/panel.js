@@ -39,8 +39,8 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	ordered.forEach(column);
 	let maps = [];
 	let shown = null;
-	const askMaps = latest(ask, "activation", `${page}.${own}.map`, (answer) => { maps = answer.models; drawMaps(); }, failed);
-	const askView = latest(ask, "view", `${page}.${own}`, taken, failed);
+	const askMaps = latest(ask, "activation", `${page}-${own}-map`, (answer) => { maps = answer.models; drawMaps(); }, failed);
+	const askView = latest(ask, "view", `${page}-${own}`, taken, failed);
 
 	function column(model) {
 		const role = !lineage ? "" : model.index === lineage.before ? "before" : model.index === lineage.after ? "after" : "";
@@ -176,8 +176,9 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		strips();
 		const models = visible();
 		if (!models.length || !layers.length) { askMaps.drop(); askView.drop(); return; }
-		if (!state.get("image") || state.get("channel", own) === "") return;
+		if (!state.get("image")) return;
 		for (const one of models) columns.get(one.index).element.setAttribute("aria-busy", "true");
+		if (state.get("channel", own) === "") return;
 		const asked = params();
 		const elsewhere = ["image", "layer", "channel", "partner", "models", "show"].some((name) => what.has(name));
 		if (elsewhere) {
@@ -242,7 +243,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		if (shown !== answer) return;
 		const waited = Math.round(performance.now() - sent);
 		latency.textContent = `${waited} ms from click to picture, ${Math.round(answer.latency_ms)} ms of it computing`;
-		element.dataset.shown = [state.get("image"), state.get("layer", own), state.get("channel", own)].join("|");
+		element.dataset.shown = state.get("image");
 		told(own, answer);
 		const fine = answer.models.filter((one) => !one.error);
 		say(`${fine.length} pictures and their controls. ${fine[0]?.alt ?? ""}`);

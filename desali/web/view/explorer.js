@@ -78,6 +78,7 @@ export async function startExplorer(root, ask, host) {
 		const wanted = state.get("image");
 		if (wanted && !images.known(wanted)) fail(`The address names the image "${wanted}", which is not open.`);
 		if (!images.known(wanted)) state.set({ image: images.first()?.id }, 0, true);
+		if (!state.given("from") && !state.get("channel")) state.set({ from: "channel" }, 0, true);
 		for (const panel of panels.filter((one) => one.layers.length)) {
 			const layer = state.get("layer", panel.own);
 			if (!panel.layers.some((one) => one.name === layer)) {
@@ -121,16 +122,16 @@ export async function startExplorer(root, ask, host) {
 			if (panel === focus && !fresh && !["image", "layer", "model", "partner"].some((name) => what.has(name))) {
 				numbers.mark(params.channel);
 			} else if (panel === focus) {
-				first(panel, await numbers.channels({ ...params, model }));
-			} else first(panel, await ask("channels", { ...params, model }).then((found) => found.strongest, () => []));
+				first(panel, params, await numbers.channels({ ...params, model }));
+			} else first(panel, params, await ask("channels", { ...params, model }).then((found) => found.strongest, () => []));
 			if (panel === focus && !fresh && ["layer", "channel", "model", "partner"].some((name) => what.has(name))) {
 				numbers.search({ layer: params.layer, channel: params.channel, model, ...(followed ? { partner: "partner" } : {}) });
 			}
 		}
 	}
 
-	function first(panel, strongest) {
-		if (strongest && state.get("channel", panel.own) === "") state.set({ channel: strongest[0]?.channel ?? 0 }, panel.own);
+	function first(panel, { layer }, strongest) {
+		if (strongest && state.get("channel", panel.own) === "" && state.get("layer", panel.own) === layer) state.set({ channel: strongest[0]?.channel ?? 0 }, panel.own);
 	}
 
 	function told(own, answer) {

@@ -74,7 +74,7 @@ export function startNumbers({ session, ask, state, pick, open }) {
 				const bar = make("i", { "aria-hidden": "true" });
 				bar.style.width = `${Math.max(0, (100 * one.value) / most)}%`;
 				return make("li", {}, button([make("b", {}, one.channel), make("span", {}, digits(one.value)), bar],
-					() => pick({ channel: one.channel, y: one.y, x: one.x }), { data: { channel: one.channel }, "aria-label": `channel ${one.channel}: ${digits(one.value)}` }));
+					() => pick({ channel: one.channel, y: one.y, x: one.x }), { data: { channel: one.channel } }));
 			}));
 			mark(params.channel);
 			return found;

@@ -256,7 +256,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		if (!made) return;
 		figure.picture.src = made.png;
 		figure.picture.alt = alt ?? "";
-		figure.scale.textContent = made.scale ? `grey is 0, ends ±${digits(Math.abs(made.scale))}` : "nothing comes back";
+		figure.scale.textContent = made.scale ? `grey is 0, ends ±${digits(Math.abs(made.scale))}` : "nothing comes back here";
 	}
 
 	function failed(why) {

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 QUERY = 4096
 """Characters of a query."""
+HEAD = 16 * 1024
+"""Bytes of a request's head."""
 UPLOAD_SECONDS = 60.0
 """In which a dropped file must have come."""
 UPLOADS = 2
@@ -97,8 +99,10 @@ def application(session: Session, guard: Guard, log: Callable[[str], None] = lam
     made = Starlette(routes=routes)
 
     async def guarded(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        if len(request.scope.get("query_string", b"")) > QUERY:
-            response: Response = refused(414, f"a query has at most {QUERY} characters")
+        if sum(len(name) + len(value) for name, value in request.scope["headers"]) > HEAD:
+            response: Response = refused(431, f"a head has at most {HEAD >> 10} KiB")
+        elif len(request.scope.get("query_string", b"")) > QUERY:
+            response = refused(414, f"a query has at most {QUERY} characters")
         else:
             entering = request.url.path == "/" and "token" in request.query_params
             refusal = guard.refusal(request.method, request.headers, request.cookies, entering)

@@ -16,8 +16,6 @@ from desali.web.session import Session
 
 PORT = 8765
 CONNECTIONS = 128
-HEAD = 16 * 1024
-"""Bytes of a request's head."""
 Say = Callable[[str], None]
 REMOTE = (
     "Other machines may ask: {host} is not this machine alone. Whoever can read the network can read the address, the "
@@ -103,7 +101,7 @@ def serve(session: Session, options: ExploreOptions, sock: socket.socket, say: S
     """
     import uvicorn
 
-    from desali.web.app import application
+    from desali.web.app import HEAD, application
 
     host, port = options.host.strip("[]"), int(sock.getsockname()[1])
     shown = f"[{host}]" if ":" in host else host

@@ -37,7 +37,7 @@ def launched() -> Iterator[Any]:
 
 
 def axe_faults(page: Any) -> list[Any]:
-    """What axe-core calls serious or critical in a page whose policy is bypassed; skipped where there is no axe-core."""
+    """What axe-core calls serious or critical in a page without a policy; skipped where there is no axe-core."""
     script = os.environ.get("DESALI_AXE")
     if not script or not Path(script).is_file():
         pytest.skip("NO AXE: DESALI_AXE names no axe.min.js (make browser installs it). This test has checked NOTHING.")

@@ -138,7 +138,7 @@ def pictures(page: Any, which: str = ":not(.control)") -> list[str]:
 def pick(page: Any, words: dict[str, str]) -> None:
     """Choose in the tools by their labels."""
     for label, value in words.items():
-        page.locator(".tools").get_by_label(label, exact=True).select_option(value)
+        page.locator(f".tools label:has(> span:text-is('{label}')) select").select_option(value)
 
 
 def test_every_picture_stands_beside_its_control(browser: Any, explorer: Explorer) -> None:
@@ -203,7 +203,9 @@ def test_facts_are_those_of_the_lineage(browser: Any, explorer: Explorer, world:
     records = [json.loads(f.read_text()) for f in (world / "lineage").glob("*.json") if f.name != "lineage.json"]
     with opened(browser, explorer) as page:
         now = state(page)
-        layer = next((one for one in records[0]["layers"] if one["layer"] == now["layer"]))
+        before = page.locator(".model").first.get_attribute("aria-label")
+        record = next(one for one in records if one["networks"]["before"]["stage"] in before)
+        layer = next(one for one in record["layers"] if one["layer"] == now["layer"])
         each = layer["each_channel"]
         channel = int(now["channel"])
         assert models(page)[1] == "natural"
@@ -234,6 +236,8 @@ def test_a_click_shows_the_neuron_in_every_model(browser: Any, explorer: Explore
 
 
 def test_a_link_reproduces_the_view(browser: Any, explorer: Explorer) -> None:
+    from playwright.sync_api import expect
+
     with opened(browser, explorer) as page:
         page.locator(".strip button").nth(1).click()
         settled(page)
@@ -249,7 +253,7 @@ def test_a_link_reproduces_the_view(browser: Any, explorer: Explorer) -> None:
         assert pictures(page) == made
         assert numbers(page, "value") == cells
         page.evaluate("location.hash = location.hash.replace(/image=\\d+/, 'image=4')")
-        page.wait_for_function("document.querySelector('.panel').dataset.shown === '4'")
+        expect(page.locator(".panel")).to_have_attribute("data-shown", "4")
         settled(page)
         assert pictures(page) != made
 
@@ -320,7 +324,7 @@ def dicom_file(folder: Path) -> Path:
     """A slice with a bright disc on air."""
     y, x = np.mgrid[:40, :48]
     stored = np.where((y - 20) ** 2 + (x - 24) ** 2 < 90, 1064, 124).astype(np.uint16)
-    file = folder / "slice <b>1</b>.dcm"
+    file = folder / "slice <b>1.dcm"
     dicom(stored).save_as(file, enforce_file_format=True)
     return file
 
@@ -330,11 +334,12 @@ def drop(page: Any, *files: Path) -> None:
     given = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
     page.evaluate(
         """files => {
+            const root = document.querySelector(".left") ?? document.querySelector("#cell").shadowRoot;
             const data = new DataTransfer();
             for (const [name, bytes] of files) {
                 data.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name));
             }
-            const target = document.querySelector(".left");
+            const target = root.querySelector?.(".left") ?? root;
             for (const kind of ["dragover", "drop"]) {
                 target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data }));
             }
@@ -361,29 +366,27 @@ def test_drop_a_dicom_and_move_its_window(browser: Any, explorer: Explorer, tmp_
     with opened(browser, explorer) as page:
         assert page.locator(".window").is_hidden()
         drop(page, dicom_file(tmp_path))
-        expect(page.locator(".images button").first).to_contain_text("slice <b>1</b>.dcm")
+        expect(page.locator(".images button").first).to_contain_text("slice <b>1.dcm")
         expect(page.locator(".window")).to_be_visible()
         settled(page)
         canvas = page.locator(".shown canvas")
-        expect(canvas).to_have_attribute("aria-label", re.compile("slice <b>1</b>.dcm, 40 × 48 pixels"))
+        expect(canvas).to_have_attribute("aria-label", re.compile("slice <b>1.dcm, 40 × 48 pixels"))
         assert len(pictures(page)) == len(pictures(page, ".control")) == 2
         page.get_by_role("button", name="lung", exact=True).click()
-        page.wait_for_function("location.hash.includes('window=-600')")
+        expect(page).to_have_url(re.compile("window=-600"))
         made = pictures(page)
         requests: list[str] = []
         page.on("request", lambda request: requests.append(request.url))
         page.get_by_label("Centre in HU").fill("-200")
         page.get_by_label("Width in HU").fill("400")
-        page.wait_for_function("location.hash.includes('window=-200%2C400')")
-        page.wait_for_function(
-            "() => document.querySelector('.shown canvas').getContext('2d').getImageData(2, 2, 1, 1).data[0] === 0"
-        )
-        assert max(grey(page)) == 255
+        expect(page).to_have_url(re.compile("window=-200%2C400"))
+        expect(page.locator(".window output").first).to_have_text("−200 HU")
+        assert (min(grey(page)), max(grey(page))) == (0, 255)
         assert [url for url in requests if not url.startswith("data:")] == [], "a window costs a request"
         assert pictures(page) == made, "the window changes what the networks read"
         page.get_by_label("Centre in HU").focus()
         page.keyboard.press("ArrowRight")
-        page.wait_for_function("location.hash.includes('window=-190%2C400')")
+        expect(page).to_have_url(re.compile("window=-190%2C400"))
 
 
 def test_files_that_are_no_images_are_said(browser: Any, explorer: Explorer, tmp_path: Path) -> None:
@@ -402,7 +405,7 @@ def test_files_that_are_no_images_are_said(browser: Any, explorer: Explorer, tmp
     chooser.value.set_files([str(bad), str(good)])
     expect(page.locator(".problems li")).to_contain_text("notes.txt")
     expect(page.locator(".images button").first).to_contain_text("good.png")
-    page.wait_for_function("location.hash.includes('image=u')")
+    expect(page).to_have_url(re.compile("image=u"))
     settled(page)
     assert len(pictures(page)) == 2
     context.close()
@@ -417,11 +420,11 @@ def test_keys_alone_reach_everything(browser: Any, explorer: Explorer) -> None:
         assert page.url == before, "the skip link takes the state's place"
         assert page.evaluate("document.activeElement.id") == "explorer"
         reached = set()
-        for _ in range(120):
+        for _ in range(200):
             page.keyboard.press("Tab")
             reached.add(
                 page.evaluate(
-                    "(({ tagName, className, dataset, type, parentElement }) => className || dataset.format || "
+                    "(({ tagName, className, dataset, type, parentElement }) => dataset.format || className || "
                     "Object.keys(dataset)[0] || `${tagName} ${type ?? ''} ${parentElement.className}`)"
                     "(document.activeElement)"
                 )
@@ -491,9 +494,10 @@ def test_export_holds_pictures_controls_and_numbers(browser: Any, explorer: Expl
         values = [as_float(one) for one in numbers(page, "value")]
     assert Image.open(io.BytesIO(made["png"])).size > (200, 200)
     assert b"<svg" in made["svg"]
-    text = json.dumps(json.loads(made["json"]))
-    found = [one["value"] for one in json.loads(made["json"])["models"].values()] if '"value"' in text else []
-    assert found == pytest.approx(values, abs=0.006)
+    record = json.loads(made["json"])
+    assert [one["value"] for one in record["models"]] == pytest.approx(values, abs=0.006)
+    assert all(one["picture"] and one["control"] for one in record["models"])
+    assert record["control"]["networks"] == 1
 
 
 def test_copied_command_is_the_one_shown(browser: Any, explorer: Explorer) -> None:
@@ -524,6 +528,70 @@ def test_only_the_newest_click_counts(browser: Any, explorer: Explorer) -> None:
         assert state(page)["layer"] == layer
         assert layer in page.locator(".foot .sentence").inner_text()
         assert layer in page.locator(".picture img").first.get_attribute("alt")
+
+
+HOST = """
+<!doctype html><html lang="en"><head><meta charset="utf-8"><title>notebook</title></head>
+<body data-jp-theme-light="false"><h1>a notebook</h1><div id="cell"></div>
+<script type="module">
+import widget from "./widget.js";
+const traits = TRAITS;
+let heard = null;
+const model = {
+  get: (name) => traits[name], set: (name, value) => { traits[name] = value; }, save_changes: () => {},
+  on: (_, call) => { heard = call; }, off: () => { heard = null; },
+  send: async (message, _, buffers) => {
+    const answer = await window.kernel(message, buffers.map((one) => [...new Uint8Array(one)]));
+    heard?.(answer.message, [new DataView(Uint8Array.from(answer.bytes).buffer)]);
+  },
+};
+window.traits = traits;
+window.end = widget.render({ model, el: document.getElementById("cell") });
+</script></body></html>
+"""
+"""What a notebook is to a widget: traits, messages and a place."""
+
+
+def test_the_same_view_in_a_notebook(browser: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    from desali.web.page import inlined
+    from desali.web.widget import reply
+    from tests.web.explored import session
+
+    view, answering = inlined("widget.js", "view.css", "explore.css"), session()
+    host = HOST.replace("TRAITS", json.dumps({"styles": str(view["styles"]), "state": "image=2"}))
+    context = browser.new_context(viewport=WIDE)
+    page = context.new_page()
+    seen = Seen(page)
+
+    def kernel(message: dict[str, Any], buffers: list[list[int]]) -> dict[str, Any]:
+        answer, bodies = reply(answering, message, [bytes(one) for one in buffers])
+        return {"message": answer, "bytes": list(bodies[0])}
+
+    page.expose_function("kernel", kernel)
+    page.route("**/widget.js", lambda route: route.fulfill(body=str(view["script"]), content_type="text/javascript"))
+    page.route("**/notebook", lambda route: route.fulfill(body=host, content_type="text/html"))
+    page.goto("http://127.0.0.1:9/notebook")
+    panels = page.locator(".panel[data-shown]")
+    expect(panels).to_have_count(2, timeout=60_000)  # two architectures, a panel each
+    expect(page.locator(".model[aria-busy]")).to_have_count(0, timeout=60_000)
+    assert page.locator(".model").count() == page.locator(".picture.control img").count() == 3
+    assert "image=2" in page.evaluate("window.traits.state")
+    page.locator(".panel").nth(1).locator(".map").click()
+    expect(page.locator(".model[aria-busy]")).to_have_count(0)
+    kept = parse_qs(page.evaluate("window.traits.state"))
+    assert {"y.1", "x.1"} <= set(kept)
+    assert "y" not in kept, "a click in one panel moved another"
+    drop(page, dicom_file(tmp_path))
+    expect(page.locator(".images button").first).to_contain_text("slice <b>1.dcm")
+    heading = page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize")
+    assert heading == "32px", "the widget's styles leak into the notebook"
+    dark = page.evaluate("getComputedStyle(document.querySelector('#cell')).backgroundColor")
+    assert dark == "rgb(19, 23, 27)"
+    assert seen.errors == []
+    page.evaluate("window.end()")
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,7 +14,7 @@ export async function startExplorer(root, ask, host) {
 	const said = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
 	const say = (text) => { said.textContent = text; };
 	root.classList.add("explorer");
-	root.replaceChildren(problems, make("p", { class: "lede", role: "status" }, "Loading …"), said);
+	root.replaceChildren(problems, make("p", {}, "Loading …"), said);
 	const fail = (text) => {
 		if ([...problems.children].some((one) => one.firstChild.textContent === text)) return;
 		const line = make("li", {}, make("span", {}, text), button("dismiss", () => line.remove(), { class: "copy" }));
@@ -30,7 +30,7 @@ export async function startExplorer(root, ask, host) {
 		return null;
 	}
 	const state = startState(host);
-	const page = Array.from(crypto.getRandomValues(new Uint8Array(9)), (one) => one.toString(16).padStart(2, "0")).join("");
+	const page = Math.random().toString(36).slice(2); // tells one page's clicks from another's
 	const groups = [];
 	for (const model of session.models) {
 		model.name = model.name.replaceAll("->", "→");
@@ -90,9 +90,8 @@ export async function startExplorer(root, ask, host) {
 	}
 
 	function usual(layers) {
-		const deep = layers.filter((one) => one.height > 1);
-		const relus = deep.filter((one) => one.rectifies ?? /relu/i.test(one.kind));
-		const fit = relus.length ? relus : deep.length ? deep : layers;
+		const relus = layers.filter((one) => one.spatial && one.rectifies);
+		const fit = relus.length ? relus : layers;
 		return fit[Math.floor(fit.length * 0.6)].name;
 	}
 
@@ -102,8 +101,9 @@ export async function startExplorer(root, ask, host) {
 			for (const one of panels) state.set({ y: null, x: null }, one.own, true);
 		}
 		bar.show();
-		const everyone = panel === null || [...what].some((name) => !["layer", "channel", "y", "x"].includes(name));
-		for (const one of panels) if (everyone || one.own === panel) one.refresh(what);
+		const names = [...what].filter((name) => !["window", "model"].includes(name));
+		const everyone = panel === null || names.some((name) => !["layer", "channel", "y", "x"].includes(name));
+		for (const one of panels) if (names.length && (everyone || one.own === panel)) one.refresh(what);
 		await lists(what);
 	}
 
@@ -155,7 +155,6 @@ export async function startExplorer(root, ask, host) {
 		const b = select("against", (value) => state.set({ b: value }));
 		a.fill([["", "predicted"], ...classes]);
 		b.fill([["", "the mean of the others"], ...classes]);
-		const related = Boolean(session.lineage && !session.lineage.strangers);
 		const partner = choice("Channel followed", [["same", "Same channel"], ["partner", "Its partner"]], (value) => state.set({ partner: value }));
 		const band = choice("Networks shown", [["both", "Both"], ["before", "Before"], ["after", "After"]], (value) => state.set({ show: value }));
 		const boxes = session.models.map((one) => {
@@ -163,16 +162,16 @@ export async function startExplorer(root, ask, host) {
 			return { one, input, element: make("label", { class: "check" }, input, make("span", {}, one.name)) };
 		});
 		const fold = (name, ...inside) => make("details", { class: "which" }, make("summary", {}, name), inside);
-		const which = boxes.length > 1 && fold("Models", boxes.map((box) => box.element));
 		const element = make("div", { class: "tools" }, from.element, many, a.element,
-			b.element, method.element, related ? partner.element : null, session.lineage ? band.element : null, which,
+			b.element, method.element, session.lineage && !session.lineage.strangers && partner.element, session.lineage && band.element,
+			boxes.length > 1 && fold("Models", boxes.map((box) => box.element)),
 			fold("Keys", make("dl", {}, Object.entries(KEYS).map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)]))),
 			session.notes.length > 0 && fold(`Notes (${session.notes.length})`, make("ul", {}, session.notes.map((one) => make("li", {}, one)))));
 
 		function chosen() {
 			const on = boxes.filter((box) => box.input.checked).map((box) => box.one.index);
-			if (!on.length) { show(); return; }
-			state.set({ models: on.length === boxes.length ? "" : on.join(",") });
+			if (on.length) state.set({ models: on.length === boxes.length ? "" : on.join(",") });
+			else show();
 		}
 
 		function show() {

@@ -117,9 +117,9 @@ export function startNumbers({ session, ask, state, pick, open }) {
 			button([make("img", { src: one.png, alt: "" }), make("small", {}, digits(one.value))],
 				() => open(one), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
 		const name = session.models[Number(params.model)].name;
-		words.textContent = found.patches.length
+		words.textContent = found.why ?? (found.patches.length
 			? `The ${found.patches.length} regions of ${found.searched} images that channel ${params.channel} of ${name} answers to most strongly.`
-			: `Channel ${params.channel} of ${name} is silent on all ${found.searched} images.`;
+			: `Channel ${params.channel} of ${name} is silent on all ${found.searched} images.`);
 	}
 
 	return { element, show, channels, search, mark, model: (value) => { whose.list.value = value; } };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,21 @@ BUDGET = 64 * 2**20
 class Search:
     """One search, which may still run: `done` of `of` images are through."""
 
-    def __init__(self, of: int) -> None:
+    def __init__(self, of: int, stopped: Callable[[], bool]) -> None:
         self.done, self.of = 0, of
+        self.stopped = stopped
         self.found: Answers | None = None
         self.error = ""
         self.finished = threading.Event()
 
     def advance(self, count: int) -> None:
-        """So many more images are through."""
+        """So many more images are about to be run.
+
+        Raises:
+            DesaliError: nobody waits for them any more.
+        """
+        if self.stopped():
+            raise DesaliError("the search was stopped")
         self.done += count
 
 
@@ -72,8 +80,8 @@ class Patches:
             raise Refused(404, f"{one.name}: channel {channel} of {item.channels}, which count from 0")
 
         def make() -> tuple[Search, int]:
-            search = Search(len(images))
-            threading.Thread(target=self._run, args=(search, index, name), daemon=True).start()
+            search = Search(len(images), lambda: self.stopped)
+            threading.Thread(target=self._run, args=(search, index, name)).start()
             return search, item.channels * 300
 
         search = self._searches.get((index, name), make)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from desali.errors import DesaliError
+from desali.output.interrupts import heard
 from desali.web.guard import Guard
 from desali.web.options import ExploreOptions
 from desali.web.session import Session
@@ -123,13 +124,13 @@ def serve(session: Session, options: ExploreOptions, sock: socket.socket, say: S
         limit_concurrency=CONNECTIONS, timeout_keep_alive=10, timeout_graceful_shutdown=2,
         h11_max_incomplete_event_size=HEAD, ws="none", http="h11", loop="asyncio",
     )  # fmt: skip
-    threading.Thread(target=session.warm, name="desali-warm", daemon=True).start()
+    threading.Thread(target=session.warm, name="desali-warm").start()
     if options.browser:
         threading.Thread(target=_open, args=(address(guard.key), say), daemon=True).start()
     try:
         uvicorn.Server(config).run(sockets=[sock])
     except KeyboardInterrupt:
-        pass
+        heard()
     finally:
         session.close()
         for queue in made.state.queues:

@@ -115,8 +115,9 @@ class Session:
     def warm(self) -> None:
         """Record the first image with every network and control, so that the first click finds them."""
         entry = next(iter(self.shelf.entries), None)
-        first = {"models": "0", "format": "json"}
         for index in range(len(self.networks)):
+            if self._patches.stopped:
+                return
             if entry is None:
                 self.networks.twin(index)
                 continue
@@ -127,14 +128,17 @@ class Session:
             spatial = [one["name"] for one in layers if one["spatial"] and one["rectifies"]] or [layers[0]["name"]]
             for layer in (spatial[0], spatial[-1]):
                 for source in ("neuron", "channel"):
-                    asked = {**first, "image": entry.id, "layer": layer, "channel": "0", "from": source}
-                    self.answer("view", {**asked, "models": str(index)})
+                    asked = {"image": entry.id, "layer": layer, "channel": "0", "from": source, "models": str(index)}
+                    self.answer("view", asked, None, self._stopped)
         if entry is not None:
-            self.answer("contrast", {"image": entry.id})
+            self.answer("contrast", {"image": entry.id}, None, self._stopped)
 
     def close(self) -> None:
-        """Start no further searches."""
+        """End what goes on in the background, and begin nothing more of it."""
         self._patches.stopped = True
+
+    def _stopped(self) -> bool:
+        return self._patches.stopped
 
     def _layers_of(self, index: int, entry: Entry | None) -> list[dict[str, Any]]:
         if index not in self._layers:

@@ -61,7 +61,7 @@ def explore(
 
     made = Explorer(state=state)
     made.on_msg(lambda widget, content, buffers: widget.send(*reply(session, content, buffers)))
-    threading.Thread(target=session.warm, name="desali-warm", daemon=True).start()
+    threading.Thread(target=session.warm, name="desali-warm").start()
     return made
 
 

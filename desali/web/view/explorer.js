@@ -42,8 +42,7 @@ export async function startExplorer(root, ask, host) {
 	const images = startImages({ session, ask, state, say, fail });
 	const numbers = startNumbers({
 		session, ask, state,
-		pick: (place) => state.set({ ...place, from: placed() }, panelOf().own),
-		open: (patch) => state.set({ image: patch.image, y: patch.y, x: patch.x, from: placed() }, panelOf().own),
+		pick: (channel) => state.set({ channel, y: null, x: null, from: state.get("from") === "channel" ? "channel" : "neuron" }, panelOf().own),
 	});
 	const panels = groups.map((group) => startPanel({
 		group, session, ask, state, say, page, several: groups.length > 1, told, seen: () => images.current()?.name ?? "image",
@@ -58,10 +57,6 @@ export async function startExplorer(root, ask, host) {
 	if (!session.images.length) say("No images yet: open or drop one.");
 	start();
 	return () => { state.load(); start(); };
-
-	function placed() {
-		return ["neuron", "top"].includes(state.get("from")) ? state.get("from") : "neuron";
-	}
 
 	// The model that the lists to the right are of.
 	function looked() {
@@ -150,11 +145,8 @@ export async function startExplorer(root, ask, host) {
 		method.fill([["", "usual"], ...session.methods.map((one) => [one, one])]);
 		const k = make("input", { type: "number", min: 1, max: 16, on: { change: () => state.set({ k: 1 + within(Math.round(k.value) - 1 || 0, 15) }) } });
 		const many = make("label", {}, make("span", {}, "k"), k);
-		const classes = (session.models.find((one) => one.classes.length > 1)?.classes ?? []).map((name, index) => [String(index), name]);
 		const a = select("Class", (value) => state.set({ a: value }));
 		const b = select("against", (value) => state.set({ b: value }));
-		a.fill([["", "predicted"], ...classes]);
-		b.fill([["", "the mean of the others"], ...classes]);
 		const partner = choice("Channel followed", [["same", "Same channel"], ["partner", "Its partner"]], (value) => state.set({ partner: value }));
 		const band = choice("Networks shown", [["both", "Both"], ["before", "Before"], ["after", "After"]], (value) => state.set({ show: value }));
 		const boxes = session.models.map((one) => {
@@ -181,6 +173,10 @@ export async function startExplorer(root, ask, host) {
 			many.hidden = state.get("from") !== "top";
 			k.value = state.get("k");
 			a.element.hidden = b.element.hidden = !contrast;
+			// a class is a place in the list of the first model asked
+			const classes = (panelOf().first()?.classes ?? []).map((name, index) => [String(index), name]);
+			a.fill([["", "predicted"], ...classes]);
+			b.fill([["", "the mean of the others"], ...classes]);
 			a.list.value = state.get("a");
 			b.list.value = state.get("b");
 			partner.show(state.get("partner"));

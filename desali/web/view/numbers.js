@@ -15,7 +15,7 @@ function verdict({ lineage, models }) {
 	rest.length > 0 && make("details", { class: "notes" }, make("summary", {}, "More"), make("ul", {}, rest.map((one) => make("li", {}, one)))));
 }
 
-export function startNumbers({ session, ask, state, pick, open }) {
+export function startNumbers({ session, ask, state, pick }) {
 	const table = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers" });
 	const meaning = fine();
 	const strongest = make("ol", { class: "strongest" });
@@ -74,7 +74,7 @@ export function startNumbers({ session, ask, state, pick, open }) {
 				const bar = make("i", { "aria-hidden": "true" });
 				bar.style.width = `${Math.max(0, (100 * one.value) / most)}%`;
 				return make("li", {}, button([make("b", {}, one.channel), make("span", {}, digits(one.value)), bar],
-					() => pick({ channel: one.channel, y: one.y, x: one.x }), { data: { channel: one.channel } }));
+					() => pick(one.channel), { data: { channel: one.channel } }));
 			}));
 			mark(params.channel);
 			return found;
@@ -115,7 +115,7 @@ export function startNumbers({ session, ask, state, pick, open }) {
 	function fill(found, params) {
 		patches.replaceChildren(...found.patches.map((one, k) => make("li", {},
 			button([make("img", { src: one.png, alt: "" }), make("small", {}, digits(one.value))],
-				() => open(one), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
+				() => state.set({ image: one.image }), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
 		const name = session.models[Number(params.model)].name;
 		words.textContent = found.why ?? (found.patches.length
 			? `The ${found.patches.length} regions of ${found.searched} images that channel ${params.channel} of ${name} answers to most strongly.`

@@ -112,6 +112,10 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			&& !(lineage && band === "before" && one.index === lineage.after) && !(lineage && band === "after" && one.index === lineage.before));
 	}
 
+	function indexes() {
+		return visible().map((one) => one.index).sort((one, other) => one - other);
+	}
+
 	function layout() {
 		const models = visible();
 		element.hidden = !models.length;
@@ -167,7 +171,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		const asked = state.request(own, ASKED);
 		if (asked.from !== "contrast") { delete asked.a; delete asked.b; }
 		if (asked.from !== "top") delete asked.k;
-		return { from: "neuron", ...asked, models: visible().map((one) => one.index).join(",") };
+		return { from: "neuron", ...asked, models: indexes().join(",") };
 	}
 
 	// Asks for what is not there yet: `what` are names of the state that changed.
@@ -191,7 +195,6 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	function drawMaps() {
 		for (const answer of maps) {
 			const entry = columns.get(answer.index);
-			if (!entry) continue;
 			entry.values = answer.error ? null : answer.values;
 			entry.shown = answer.channel;
 			entry.map.hidden = Boolean(answer.error);
@@ -218,21 +221,20 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 
 	async function taken(answer, sent) {
 		shown = answer;
+		answer.models.sort((one, other) => rank(one) - rank(other));
 		error.hidden = true;
 		const loaded = [];
 		for (const one of answer.models) {
 			const entry = columns.get(one.index);
-			if (!entry) continue;
 			entry.element.removeAttribute("aria-busy");
 			entry.error.textContent = one.error ?? "";
 			entry.element.classList.toggle("failed", Boolean(one.error));
-			entry.answer.textContent = (one.answer ?? []).slice(0, 1).map(([name, share]) => `says ${name} ${share.toFixed(2)}`).join("");
-			entry.answer.title = (one.answer ?? []).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(", ");
+			entry.answer.textContent = (one.answer ?? []).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(" · ");
 			if (one.error) continue;
 			entry.place = typeof one.y === "number" ? { y: one.y, x: one.x } : null;
 			if (entry.values && one.channel === entry.shown) drawOne(entry);
 			place(entry.made, one.picture, "reconstruction", one.alt);
-			place(entry.control, one.control, "control: random weights", one.control?.alt ?? `Control: the same network with random weights. Likeness to the reconstruction ${digits(one.likeness)}.`);
+			place(entry.control, one.control, "control: random weights", one.control?.alt ?? `Control: random weights. Likeness to the reconstruction ${digits(one.likeness)}.`);
 			loaded.push(entry.made.picture.decode(), entry.control.picture.decode());
 		}
 		sentence.textContent = answer.sentence ?? "";
@@ -276,7 +278,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	}
 
 	return {
-		element, layers, refresh, stepLayer, step, own, models: visible,
+		element, layers, refresh, stepLayer, step, own, first: () => session.models[indexes()[0]],
 		params: () => state.request(own, ["image", "layer", "channel"]),
 	};
 }

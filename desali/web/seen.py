@@ -20,12 +20,16 @@ from desali.web.answer import Refused
 from desali.web.asked import State
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from desali.figures.subjects import Shown
     from desali.reversal.recording import Recording
     from desali.web.networks import Networks, Recorded
     from desali.web.shelf import Entry
 
 Field = tuple[int, int, int, int]
+MOST_ANSWERS = 3
+"""Classes that a page names of what a network answers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,7 @@ class Seen:
         likeness: of picture and control; None where one of them is constant, or several neurons are shown.
         null: what independent noise stays below in 95 %.
         neurons: of the strongest, each with its activation.
+        answer: classes and probabilities, the largest first; empty where the output names no classes.
     """
 
     index: int
@@ -76,6 +81,7 @@ class Seen:
     null: float | None
     seed: Seed
     neurons: tuple[tuple[tuple[int, ...], float], ...] = ()
+    answer: tuple[tuple[str, float], ...] = ()
 
 
 def layer_of(state: State, recorded: Recorded, networks: Networks, index: int) -> str:
@@ -157,15 +163,17 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
         null=null,
         seed=seed,
         neurons=chosen if state.source == "top" else (),
+        answer=_answer(one, shown.probabilities),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Projected:
-    """A view, and its first map as the window that is shown [h, w]."""
+    """A view, its first map as the window that is shown [h, w], and the probabilities of the classes."""
 
     view: View
     plane: npt.NDArray[np.float64]
+    probabilities: Tensor | None
 
 
 def _projected(networks: Networks, recorded: Recorded, one: Shown, layer: str, seed: Seed, method: str) -> Projected:
@@ -174,9 +182,19 @@ def _projected(networks: Networks, recorded: Recorded, one: Shown, layer: str, s
 
 
 def _made(recorded: Recorded, one: Shown, layer: str, seed: Seed, method: str) -> tuple[Projected, int]:
-    view = in_rgb(looks(recorded.recording, [layer], seed, method)[0], one.rule).views[0]
+    look = in_rgb(looks(recorded.recording, [layer], seed, method)[0], one.rule)
+    view = look.views[0]
     plane = to_grey(cropped(view.maps[0], view.fields[0]))
-    return Projected(view, plane), view.maps.nbytes + view.activation.nbytes + plane.nbytes
+    return Projected(view, plane, look.probabilities), view.maps.nbytes + view.activation.nbytes + plane.nbytes
+
+
+def _answer(one: Shown, probabilities: Tensor | None) -> tuple[tuple[str, float], ...]:
+    """The most probable classes; none if NaN came out."""
+    if probabilities is None or not bool(probabilities.isfinite().all()):
+        return ()
+    known = len(one.classes) == len(probabilities)
+    places = probabilities.argsort(descending=True, stable=True)[:MOST_ANSWERS].tolist()
+    return tuple((one.classes[k] if known else f"class {k}", float(probabilities[k])) for k in places)
 
 
 def _seed(

@@ -334,6 +334,7 @@ class Session:
             "likeness": one.likeness,
             "null": one.null,
             "facts": facts,
+            "answer": [list(pair) for pair in one.answer],
             "seed": seed_words(one.seed, classes),
             "alt": words_of(one),
         }  # fmt: skip

@@ -24,6 +24,9 @@ from tests.data.test_dicom import dicom
 from tests.web.browser import NARROW, WIDE, Seen, axe_faults, launched
 from tests.web.conftest import HOSTILE
 
+CLASSES = sorted(HOSTILE)
+"""As a data set lists its folders."""
+
 pytestmark = pytest.mark.browser
 STALE = "status of 409"
 """What Chromium writes to its console of a click that a newer one cancelled."""
@@ -300,6 +303,8 @@ def test_partner_and_class_contrast(browser: Any, explorer: Explorer, world: Pat
         before = pictures(page)
         pick(page, {"From": "contrast"})
         settled(page)
+        shown = page.locator(".tools label:has(> span:text-is('Class')) option").all_inner_texts()
+        assert [" ".join(one.split()) for one in shown] == ["predicted", *(" ".join(one.split()) for one in CLASSES)]
         pick(page, {"Class": "1", "against": "0"})
         settled(page)
         assert (state(page)["a"], state(page)["b"]) == ("1", "0")
@@ -381,7 +386,8 @@ def test_drop_a_dicom_and_move_its_window(browser: Any, explorer: Explorer, tmp_
         page.get_by_label("Width in HU").fill("400")
         expect(page).to_have_url(re.compile("window=-200%2C400"))
         expect(page.locator(".window output").first).to_have_text("−200 HU")
-        assert (min(grey(page)), max(grey(page))) == (0, 255)
+        line = grey(page)
+        assert (min(line), max(line)) == (0, 255)
         assert [url for url in requests if not url.startswith("data:")] == [], "a window costs a request"
         assert pictures(page) == made, "the window changes what the networks read"
         page.get_by_label("Centre in HU").focus()

@@ -77,6 +77,7 @@ class Explorer:
 
     def idle(self) -> None:
         """Wait until the background is quiet."""
+        self.connection.close()
         last = self.worked()
         while True:
             time.sleep(1.5)

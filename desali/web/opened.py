@@ -123,6 +123,8 @@ def _stages(models: Models, names: dict[str, str], runs: Path, lineages: Sequenc
             if weights.is_file() and read_card(weights).get("weights_sha256") == marks["before"]:
                 loaded = load(weights)
                 name = str((loaded.card.get("stage") or {}).get("title") or folder.name)
+                while name in models:
+                    name += " (stage)"
                 models[name], names[name] = loaded, str(weights)
                 known.add(marks["before"])
                 notes.append(f"{name} was added: {source.path} follows channels from it.")

@@ -14,7 +14,8 @@ from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet, probe_set
 from desali.comparison.relu_inputs import relu_inputs, resolve
 from desali.comparison.tiles import Windows
-from desali.errors import DesaliError
+from desali.errors import DesaliError, UnknownNameError
+from desali.figures.captions import listed
 from desali.figures.drawing.mosaic import cut
 from desali.web.answer import Refused
 from desali.web.memory import Memory
@@ -69,7 +70,11 @@ class Patches:
             raise Refused(404, "there is no set of images to search; name one with --images DATASET")
         network = self._networks.network(index, self._shelf.entries[0])
         known = relu_inputs(network)
-        name = resolve(network, layer, [item.name for item in known])
+        names = [item.name for item in known]
+        try:
+            name = resolve(network, layer, names)
+        except UnknownNameError:
+            return {"patches": [], "searched": 0, "why": f"Images are searched at ReLU layers: {listed(names)}."}
         item = next(item for item in known if item.name == name)
         if channel >= item.channels:
             raise Refused(404, f"{one.name}: channel {channel} of {item.channels}, which count from 0")

@@ -7,14 +7,14 @@ import { startPanel } from "./panel.js";
 import { startState } from "./state.js";
 
 const FROM = [["neuron", "Neuron"], ["channel", "Channel"], ["top", "Strongest k"], ["layer", "Layer"], ["contrast", "Class contrast"]];
-const KEYS = [["[ ]", "layer"], [", .", "channel"], ["b", "before or after"], ["p", "same channel or partner"], ["arrows, Enter", "on a map: move, show the neuron"]];
+const KEYS = { "[ ]": "layer", ", .": "channel", b: "before or after", p: "same channel or partner", "arrows, Enter": "on a map: move, show the neuron" };
 
 export async function startExplorer(root, ask, host) {
 	const problems = make("ul", { class: "problems", role: "alert" });
 	const said = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
 	const say = (text) => { said.textContent = text; };
 	root.classList.add("explorer");
-	root.replaceChildren(problems, make("p", { class: "lede", role: "status" }, "Loading …"), said);
+	root.replaceChildren(problems, make("p", {}, "Loading …"), said);
 	const fail = (text) => {
 		if ([...problems.children].some((one) => one.firstChild.textContent === text)) return;
 		const line = make("li", {}, make("span", {}, text), button("dismiss", () => line.remove(), { class: "copy" }));
@@ -30,9 +30,10 @@ export async function startExplorer(root, ask, host) {
 		return null;
 	}
 	const state = startState(host);
-	const page = Array.from(crypto.getRandomValues(new Uint8Array(9)), (one) => one.toString(16).padStart(2, "0")).join("");
+	const page = Math.random().toString(36).slice(2); // tells one page's clicks from another's
 	const groups = [];
 	for (const model of session.models) {
+		model.name = model.name.replaceAll("->", "→");
 		let group = groups.find((one) => one.number === model.group);
 		if (!group) groups.push(group = { number: model.group, index: groups.length, models: [], architecture: model.architecture });
 		group.models.push(model);
@@ -41,17 +42,14 @@ export async function startExplorer(root, ask, host) {
 	const images = startImages({ session, ask, state, say, fail });
 	const numbers = startNumbers({
 		session, ask, state,
-		pick: (place) => state.set({ ...place, from: placed() }, panelOf().own),
-		open: (patch) => state.set({ image: patch.image, y: patch.y, x: patch.x, from: placed() }, panelOf().own),
+		pick: (channel) => state.set({ channel, y: null, x: null, from: state.get("from") === "channel" ? "channel" : "neuron" }, panelOf().own),
 	});
 	const panels = groups.map((group) => startPanel({
 		group, session, ask, state, say, page, several: groups.length > 1, told, seen: () => images.current()?.name ?? "image",
 	}));
 	const shown = new Map();
 	const bar = startBar();
-	const notes = session.notes.length
-		? make("details", { class: "notes" }, make("summary", {}, `Said at the start: ${session.notes[0]}${session.notes.length > 1 ? ` (and ${session.notes.length - 1} more)` : ""}`), make("ul", {}, session.notes.map((one) => make("li", {}, one)))) : null;
-	const middle = make("div", { class: "middle" }, notes, bar.element, panels.map((one) => one.element));
+	const middle = make("div", { class: "middle" }, bar.element, panels.map((one) => one.element));
 	root.replaceChildren(problems, make("div", { class: "columns" }, images.element, middle, numbers.element), said);
 	images.startDropping(root);
 	root.addEventListener("keydown", keys);
@@ -59,10 +57,6 @@ export async function startExplorer(root, ask, host) {
 	if (!session.images.length) say("No images yet: open or drop one.");
 	start();
 	return () => { state.load(); start(); };
-
-	function placed() {
-		return ["neuron", "top"].includes(state.get("from")) ? state.get("from") : "neuron";
-	}
 
 	// The model that the lists to the right are of.
 	function looked() {
@@ -77,9 +71,10 @@ export async function startExplorer(root, ask, host) {
 	// What the address leaves open or names wrongly is filled in; the strongest channel of the layer comes first.
 	function start() {
 		const wanted = state.get("image");
-		if (wanted && !images.known(wanted)) fail(`The address names the image "${wanted}", which is not open; another one is shown.`);
+		if (wanted && !images.known(wanted)) fail(`The address names the image "${wanted}", which is not open.`);
 		if (!images.known(wanted)) state.set({ image: images.first()?.id }, 0, true);
-		for (const panel of panels) {
+		if (!state.given("from") && !state.get("channel")) state.set({ from: "channel" }, 0, true);
+		for (const panel of panels.filter((one) => one.layers.length)) {
 			const layer = state.get("layer", panel.own);
 			if (!panel.layers.some((one) => one.name === layer)) {
 				if (layer) fail(`The address names the layer "${layer}", which ${groups[panel.own].architecture} does not have.`);
@@ -90,20 +85,20 @@ export async function startExplorer(root, ask, host) {
 	}
 
 	function usual(layers) {
-		const deep = layers.filter((one) => one.height > 1);
-		const relus = deep.filter((one) => one.rectifies ?? /relu/i.test(one.kind));
-		const fit = relus.length ? relus : deep.length ? deep : layers;
+		const relus = layers.filter((one) => one.spatial && one.rectifies);
+		const fit = relus.length ? relus : layers;
 		return fit[Math.floor(fit.length * 0.6)].name;
 	}
 
 	async function refresh(what, panel) {
 		if (what.has("image") || what.has("window")) { images.draw(); images.mark(); }
 		if (what.has("image") && !what.has("y")) {
-			for (const one of panels) state.set({ y: null, x: null }, one.own);
+			for (const one of panels) state.set({ y: null, x: null }, one.own, true);
 		}
 		bar.show();
-		const everyone = panel === null || panel === 0 || [...what].some((name) => !["layer", "channel", "y", "x"].includes(name));
-		for (const one of panels) if (everyone || one.own === panel) one.refresh(what);
+		const names = [...what].filter((name) => !["window", "model"].includes(name));
+		const everyone = panel === null || names.some((name) => !["layer", "channel", "y", "x"].includes(name));
+		for (const one of panels) if (names.length && (everyone || one.own === panel)) one.refresh(what);
 		await lists(what);
 	}
 
@@ -111,25 +106,27 @@ export async function startExplorer(root, ask, host) {
 	async function lists(what) {
 		const focus = panelOf();
 		numbers.model(String(looked()));
+		if (what.has("model") && shown.has(focus.own)) told(focus.own, shown.get(focus.own));
 		for (const panel of panels) {
 			const params = panel.params();
 			if (!params.image || !params.layer) continue;
-			const model = String(panel === focus ? looked() : groups[panel.own].models[0].index);
+			const followed = state.get("partner") === "partner"; // the channel's number is that of the network before
+			const model = String(panel !== focus ? groups[panel.own].models[0].index : followed ? session.lineage.before : looked());
 			const fresh = params.channel === undefined;
 			if (panel !== focus && !fresh) continue;
-			if (panel === focus && !fresh && !["image", "layer", "model"].some((name) => what.has(name))) {
+			if (panel === focus && !fresh && !["image", "layer", "model", "partner"].some((name) => what.has(name))) {
 				numbers.mark(params.channel);
 			} else if (panel === focus) {
-				first(panel, await numbers.channels({ ...params, model }));
-			} else first(panel, await ask("channels", { ...params, model }).then((found) => found.strongest, () => []));
+				first(panel, params, await numbers.channels({ ...params, model }));
+			} else first(panel, params, await ask("channels", { ...params, model }).then((found) => found.strongest, () => []));
 			if (panel === focus && !fresh && ["layer", "channel", "model", "partner"].some((name) => what.has(name))) {
-				numbers.search({ layer: params.layer, channel: params.channel, model, ...(state.get("partner") === "partner" ? { partner: "partner" } : {}) });
+				numbers.search({ layer: params.layer, channel: params.channel, model, ...(followed ? { partner: "partner" } : {}) });
 			}
 		}
 	}
 
-	function first(panel, strongest) {
-		if (strongest && state.get("channel", panel.own) === "") state.set({ channel: strongest[0]?.channel ?? 0 }, panel.own);
+	function first(panel, { layer }, strongest) {
+		if (strongest && state.get("channel", panel.own) === "" && state.get("layer", panel.own) === layer) state.set({ channel: strongest[0]?.channel ?? 0 }, panel.own);
 	}
 
 	function told(own, answer) {
@@ -137,7 +134,7 @@ export async function startExplorer(root, ask, host) {
 		const focus = panelOf();
 		if (own === focus.own) {
 			images.frame(answer.models.filter((one) => one.box).map((one) => ({ ...one.box, index: one.index })));
-			numbers.show(answer.models, session.lineage?.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after, over the images of the lineage." : "");
+			numbers.show(answer.models, session.lineage?.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after. random: the range of networks with random weights." : "");
 		}
 	}
 
@@ -148,28 +145,25 @@ export async function startExplorer(root, ask, host) {
 		method.fill([["", "usual"], ...session.methods.map((one) => [one, one])]);
 		const k = make("input", { type: "number", min: 1, max: 16, on: { change: () => state.set({ k: 1 + within(Math.round(k.value) - 1 || 0, 15) }) } });
 		const many = make("label", {}, make("span", {}, "k"), k);
-		const classes = (session.models.find((one) => one.classes.length > 1)?.classes ?? []).map((name, index) => [String(index), name]);
 		const a = select("Class", (value) => state.set({ a: value }));
 		const b = select("against", (value) => state.set({ b: value }));
-		a.fill(classes);
-		b.fill([["", "the mean of the others"], ...classes]);
-		const related = Boolean(session.lineage && !session.lineage.strangers);
 		const partner = choice("Channel followed", [["same", "Same channel"], ["partner", "Its partner"]], (value) => state.set({ partner: value }));
 		const band = choice("Networks shown", [["both", "Both"], ["before", "Before"], ["after", "After"]], (value) => state.set({ show: value }));
 		const boxes = session.models.map((one) => {
 			const input = make("input", { type: "checkbox", on: { change: chosen } });
 			return { one, input, element: make("label", { class: "check" }, input, make("span", {}, one.name)) };
 		});
-		const which = boxes.length > 1 ? make("details", { class: "which" }, make("summary", {}, "Models"), boxes.map((box) => box.element)) : null;
-		const keyList = make("details", { class: "which" }, make("summary", {}, "Keys"),
-			make("dl", {}, KEYS.map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)])));
-		const element = make("div", { class: "tools", role: "group", "aria-label": "What is shown" }, from.element, many, a.element,
-			b.element, method.element, related ? partner.element : null, session.lineage ? band.element : null, which, keyList);
+		const fold = (name, ...inside) => make("details", { class: "which" }, make("summary", {}, name), inside);
+		const element = make("div", { class: "tools" }, from.element, many, a.element,
+			b.element, method.element, session.lineage && !session.lineage.strangers && partner.element, session.lineage && band.element,
+			boxes.length > 1 && fold("Models", boxes.map((box) => box.element)),
+			fold("Keys", make("dl", {}, Object.entries(KEYS).map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)]))),
+			session.notes.length > 0 && fold(`Notes (${session.notes.length})`, make("ul", {}, session.notes.map((one) => make("li", {}, one)))));
 
 		function chosen() {
 			const on = boxes.filter((box) => box.input.checked).map((box) => box.one.index);
-			if (!on.length) { show(); return; }
-			state.set({ models: on.length === boxes.length ? "" : on.join(",") });
+			if (on.length) state.set({ models: on.length === boxes.length ? "" : on.join(",") });
+			else show();
 		}
 
 		function show() {
@@ -179,7 +173,11 @@ export async function startExplorer(root, ask, host) {
 			many.hidden = state.get("from") !== "top";
 			k.value = state.get("k");
 			a.element.hidden = b.element.hidden = !contrast;
-			a.list.value = state.get("a") || "0";
+			// a class is a place in the list of the first model asked
+			const classes = (panelOf().first()?.classes ?? []).map((name, index) => [String(index), name]);
+			a.fill([["", "predicted"], ...classes]);
+			b.fill([["", "the mean of the others"], ...classes]);
+			a.list.value = state.get("a");
 			b.list.value = state.get("b");
 			partner.show(state.get("partner"));
 			band.show(state.get("show"));

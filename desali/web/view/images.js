@@ -65,14 +65,8 @@ export function startImages({ session, ask, state, say, fail }) {
 	}
 
 	async function thumbnail(entry) {
-		try {
-			const made = await createImageBitmap(await ask("image", { image: entry.dataset.id, side: "96" }));
-			const small = entry.querySelector("canvas");
-			const scale = Math.min(1, 96 / Math.max(made.width, made.height));
-			small.width = Math.max(1, made.width * scale);
-			small.height = Math.max(1, made.height * scale);
-			small.getContext("2d").drawImage(made, 0, 0, small.width, small.height);
-		} catch { /* the entry's words stand alone; the image itself says why when it is chosen */ }
+		const made = await ask("image", { image: entry.dataset.id, side: "96" }).then((blob) => createImageBitmap(blob, { resizeWidth: 96 })).catch(() => null);
+		if (made) entry.querySelector("canvas").getContext("bitmaprenderer").transferFromImageBitmap(made); // else the words stand alone
 	}
 
 	async function read(one) {

@@ -1,22 +1,25 @@
 // The right column: numbers of each model, the strongest channels, the patches that a channel answers to most.
 import { button, digits, fine, make, roving, select } from "./dom.js";
 
-const MEANING = {
-	likeness: "likeness: rank correlation of the picture with its control, the same network with random weights. Near 1: the picture shows the image, not what was learned.",
-	noise: "noise: two pictures of noise stay below this; a likeness below it says nothing.",
+const MEANING = "likeness: rank correlation of the picture with its control. Near 1 the picture shows the image, not what was learned; below noise it says nothing.";
+const FACTS = { // as they are called here, in this order
+	state: "state", r: "r", r_null: "r, random", firing: "firing", partner: "partner",
+	purity_of_layer: "purity of layer", purity_interval: "95 %", purity_null: "purity, random",
 };
 
 function verdict({ lineage, models }) {
 	if (!lineage) return null;
+	const [first, ...rest] = lineage.verdict.split("; ");
 	return make("div", {}, make("h2", {}, "What changed"), make("p", { class: lineage.strangers ? "banner" : "sentence" },
-		make("b", {}, `${models[lineage.before].name} → ${models[lineage.after].name}: `), lineage.verdict));
+		make("b", {}, `${models[lineage.before].name} → ${models[lineage.after].name}: `), first),
+	rest.length > 0 && make("details", { class: "notes" }, make("summary", {}, "More"), make("ul", {}, rest.map((one) => make("li", {}, one)))));
 }
 
-export function startNumbers({ session, ask, state, pick, open }) {
+export function startNumbers({ session, ask, state, pick }) {
 	const table = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers" });
 	const meaning = fine();
-	const strongest = make("ol", { class: "strongest", "aria-label": "Strongest channels on this image" });
-	const patches = make("ol", { class: "patches", "aria-label": "Patches" });
+	const strongest = make("ol", { class: "strongest" });
+	const patches = make("ol", { class: "patches" });
 	const words = make("p", { class: "fine", role: "status" });
 	const whose = select("Model", (value) => state.set({ model: value }));
 	whose.fill(session.models.map((one) => [String(one.index), one.name]));
@@ -25,12 +28,12 @@ export function startNumbers({ session, ask, state, pick, open }) {
 		verdict(session), make("h2", {}, "Numbers"), table, meaning,
 		make("h2", {}, "Channels"), whose.element,
 		make("h3", {}, "Strongest on this image"), strongest,
-		make("h3", {}, "What the channel answers to"), patches, words);
+		session.patches !== false && [make("h3", {}, "What the channel answers to"), patches, words]);
 	let asked = 0;
 	let listed = 0;
 
 	function show(models, change) {
-		const rows = new Map([["channel", []], ["value", []], ["at row, column", []], ["likeness", []], ["noise", []]]);
+		const rows = new Map(["channel", "value", "row, column", "likeness", "noise", ...Object.values(FACTS)].map((name) => [name, []]));
 		models.forEach((one, k) => {
 			const put = (name, value) => {
 				if (!rows.has(name)) rows.set(name, []);
@@ -39,18 +42,19 @@ export function startNumbers({ session, ask, state, pick, open }) {
 			if (one.error) return;
 			put("channel", one.channel);
 			put("value", one.value);
-			if (typeof one.y === "number") put("at row, column", `${one.y}, ${one.x}`);
+			if (typeof one.y === "number") put("row, column", `${one.y}, ${one.x}`);
 			put("likeness", one.likeness);
 			put("noise", Array.isArray(one.null) ? one.null : typeof one.null === "number" ? `< ${digits(one.null)}` : one.null);
-			for (const [name, value] of Object.entries(one.facts ?? {})) put(name, value);
+			for (const [name, value] of Object.entries(one.facts ?? {})) if (name !== "layer") put(FACTS[name] ?? name, value);
 		});
 		const filled = [...rows].filter(([name, cells]) => name === "likeness" || cells.some((cell) => cell !== undefined && cell !== null));
-		table.replaceChildren(make("table", { class: "numbers" },
-			make("caption", { class: "unseen" }, "Numbers of each model"),
-			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name)))),
+		const made = make("table", { class: "numbers" },
+			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name.replace(/[_+-]/g, "$&\u200b"))))),
 			make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
-				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k])))))));
-		meaning.textContent = [MEANING.likeness, MEANING.noise, change].filter(Boolean).join(" ");
+				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k]))))));
+		made.style.minWidth = `${4.4 + 3.6 * models.length}rem`;
+		table.replaceChildren(made);
+		meaning.textContent = `${MEANING} ${change}`;
 	}
 
 	function cell(name, value) {
@@ -70,7 +74,7 @@ export function startNumbers({ session, ask, state, pick, open }) {
 				const bar = make("i", { "aria-hidden": "true" });
 				bar.style.width = `${Math.max(0, (100 * one.value) / most)}%`;
 				return make("li", {}, button([make("b", {}, one.channel), make("span", {}, digits(one.value)), bar],
-					() => pick({ channel: one.channel, y: one.y, x: one.x }), { data: { channel: one.channel }, "aria-label": `channel ${one.channel}: ${digits(one.value)}` }));
+					() => pick(one.channel), { data: { channel: one.channel } }));
 			}));
 			mark(params.channel);
 			return found;
@@ -89,6 +93,7 @@ export function startNumbers({ session, ask, state, pick, open }) {
 	}
 
 	async function search(params) {
+		if (session.patches === false) return;
 		const own = ++asked;
 		words.textContent = "Searching the images …";
 		try {
@@ -110,11 +115,11 @@ export function startNumbers({ session, ask, state, pick, open }) {
 	function fill(found, params) {
 		patches.replaceChildren(...found.patches.map((one, k) => make("li", {},
 			button([make("img", { src: one.png, alt: "" }), make("small", {}, digits(one.value))],
-				() => open(one), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
+				() => state.set({ image: one.image }), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
 		const name = session.models[Number(params.model)].name;
-		words.textContent = found.patches.length
+		words.textContent = found.why ?? (found.patches.length
 			? `The ${found.patches.length} regions of ${found.searched} images that channel ${params.channel} of ${name} answers to most strongly.`
-			: `Channel ${params.channel} of ${name} is silent on all ${found.searched} images.`;
+			: `Channel ${params.channel} of ${name} is silent on all ${found.searched} images.`);
 	}
 
 	return { element, show, channels, search, mark, model: (value) => { whose.list.value = value; } };

@@ -10,7 +10,7 @@ const ASKED = ["image", "layer", "from", "channel", "y", "x", "k", "a", "b", "me
 export function startPanel({ group, several, session, ask, state, say, page, told, seen }) {
 	const own = group.index;
 	const lineage = session.lineage && group.models.some((one) => one.index === session.lineage.before) ? session.lineage : null;
-	const layers = group.models[0].layers;
+	const layers = group.models.find((one) => one.layers.length)?.layers ?? [];
 	const strip = make("div", { class: "strip", role: "radiogroup", "aria-label": `Layer of ${group.architecture}` });
 	const stop = roving(strip, "button", true);
 	const channel = make("input", { type: "number", min: 0, step: 1, on: { change: () => pickChannel(channel.value) } });
@@ -29,7 +29,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		["png", "svg", "json"].map((kind) => button({ png: "PNG", svg: "SVG", json: "Record" }[kind], () => keep(kind), { class: "quiet-button", data: { format: kind } })));
 	const element = make("section", { class: "panel", "aria-label": group.architecture },
 		make("div", { class: "head" }, make("h2", {}, group.architecture), steps),
-		several && fine("An architecture of its own: its layers and channels are not those of the other panels."),
+		several && fine("An architecture of its own: layers and channels are not those of the other panels."),
 		strip, error, grid, make("div", { class: "foot" }, sentence, latency, command, exports));
 	startCopying(element, say);
 
@@ -39,8 +39,8 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	ordered.forEach(column);
 	let maps = [];
 	let shown = null;
-	const askMaps = latest(ask, "activation", `${page}.${own}.map`, (answer) => { maps = answer.models; drawMaps(); }, failed);
-	const askView = latest(ask, "view", `${page}.${own}`, taken, failed);
+	const askMaps = latest(ask, "activation", `${page}-${own}-map`, (answer) => { maps = answer.models; drawMaps(); }, failed);
+	const askView = latest(ask, "view", `${page}-${own}`, taken, failed);
 
 	function column(model) {
 		const role = !lineage ? "" : model.index === lineage.before ? "before" : model.index === lineage.after ? "after" : "";
@@ -112,10 +112,15 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			&& !(lineage && band === "before" && one.index === lineage.after) && !(lineage && band === "after" && one.index === lineage.before));
 	}
 
+	function indexes() {
+		return visible().map((one) => one.index).sort((one, other) => one - other);
+	}
+
 	function layout() {
 		const models = visible();
 		element.hidden = !models.length;
 		grid.style.setProperty("--n", models.length);
+		grid.classList.toggle("few", models.length < 3);
 		const focus = element.getRootNode().activeElement;
 		const inside = grid.contains(focus);
 		for (const [index, entry] of columns) entry.element.hidden = !models.some((one) => one.index === index);
@@ -138,6 +143,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			}
 		}
 		const layer = find();
+		if (!layer) return;
 		channel.max = layer.channels - 1;
 		channel.value = state.get("channel", own);
 		count.textContent = `of ${layer.channels}`;
@@ -165,7 +171,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		const asked = state.request(own, ASKED);
 		if (asked.from !== "contrast") { delete asked.a; delete asked.b; }
 		if (asked.from !== "top") delete asked.k;
-		return { from: "neuron", ...asked, models: visible().map((one) => one.index).join(",") };
+		return { from: "neuron", ...asked, models: indexes().join(",") };
 	}
 
 	// Asks for what is not there yet: `what` are names of the state that changed.
@@ -173,9 +179,10 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		layout();
 		strips();
 		const models = visible();
-		if (!models.length) { askMaps.drop(); askView.drop(); return; }
-		if (!state.get("image") || state.get("channel", own) === "") return;
+		if (!models.length || !layers.length) { askMaps.drop(); askView.drop(); return; }
+		if (!state.get("image")) return;
 		for (const one of models) columns.get(one.index).element.setAttribute("aria-busy", "true");
+		if (state.get("channel", own) === "") return;
 		const asked = params();
 		const elsewhere = ["image", "layer", "channel", "partner", "models", "show"].some((name) => what.has(name));
 		if (elsewhere) {
@@ -188,7 +195,6 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	function drawMaps() {
 		for (const answer of maps) {
 			const entry = columns.get(answer.index);
-			if (!entry) continue;
 			entry.values = answer.error ? null : answer.values;
 			entry.shown = answer.channel;
 			entry.map.hidden = Boolean(answer.error);
@@ -215,21 +221,20 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 
 	async function taken(answer, sent) {
 		shown = answer;
+		answer.models.sort((one, other) => rank(one) - rank(other));
 		error.hidden = true;
 		const loaded = [];
 		for (const one of answer.models) {
 			const entry = columns.get(one.index);
-			if (!entry) continue;
 			entry.element.removeAttribute("aria-busy");
 			entry.error.textContent = one.error ?? "";
 			entry.element.classList.toggle("failed", Boolean(one.error));
-			entry.answer.textContent = (one.answer ?? []).slice(0, 1).map(([name, share]) => `says ${name} ${share.toFixed(2)}`).join("");
-			entry.answer.title = (one.answer ?? []).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(", ");
+			entry.answer.textContent = (one.answer ?? []).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(" · ");
 			if (one.error) continue;
 			entry.place = typeof one.y === "number" ? { y: one.y, x: one.x } : null;
 			if (entry.values && one.channel === entry.shown) drawOne(entry);
 			place(entry.made, one.picture, "reconstruction", one.alt);
-			place(entry.control, one.control, "control: random weights", one.control?.alt ?? `Control: the same network with random weights. Likeness to the reconstruction ${digits(one.likeness)}.`);
+			place(entry.control, one.control, "control: random weights", one.control?.alt ?? `Control: random weights. Likeness to the reconstruction ${digits(one.likeness)}.`);
 			loaded.push(entry.made.picture.decode(), entry.control.picture.decode());
 		}
 		sentence.textContent = answer.sentence ?? "";
@@ -240,19 +245,20 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		if (shown !== answer) return;
 		const waited = Math.round(performance.now() - sent);
 		latency.textContent = `${waited} ms from click to picture, ${Math.round(answer.latency_ms)} ms of it computing`;
-		element.dataset.shown = [state.get("image"), state.get("layer", own), state.get("channel", own)].join("|");
+		element.dataset.shown = state.get("image");
 		told(own, answer);
 		const fine = answer.models.filter((one) => !one.error);
 		say(`${fine.length} pictures and their controls. ${fine[0]?.alt ?? ""}`);
 	}
 
 	function place(figure, made, words, alt) {
-		figure.element.hidden = !made;
+		figure.picture.hidden = !made;
+		figure.words.textContent = made ? words : "no control: its weights cannot be drawn anew";
+		figure.scale.textContent = "";
 		if (!made) return;
-		figure.words.textContent = words;
 		figure.picture.src = made.png;
 		figure.picture.alt = alt ?? "";
-		figure.scale.textContent = made.scale ? `grey is 0, ends ±${digits(Math.abs(made.scale))}` : "nothing comes back";
+		figure.scale.textContent = made.scale ? `grey is 0, ends ±${digits(Math.abs(made.scale))}` : "nothing comes back here";
 	}
 
 	function failed(why) {
@@ -272,7 +278,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	}
 
 	return {
-		element, layers, refresh, stepLayer, step, own, models: visible,
+		element, layers, refresh, stepLayer, step, own, first: () => session.models[indexes()[0]],
 		params: () => state.request(own, ["image", "layer", "channel"]),
 	};
 }

@@ -39,7 +39,7 @@ export function startState(host) {
 	}
 
 	load();
-	return { get, set, load, request, onChange: (heard) => listeners.push(heard) };
+	return { get, set, load, request, given: (name) => words.has(name), onChange: (heard) => listeners.push(heard) };
 }
 
 // Asks of which only the newest counts: an older answer is dropped, and a hand that holds a key down does not flood.

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desali.errors import DataError, DesaliError, WeightsError
+from desali.errors import DesaliError, WeightsError
 from desali.models.checkpoint import WEIGHTS_NAME, LoadedModel, read_card
 from desali.models.options import DEFAULT, ModelOptions
 from desali.models.sources import label
 from desali.web import followed
 from desali.web.commands import Origin
 from desali.web.decoding import decode
-from desali.web.found import find
+from desali.web.found import find, models_in
 from desali.web.networks import Networks
 from desali.web.options import ExploreOptions
 from desali.web.session import Session
@@ -97,11 +97,7 @@ def _trained(runs: Path) -> list[str]:
             f"{runs}: no such folder of trained models; name one with --runs DIR, or models with --model SPEC "
             "(`desali demo` trains four)"
         )
-    try:
-        found = find([runs]).runs
-    except DataError:
-        found = {}
-    inner = [(folder, name) for folder, own in found.items() for name in own]
+    inner = [(folder, name) for folder in (runs, runs / "runs") for name in models_in(folder)]
     if not inner:
         raise WeightsError(
             f"{runs}: holds no trained models (*/{WEIGHTS_NAME}); name another folder with --runs DIR, or models with "

@@ -181,7 +181,8 @@ def test_the_strongest_patches_are_those_of_the_set() -> None:
         assert pixels(one["png"]).shape[0] > 0
     assert answer["searched"] == 12
     assert sum(answer["classes"].values()) == len(answer["patches"])
-    assert asked(made, "patches", layer="nothing", channel=2, model=0)[0] == 400
+    assert "at ReLU layers" in ask(made, "patches", layer="nothing", channel=2, model=0)["why"]
+    assert asked(made, "patches", layer="relu", channel=200, model=0)[0] == 404
 
 
 def test_lineage_brings_facts_and_partners() -> None:

@@ -52,7 +52,7 @@ export function startNumbers({ session, ask, state, pick }) {
 			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name.replace(/[_+-]/g, "$&\u200b"))))),
 			make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
 				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k]))))));
-		made.style.minWidth = `${4.4 + 3.6 * models.length}rem`;
+		made.style.minWidth = `${4.4 + 3.9 * models.length}rem`;
 		table.replaceChildren(made);
 		meaning.textContent = `${MEANING} ${change}`;
 	}

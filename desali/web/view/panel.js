@@ -258,7 +258,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		if (!made) return;
 		figure.picture.src = made.png;
 		figure.picture.alt = alt ?? "";
-		figure.scale.textContent = made.scale ? `grey is 0, ends ±${digits(Math.abs(made.scale))}` : "nothing comes back here";
+		figure.scale.textContent = made.silent || !made.scale ? "nothing comes back" : `${made.contrast ? "white" : "grey"} is 0, ends ±${digits(Math.abs(made.scale))}`;
 	}
 
 	function failed(why) {

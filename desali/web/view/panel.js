@@ -29,7 +29,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		["png", "svg", "json"].map((kind) => button({ png: "PNG", svg: "SVG", json: "Record" }[kind], () => keep(kind), { class: "quiet-button", data: { format: kind } })));
 	const element = make("section", { class: "panel", "aria-label": group.architecture },
 		make("div", { class: "head" }, make("h2", {}, group.architecture), steps),
-		several && fine("An architecture of its own: layers and channels are not those of the other panels."),
+		several && fine("An architecture of its own: other layers, other channels."),
 		strip, error, grid, make("div", { class: "foot" }, sentence, latency, command, exports));
 	startCopying(element, say);
 
@@ -229,7 +229,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			entry.element.removeAttribute("aria-busy");
 			entry.error.textContent = one.error ?? "";
 			entry.element.classList.toggle("failed", Boolean(one.error));
-			entry.answer.textContent = (one.answer ?? []).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(" · ");
+			entry.answer.textContent = (one.answer ?? []).filter(([, share], k) => !k || share >= 0.005).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(" · ");
 			if (one.error) continue;
 			entry.place = typeof one.y === "number" ? { y: one.y, x: one.x } : null;
 			if (entry.values && one.channel === entry.shown) drawOne(entry);

@@ -71,7 +71,7 @@ class Networks:
         self.random_seed = random_seed
         self._settings = Settings()
         self._lock = threading.Lock()
-        self._twins: dict[str, nn.Module] | None = None
+        self._twins: dict[Any, nn.Module | None] = {}
         self.without_control = ""
         self._inputs: Memory[Input] = Memory(INPUTS)
         self.recordings: Memory[Recorded] = Memory(budget)
@@ -94,12 +94,20 @@ class Networks:
         return list(models)
 
     def twin(self, index: int) -> nn.Module | None:
-        """The network with random weights beside a network, one for each architecture; None where there cannot be."""
+        """The network with random weights beside a network; None where there cannot be one.
+
+        Networks of one architecture share it. With another number of classes it has another last layer, and the same
+        weights before that, which are drawn first.
+        """
+        one = self.shown[index]
+        shapes = tuple((name, tuple(own.shape)) for name, own in one.model.named_parameters())
+        key = (self.groups[index], shapes)
         with self._lock:
-            if self._twins is None:
-                made, self.without_control = controls(self.shown, self.random_seed, 1)
-                self._twins = {name: own[0].model for name, own in made.items()}
-        return self._twins.get(self.shown[index].name)
+            if key not in self._twins:
+                made, missing = controls([one], self.random_seed, 1)
+                self._twins[key] = made[one.name][0].model if one.name in made else None
+                self.without_control = f"{self.without_control} {missing}".strip()
+            return self._twins[key]
 
     def input(self, index: int, entry: Entry, window: tuple[float, float] | None) -> Input:
         """An image as a network takes it.

@@ -309,8 +309,8 @@ def test_partner_and_class_contrast(browser: Any, explorer: Explorer, world: Pat
         settled(page)
         assert (state(page)["a"], state(page)["b"]) == ("1", "0")
         assert "against" in page.locator(".foot .sentence").inner_text()
-        assert pictures(page) != before
-        assert len(pictures(page, ".control")) == 2
+        assert pictures(page)[-1] != before[-1]
+        assert len(pictures(page)) == len(pictures(page, ".control")) >= 1
 
 
 def test_strongest_patches_open_their_image(browser: Any, explorer: Explorer) -> None:
@@ -371,7 +371,7 @@ def test_drop_a_dicom_and_move_its_window(browser: Any, explorer: Explorer, tmp_
     with opened(browser, explorer) as page:
         assert page.locator(".window").is_hidden()
         drop(page, dicom_file(tmp_path))
-        expect(page.locator(".images button").first).to_contain_text("slice <b>1.dcm")
+        expect(page.locator(".images button").first).to_contain_text("slice <b>1.dcm", timeout=60_000)
         expect(page.locator(".window")).to_be_visible()
         settled(page)
         canvas = page.locator(".shown canvas")
@@ -409,8 +409,8 @@ def test_files_that_are_no_images_are_said(browser: Any, explorer: Explorer, tmp
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Open files…").click()
     chooser.value.set_files([str(bad), str(good)])
-    expect(page.locator(".problems li")).to_contain_text("notes.txt")
-    expect(page.locator(".images button").first).to_contain_text("good.png")
+    expect(page.locator(".problems li")).to_contain_text("notes.txt", timeout=60_000)
+    expect(page.locator(".images button").first).to_contain_text("good.png", timeout=60_000)
     expect(page).to_have_url(re.compile("image=u"))
     settled(page)
     assert len(pictures(page)) == 2
@@ -497,11 +497,11 @@ def test_export_holds_pictures_controls_and_numbers(browser: Any, explorer: Expl
                 page.locator(f".exports [data-format={kind}]").click()
             assert re.fullmatch(r"[\w.-]+\." + kind, download.value.suggested_filename)
             made[kind] = Path(download.value.path()).read_bytes()
-        values = [as_float(one) for one in numbers(page, "value")]
+        values = dict(zip(models(page), map(as_float, numbers(page, "value")), strict=True))
     assert Image.open(io.BytesIO(made["png"])).size > (200, 200)
     assert b"<svg" in made["svg"]
     record = json.loads(made["json"])
-    assert [one["value"] for one in record["models"]] == pytest.approx(values, abs=0.006)
+    assert {one["name"]: one["value"] for one in record["models"]} == pytest.approx(values, abs=0.006)
     assert all(one["picture"] and one["control"] for one in record["models"])
     assert record["control"]["networks"] == 1
 
@@ -590,7 +590,7 @@ def test_the_same_view_in_a_notebook(browser: Any, tmp_path: Path) -> None:
     assert {"y.1", "x.1"} <= set(kept)
     assert "y" not in kept, "a click in one panel moved another"
     drop(page, dicom_file(tmp_path))
-    expect(page.locator(".images button").first).to_contain_text("slice <b>1.dcm")
+    expect(page.locator(".images button").first).to_contain_text("slice <b>1.dcm", timeout=60_000)
     heading = page.evaluate("getComputedStyle(document.querySelector('h1')).fontSize")
     assert heading == "32px", "the widget's styles leak into the notebook"
     dark = page.evaluate("getComputedStyle(document.querySelector('#cell')).backgroundColor")

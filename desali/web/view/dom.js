@@ -3,13 +3,13 @@
 export function make(name, attributes = {}, ...children) {
 	const element = document.createElement(name);
 	for (const [key, value] of Object.entries(attributes)) {
-		if (value === null || value === undefined || value === false) continue;
+		if (value == null || value === false) continue;
 		if (key === "on") for (const [event, heard] of Object.entries(value)) element.addEventListener(event, heard);
 		else if (key === "data") Object.assign(element.dataset, value);
 		else if (key === "value") element.value = value;
 		else element.setAttribute(key, value === true ? "" : String(value));
 	}
-	element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+	element.append(...children.flat().filter((child) => child != null && child !== false));
 	return element;
 }
 

@@ -27,9 +27,9 @@ const host = {
 
 startTheme(document.getElementById("theme"));
 startCopying(document.querySelector("header"), speaker(document.getElementById("said")));
-const reload = await startExplorer(document.getElementById("explorer"), ask, host);
+startExplorer(document.getElementById("explorer"), ask, host);
 document.querySelector(".skip").addEventListener("click", (event) => { // the fragment is the state's
 	event.preventDefault();
 	document.getElementById("explorer").focus();
 });
-if (reload) addEventListener("hashchange", reload);
+addEventListener("hashchange", () => host.reload?.());

@@ -13,8 +13,8 @@ export async function startExplorer(root, ask, host) {
 	const problems = make("ul", { class: "problems", role: "alert" });
 	const said = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
 	const say = (text) => { said.textContent = text; };
-	root.classList.add("explorer");
-	root.replaceChildren(problems, make("p", {}, "Loading …"), said);
+	const whole = make("div", { class: "explorer" }, problems, make("p", {}, "Loading …"), said);
+	root.replaceChildren(whole);
 	const fail = (text) => {
 		if ([...problems.children].some((one) => one.firstChild.textContent === text)) return;
 		const line = make("li", {}, make("span", {}, text), button("dismiss", () => line.remove(), { class: "copy" }));
@@ -25,9 +25,9 @@ export async function startExplorer(root, ask, host) {
 	try {
 		session = await ask("session", {});
 	} catch (error) {
-		root.replaceChildren(problems, said);
+		whole.replaceChildren(problems, said);
 		fail(error.message);
-		return null;
+		return;
 	}
 	const state = startState(host);
 	const page = Math.random().toString(36).slice(2); // tells one page's clicks from another's
@@ -39,7 +39,9 @@ export async function startExplorer(root, ask, host) {
 		group.models.push(model);
 	}
 
-	const images = startImages({ session, ask, state, say, fail });
+	// A network that takes images of any size shows its layers once there is an image.
+	const opened = () => { if (session.models.some((one) => !one.layers.length)) startExplorer(root, ask, host); };
+	const images = startImages({ session, ask, state, say, fail, opened });
 	const numbers = startNumbers({
 		session, ask, state,
 		pick: (channel) => state.set({ channel, y: null, x: null, from: state.get("from") === "channel" ? "channel" : "neuron" }, panelOf().own),
@@ -50,13 +52,13 @@ export async function startExplorer(root, ask, host) {
 	const shown = new Map();
 	const bar = startBar();
 	const middle = make("div", { class: "middle" }, bar.element, panels.map((one) => one.element));
-	root.replaceChildren(problems, make("div", { class: "columns" }, images.element, middle, numbers.element), said);
-	images.startDropping(root);
-	root.addEventListener("keydown", keys);
+	whole.replaceChildren(problems, make("div", { class: "columns" }, images.element, middle, numbers.element), said);
+	images.startDropping(whole);
+	whole.addEventListener("keydown", keys);
 	state.onChange(refresh);
 	if (!session.images.length) say("No images yet: open or drop one.");
 	start();
-	return () => { state.load(); start(); };
+	host.reload = () => { state.load(); start(); };
 
 	// The model that the lists to the right are of.
 	function looked() {

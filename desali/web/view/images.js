@@ -6,7 +6,7 @@ const PAGE = 60;
 const PRESETS = [["-600,1500", "lung"], ["40,400", "soft"]];
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#b6558f", "#b07d00", "#3f9fd0", "#7b838c", "#1c2127"]; // of the models, as in view.css
 
-export function startImages({ session, ask, state, say, fail }) {
+export function startImages({ session, ask, state, say, fail, opened }) {
 	const images = [...session.images];
 	const pictures = new Map(); // what was read of an image: bitmap or HU
 	let boxes = [];
@@ -113,21 +113,23 @@ export function startImages({ session, ask, state, say, fail }) {
 	}
 
 	async function take(files) {
-		let opened = 0;
+		let count = 0;
 		for (const file of files) {
 			try {
 				if (file.size > session.limits.upload_bytes) throw new Error(`is larger than ${Math.floor(session.limits.upload_bytes / 2 ** 20)} MiB`);
 				const entry = await ask("images", { name: file.name }, await file.arrayBuffer());
 				if (!images.some((one) => one.id === entry.id)) images.unshift(entry);
 				state.set({ image: entry.id });
-				opened += 1;
+				count += 1;
 			} catch (error) {
 				fail(error.message.includes(file.name) ? error.message : `${file.name}: ${error.message}`);
 			}
 		}
 		label = "";
 		list();
-		if (opened) say(`${opened} of ${files.length} files opened`);
+		if (!count) return;
+		say(`${count} of ${files.length} files opened`);
+		opened();
 	}
 
 	function startDropping(root) {

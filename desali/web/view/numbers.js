@@ -44,21 +44,21 @@ export function startNumbers({ session, ask, state, pick }) {
 			put("value", one.value);
 			if (typeof one.y === "number") put("row, column", `${one.y}, ${one.x}`);
 			put("likeness", one.likeness);
-			put("noise", Array.isArray(one.null) ? one.null : typeof one.null === "number" ? `< ${digits(one.null)}` : one.null);
+			put("noise", one.null && `< ${digits(one.null)}`);
 			for (const [name, value] of Object.entries(one.facts ?? {})) if (name !== "layer") put(FACTS[name] ?? name, value);
 		});
-		const filled = [...rows].filter(([name, cells]) => name === "likeness" || cells.some((cell) => cell !== undefined && cell !== null));
+		const filled = [...rows].filter(([name, cells]) => name === "likeness" || cells.some((cell) => cell != null));
 		const made = make("table", { class: "numbers" },
 			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name.replace(/[_+-]/g, "$&\u200b"))))),
 			make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
 				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k]))))));
-		made.style.minWidth = `${4.4 + 3.6 * models.length}rem`;
+		made.style.minWidth = `${4.4 + 3.9 * models.length}rem`;
 		table.replaceChildren(made);
 		meaning.textContent = `${MEANING} ${change}`;
 	}
 
 	function cell(name, value) {
-		if (value === undefined || value === null) return make("td", {}, "–");
+		if (value == null) return make("td", {}, "–");
 		if (name === "state") return make("td", {}, make("span", { class: `state ${String(value).replaceAll(" ", "-")}` }, value));
 		return make("td", {}, Array.isArray(value) ? value.map(digits).join(" to ") : digits(value));
 	}

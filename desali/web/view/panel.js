@@ -29,7 +29,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		["png", "svg", "json"].map((kind) => button({ png: "PNG", svg: "SVG", json: "Record" }[kind], () => keep(kind), { class: "quiet-button", data: { format: kind } })));
 	const element = make("section", { class: "panel", "aria-label": group.architecture },
 		make("div", { class: "head" }, make("h2", {}, group.architecture), steps),
-		several && fine("An architecture of its own: layers and channels are not those of the other panels."),
+		several && fine("An architecture of its own: other layers, other channels."),
 		strip, error, grid, make("div", { class: "foot" }, sentence, latency, command, exports));
 	startCopying(element, say);
 
@@ -43,13 +43,11 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	const askView = latest(ask, "view", `${page}-${own}`, taken, failed);
 
 	function column(model) {
-		const role = !lineage ? "" : model.index === lineage.before ? "before" : model.index === lineage.after ? "after" : "";
+		const role = ["before", "after", ""][rank(model)];
 		const canvas = make("canvas", { "aria-hidden": "true" });
 		const map = make("button", { type: "button", class: "map", on: { click: clicked, keydown: moved, pointermove: pointed, pointerleave: () => read(entry) } }, canvas);
 		const figure = (control) => {
-			const picture = make("img", { alt: "" });
-			const words = make("figcaption", {});
-			const scale = fine();
+			const [picture, words, scale] = [make("img", { alt: "" }), make("figcaption"), fine()];
 			return { picture, words, scale, element: make("figure", { class: control ? "picture control" : "picture" }, words, picture, scale) };
 		};
 		const entry = {
@@ -58,9 +56,9 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			made: figure(false), control: figure(true),
 		};
 		entry.element = make("article", { class: "model", "aria-label": model.name, data: { model: model.index } },
-			make("h3", { class: `m${model.index % 8}` }, model.name, role ? make("span", { class: "tag" }, role) : null), entry.answer, map, entry.value,
+			make("h3", { class: `m${model.index % 8}` }, model.name, role && make("span", { class: "tag" }, role)), entry.answer, map, entry.value,
 			make("div", { class: "pictures" }, entry.made.element, entry.control.element), entry.error,
-			model.note ? fine(model.note) : null);
+			model.note && fine(model.note));
 		columns.set(model.index, entry);
 		grid.append(entry.element);
 
@@ -216,7 +214,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		const { low, high } = entry.range;
 		entry.value.textContent = place
 			? at(entry, place)
-			: `channel ${entry.shown} · ${low < 0 ? `${digits(low)} to ` : "0 to "}${digits(high)}`;
+			: `channel ${entry.shown} · ${digits(Math.min(0, low))} to ${digits(high)}`;
 	}
 
 	async function taken(answer, sent) {
@@ -229,7 +227,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			entry.element.removeAttribute("aria-busy");
 			entry.error.textContent = one.error ?? "";
 			entry.element.classList.toggle("failed", Boolean(one.error));
-			entry.answer.textContent = (one.answer ?? []).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(" · ");
+			entry.answer.textContent = (one.answer ?? []).filter(([, share], k) => !k || share >= 0.005).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(" · ");
 			if (one.error) continue;
 			entry.place = typeof one.y === "number" ? { y: one.y, x: one.x } : null;
 			if (entry.values && one.channel === entry.shown) drawOne(entry);
@@ -258,7 +256,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		if (!made) return;
 		figure.picture.src = made.png;
 		figure.picture.alt = alt ?? "";
-		figure.scale.textContent = made.scale ? `grey is 0, ends ±${digits(Math.abs(made.scale))}` : "nothing comes back here";
+		figure.scale.textContent = made.silent || !made.scale ? "nothing comes back" : `${made.contrast ? "white" : "grey"} is 0, ends ±${digits(Math.abs(made.scale))}`;
 	}
 
 	function failed(why) {

@@ -22,7 +22,7 @@ export function startState(host) {
 	function set(changes, panel = 0, quiet = false) {
 		const names = [];
 		for (const [name, value] of Object.entries(changes)) {
-			const text = value === null || value === undefined ? "" : String(value);
+			const text = String(value ?? "");
 			if (get(name, panel) === text) continue;
 			if (text === "") words.delete(key(name, panel));
 			else words.set(key(name, panel), text);

@@ -86,10 +86,15 @@ class Explorer:
                 return
             last = now
 
-    def end(self) -> None:
-        """Ctrl-C."""
+    def __enter__(self) -> Explorer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(120)
+        try:
+            self.process.wait(120)
+        finally:
+            self.process.kill()
 
 
 def prepare(name: str, folder: Path, images: int) -> tuple[Path, list[Path]]:
@@ -138,8 +143,9 @@ def clicks(explorer: Explorer, count: int, seed: int = 0) -> dict[str, Any]:
     for image in images[1:]:
         click("new image", image, "neuron")
     for source in SOURCES:
-        for k in range(count):
-            click(f"{source}, recorded", images[k % len(images)], source)
+        click("seen before", images[0], source)
+        for _ in range(count):
+            click(f"{source}, recorded", images[0], source)
     return {kind: {
         "clicks": len(times),
         **{f"{what}_{name}": float(np.quantile([one[place] for one in times], at))
@@ -164,11 +170,10 @@ def start(runs: Path, files: list[Path]) -> dict[str, float]:
     """Seconds until `session` is answered, passed and worked, and those of `import torch` alone; the best of three."""
     found: dict[str, list[float]] = {}
     for _ in range(3):
-        explorer = Explorer(runs, files[:1])
-        explorer.ask("session")
-        found.setdefault("start_passed", []).append(time.perf_counter() - explorer.begun)
-        found.setdefault("start_worked", []).append(explorer.worked())
-        explorer.end()
+        with Explorer(runs, files[:1]) as explorer:
+            explorer.ask("session")
+            found.setdefault("start_passed", []).append(time.perf_counter() - explorer.begun)
+            found.setdefault("start_worked", []).append(explorer.worked())
         begun, worked = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", "import torch"], check=True)
         now = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -205,18 +210,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             runs, files = prepare(name, Path(folder), 6)
             if asked.clicks:
-                explorer = Explorer(runs, files, "--cache", "64")
-                explorer.idle()
-                print(json.dumps({"network": name, "clicks": asked.clicks, "mib": many(explorer, asked.clicks)}))
-                explorer.end()
+                with Explorer(runs, files, "--cache", "64") as explorer:
+                    explorer.idle()
+                    print(json.dumps({"network": name, "clicks": asked.clicks, "mib": many(explorer, asked.clicks)}))
                 continue
-            begun = start(runs, files)
-            explorer = Explorer(runs, files)
-            explorer.idle()
-            first, later = first_and_later(explorer)
-            row = {"network": name, "seconds": begun, "first_ms": first, "later_ms": later}
-            row |= {**clicks(explorer, asked.count), "mib": explorer.mib()}
-            explorer.end()
+            row: dict[str, Any] = {"network": name, "seconds": start(runs, files)}
+            with Explorer(runs, files) as explorer:
+                explorer.idle()
+                first, later = first_and_later(explorer)
+                row |= {"first_ms": first, "later_ms": later, **clicks(explorer, asked.count), "mib": explorer.mib()}
             print(json.dumps(row, indent=1), flush=True)
 
 

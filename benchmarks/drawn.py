@@ -86,7 +86,8 @@ def drawn(context: Context) -> list[Result]:
     images = nets[0].images(rois, device=context.device)
     settings = Settings(layers=layers, seed=Seed.top(k), random_networks=0, contrast=False)
     viewers = [Viewer({f"model {number}": net.module}, settings) for number, net in enumerate(nets)]
-    captum, forward = ([made(net) for net in nets[: share[0]]] for made in (Captum, Autograd))
+    captum = [Captum(net) for net in nets[: share[0]]]
+    forward = [Autograd(net, "function") for net in nets[: share[0]]]
     few, each = images[: share[1]], len(layers) * k
     total, part = models * rois * each, share[0] * share[1] * each
     with tempfile.TemporaryDirectory() as name:

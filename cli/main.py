@@ -40,6 +40,7 @@ SECTIONS = {
     },
     "Hand on": {
         "report": "Write results as one page that opens anywhere.",
+        "explore": "Open a local page: click a neuron, see what it sees in every model.",
     },
     "Data": {
         "data": "Check data sets before a long run, and list the formats that are read.",
@@ -47,6 +48,7 @@ SECTIONS = {
     "Program": {
         "info": "Print versions, what was built and what is used.",
         "bench": "Measure the core against plain PyTorch and Captum.",
+        "tune": "Measure which kernels are the fastest on this machine.",
         "completion": "Print the completion script of bash, zsh or fish.",
     },
 }

@@ -307,6 +307,20 @@ class Preprocessing:
         """The rule without what is there for the network alone: what it makes is what a reader sees, in [0, 1]."""
         return Preprocessing(self.size, 3, self.window, self.resize, resize_to=self.resize_to)
 
+    def frame(self, shape: Sequence[int], unit: PixelUnit) -> tuple[float, float, float, float]:
+        """The part of an image of `shape` (h, w, ...) that becomes the input: (top, left, height, width) in its pixels.
+
+        Of an image in HU it reaches outside, where air is put.
+        """
+        height, width = shape[:2]
+        if unit == "hu":
+            side = max(height, width)
+            return -float((side - height) // 2), -float((side - width) // 2), float(side), float(side)
+        tall, wide = _resized_shape(height, width, self.size, self.resize_to)
+        top, left = _corner((tall, wide), self.size, self.resize_to)
+        down, across = height / tall, width / wide
+        return top * down, left * across, self.size * down, self.size * across
+
     def reframes(self, shape: Sequence[int], unit: PixelUnit) -> bool:
         """Whether images of `shape` (h, w, ...) are cut, padded or resized as bytes on their way into the network."""
         whole = unit != "uint8" or (shape[0] == self.size and self.resize_to is None)

@@ -14,7 +14,7 @@ from tests.cli.conftest import Result
 
 Run = Callable[..., Result]
 ROOT = Path(__file__).parents[2]
-NO_NETWORK = {"completion", "data", "info", "layers"}  # of layers none of the values is shown
+NO_NETWORK = {"completion", "data", "info", "layers", "tune"}  # of layers none of the values is shown
 DRAW = {"compare", "grid", "visualize"}
 
 
@@ -32,6 +32,7 @@ def arguments(name: str, folder: Path, runs: Path, roi: Path) -> list[object]:
         "compare": ["--roi", roi, "--runs", runs],
         "crossvalidate": ["scratch", "-o", folder / "out"],
         "demo": ["-o", folder / "demo"],
+        "explore": ["--runs", runs, "--no-browser", roi],
         "evaluate": ["--runs", runs, "--output", folder / "table.txt"],
         "grid": ["--rois", roi.parent, "--runs", runs],
         "lineage": ["two_stage", "--runs", runs],

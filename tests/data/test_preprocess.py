@@ -232,3 +232,26 @@ def test_resize_before_the_crop_leaves_hu_whole_and_cards_as_they_are() -> None:
     for wrong in (200, 256.0, True, "256"):
         with pytest.raises(DataError, match="resize_to must be a whole number of at least size=224"):
             Preprocessing(224, resize_to=wrong)  # type: ignore[arg-type]
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(20, 120), st.integers(20, 120), st.sampled_from([24, 32, 48]), st.sampled_from([None, 64]),
+    st.sampled_from(["hu", "uint8"]),
+)  # fmt: skip
+def test_the_frame_is_the_part_of_the_image_that_becomes_the_input(
+    height: int, width: int, size: int, resize_to: int | None, unit: Any
+) -> None:
+    rule = Preprocessing(size, 1, (512.0, 1024.0), "bilinear", resize_to=resize_to)
+    top, left, tall, wide = rule.frame((height, width), unit)
+    scale = 8 if unit == "hu" else 2  # so that values stay inside the window, or in a byte
+    for axis, first, long in ((0, top, tall), (1, left, wide)):
+        ramp = np.arange((height, width)[axis])
+        pixels = np.broadcast_to(ramp[:, None] if axis == 0 else ramp, (height, width)) * scale
+        made = rule.apply(pixels.astype(np.int16 if unit == "hu" else np.uint8), unit)[0].numpy()
+        line = made.mean(1) if axis == 0 else made.mean(0)
+        middle = size // 2
+        seen = (made[:, middle] if axis == 0 else made[middle])[middle] * (1024 if unit == "hu" else 255) / scale
+        expected = first + (middle + 0.5) * long / size - 0.5
+        if 2 < expected < len(ramp) - 3:
+            assert seen == pytest.approx(expected, abs=1.0), (axis, line)

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.baselines import Autograd, Captum, strongest
 from benchmarks.compiled import if_installed
 from benchmarks.context import Context, Result, Target
-from benchmarks.jobs import CAPTUM, OURS
+from benchmarks.jobs import CAPTUM, FUNCTION, OURS
 from benchmarks.measuring import Candidate, compare
 from benchmarks.models import Net, build
 from desali.figures.settings import Settings
@@ -51,6 +51,11 @@ def _theirs(
     return found
 
 
+def _undrawn(forward: Sequence[Autograd], images: Tensor, layers: list[str], k: int) -> Maps:
+    every = [net.top(images, layers, k) for net in forward]
+    return [[{layer: maps[layer][place] for layer in layers} for place in range(len(images))] for maps in every]
+
+
 def _draw(
     image: Tensor, outputs: dict[str, Tensor], maps: dict[str, Tensor], picks: dict[str, Tensor], path: Path
 ) -> None:
@@ -86,21 +91,22 @@ def drawn(context: Context) -> list[Result]:
     images = nets[0].images(rois, device=context.device)
     settings = Settings(layers=layers, seed=Seed.top(k), random_networks=0, contrast=False)
     viewers = [Viewer({f"model {number}": net.module}, settings) for number, net in enumerate(nets)]
-    captum, forward = ([made(net) for net in nets[: share[0]]] for made in (Captum, Autograd))
+    captum, forward = [Captum(net) for net in nets[: share[0]]], [Autograd(net, "function") for net in nets]
     few, each = images[: share[1]], len(layers) * k
     total, part = models * rois * each, share[0] * share[1] * each
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         known = Candidate(
             WITH_MATPLOTLIB,
-            lambda: _theirs(captum, forward, few, layers, k, folder),
+            lambda: _theirs(captum, forward[: share[0]], few, layers, k, folder),
             part=lambda maps: [found[: share[1]] for found in maps[: share[0]]],
             units=part,
             note=f"on {share[0]} model(s) and {share[1]} ROIs, {part} maps: compare the times per map",
         )
         loop, absent = if_installed("captum", known)
         own = Candidate(OURS, lambda: _ours(viewers, images, folder), units=total, note="with likeness and edges")
-        entries = compare("drawn", [own, *loop], context.effort("figure"))
+        maps = Candidate(FUNCTION, lambda: _undrawn(forward, images, layers, k), units=total, note="nothing is drawn")
+        entries = compare("drawn", [maps, own, *loop], context.effort("figure"))
     job = f"figures drawn: {models} model(s) x {len(layers)} layers x top-{k} x {rois} ROIs, {models * rois} PNG files"
     facts = {"network": "caffenet-small", "image": nets[0].size, "models": models, "rois": rois, "maps": total}
     targets = [Target((WITH_MATPLOTLIB,), 20, 40)]

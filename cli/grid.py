@@ -23,7 +23,7 @@ from desali.cli.showing import (
 )
 
 if TYPE_CHECKING:
-    from desali.figures.batch import Entry
+    from desali.figures.batch_work import Entry
 
 
 @click.command(cls=SectionedCommand)

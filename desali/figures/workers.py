@@ -7,7 +7,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class _Failed:
         return made
 
 
-def each(work: Callable[[Item], Made], batch: Sequence[Item], workers: int = 1) -> Iterator[Made]:
+def each(work: Callable[[Item], Made], batch: Sequence[Item], workers: int = 1) -> Generator[Made, None, None]:
     """What `work` makes of every item, in order.
 
     Args:
@@ -59,7 +59,9 @@ def each(work: Callable[[Item], Made], batch: Sequence[Item], workers: int = 1) 
     yield from _others(context, work, batch[1:], min(workers, len(batch) - 1))
 
 
-def _others(context: Any, work: Callable[[Item], Made], batch: Sequence[Item], workers: int) -> Iterator[Made]:
+def _others(
+    context: Any, work: Callable[[Item], Made], batch: Sequence[Item], workers: int
+) -> Generator[Made, None, None]:
     import torch
 
     try:

@@ -44,14 +44,14 @@ def test_the_shared_cases_are_sound(measured: dict[str, Any]) -> None:
     assert measured["machine"]["threads"] == torch.get_num_threads()
 
 
-@pytest.mark.parametrize("name", ["top9", "layer", "figure"])
+@pytest.mark.parametrize("name", ["top9", "layer", "figure", "drawn"])
 def test_the_other_jobs_are_sound(name: str) -> None:
     for result in run([name], "tiny")["results"]:
         _sound(result)
 
 
 def test_no_case_is_left_out(measured: dict[str, Any]) -> None:
-    assert {*measured["seconds"], "top9", "layer", "figure"} == set(CASES)
+    assert {*measured["seconds"], "top9", "layer", "figure", "drawn"} == set(CASES)
 
 
 def test_an_unknown_case_is_refused() -> None:

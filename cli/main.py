@@ -40,6 +40,7 @@ SECTIONS = {
     },
     "Hand on": {
         "report": "Write results as one page that opens anywhere.",
+        "explore": "Open a local page: click a neuron, see what it sees in every model.",
     },
     "Data": {
         "data": "Check data sets before a long run, and list the formats that are read.",

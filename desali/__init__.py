@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from desali.reversal.recording import reconstruct as reconstruct
     from desali.reversal.recording import record as record
     from desali.reversal.seeds import Seed as Seed
+    from desali.web.widget import explore as explore
 
 _WHERE = {
     "DesaliError": "errors",
@@ -47,6 +48,7 @@ _WHERE = {
     "UnsupportedLayerError": "errors",
     "channels": "figures.channels",
     "compare": "figures.compare",
+    "explore": "web.widget",
     "lineage": "comparison.lineage",
     "what_changed": "figures.what_changed",
     "load": "models.sources",

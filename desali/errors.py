@@ -79,6 +79,14 @@ class ImageError(DesaliError, ValueError):
     """An image file that is missing, truncated, without pixels, or a box outside the image."""
 
 
+class SeveralPagesError(ImageError):
+    """An image file with several pages, slices or frames of which none was named; `pages` says how many."""
+
+    def __init__(self, message: str, pages: int) -> None:
+        super().__init__(message)
+        self.pages = pages
+
+
 class WeightsError(DesaliError, ValueError):
     """A weights file that is missing, unreadable, foreign, or does not match the architecture."""
 

@@ -15,7 +15,7 @@ from desali.output.options import Option, options_of
 from desali.reversal.methods import Method
 from desali.training.config import DataConfig, TrainingConfig
 from desali.training.stage import Stage
-from desali.web.options import ReportOptions
+from desali.web.options import ExploreOptions, ReportOptions
 
 PAGES: dict[str, dict[str, type]] = {
     "training.md": {"run": TrainingConfig, "data": DataConfig, "stage": Stage, "experiment": RobustnessOptions},
@@ -30,6 +30,7 @@ PAGES: dict[str, dict[str, type]] = {
     "how-to/rois.md": {"rois": RoiOptions},
     "lineage.md": {"lineage": LineageOptions},
     "how-to/report.md": {"report": ReportOptions},
+    "how-to/explore.md": {"explore": ExploreOptions},
 }
 IN_A_FILE = {TrainingConfig, DataConfig, Stage}
 """Those whose options are also keys of a TOML file."""

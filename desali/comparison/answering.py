@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +131,7 @@ def answers(
     layer: str,
     classes: Integers | None = None,
     progress: bool = False,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> tuple[list[Answers], Floats]:
     """Run every network once over the images.
 
@@ -138,6 +139,7 @@ def answers(
         layer: name of the ReLU.
         classes: the output of each image's class [N]: channels are then ranked by relevance, else by activation.
         progress: show a bar over the images on stderr.
+        advance: is told how many more images are about to be run.
 
     Returns:
         Of each network, and the sums of products of each channel's signals in the first two, by block [B, C]; zeros
@@ -162,6 +164,7 @@ def answers(
     shown = bar(len(probe), progress)
     for images, index in probe.read(order, size, device, dtype):
         shown.update(len(images))
+        advance(len(images))
         block = torch.from_numpy(blocks[index]).to(device)
         signals: list[Any] = [one.add(images, index, probe.patients[index], block) for one in runners]
         if len(subjects) > 1:

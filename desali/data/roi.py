@@ -96,11 +96,31 @@ def read_image(
         ImageError: missing, unreadable, damaged or unsupported file, a box outside the image, a bad window or offset,
             or a window for display values.
     """
-    shown = check_window(DEFAULT_WINDOW if window is None else window)
-    if hu_offset is not None and not math.isfinite(hu_offset):
-        raise ImageError(f"hu_offset={hu_offset}: expected a finite number, for instance -1024")
-    name = str(path) if str(path).isprintable() else ascii(str(path))  # a message stays on one line
-    data = _read_bytes(path, name)
+    _window(window, hu_offset)
+    data = _read_bytes(path, _name(path))
+    return decode_image(data, path, box=box, window=window, hu_offset=hu_offset, frame=frame, page=page, colour=colour)
+
+
+def decode_image(
+    data: bytes,
+    path: str | os.PathLike[str],
+    *,
+    box: tuple[int, int, int] | None = None,
+    window: tuple[float, float] | None = None,
+    hu_offset: float | None = None,
+    frame: int | None = None,
+    page: int | None = None,
+    colour: bool = False,
+) -> Roi:
+    """`read_image` of bytes that are at hand already; no file is opened.
+
+    Args:
+        path: what to call them.
+
+    Raises:
+        ImageError: see `read_image`.
+    """
+    name, shown = _name(path), _window(window, hu_offset)
     decoded = _decode(data, name, hu_offset, frame, page)
     pixels, unit, offset = _in_unit(decoded, name, hu_offset)
     said = [decoded.said] if decoded.said else []
@@ -130,6 +150,19 @@ def read_image(
         said=" ".join(said),
         page=page if frame is None else frame,
     )
+
+
+def _name(path: str | os.PathLike[str]) -> str:
+    """What messages call the file: they stay on one line."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
+
+
+def _window(window: tuple[float, float] | None, hu_offset: float | None) -> tuple[float, float]:
+    """The window to show the image with, and a check of the offset."""
+    shown = check_window(DEFAULT_WINDOW if window is None else window)
+    if hu_offset is not None and not math.isfinite(hu_offset):
+        raise ImageError(f"hu_offset={hu_offset}: expected a finite number, for instance -1024")
+    return shown
 
 
 def _read_bytes(path: str | os.PathLike[str], name: str) -> bytes:

@@ -44,6 +44,11 @@ def remembered() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def heard() -> None:
+    """A KeyboardInterrupt was heard, and ended what it was meant to end: it is not raised again."""
+    _asked.clear()
+
+
 def check() -> None:
     """Raise the KeyboardInterrupt that was asked for and swallowed, if there is one."""
     if _asked.is_set() and threading.current_thread() is threading.main_thread():

@@ -82,6 +82,15 @@ def find(inputs: Sequence[Path]) -> Found:
     return found
 
 
+def models_in(folder: Path) -> list[str]:
+    """Names of the models that were trained under a folder: the recipes in their order, then others."""
+    known = list(RECIPES)
+    return sorted(
+        (one.parent.name for one in folder.glob(f"*/{WEIGHTS_NAME}")),
+        key=lambda name: (known.index(name) if name in known else len(known), name),
+    )
+
+
 def damaged(path: Path, error: Exception) -> DataError:
     """What to say of a file that is not what it seems."""
     reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
@@ -104,11 +113,7 @@ def _folder(folder: Path, found: Found) -> int:
     """Take what lies in a folder; says how much that was."""
     if (folder / WEIGHTS_NAME).is_file():
         return _run(folder, found)
-    known = list(RECIPES)
-    models = sorted(
-        (one.parent.name for one in folder.glob(f"*/{WEIGHTS_NAME}")),
-        key=lambda name: (known.index(name) if name in known else len(known), name),
-    )
+    models = models_in(folder)
     count = 0
     if models:
         found.runs[folder] = list(dict.fromkeys([*found.runs.get(folder, []), *models]))

@@ -32,6 +32,7 @@ def arguments(name: str, folder: Path, runs: Path, roi: Path) -> list[object]:
         "compare": ["--roi", roi, "--runs", runs],
         "crossvalidate": ["scratch", "-o", folder / "out"],
         "demo": ["-o", folder / "demo"],
+        "explore": ["--runs", runs, "--no-browser", roi],
         "evaluate": ["--runs", runs, "--output", folder / "table.txt"],
         "grid": ["--rois", roi.parent, "--runs", runs],
         "lineage": ["two_stage", "--runs", runs],

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,30 @@ def chromium() -> str:
     if found is None:
         pytest.skip("NO BROWSER: no Chromium on the path, nor DESALI_CHROMIUM. This test has checked NOTHING.")
     return found
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    """A headless browser."""
+    program = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+def axe_faults(page: Any) -> list[Any]:
+    """What axe-core calls serious or critical in a page without a policy; skipped where there is no axe-core."""
+    script = os.environ.get("DESALI_AXE")
+    if not script or not Path(script).is_file():
+        pytest.skip("NO AXE: DESALI_AXE names no axe.min.js (make browser installs it). This test has checked NOTHING.")
+    page.evaluate(Path(script).read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "axe.run().then(made => made.violations.map(x => [x.id, x.impact, x.nodes.map(n => n.html.slice(0, 120))]))"
+    )
+    return [one for one in found if one[1] in ("serious", "critical")]
 
 
 class Seen:

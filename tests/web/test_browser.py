@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.web.browser import NARROW, WIDE, chromium, opened
+from tests.web.browser import NARROW, WIDE, axe_faults, launched, opened
 from tests.web.conftest import HOSTILE, OPTIONS
 
 pytestmark = pytest.mark.browser
@@ -18,13 +17,8 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    program = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with launched() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -200,15 +194,10 @@ def test_copy(browser: Any, url: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(browser: Any, url: str, scheme: str) -> None:
-    script = os.environ.get("DESALI_AXE")
-    if not script or not Path(script).is_file():
-        pytest.skip("NO AXE: DESALI_AXE names no axe.min.js (make browser installs it). This test has checked NOTHING.")
     context = browser.new_context(viewport=WIDE, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     page.goto(url)
-    page.evaluate(Path(script).read_text(encoding="utf-8"))
-    found = page.evaluate(
-        "axe.run().then(made => made.violations.map(x => [x.id, x.impact, x.nodes.map(n => n.html.slice(0, 120))]))"
-    )
-    context.close()
-    assert [one for one in found if one[1] in ("serious", "critical")] == []
+    try:
+        assert axe_faults(page) == []
+    finally:
+        context.close()

@@ -13,7 +13,7 @@ from desali.data.formats.decoded import Decoded
 from desali.data.formats.dicom_display import display
 from desali.data.formats.dicom_file import open_dicom
 from desali.data.formats.dicom_tags import RESCALE_TYPES, Bools, code, first, modality_of, of_frame, padding
-from desali.errors import ImageError
+from desali.errors import ImageError, SeveralPagesError
 
 AIR_HU = -1024.0  # floor of the CT scale; what lies below is padding outside the field of view
 MARKER = b"DICM"
@@ -52,7 +52,9 @@ def read_dicom(data: bytes, name: str, *, frame: int | None = None, offset_given
         if not has_pixels:
             raise ImageError(f"{name}: DICOM ({modality}) without pixel data; choose an image file of the series")
         if frame is None and frames > 1:
-            raise ImageError(f"{name}: DICOM with {frames} frames; choose one with frame=1 to frame={frames}")
+            raise SeveralPagesError(
+                f"{name}: DICOM with {frames} frames; choose one with frame=1 to frame={frames}", frames
+            )
         if frame is not None and not 1 <= frame <= frames:
             held = "one frame" if frames == 1 else f"frames 1 to {frames}"
             raise ImageError(f"{name}: frame={frame}: the DICOM file holds {held}")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.data.formats.decoded import Decoded
-from desali.errors import ImageError
+from desali.errors import ImageError, SeveralPagesError
 
 
 def by_type(pixels: npt.NDArray[Any], what: str, name: str) -> Decoded:
@@ -61,9 +61,10 @@ def chosen(page: int | None, pages: int, name: str, what: str, each: str = "page
     """
     if page is None:
         if pages > 1:
-            raise ImageError(
+            raise SeveralPagesError(
                 f"{name}: {what} with {pages} {each}s; choose one with page=1 to page={pages}, or in a table by its "
-                "column 'page'"
+                "column 'page'",
+                pages,
             )
         return 0
     if isinstance(page, bool) or not isinstance(page, int) or not 1 <= page <= pages:

@@ -11,25 +11,25 @@ startPrinting();
 startGallery(document.querySelector("form[data-filter]"), document.querySelector(".rois"), say);
 
 for (const root of document.querySelectorAll("[data-sheets]")) {
-  const sheets = startSheets(root, say);
-  if (sheets) linkCharts(sheets);
+	const sheets = startSheets(root, say);
+	if (sheets) linkCharts(sheets);
 }
 
 // The layer that the sheets show is marked in the curves above, and a click on the curves shows that layer.
 function linkCharts(sheets) {
-  const places = [];
-  for (const change of document.querySelectorAll("[data-layers]")) {
-    const layers = JSON.parse(change.dataset.layers);
-    for (const place of change.querySelectorAll(".place")) {
-      const layer = layers[Number(place.dataset.place)];
-      if (sheets.layers.includes(layer)) {
-        place.classList.add("can");
-        place.addEventListener("click", () => sheets.show(layer));
-      }
-      places.push([layer, place]);
-    }
-  }
-  sheets.onLayer((shown) => {
-    for (const [layer, place] of places) place.classList.toggle("here", layer === shown);
-  });
+	const places = [];
+	for (const change of document.querySelectorAll("[data-layers]")) {
+		const layers = JSON.parse(change.dataset.layers);
+		for (const place of change.querySelectorAll(".place")) {
+			const layer = layers[Number(place.dataset.place)];
+			if (sheets.layers.includes(layer)) {
+				place.classList.add("can");
+				place.addEventListener("click", () => sheets.show(layer));
+			}
+			places.push([layer, place]);
+		}
+	}
+	sheets.onLayer((shown) => {
+		for (const [layer, place] of places) place.classList.toggle("here", layer === shown);
+	});
 }

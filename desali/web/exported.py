@@ -1,0 +1,123 @@
+"""A view as a figure to hand on: every picture beside its control, and the record of all numbers."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from desali.data.roi import Roi
+from desali.figures.captions import around_zero
+from desali.figures.drawing.panel import Cell, Column, Grid, Panel, Words
+from desali.figures.facts import method_words
+from desali.figures.figure import KIND
+from desali.figures.footnote import CONTRAST
+from desali.figures.inputs import image_facts
+from desali.figures.sources import RANDOM, provenance
+from desali.models.checkpoint import versions
+from desali.reversal.methods import method as find_method
+from desali.web.asked import State
+from desali.web.networks import Networks
+from desali.web.seen import Picture, Seen
+from desali.web.shelf import Entry
+
+DPI = 150
+NOTE = (
+    "Beside each model stands the same network with random weights, and how alike the two maps are (rank correlation "
+    "after a slight blur): a map as like the control's as that shows the image, not what was learned. No picture here "
+    "explains a decision. Not a medical device."
+)
+_DRAWING = threading.Lock()
+"""matplotlib draws one figure at a time."""
+RECORD = "desali"
+"""The key under which a PNG holds its record."""
+
+
+def grid_of(
+    seen: Sequence[Seen], state: State, networks: Networks, entry: Entry, sentence: str, errors: Sequence[str]
+) -> Grid:
+    """One row: the image, then every network beside its control."""
+    first = seen[0]
+    input = networks.input(first.index, entry, state.window)
+    fields = {one.field for one in seen if one.neuron is not None}
+    box = (first.field,) if len(fields) == 1 and first.neuron is not None and first.field is not None else ()
+    columns = [Column("input")]
+    cells: list[Cell] = [Panel(input.picture, "receptive field" if box else "", "input", boxes=box)]
+    for one in seen:
+        columns += [Column("reconstruction", one.name), Column(RANDOM, one.name)]
+        said = [] if one.channel is None else [f"channel {one.channel}"]
+        said.append(f"activation {one.value:.3g}")
+        cells.append(_panel(one.picture, said))
+        alike = "likeness –" if one.likeness is None else f"likeness {one.likeness:+.2f}".replace("-", "−")
+        null = "" if one.null is None else f"noise within ±{one.null:.2f}"
+        cells.append(Words("no control") if one.control is None else _panel(one.control, [alike, null]))
+    layers = list(dict.fromkeys(one.layer for one in seen))
+    contrast = CONTRAST if state.source == "contrast" else ""
+    note = " ".join(part for part in (input.words, provenance(networks.shown), networks.without_control, contrast,
+                                      *errors, NOTE) if part)  # fmt: skip
+    return Grid(["\n".join(layers)], columns, [cells], f"{entry.name}: {sentence}", note)
+
+
+def _panel(picture: Picture, said: Sequence[str]) -> Panel:
+    words = [*said, around_zero(-picture.scale)] if picture.scale else [*said, "silent"]
+    kind = "contrast" if picture.contrast else "reconstruction"
+    return Panel(picture.pixels, "\n".join(word for word in words if word), kind)
+
+
+def record_of(
+    numbers: Mapping[str, Any], state: State, networks: Networks, entry: Entry, indices: Sequence[int]
+) -> dict[str, Any]:
+    """All that is known of the view, JSON-serialisable; no pictures."""
+    image = entry.load()
+    window = state.window if entry.hu else None
+    rule = networks.shown[indices[0]].rule if indices else networks.shown[0].rule
+    facts = image_facts(image, rule, window)
+    if isinstance(image, Roi) and image.path is None:
+        facts |= {"name": entry.name, "label": entry.label or None, "patient": entry.patient or None}
+    return {
+        "kind": KIND,
+        "figure": "view",
+        "state": str(state),
+        "title": f"{entry.name}: {numbers['sentence']}",
+        "image": facts,
+        "networks": {
+            networks.shown[k].name: {
+                **networks.shown[k].facts(), "spec": networks.specs[k] or None,
+                "preprocessing": networks.shown[k].rule.to_dict(),
+            }
+            for k in indices
+        },
+        "control": {"random_seed": networks.random_seed, "networks": 1},
+        "method": find_method(state.method).to_dict(),
+        "method_in_words": method_words(state.method),
+        "command": numbers.get("command") or None,
+        "models": [
+            {key: _bare(value) for key, value in one.items()} for one in numbers["models"]
+        ],
+        "note": NOTE,
+        "versions": versions(),
+    }  # fmt: skip
+
+
+def _bare(value: Any) -> Any:
+    return {key: own for key, own in value.items() if key != "png"} if isinstance(value, dict) else value
+
+
+def drawn(grid: Grid, record: Mapping[str, Any], kind: str) -> bytes:
+    """The figure as PNG or SVG, which holds the record too.
+
+    Args:
+        kind: "png" or "svg".
+    """
+    import matplotlib
+
+    from desali.figures.drawing.grid import draw
+
+    text = json.dumps(record, allow_nan=False)
+    stamp = {"Software": None, RECORD: text} if kind == "png" else {"Date": None, "Description": text}
+    buffer = io.BytesIO()
+    with _DRAWING, matplotlib.rc_context({"svg.hashsalt": "desali", "savefig.bbox": None}):
+        draw(grid, DPI).savefig(buffer, dpi=DPI, format=kind, metadata=stamp, facecolor="white")
+    return buffer.getvalue()

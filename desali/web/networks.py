@@ -1,0 +1,217 @@
+"""The networks of the explorer with their random twins, and recordings of them, kept by network and image."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from desali.data.roi import Roi
+from desali.errors import DesaliError, ImageError, UnknownNameError
+from desali.figures.inputs import Input, prepare, windowed
+from desali.figures.looking import record_one
+from desali.figures.settings import Settings
+from desali.figures.sources import controls
+from desali.figures.subjects import Models, Shown, subjects
+from desali.models.modules import kind_of, shapes_of
+from desali.web.answer import Refused
+from desali.web.memory import Memory
+from desali.web.shelf import Entry
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from desali.reversal.recording import Recording
+    from desali.web.seen import Projected
+
+BUDGET = 2**30
+"""Bytes of recordings that are kept."""
+INPUTS = 128 * 2**20
+"""Bytes of prepared images that are kept."""
+
+
+VIEWS = 64 * 2**20
+"""Bytes of maps that are kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A recording, what it is kept by, and the lock under which one thread at a time reads it."""
+
+    key: tuple[Any, ...]
+    recording: Recording
+    lock: threading.Lock
+
+
+class Networks:
+    """Networks in their order; each brings its own preprocessing, and its architecture a twin with random weights.
+
+    Args:
+        models: name -> a `torch.nn.Module` in evaluation mode, or what `desali.load` returns.
+        specs: what the command line calls each; "" where it cannot.
+        random_seed: of the twins' weights, as the figures take it.
+        budget: bytes of recordings that are kept.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        specs: Mapping[str, str] | None = None,
+        device: str | torch.device | None = None,
+        random_seed: int = Settings.random_seed,
+        budget: int = BUDGET,
+    ) -> None:
+        self.shown = subjects(models, device=device)
+        self.specs = [(specs or {}).get(one.name, "") for one in self.shown]
+        kinds = [(kind_of(one.model), shapes_of(one.model)) for one in self.shown]
+        known = list(dict.fromkeys(kinds))
+        self.groups = [known.index(kind) for kind in kinds]
+        self.random_seed = random_seed
+        self._settings = Settings()
+        self._lock = threading.Lock()
+        self._twins: dict[Any, nn.Module | None] = {}
+        self.without_control = ""
+        self._inputs: Memory[Input] = Memory(INPUTS)
+        self.recordings: Memory[Recorded] = Memory(budget)
+        self.views: Memory[Projected] = Memory(VIEWS)
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def chosen(self, models: Sequence[int] | None) -> list[int]:
+        """The places that were asked for; None: all.
+
+        Raises:
+            Refused: a place that is none.
+        """
+        if models is None:
+            return list(range(len(self)))
+        for index in models:
+            if index >= len(self):
+                raise Refused(404, f"model {index}: there are {len(self)}, from 0")
+        return list(models)
+
+    def twin(self, index: int) -> nn.Module | None:
+        """The network with random weights beside a network; None where there cannot be one.
+
+        Networks of one architecture share it. With another number of classes it has another last layer, and the same
+        weights before that, which are drawn first.
+        """
+        one = self.shown[index]
+        shapes = tuple((name, tuple(own.shape)) for name, own in one.model.named_parameters())
+        key = (self.groups[index], shapes)
+        with self._lock:
+            if key not in self._twins:
+                made, missing = controls([one], self.random_seed, 1)
+                self._twins[key] = made[one.name][0].model if one.name in made else None
+                self.without_control = f"{self.without_control} {missing}".strip()
+            return self._twins[key]
+
+    def input(self, index: int, entry: Entry, window: tuple[float, float] | None) -> Input:
+        """An image as a network takes it.
+
+        Raises:
+            ImageError: it does not fit.
+        """
+        one = self.shown[index]
+        window = window if entry.hu else None
+
+        def make() -> tuple[Input, int]:
+            try:
+                made = prepare(entry.load(), one.rule, window)
+            except ImageError as error:
+                raise ImageError(f"{one.name}: {error}") from error
+            return made, made.tensor.nbytes + made.picture.nbytes
+
+        return self._inputs.get((index, entry.digest, window), make)
+
+    def window(self, entry: Entry) -> tuple[float, float] | None:
+        """(centre, width) in HU that the image is shown with unless another is asked for; None for display values."""
+        image = entry.load()
+        if not (isinstance(image, Roi) and entry.hu):
+            return None
+        level, width = windowed(image, self.shown[0].rule, None).window
+        return float(level), float(width)
+
+    def recorded(
+        self, index: int, entry: Entry, window: tuple[float, float] | None, twin: nn.Module | None = None
+    ) -> Recorded:
+        """The recording of an image by a network, or by its twin; made once.
+
+        Raises:
+            DesaliError: the image does not fit, or the network cannot be captured.
+        """
+        one = self.shown[index]
+        model = one.model if twin is None else twin
+        seen = self.input(index, entry, window)
+        key = (id(model), repr(one.rule), entry.digest, window if entry.hu else None)
+
+        def make() -> tuple[Recorded, int]:
+            from desali.reversal.graph.share import adopt
+
+            for other in (self.shown[k].model for k in range(len(self)) if self.groups[k] == self.groups[index]):
+                adopt(model, other)
+            made = record_one(one, model, seen, self._settings)
+            return Recorded(key, made, threading.Lock()), made.nbytes
+
+        return self.recordings.get(key, make)
+
+    def layers(self, index: int, entry: Entry | None) -> list[dict[str, Any]]:
+        """The layers of a network in forward order.
+
+        Args:
+            entry: an image, for a module that takes images of any size.
+        """
+        network = self.network(index, entry)
+        found = []
+        for node in network.nodes:
+            if node.name and node.operation is not None and node.batched and len(node.shape) in (1, 3):
+                height, width = node.shape[1:] or (1, 1)
+                found.append(
+                    {
+                        "name": node.name, "kind": node.operation.label, "rectifies": node.operation.rectifies,
+                        "channels": node.shape[0], "height": height, "width": width, "spatial": len(node.shape) == 3,
+                    }
+                )  # fmt: skip
+        return found
+
+    def network(self, index: int, entry: Entry | None) -> Any:
+        """The captured network."""
+        import torch
+
+        from desali.data.preprocess import Preprocessing
+        from desali.reversal.graph.capture import capture
+        from desali.reversal.graph.share import adopt
+
+        one = self.shown[index]
+        for other in self.shown[:index]:
+            adopt(one.model, other.model)
+        if entry is not None:
+            values = self.input(index, entry, None).tensor
+        elif isinstance(one.rule, Preprocessing):
+            values = torch.zeros(one.rule.channels, one.rule.size, one.rule.size)
+        else:
+            raise DesaliError(f"{one.name}: takes images of any size; drop an image to see its layers")
+        return capture(one.model, values.unsqueeze(0).to(one.device))
+
+    def facts(self, index: int) -> dict[str, Any]:
+        """What a page says of a network, without its layers."""
+        from desali.data.preprocess import Preprocessing
+
+        one = self.shown[index]
+        rule = one.rule
+        size = rule.size if isinstance(rule, Preprocessing) else None
+        return {
+            "index": index, "name": one.name, "spec": self.specs[index], "architecture": one.architecture,
+            "group": self.groups[index], "classes": list(one.classes),
+            "input": {"height": size, "width": size, "channels": rule.channels},
+        }  # fmt: skip
+
+    def known_layer(self, recorded: Recorded, layer: str, one: Shown) -> None:
+        """Refuse a layer that a network does not have."""
+        try:
+            recorded.recording.network.find(layer)
+        except UnknownNameError as error:
+            raise Refused(404, f"{one.name}: {error}") from error

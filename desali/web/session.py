@@ -1,0 +1,229 @@
+"""The explorer without a server: a state goes in, JSON and pictures come out.
+
+Models, images and files are those that it was made with; what a page sends are places in them and numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from desali import __version__
+from desali.data.roi import Roi
+from desali.errors import DesaliError, ImageError, NotFiniteWarning
+from desali.figures.inputs import Plain, prepare
+from desali.limits import IMAGE_PIXELS
+from desali.reversal.methods import METHODS
+from desali.web import commands, exported
+from desali.web.answer import PNG, RAW, SVG, Answer, Refused, of_error, of_json
+from desali.web.asked import state_of, whole
+from desali.web.followed import Followed
+from desali.web.networks import Networks
+from desali.web.pixels import png
+from desali.web.shelf import Entry, Shelf
+from desali.web.views import Params, Stale, Views
+
+UPLOAD = 64 * 2**20
+"""Bytes of a dropped file."""
+Decode = Callable[[bytes, str, int | None], Roi]
+
+
+def _never() -> bool:
+    return False
+
+
+class Session:
+    """One explorer.
+
+    Args:
+        networks, shelf: its models and images.
+        followed: a lineage of two of the models.
+        notes: what was passed over or refused at the start.
+        origin: what the command line named, for the commands that a page copies; None: no command line did.
+        decode: makes an image of a dropped file's bytes, its name, and a page of it; it must survive whatever they are.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        shelf: Shelf,
+        decode: Decode,
+        followed: Followed | None = None,
+        notes: Sequence[str] = (),
+        origin: commands.Origin | None = None,
+    ) -> None:
+        self.networks, self.shelf, self.followed = networks, shelf, followed
+        self.views = Views(networks, shelf, followed, origin)
+        self.notes = [*notes, *shelf.notes]
+        self._decode = decode
+        self._layers: dict[int, list[dict[str, Any]]] = {}
+        self._asks: dict[str, Callable[[Params, Stale], Answer]] = {
+            "session": self._session,
+            "image": self._image,
+            "image-values": self._image_values,
+            "export": self._export,
+        }
+        views = self.views
+        self._views: dict[str, Callable[[Params, Stale], dict[str, Any]]] = {
+            "activation": views.activation,
+            "channels": views.channels,
+            "view": views.view,
+            "contrast": lambda params, stale: views.view({**params, "from": "contrast"}, stale),
+            "patches": views.search,
+        }
+
+    @property
+    def known(self) -> list[str]:
+        """What can be asked for."""
+        return [*self._asks, *self._views, "images"]
+
+    def answer(self, what: str, params: Params, body: bytes | None = None, stale: Stale = _never) -> Answer:
+        """Answer a request; nothing that a page sends raises.
+
+        Args:
+            what: one of `known`.
+            params: the state and what else it takes, all text.
+            body: of "images" the bytes of a file.
+            stale: whether nobody waits for the answer any more; it is asked between two networks.
+        """
+        try:
+            if what == "images":
+                return self._drop(params, body)
+            if what in self._views:
+                return of_json(self._views[what](params, stale))
+            if what not in self._asks:
+                raise Refused(404, f"{what[:40]}: nothing of that name can be asked for")
+            return self._asks[what](params, stale)
+        except Refused as error:
+            return of_error(error)
+        except (DesaliError, NotFiniteWarning) as error:
+            return of_error(error)
+        except MemoryError:
+            return of_error(DesaliError("the machine has no memory left for this; show fewer or smaller models"), 503)
+        except Exception as error:  # the page must go on whatever a module of others does
+            return of_error(DesaliError(f"{type(error).__name__}: {error}"), 500)
+
+    def warm(self) -> None:
+        """Record the first image with every network and control, so that the first click finds them."""
+        entry = next(iter(self.shelf.entries), None)
+        for index in range(len(self.networks)):
+            if self.views.patches.stopped:
+                return
+            if entry is None:
+                self.networks.twin(index)
+                continue
+            try:
+                layers = self._layers_of(index, entry)
+            except DesaliError:
+                continue
+            spatial = [one["name"] for one in layers if one["spatial"] and one["rectifies"]] or [layers[0]["name"]]
+            for layer in (spatial[0], spatial[-1]):
+                for source in ("neuron", "channel"):
+                    asked = {"image": entry.id, "layer": layer, "channel": "0", "from": source, "models": str(index)}
+                    self.answer("view", asked, None, self._stopped)
+        if entry is not None:
+            self.answer("contrast", {"image": entry.id}, None, self._stopped)
+
+    def close(self) -> None:
+        """End what goes on in the background, and begin nothing more of it."""
+        self.views.patches.stopped = True
+
+    def _stopped(self) -> bool:
+        return self.views.patches.stopped
+
+    def _layers_of(self, index: int, entry: Entry | None) -> list[dict[str, Any]]:
+        if index not in self._layers:
+            self._layers[index] = self.networks.layers(index, entry)
+        return self._layers[index]
+
+    def _session(self, params: Params, stale: Stale) -> Answer:
+        entries = self.shelf.entries
+        first = entries[0] if entries else None
+        models = []
+        for index in range(len(self.networks)):
+            facts = self.networks.facts(index)
+            try:
+                models.append({**facts, "layers": self._layers_of(index, first), "note": ""})
+            except DesaliError as error:
+                models.append({**facts, "layers": [], "note": str(error)})
+        groups = set(self.networks.groups)
+        notes = list(self.notes)
+        if len(groups) > 1:
+            notes.append(
+                "The models are of different architectures: layers and channels are comparable within one alone, and "
+                "each architecture has its own panels and its own network with random weights."
+            )
+        if self.networks.without_control:
+            notes.append(self.networks.without_control)
+        return of_json(
+            {
+                "version": __version__,
+                "methods": list(METHODS),
+                "controls": True,
+                "models": models,
+                "images": [self._listed(entry) for entry in entries],
+                "lineage": None if self.followed is None else self.followed.to_dict(),
+                "patches": self.shelf.images is not None,
+                "notes": notes,
+                "limits": {"upload_bytes": UPLOAD, "pixels": IMAGE_PIXELS.value},
+            }
+        )
+
+    def _listed(self, entry: Entry) -> dict[str, Any]:
+        window = self.networks.window(entry)
+        return {
+            "id": entry.id, "name": entry.name, "label": entry.label, "patient": entry.patient,
+            "width": entry.size[1], "height": entry.size[0], "hu": entry.hu,
+            "window": None if window is None else list(window),
+        }  # fmt: skip
+
+    def _image(self, params: Params, stale: Stale) -> Answer:
+        state = state_of(params)
+        entry = self.shelf[state.image]
+        image = entry.load()
+        rule: Any = Plain(None) if isinstance(image, Roi) else self.networks.shown[0].rule
+        window = (state.window or self.networks.window(entry)) if entry.hu else None
+        return Answer(200, PNG, png(prepare(image, rule, window).picture))
+
+    def _image_values(self, params: Params, stale: Stale) -> Answer:
+        entry = self.shelf[state_of(params).image]
+        image = entry.load()
+        if not isinstance(image, Roi) or not entry.hu:
+            raise Refused(415, f"{entry.name}: holds display values, not HU")
+        return Answer(200, RAW, np.clip(np.rint(image.pixels), -32768, 32767).astype("<i2").tobytes())
+
+    def _export(self, params: Params, stale: Stale) -> Answer:
+        kind = params.get("format", "png")
+        if kind not in ("png", "svg", "json"):
+            raise Refused(400, f"format={kind[:40]}: expected png, svg or json")
+        state = state_of(params)
+        numbers, seen, entry = self.views.numbers(state, stale)
+        errors = [f"{one['name']}: {one['error']}." for one in numbers["models"] if "error" in one]
+        if not seen:
+            raise Refused(400, " ".join(errors) or "no model is shown")
+        record = exported.record_of(numbers, state, self.networks, entry, [one.index for one in seen])
+        if kind == "json":
+            return of_json(record)
+        grid = exported.grid_of(seen, state, self.networks, entry, numbers["sentence"], errors)
+        body = exported.drawn(grid, record, kind)
+        return Answer(200, PNG if kind == "png" else SVG, body)
+
+    def _drop(self, params: Params, body: bytes | None) -> Answer:
+        name = _name(params.get("name", ""))
+        if not body:
+            raise Refused(400, f"{name}: no bytes came; drop the file again")
+        if len(body) > UPLOAD:
+            raise Refused(413, f"{name}: {len(body) >> 20} MiB, more than the {UPLOAD >> 20} MiB accepted")
+        try:
+            image = self._decode(body, name, whole(params, "slice", 1))
+        except ImageError as error:
+            raise Refused(415, str(error)) from error
+        return of_json(self._listed(self.shelf.drop(name, image)))
+
+
+def _name(given: str) -> str:
+    """The name of a dropped file as a page may show it and a command may hold it."""
+    last = given.replace("\\", "/").rpartition("/")[2][:200]
+    return "".join(letter for letter in last if letter.isprintable()).strip() or "dropped image"

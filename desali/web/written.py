@@ -1,0 +1,51 @@
+"""A view of the explorer as files, without a page: the figure and its record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from desali.errors import DesaliError, OutputError
+from desali.figures.figure import KIND
+from desali.figures.sidecar import is_record, sidecar, write_sidecar
+from desali.output.files import atomic_path
+from desali.web.session import Session
+
+KINDS = {".png": "png", ".svg": "svg"}
+
+
+def check(path: Path) -> str:
+    """The kind of a figure by its suffix.
+
+    Raises:
+        OutputError: another one than PNG's and SVG's, or something else's record beside it.
+    """
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"{path}: a view is drawn as {' or '.join(KINDS)}")
+    side = sidecar(path)
+    if side.exists() and not is_record(side, KIND):
+        raise OutputError(f"{side}: exists and is not the record of a figure; choose another output path")
+    return kind
+
+
+def write(session: Session, state: str, path: Path, command: Sequence[str]) -> Path:
+    """Draw what the fragment of an address shows, with its record as JSON beside it: both or neither.
+
+    Raises:
+        DesaliError: the state names what is not there. OutputError: the path cannot be written.
+    """
+    kind = check(path)
+    params = dict(parse_qsl(state.removeprefix("#")))
+    bodies = []
+    for wanted in (kind, "json"):
+        answer = session.answer("export", {**params, "format": wanted})
+        if answer.status != 200:
+            raise DesaliError(f"--state {state}: {json.loads(answer.body)['error']}")
+        bodies.append(answer.body)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(bodies[0])
+        write_sidecar(path, {**json.loads(bodies[1]), "command": list(command)})
+    return path

@@ -14,7 +14,7 @@ COMPLETE := $(VENV)/.desali-complete
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: install demo test lint types format cuda sanitize docs networks browser notebooks wheel wheel-test bench \
-	fuzz fuzz-short kills reliability sanitize-threads clean
+	fuzz fuzz-short kills reliability sanitize-threads arm64 portable clean
 
 install: $(COMPLETE)
 
@@ -103,6 +103,20 @@ sanitize-threads: $(DEVELOPMENT)
 	$(BIN)/cmake -S . -B build/sanitize-threads -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DDESALI_SANITIZE=ON -DDESALI_SANITIZERS=thread -DCMAKE_BUILD_TYPE=Debug
 	$(BIN)/cmake --build build/sanitize-threads
 	TSAN_OPTIONS=halt_on_error=1 build/sanitize-threads/desali_sanitize
+
+# The same for arm64, cross-compiled and emulated: the portable kernels, under UndefinedBehaviorSanitizer (AddressSanitizer does not run there).
+arm64: $(DEVELOPMENT)
+	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64-static >/dev/null; then \
+		$(BIN)/cmake -S . -B build/arm64 -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=Debug \
+			-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+			-DDESALI_SANITIZE=ON -DDESALI_SANITIZERS=undefined -DDESALI_OPENMP=OFF && $(BIN)/cmake --build build/arm64 && \
+		qemu-aarch64-static -L /usr/aarch64-linux-gnu build/arm64/desali_sanitize 100; \
+	else echo "no aarch64-linux-gnu-g++ or qemu-aarch64-static on this machine: the kernels are not tried on arm64"; fi
+
+# The ops and the reversal with the kernels that every processor runs.
+portable: $(DEVELOPMENT)
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 DESALI_SIMD=portable $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+		tests/ops tests/reversal
 
 # The site in build/site; the gallery's scripts run, and a warning is an error.
 docs: $(COMPLETE)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.bandwidth import bandwidth
 from benchmarks.context import Context, Result
+from benchmarks.drawn import drawn
 from benchmarks.figure import figure
 from benchmarks.jobs import layer, neurons, top9
 from benchmarks.memory import memory
@@ -23,5 +24,6 @@ CASES: dict[str, Callable[[Context], list[Result]]] = {
     "record": record,
     "layers": layers,
     "figure": figure,
+    "drawn": drawn,
     "scaling": scaling,
 }

@@ -171,7 +171,7 @@ def layer(context: Context) -> list[Result]:
         [
             reference,
             Candidate(OURS, lambda: ours("auto", "activations"), note="keep='activations'"),
-            Candidate(again, lambda: ours("auto", "reversal"), note="the activations are computed again"),
+            Candidate(again, lambda: ours("auto", "reversal"), note="pool5 is among the last outputs, which are kept"),
             Candidate(REFERENCE, lambda: ours("torch", "activations"), note="keep='activations'"),
             Candidate(reference_again, lambda: ours("torch", "reversal")),
             *batched,

@@ -120,6 +120,8 @@ def _job(result: Result) -> tuple[str, str]:
             return _density("AlexNet's conv1, transposed", facts), ""
         case "figure":
             return f"the figure job on {facts['network']}: {facts['maps']} maps", ""
+        case "drawn":
+            return f"figures of {facts['network']}, drawn: {facts['maps']} maps", ""
     return job, ""
 
 

@@ -180,7 +180,8 @@ TITLES = {
     "neurons": "Single neurons", "top9": "Top neurons of five layers", "layer": "A whole layer",
     "conv1": "The step to the image", "bandwidth": "Ops that move memory", "memory": "Memory held by a recording",
     "record": "A second recording beside the forward pass",
-    "layers": "Transposed convolutions layer by layer", "figure": "The figure job", "scaling": "Scaling",
+    "layers": "Transposed convolutions layer by layer", "figure": "The figure job", "drawn": "Figures drawn",
+    "scaling": "Scaling",
 }  # fmt: skip
 _FORMS: dict[str, Callable[[Sequence[Result]], str]] = {
     "time": _time, "bandwidth": _bandwidth, "memory": _memory, "curve": _curve,

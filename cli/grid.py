@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 @folder_option("grid")
 @click.option("--per-page", type=click.IntRange(1), default=10, show_default=True, help="Images on a contact sheet.")
 @click.option("--skip-unreadable", is_flag=True, help="Name and count unreadable images instead of stopping at them.")
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True,
+    help="Processes that make figures at the same time; PyTorch's threads are divided among them.",
+)  # fmt: skip
 @maps_option
 @dpi_option(110)
 @runs_option
@@ -47,6 +51,7 @@ def grid_command(
     output: Path,
     per_page: int,
     skip_unreadable: bool,
+    workers: int,
     maps: Path | None,
     dpi: int,
     runs: Path,
@@ -81,7 +86,7 @@ def grid_command(
         outcome = make(
             viewer, batch, output, ["desali", *sys.argv[1:]],
             reading=asked.image, skip_unreadable=skip_unreadable, per_page=per_page, dpi=dpi, maps=maps,
-            progress=progress, blocked=blocked,
+            progress=progress, blocked=blocked, workers=workers,
         )  # fmt: skip
     for reason in outcome.skipped:
         click.echo(f"left out: {reason}", err=True)

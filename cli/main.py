@@ -48,6 +48,7 @@ SECTIONS = {
     "Program": {
         "info": "Print versions, what was built and what is used.",
         "bench": "Measure the core against plain PyTorch and Captum.",
+        "tune": "Measure which kernels are the fastest on this machine.",
         "completion": "Print the completion script of bash, zsh or fish.",
     },
 }

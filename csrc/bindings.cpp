@@ -204,6 +204,13 @@ PyObject* bind_pack(PyObject*, PyObject* const* values, Py_ssize_t positional, P
     });
 }
 
+// Whether the sparse way takes the weight as the dense way does.
+PyObject* bind_lists_cells(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
+    using Struct = Call<ConvArguments>;
+    static Keywords<Struct> keywords("lists_cells", {FIELD(dtype), FIELD(o), FIELD(i), FIELD(groups), AXES});
+    return guarded([&] { return PyBool_FromLong(lists_cells(keywords.read(values, positional, names))); });
+}
+
 #define CONVOLUTION                                                                                       \
     PLACE, FIELD(signal), FIELD(packed), FIELD(out), RELU, NAMED("origin", origin.data),                  \
         NAMED("out_origin", out_origin.data), FIELD(n), FIELD(k), FIELD(o), FIELD(i), PAIR("size", h, w), \
@@ -268,6 +275,7 @@ PyMethodDef methods[] = {method("relu_with_mask", bind_relu),
                          method("max_unpool", bind_max_unpool),
                          method("count_nonzeros", bind_count),
                          method("pack_weight", bind_pack),
+                         method("lists_cells", bind_lists_cells),
                          method("conv_transpose", bind_conv_transpose),
                          method("conv_transpose_cuda", bind_conv_transpose_cuda),
                          method("fingerprint", bind_fingerprint),

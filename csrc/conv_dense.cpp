@@ -10,8 +10,9 @@ namespace desali {
 namespace DESALI_LEVEL {
 namespace {
 
-constexpr int cells_at_once = DESALI_REGISTERS == 32 ? 8 : 4;
-constexpr int most_columns = 3;  // vectors
+// A tile of sums: 8 x 3 vectors of 32 registers, 6 x 2 of 16.
+constexpr int cells_at_once = DESALI_REGISTERS == 32 ? 8 : 6;
+constexpr int most_columns = DESALI_REGISTERS == 32 ? 3 : 2;  // vectors
 
 // Sums of `cells_at_once` cells for NV vectors of columns: over taps and channels of pixel[tap][cell] * weight[tap].
 template <class T, int NV>
@@ -31,7 +32,10 @@ void multiply(const T* const* pixels, int64_t taps, int64_t channels, const T* w
         for (int64_t o = 0; o < channels; ++o, w += columns) {
             Vector<T> column[NV];
 #pragma GCC unroll 3
-            for (int i = 0; i < NV; ++i) column[i] = load<Vector<T>>(w + i * lanes);
+            for (int i = 0; i < NV; ++i) {
+                column[i] = load<Vector<T>>(w + i * lanes);
+                DESALI_HOLD(column[i]);
+            }
 #pragma GCC unroll 8
             for (int m = 0; m < M; ++m) {
                 Vector<T> v = broadcast(pixel[m][o]);
@@ -183,7 +187,7 @@ class Cells {
         for (int64_t piece = 0; piece < pieces; ++piece) {
             int64_t first = vectors * piece / pieces, size = vectors * (piece + 1) / pieces - first;
             const T* weight = static_cast<const T*>(a_.packed) + first * lanes;
-            auto kernel = size == 1 ? multiply<T, 1> : size == 2 ? multiply<T, 2> : multiply<T, 3>;
+            auto kernel = size == 1 ? multiply<T, 1> : size == 2 ? multiply<T, 2> : multiply<T, most_columns>;
             kernel(pixels, taps, a_.o, weight, layout_.columns, sums + first * lanes);
         }
     }
@@ -204,13 +208,6 @@ class Cells {
                 copy_run(in, out, (to - from) * a_.i);
             }
         }
-    }
-
-    DESALI_INLINE void copy_run(const T* in, T* out, int64_t count) {
-        constexpr int lanes = Simd<T>::lanes;
-        int64_t i = 0;
-        for (; i + lanes <= count; i += lanes) store(out + i, load<Vector<T>>(in + i));
-        if (i < count) store_part<T>(out + i, load_part<T>(in + i, count - i), count - i);
     }
 
     const ConvArguments& a_;

@@ -1,7 +1,7 @@
 // The cell product of the step to an image of three channels with stride 4 and a kernel of 4 n + 3 (AlexNet's 11): the
 // last tap of each axis has no weights for the last phase. 8 of a cell's 48 columns are zero at the last tap in x, 8
-// others at the last in y. The columns are put in such an order that both groups stand apart; two cells share a vector
-// for them, which is left out where it would multiply zeros.
+// others at the last in y. The columns are put in such an order that both groups stand apart, in a vector of
+// their own (AVX2) or one that two cells share (AVX-512), which is left out where it would multiply zeros.
 #pragma once
 
 #include "conv_transpose.hpp"
@@ -83,6 +83,68 @@ inline void multiply_folded(const float* const* pixels, int64_t taps_y, int64_t 
 }
 
 #pragma GCC diagnostic pop
+
+#elif defined(__AVX2__)
+
+constexpr bool has_folded = true;
+
+// sums[cell m][vector i] += sum over channels of pixel m * weight vector i, for 6 cells and NV vectors.
+template <int NV>
+DESALI_INLINE void add_folded_tap(Vector<float> (&sums)[6][NV], const float* const* pixel, const float* weight,
+                                  int64_t channels) {
+    const float *p0 = pixel[0], *p1 = pixel[1], *p2 = pixel[2], *p3 = pixel[3], *p4 = pixel[4], *p5 = pixel[5];
+    for (int64_t o = 0; o < channels; ++o, weight += 48) {
+        const float values[6] = {p0[o], p1[o], p2[o], p3[o], p4[o], p5[o]};
+        Vector<float> column[NV];
+#pragma GCC unroll 2
+        for (int i = 0; i < NV; ++i) {
+            column[i] = load<Vector<float>>(weight + i * 8);
+            DESALI_HOLD(column[i]);
+        }
+#pragma GCC unroll 6
+        for (int m = 0; m < 6; ++m)
+#pragma GCC unroll 2
+            for (int i = 0; i < NV; ++i) sums[m][i] += values[m] * column[i];
+    }
+}
+
+// Sums of 6 cells in the plain order of columns, 48 for each; `pixels` as for multiply(). The columns that the last
+// taps do not have fill a vector each.
+inline void multiply_folded(const float* const* pixels, int64_t taps_y, int64_t taps_x, int64_t channels,
+                            const float* weight, float* out) {
+    alignas(32) float folded[6][48];
+    for (int first = 0; first < 32; first += 16) {
+        Vector<float> sums[6][2] = {};
+        for (int64_t tap = 0; tap < taps_y * taps_x; ++tap)
+            if (pixels[tap * 6])
+                add_folded_tap<2>(sums, pixels + tap * 6, weight + tap * channels * 48 + first, channels);
+#pragma GCC unroll 6
+        for (int m = 0; m < 6; ++m)
+#pragma GCC unroll 2
+            for (int i = 0; i < 2; ++i) store(folded[m] + first + i * 8, sums[m][i]);
+    }
+    Vector<float> ends[6][2] = {}, x[6][1] = {}, y[6][1] = {};
+    for (int64_t ty = 0; ty < taps_y; ++ty)
+        for (int64_t tx = 0; tx < taps_x; ++tx, pixels += 6, weight += channels * 48) {
+            if (!pixels[0]) continue;
+            if (ty < taps_y - 1 && tx < taps_x - 1)
+                add_folded_tap<2>(ends, pixels, weight + 32, channels);
+            else if (tx < taps_x - 1)
+                add_folded_tap<1>(x, pixels, weight + 32, channels);
+            else if (ty < taps_y - 1)
+                add_folded_tap<1>(y, pixels, weight + 40, channels);
+        }
+    for (int m = 0; m < 6; ++m, out += 48) {
+        store(folded[m] + 32, ends[m][0] + x[m][0]);
+        store(folded[m] + 40, ends[m][1] + y[m][0]);
+        // Row by row of the cell: 12 columns.
+        const float* in = folded[m];
+        std::memcpy(out, in, 36), std::memcpy(out + 9, in + 32, 12);
+        std::memcpy(out + 12, in + 9, 36), std::memcpy(out + 21, in + 35, 12);
+        std::memcpy(out + 24, in + 18, 36), std::memcpy(out + 33, in + 38, 8), out[35] = in[27];
+        std::memcpy(out + 36, in + 40, 32), std::memcpy(out + 44, in + 28, 16);
+    }
+}
 
 #else
 

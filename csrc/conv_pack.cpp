@@ -9,11 +9,21 @@ static int64_t itemsize(const ConvArguments& a) {
     return a.dtype == DType::f64 ? 8 : 4;
 }
 
+bool lists_cells(const ConvArguments& a) {
+    if (a.groups != 1 || a.y_axis.dilation != 1 || a.x_axis.dilation != 1) return false;
+    DenseLayout cells = DenseLayout::of(a.i, a.y_axis, a.x_axis, itemsize(a));
+    SparseLayout rows = SparseLayout::of(a.i, a.groups, a.x_axis, itemsize(a));
+    // Many columns: the weight is kept once for each. Offsets into the weights of a kernel row have 32 bits.
+    if (cells.columns > 1 << 14 || a.o * cells.taps_x >= (int64_t(1) << 32) / cells.columns) return false;
+    return 2 * cells.taps_y * cells.taps_x * cells.columns <= 3 * a.y_axis.kernel * rows.length;
+}
+
 int64_t packed_size(const ConvArguments& a, bool dense) {
     if (dense) {
         DenseLayout layout = DenseLayout::of(a.i, a.y_axis, a.x_axis, itemsize(a));
         return layout.taps_y * layout.taps_x * a.o * layout.columns * (layout.folded ? 2 : 1);
     }
+    if (lists_cells(a)) return packed_size(a, true);
     SparseLayout layout = SparseLayout::of(a.i, a.groups, a.x_axis, itemsize(a));
     return a.o * a.y_axis.kernel * layout.segments * layout.length;
 }
@@ -51,6 +61,7 @@ static bool pack(const ConvArguments& a, bool dense, const T* weight, T* packed)
 }
 
 bool pack_weight(const ConvArguments& a, bool dense, const void* weight, void* packed) {
+    dense |= lists_cells(a);
     if (a.dtype == DType::f32) return pack(a, dense, static_cast<const float*>(weight), static_cast<float*>(packed));
     return pack(a, dense, static_cast<const double*>(weight), static_cast<double*>(packed));
 }

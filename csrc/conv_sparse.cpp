@@ -1,6 +1,9 @@
-// Transposed convolution that walks the non-zeros of the signal. The non-zeros of each pixel are listed once; then each
-// row of the output gathers, for every pixel above it, sum_j value_j * weight[channel_j, ky, :] in registers, a run of
-// neighbouring outputs at a time. Several seeds take turns at a pixel, since they tend to read the same weights.
+// Transposed convolution that walks the non-zeros of the signal: by cells (conv_listed.hpp) or, for groups of channels,
+// dilated kernels and rows that would leave cells half empty, as follows. The non-zeros of each pixel are listed once;
+// then each row of the output gathers, for every pixel above it, sum_j value_j * weight[channel_j, ky, :] in registers,
+// a run of neighbouring outputs at a time. Several seeds take turns at a pixel, since they tend to read the same
+// weights.
+#include "conv_listed.hpp"
 #include "conv_transpose.hpp"
 #include "parallel.hpp"
 #include "rectify.hpp"
@@ -286,7 +289,12 @@ int64_t count_nonzeros(const CountArguments& a) {
 
 void conv_transpose_sparse(const ConvArguments& a) {
     if (a.n * a.k * a.out_h * a.out_w * a.i == 0) return;
-    if (a.dtype == DType::f32)
+    if (lists_cells(a)) {
+        if (a.dtype == DType::f32)
+            Listed<float>(a).run();
+        else
+            Listed<double>(a).run();
+    } else if (a.dtype == DType::f32)
         Walk<float>(a).run();
     else
         Walk<double>(a).run();

@@ -80,6 +80,10 @@ struct DenseLayout {
     }
 };
 
+// Whether the sparse way multiplies by cells (conv_listed.hpp) and takes the weight as the dense way does: where that
+// leaves few more lanes of the vectors empty than rows of the kernel do.
+bool lists_cells(const ConvArguments&);
+
 // `weight` is [O, I / groups, kh, kw] contiguous, `packed` has packed_size elements. Dense: one group, no dilation.
 // pack_weight says whether all weights are finite.
 int64_t packed_size(const ConvArguments&, bool dense);

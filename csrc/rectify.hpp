@@ -26,6 +26,16 @@ DESALI_INLINE void rectify_run(const T* in, T* out, const uint8_t* bits, int64_t
     }
 }
 
+// A copy of few elements, by 16 bytes.
+template <class T>
+DESALI_INLINE void copy_run(const T* in, T* out, int64_t count) {
+    typedef T Part __attribute__((vector_size(16)));
+    constexpr int64_t step = 16 / sizeof(T);
+    int64_t i = 0;
+    for (; i + step <= count; i += step) store(out + i, load<Part>(in + i));
+    for (; i < count; ++i) out[i] = in[i];
+}
+
 // `count` elements that share a run of bits starting at bit 0 of `bits` (null: no mask).
 template <class T>
 static void rectify_run(const T* in, T* out, const uint8_t* bits, bool backward, int64_t count) {

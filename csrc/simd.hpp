@@ -25,6 +25,15 @@
 #include <emmintrin.h>
 #endif
 
+// Keeps the compiler from reading a value from memory once for each use.
+#if defined(__AVX512F__)
+#define DESALI_HOLD(vector) asm("" : "+v"(vector))
+#elif defined(__SSE2__)
+#define DESALI_HOLD(vector) asm("" : "+x"(vector))
+#else
+#define DESALI_HOLD(vector)
+#endif
+
 #define DESALI_INLINE static inline __attribute__((always_inline))
 
 namespace desali {

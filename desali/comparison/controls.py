@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.comparison.smoothing import gaussian, gaussian_along, student_t
 from desali.errors import DesaliError
 from desali.models.modules import one_device
 
@@ -93,13 +94,11 @@ class Likeness:
         return _correlation(self._ranked(first, magnitude), self._ranked(second, magnitude))
 
     def _ranked(self, picture: Any, magnitude: bool) -> npt.NDArray[np.float64]:
-        from scipy.ndimage import gaussian_filter
-
         key = (id(picture), magnitude)
         if key not in self._known:
             values = np.asarray(picture, np.float64)
             values = np.abs(values) if magnitude else values
-            self._known[key] = (picture, _ranks(gaussian_filter(values, values.shape[-1] * BLUR).ravel()))
+            self._known[key] = (picture, _ranks(gaussian(values, values.shape[-1] * BLUR).ravel()))
         return self._known[key][1]
 
 
@@ -129,12 +128,9 @@ def likeness_null(shape: Sequence[int]) -> float:
 
 @functools.lru_cache(maxsize=64)
 def _likeness_null(height: int, width: int) -> float:
-    from scipy.ndimage import gaussian_filter1d
-    from scipy.special import stdtrit
-
     total, squares, near = 1.0, 1.0, np.ones((1, 1))
     for extent in (height, width):
-        blur = gaussian_filter1d(np.eye(extent), width * BLUR, axis=0)
+        blur = gaussian_along(np.eye(extent), width * BLUR, 0)
         covariance = blur @ blur.T
         total *= float(np.trace(covariance))
         squares *= float((covariance**2).sum())
@@ -144,7 +140,7 @@ def _likeness_null(height: int, width: int) -> float:
     independent = (total - 1) ** 2 / squares if squares > 0 else 0.0
     if independent <= 2:
         return 1.0
-    t = float(stdtrit(independent - 1, 0.975))
+    t = student_t(independent - 1, 0.975)
     return t / math.sqrt(independent - 1 + t * t)
 
 

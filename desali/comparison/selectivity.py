@@ -97,10 +97,9 @@ def responses(
     images = preprocessing.apply_batch(pictures, "uint8").to(device_of(model))
     found: dict[str, list[Floats]] = {layer: [] for layer in layers}
     for start in range(0, len(images), 16):
-        recording = record(model, images[start : start + 16], keep="activations")
-        for layer in layers:
-            values = recording.activation(layer).flatten(2) if recording.activation(layer).dim() > 2 else None
-            flat = recording.activation(layer) if values is None else values.amax(2)
+        recording = record(model, images[start : start + 16], keep=layers)
+        for layer, values in recording.activations(layers).items():
+            flat = values.flatten(2).amax(2) if values.dim() > 2 else values
             found[layer].append(flat.clamp(min=0).double().cpu().numpy())
     return {layer: np.concatenate(parts) for layer, parts in found.items()}
 

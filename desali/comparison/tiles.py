@@ -104,8 +104,10 @@ def band_of(
     """
     import torch
 
+    from desali.reversal.methods import method as find_method
     from desali.reversal.placing import Placed, Points
     from desali.reversal.recording import record
+    from desali.reversal.values import Need
 
     deviation = own.deviation
     tiles: list[list[Tile]] = []
@@ -126,7 +128,7 @@ def band_of(
         maps = torch.zeros(0, *windows.network.nodes[0].shape)
     else:
         images = probe.tensor(np.array([tile.place for tile in flat])).to(subject.device, subject.dtype)
-        recording = record(subject.model, images)
+        recording = record(subject.model, images, Need(reversed_=((find_method(method), (own.layer.name,)),)))
         one = torch.tensor([1 / deviation[c] for c in channel], dtype=images.dtype, device=images.device)
         neurons = torch.tensor([tile.position for tile in flat], dtype=torch.int64).reshape(count, 1, -1)
         points = Points(torch.tensor(channel, dtype=torch.int64)[:, None], neurons, one[:, None])

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from desali.data.formats.recognise import READ_WORDS
 from desali.data.readers.listing import contents, passed_words, relative
-from desali.data.roi import Roi
-from desali.errors import DataError, ImageError, OutputError
+from desali.errors import DataError, OutputError
 from desali.figures.batch_maps import BatchMaps
-from desali.figures.drawing.panel import Cell, Column, Grid, Panel
+from desali.figures.batch_work import Entry, Made, Work
+from desali.figures.drawing.panel import Grid
 from desali.figures.options import ImageOptions
 from desali.figures.viewer import Viewer
+from desali.figures.workers import each
 from desali.input.files import read_text
 from desali.input.tables import read_csv
-from desali.input.values import parse_json
 from desali.output.interrupts import check
-
-if TYPE_CHECKING:
-    from desali.figures.block import Block
 
 SHEET_NOTE = "Each picture has a scale of its own. No picture here explains a decision. Not a medical device."
 Progress = Callable[[Sequence["Entry"]], Iterable["Entry"]]
 Row = tuple[Path, tuple[int, int, int] | None, str, int | None]
 """Of a table: file, box, label, page."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image of a batch.
-
-    Attributes:
-        path: the file.
-        box: (y, x, size) in pixels, or None for the whole image.
-        name: of its figure, without suffix; unique in the batch.
-        label: class or other text from the table, "" for none.
-        page: the page, slice or frame of a file with several, from 1.
-    """
-
-    path: Path
-    box: tuple[int, int, int] | None
-    name: str
-    label: str = ""
-    page: int | None = None
 
 
 def entries(
@@ -117,31 +93,6 @@ def _table(source: Path, box: tuple[int, int, int] | None) -> Iterator[Row]:
         yield path, numbers or box, label, int(page[:9]) if page else None
 
 
-def _key(viewer: Viewer, roi: Roi, entry: Entry, dpi: int) -> str:
-    """What a figure depends on, in one hash."""
-    from desali import __version__
-
-    settings = viewer.settings
-    asked = asdict(replace(settings, seed=None, method=None, channels=None, device=None, preprocessing=None))
-    facts = [
-        __version__, roi.sha256, roi.box, roi.hu_offset, roi.page, roi.pixels.shape, entry.label, dpi,
-        viewer.layers(roi), asked,
-        None if viewer.seed is None else viewer.seed.to_dict(), repr(settings.rule),
-        None if settings.channels is None else settings.channels.to_dict(), str(viewer.subjects[0].device), viewer.key,
-        [(one.name, one.facts(), one.rule.to_dict()) for one in viewer.subjects],
-    ]  # fmt: skip
-    return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()
-
-
-def _done(path: Path, key: str) -> bool:
-    try:
-        side = path.with_suffix(".json")
-        record = parse_json(read_text(side, "a record", OutputError), str(side), OutputError, "")
-    except OutputError:
-        return False
-    return path.is_file() and isinstance(record, dict) and record.get("key") == key
-
-
 @dataclass
 class Outcome:
     """What a batch did: figures written now, figures that were already there, and images left out with the reason."""
@@ -165,12 +116,14 @@ def make(
     maps: Path | None = None,
     progress: Progress = lambda batch: batch,
     blocked: OutputError | None = None,
+    workers: int = 1,
 ) -> Outcome:
     """Write a figure for every image and the contact sheets, and the maps of all in one file where it is named.
 
     Args:
         reading: how images are read; box and page of an entry go before its own.
         blocked: why the folder cannot be written, if it cannot; where all is there already, nothing is written.
+        workers: processes that make figures at the same time; PyTorch's threads are divided among them.
 
     Raises:
         ImageError: an image that cannot be read, unless `skip_unreadable`.
@@ -184,92 +137,49 @@ def make(
         raise blocked
     outcome = Outcome([], [], [], [])
     kept_maps = None if maps is None else BatchMaps(maps, folder, command)
-    rows: list[tuple[Entry, list[Cell]]] = []
-    block: Block | None = None
-    for entry in progress(batch):
-        check()
-        try:
-            roi = (reading or ImageOptions()).cut(entry.path, entry.box, entry.page)
-        except ImageError as error:
-            if not skip_unreadable:
-                raise ImageError(f"{error}; such files are left out with skip_unreadable=True") from error
-            outcome.skipped.append(str(error))
-            continue
-        target = folder / f"{entry.name}.png"
-        key = _key(viewer, roi, entry, dpi)
-        drawn = _done(target, key)
-        if blocked is not None:
-            if not drawn:
-                raise blocked
-            outcome.kept.append(target)
-            continue
-        label = known_class(viewer, entry)
-        whole = not drawn or (kept_maps is not None and not kept_maps.has(entry.name, key))
-        block = viewer.look(roi, last=not whole, label=label)
-        if whole:
-            figure = viewer.figure(roi, f"{entry.name}{f' ({entry.label})' if entry.label else ''}", block)
+    work = Work(
+        viewer, folder, command, reading or ImageOptions(), skip_unreadable, dpi, kept_maps, blocked
+    )  # fmt: skip
+    rows: list[tuple[Entry, Made]] = []
+    with closing(each(work, batch, workers)) as results:
+        for entry, made in zip(progress(batch), results, strict=False):
+            check()
+            if made.target is None:
+                outcome.skipped.append(made.skipped)
+                continue
+            (outcome.kept if made.kept else outcome.made).append(made.target)
+            if blocked is not None:
+                continue
             if kept_maps is not None:
-                kept_maps.add(entry.name, key, figure, block, viewer.seed)
-            if not drawn:
-                figure.save(target, dpi=dpi, command=command, key=key)
-        if kept_maps is not None:
-            kept_maps.done(entry.name, key)
-        (outcome.kept if drawn else outcome.made).append(target)
-        rows.append((entry, sheet_row(block)))
+                kept_maps.done(entry.name, made.key)
+            rows.append((entry, made))
     if kept_maps is not None and rows:
         kept_maps.finish()
     if blocked is not None:
         outcome.sheets = [folder / _sheet(k + 1) for k in range(-(-len(outcome.kept) // per_page))]
         if not all(sheet.is_file() for sheet in outcome.sheets) or (folder / _sheet(len(outcome.sheets) + 1)).is_file():
             raise blocked
-    if block is not None:
-        outcome.sheets = _sheets(viewer, block, rows, folder, per_page, dpi)
+    if rows:
+        outcome.sheets = _sheets(viewer, rows, folder, per_page, dpi)
     return outcome
-
-
-def known_class(viewer: Viewer, entry: Entry) -> str | None:
-    """An image's label where it names a class of all models; else nothing is known of its class."""
-    return entry.label if entry.label and all(entry.label in one.classes for one in viewer.subjects) else None
-
-
-def sheet_row(block: Block) -> list[Cell]:
-    """One image's row of a contact sheet: the input, each model's reconstruction from the last layer, the controls."""
-    from desali.figures.drawing.display import display_map, display_positive, scale_text
-
-    first = next(iter(block.models.values())).input
-    panels: list[Cell] = [Panel(first.picture, "", "input")]
-    for seen in [*block.models.values(), *block.controls.values()]:
-        pixels, a = display_map(seen.look.views[-1].maps[0], colour=seen.input.colour)
-        panels.append(Panel(pixels, scale_text("a", a), "reconstruction"))
-    edges, top = display_positive(first.edges)
-    panels.append(Panel(edges, scale_text("max", top), "control"))
-    return panels
 
 
 def _sheet(number: int) -> str:
     return f"contact-sheet-{number:03d}.png"
 
 
-def _sheets(
-    viewer: Viewer, block: Block, rows: Sequence[tuple[Entry, list[Cell]]], folder: Path, per_page: int, dpi: int
-) -> list[Path]:
+def _sheets(viewer: Viewer, rows: Sequence[tuple[Entry, Made]], folder: Path, per_page: int, dpi: int) -> list[Path]:
     from desali.figures.drawing.grid import save as save_grid
 
-    last = next(iter(block.models.values())).look.views[-1].layer
-    columns = [
-        Column("input"),
-        *(Column(name, "reconstructions") for name in block.models),
-        *(Column(label, "controls") for label in block.controls),
-        Column("edge detector", "controls"),
-    ]
+    _, shown = rows[-1]
     pages = [rows[start : start + per_page] for start in range(0, len(rows), per_page)]
     written = []
     footnote = f"{viewer.origins} {SHEET_NOTE}"
     name, words = viewer.projection
     for number, page in enumerate(pages, start=1):
-        title = f"{last}: {name} from {words}, page {number} of {len(pages)}"
+        title = f"{shown.last}: {name} from {words}, page {number} of {len(pages)}"
         labels = [f"{entry.name}\n{entry.label}" if entry.label else entry.name for entry, _ in page]
-        grid = Grid(labels, columns, [panels for _, panels in page], title, footnote)
+        grid = Grid(labels, shown.columns, [made.cells for _, made in page], title, footnote)
         written.append(save_grid(grid, folder / _sheet(number), dpi))
     number = len(pages) + 1
     while (old := folder / _sheet(number)).is_file():  # of a longer batch before

@@ -73,6 +73,7 @@ def show(
     from desali.comparison.views import looks
     from desali.reversal.graph.share import adopt
     from desali.reversal.recording import Recording, record
+    from desali.reversal.values import Need
 
     start = time.perf_counter()
     if not isinstance(recording, Recording):
@@ -103,7 +104,8 @@ def show(
     random = []
     for (one,) in made.values():
         adopt(one.model, recording.model)
-        random = [in_rgb(found, input_rule) for found in looks(record(one.model, images), names, seeds, rule)]
+        again = record(one.model, images, Need(tuple(names), ((rule, tuple(names)),)))
+        random = [in_rgb(found, input_rule) for found in looks(again, names, seeds, rule)]
     control_of = {name: [RANDOM] for name in made}
     blocks, predictions = [], []
     for index, (image, look) in enumerate(zip(images, seen, strict=True)):

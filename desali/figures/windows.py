@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desali.comparison.controls import BLUR
+from desali.comparison.smoothing import gaussian
 from desali.comparison.views import View
 from desali.figures.drawing.crop import crop_map
 from desali.figures.drawing.display import display_signed, summarise_activation, to_grey
@@ -29,7 +30,5 @@ def activation_map(view: View) -> npt.NDArray[np.float64]:
 
 def contrast_map(map: Any) -> tuple[npt.NDArray[np.float64], float]:
     """A class contrast [C, H, W] as pixels: summed over its channels, blurred by 1/32 of its width, 0 in the middle."""
-    from scipy.ndimage import gaussian_filter
-
     values = to_grey(map)
-    return display_signed(gaussian_filter(values, values.shape[-1] * BLUR))
+    return display_signed(gaussian(values, values.shape[-1] * BLUR))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from desali.ops import checks, native, reference
 from desali.ops.backend import core, use_native
+from desali.ops.crossovers import current, kind_of
 from desali.ops.cuda_convolution import conv_transpose_on_cuda
 from desali.ops.device import on_gpu
 from desali.ops.library_convolution import conv_transpose_by_library
@@ -17,18 +20,10 @@ from desali.ops.weights import WeightCache
 
 SHARED_CACHE = WeightCache(glance=True)
 
-# Measured on one core of an AMD EPYC 9004 (AVX-512), float32, random signals of density 0.05 to 1 with zeros at random
-# places, processor time, best of four. The density at which the walk over the non-zeros stops being the fastest:
-#   AlexNet conv1 0.51, conv2 0.43, conv3 0.42 (13 x 13) and 0.49 (5 x 5 regions), conv4 0.60 (3 x 3 regions);
-#   CaffeNet conv1 0.42; VGG 64 -> 64 at 112 0.55, 256 -> 256 at 56 0.43, 512 -> 512 at 14 0.41, 64 -> 3 at 224 0.81;
-#   128 -> 64, 3 x 3, stride 2, 0.46; 256 -> 64, 1 x 1, 0.40.
-DENSE_ABOVE = 0.45
-# At full density the core's dense kernel against oneDNN through torch, milliseconds: AlexNet conv1 7.3 : 27.9,
-# VGG 64 -> 3 12.2 : 20.5, 1 x 1 2.1 : 3.0; but conv2 16.3 : 15.3, conv3 16.0 : 15.3, stride 2 3.9 : 2.2.
-# oneDNN has no float64.
-FEW_CHANNELS = 16
 MOST_PHASES = 1 << 14
 FAR_APART = 1 << 10
+
+_forced: contextvars.ContextVar[str | None] = contextvars.ContextVar("way", default=None)
 
 
 def conv_transpose(
@@ -177,13 +172,14 @@ def _conv_transpose(
     if way == "torch":
         return by_library()
     dense = way == "dense"
+    cells = dense or module.lists_cells(dtype=code, o=o, i=i, groups=groups, y_axis=y_axis, x_axis=x_axis)
 
     def pack() -> Tensor:
         contiguous = weight.detach().contiguous()
 
         def into(packed: Tensor | None) -> int:
             found: int = module.pack_weight(
-                dtype=code, dense=dense, weight=contiguous.data_ptr(), packed=native.address(packed),
+                dtype=code, dense=cells, weight=contiguous.data_ptr(), packed=native.address(packed),
                 o=o, i=i, groups=groups, y_axis=y_axis, x_axis=x_axis,
             )  # fmt: skip
             return found
@@ -191,7 +187,7 @@ def _conv_transpose(
         packed = torch.empty(into(None), dtype=weight.dtype)
         return packed if into(packed) else torch.empty(0, dtype=weight.dtype)  # not all are finite
 
-    packed = cache.get(weight, (dense, groups, y_axis.stride, x_axis.stride, x_axis.dilation), pack)
+    packed = cache.get(weight, (cells, groups, y_axis.stride, x_axis.stride, x_axis.dilation), pack)
     if packed.numel() == 0:  # zero times NaN is NaN, and the core leaves zeros out
         return by_library()
     out = large_pages(torch.empty((n, k, *size, i), dtype=signal.dtype))
@@ -217,11 +213,23 @@ def choose_kernel(
         density: share of non-zeros, counted.
         o, i: channels of the signal and of the result.
     """
-    if density <= DENSE_ABOVE:
-        return "sparse"
+    asked = _forced.get()
     plain = groups == 1 and y_axis.dilation == x_axis.dilation == 1
+    crossover = current()[kind_of(i, (y_axis.kernel, x_axis.kernel), (y_axis.stride, x_axis.stride))]
+    if asked == "sparse" or (asked is None and density <= crossover.density):
+        return "sparse"
     if y_axis.stride * x_axis.stride * i > MOST_PHASES:  # the dense kernel keeps the weight once for each
         return "sparse"
-    if plain and (i <= FEW_CHANNELS or dtype is torch.float64 or y_axis.kernel == x_axis.kernel == 1):
+    if plain and (asked or crossover.dense) == "dense":
         return "dense"
-    return "torch"
+    return "dense" if plain and dtype is torch.float64 and asked is None else "torch"  # oneDNN has no float64
+
+
+@contextlib.contextmanager
+def forced(way: str) -> Iterator[None]:
+    """Take one way where it can be taken, for measurements; in this thread alone."""
+    token = _forced.set(way)
+    try:
+        yield
+    finally:
+        _forced.reset(token)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from desali.errors import DesaliError, SeedError
 from desali.reversal.graph.network import Network
 from desali.reversal.layers.base import Node
 from desali.reversal.layers.reach import Cells
+
+_KNOWN: WeakKeyDictionary[Network, dict[tuple[int, tuple[int, ...]], tuple[int, ...]]] = WeakKeyDictionary()
 
 
 def receptive_field(network: Network, node: Node, position: tuple[int, ...]) -> tuple[int, ...]:
@@ -22,6 +26,13 @@ def receptive_field(network: Network, node: Node, position: tuple[int, ...]) -> 
     Raises:
         SeedError: the position does not fit the layer.
     """
+    known = _KNOWN.setdefault(network, {})
+    if (node.index, position) not in known:
+        known[node.index, position] = _found(network, node, position)
+    return known[node.index, position]
+
+
+def _found(network: Network, node: Node, position: tuple[int, ...]) -> tuple[int, ...]:
     sizes = node.shape[1:]
     if len(position) != len(sizes) or any(not 0 <= at < size for at, size in zip(position, sizes, strict=True)):
         raise SeedError(f"position {list(position)} does not fit layer {node.name!r}, whose map is {list(sizes)}")

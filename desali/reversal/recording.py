@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from desali.errors import DesaliError, MethodError
@@ -13,7 +13,7 @@ from desali.ops import contents
 from desali.ops.device import capturing, moved, resolve
 from desali.output import summary
 from desali.reversal.applicability import check_method
-from desali.reversal.context import Bottleneck, rule_for
+from desali.reversal.context import Bottleneck
 from desali.reversal.finite import warn_if_not_finite
 from desali.reversal.graph import folding
 from desali.reversal.graph.capture import capture
@@ -34,6 +34,7 @@ from desali.reversal.receptive_field import receptive_field
 from desali.reversal.reconstruction import Job, reconstruct_jobs
 from desali.reversal.seeds import Seed
 from desali.reversal.sweep import steps
+from desali.reversal.values import Need, Values, inputs_needed, needs_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 PAID = 8
 """Of its own values' bytes a recording reads one in so many of the parameters, to see later whether they changed."""
 
-Keep = Literal["reversal", "activations"]
+Keep = Literal["reversal", "activations"] | Sequence[str]
 Seeds = Seed | Sequence[Seed]
 
 
@@ -58,10 +59,11 @@ class Recording:
         self,
         model: nn.Module,
         images: Tensor,
-        keep: Keep,
+        keep: Keep | Need,
         backend: str,
         choice: Output = None,
     ) -> None:
+        self._keep = keep if isinstance(keep, (str, Need)) else tuple(keep)
         self._wrapped: nn.Module | None = None
         state = State(model)
         if any(map(inside_of, state.kinds)):
@@ -75,14 +77,18 @@ class Recording:
         self._choice = choice
         self._recorder = Recorder(self.network.nodes, backend)
         self._decisions: dict[int, Tensor] = {}
-        self._kept: dict[int, Tensor] = {}
+        self._taken = 0
+        self._held = Values(self.network, self._images, _wanted(self._keep, self.network))
         self._names = self.network.tensor_names(model)
         computed = self.network.elements * images.shape[0] * images.element_size()
         self._watch = Watch(state, self._images, computed // PAID)
         self._used = False
-        observe = self._keep if keep == "activations" else None
         with quiet(images.device):
-            self.output, self._fixed = run(self.network, state.named(self._names), self._images, self._execute, observe)
+            self.output, self._fixed = run(
+                self.network, state.named(self._names), self._images, self._execute,
+                self._see, watched=self._held.watched,
+            )  # fmt: skip
+        self._held.close(self.output)
         warn_if_not_finite(model, self._images, self.output)
 
     @property
@@ -106,8 +112,8 @@ class Recording:
         seen: dict[int, int] = {}
         images = self._images.untyped_storage().data_ptr()
         parameters = {t.untyped_storage().data_ptr() for t in [*self._model.parameters(), *self._model.buffers()]}
-        held = [self.output, *self._decisions.values(), *self._kept.values()]
-        for tensor in [*held, *(value for value in self._fixed if hasattr(value, "untyped_storage"))]:
+        held = [self.output, *self._decisions.values(), *self._held.all(), *self._fixed]
+        for tensor in (value for value in held if hasattr(value, "untyped_storage")):
             storage = tensor.untyped_storage()
             if storage.data_ptr() != images and storage.data_ptr() not in parameters:
                 seen[storage.data_ptr()] = storage.nbytes()
@@ -160,7 +166,12 @@ class Recording:
             UnknownNameError: no such layer. SeedError: a seed that does not fit a layer.
         """
         nodes = [self.network.find(name) for name in layers]
-        known = None if activations is None else [activations[name] for name in layers]
+        if activations is not None:
+            known: list[Tensor | None] = [activations[name] for name in layers]
+        elif any(one.needs_activation for one in _listed(seed)):
+            known = list(self._activations([node.index for node in nodes]))
+        else:
+            known = [None] * len(nodes)
         return Placed(dict(zip(layers, self._place(nodes, _listed(seed), known), strict=True)))
 
     def receptive_field(self, layer: str, position: tuple[int, ...]) -> tuple[int, ...]:
@@ -238,18 +249,22 @@ class Recording:
         nodes = [self.network.find(name) for name in names]
         check_method(self.network, rule, nodes)
         path = self._path(nodes)
-        again = self._runs_again(nodes, seeds, path, rule)
-        self._check_unchanged(again or not self._used, path, again)
+        needed = self._needed(nodes, seeds, path, rule)
+        known = self._held.find(needed)
+        told = self._held.told(needed)
+        self._check_unchanged(not told or not self._used, path, not told)
         self._used = True
+        if not known.keys() >= set(needed):
+            known = self._computed(needed, known)
         placed = (
             [seed.signals[name] for name in names]
             if isinstance(seed, Placed)
-            else self._place(nodes, seeds, checked=True)
+            else self._place(nodes, seeds, [known.get(node.index) for node in nodes])
         )
         jobs = [Job(node, signals) for node, signals in zip(nodes, placed, strict=True)]
         with quiet(self._images.device):
             maps = reconstruct_jobs(
-                self.network, self._model, self._bottleneck(path, rule), rule, self._images, jobs, max_bytes,
+                self.network, self._model, self._bottleneck(rule, known), rule, self._images, jobs, max_bytes,
                 self._backend if backend == "auto" else backend, crop, cuda_graph,
             )  # fmt: skip
         return maps[0] if isinstance(layer, str) else dict(zip(names, maps, strict=True))
@@ -260,10 +275,11 @@ class Recording:
         value, decision = node.operation.record(self._recorder, node, x, last_reader)
         if decision is not None:
             self._decisions[node.index] = decision
+            self._taken += decision.nbytes
         return value
 
-    def _keep(self, node: Node, value: Tensor) -> None:
-        self._kept[node.index] = value
+    def _see(self, node: Node, value: Tensor) -> None:
+        self._held.see(node, value, self._taken)
 
     def _check_unchanged(self, whole: bool, path: Sequence[Node] = (), forward: bool = False) -> None:
         """Refuse to go on with a model or images that are no longer those of the recording.
@@ -288,15 +304,9 @@ class Recording:
         """Whether a recording made now would be this one."""
         return _values(Recording(*self._arguments())) == _values(self)
 
-    def _arguments(self) -> tuple[nn.Module, Tensor, Keep, str, Output]:
+    def _arguments(self) -> tuple[nn.Module, Tensor, Keep | Need, str, Output]:
         """What makes a recording such as this one."""
-        return (
-            self._model,
-            self._images,
-            "activations" if self._kept else "reversal",
-            self._backend,
-            self._choice,
-        )
+        return self._model, self._images, self._keep, self._backend, self._choice
 
     def __copy__(self) -> Recording:
         twin = object.__new__(type(self))
@@ -329,64 +339,69 @@ class Recording:
             ) from error
         return Recording, self._arguments()
 
-    def _runs_again(self, nodes: list[Node], seeds: list[Seed], path: list[Node], rule: Method) -> bool:
-        """Whether a reconstruction needs values that only another forward pass has."""
-        wanted = {node.index for node in nodes if any(seed.needs_activation for seed in seeds)}
-        wanted.update(index for node in path if self._needs_inputs(node, rule) for index in node.inputs)
-        return not wanted <= {0, *self._kept}
+    def _needed(self, nodes: list[Node], seeds: list[Seed], path: list[Node], rule: Method) -> list[int]:
+        """The nodes whose values a reconstruction needs, the images left out."""
+        needed = {node.index for node in nodes if any(seed.needs_activation for seed in seeds)}
+        return sorted((needed | inputs_needed(self.network, rule, path)) - {0})
 
     def _place(
-        self, nodes: list[Node], seeds: list[Seed], known: Sequence[Tensor] | None = None, checked: bool = False
+        self, nodes: list[Node], seeds: list[Seed], known: Sequence[Tensor | None]
     ) -> list[list[Points | Tensor]]:
+        """Seeds as numbers for some nodes, whose values are given where the seeds need them."""
         n = self._images.shape[0]
-        activations: list[Tensor | None] = [None] * len(nodes) if known is None else list(known)
-        if known is None and any(seed.needs_activation for seed in seeds):
-            activations = list(self._activations([node.index for node in nodes], checked))
         return [
             join([place(seed, node.name, node.shape, n, self._images, activation) for seed in seeds])
-            for node, activation in zip(nodes, activations, strict=True)
+            for node, activation in zip(nodes, known, strict=True)
         ]
 
-    def _activations(self, indices: list[int], checked: bool = False) -> list[Tensor]:
-        """Values of nodes, kept or computed again in one forward pass, before which nothing may have changed."""
-        missing = {index for index in indices if index not in self._kept and index != 0}
-        found: dict[int, Tensor] = {0: self._images, **self._kept}
-        if missing:
-            if not checked:
-                self._check_unchanged(True, forward=True)
-
-            def observe(node: Node, value: Tensor) -> None:
-                if node.index in missing:
-                    found[node.index] = value
-
-            with quiet(self._images.device):
-                run(self.network, tensors(self._model), self._images, None, observe, max(missing))
+    def _activations(self, indices: list[int]) -> list[Tensor]:
+        """Values of nodes; those that it was not told to keep only if nothing has changed, whether held or not."""
+        found = self._held.find(indices)
+        if not self._held.told(indices):
+            self._check_unchanged(True, forward=True)
+        if not found.keys() >= set(indices):
+            found = self._computed(indices, found)
         return [found[index] for index in indices]
+
+    def _computed(self, indices: Iterable[int], known: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Values of nodes, those that are not known from one forward pass; they are held from now on."""
+        missing = frozenset(indices) - known.keys()
+        found: dict[int, Tensor] = {}
+
+        def observe(node: Node, value: Tensor) -> None:
+            found[node.index] = value
+
+        with quiet(self._images.device):
+            run(self.network, tensors(self._model), self._images, None, observe, max(missing), missing)
+        self._held.hold(found)
+        return known | found
 
     def _path(self, tops: list[Node]) -> list[Node]:
         """The nodes that a sweep from some nodes passes."""
         return [self.network.nodes[index] for index in steps(self.network, [node.index for node in tops])]
 
-    def _bottleneck(self, path: list[Node], rule: Method) -> Bottleneck:
-        """The decisions of the forward pass; values that an adjoint needs are computed when it first asks for one."""
-        known: dict[int, Tensor] = {}
+    def _bottleneck(self, rule: Method, known: Mapping[int, Tensor]) -> Bottleneck:
+        """The decisions of the forward pass, and the values that an adjoint needs."""
 
         def inputs(node: Node) -> dict[int, Tensor]:
-            if not self._needs_inputs(node, rule):
+            if not needs_inputs(self.network, rule, node):
                 n = self._images.shape[0]
                 return {
                     index: self._images.new_zeros(()).expand(n, *self.network.nodes[index].shape)
                     for index in node.inputs
                 }
-            if not known:
-                wanted = sorted({index for below in path if self._needs_inputs(below, rule) for index in below.inputs})
-                known.update(zip(wanted, self._activations(wanted, checked=True), strict=True))
             return {index: known[index] for index in node.inputs}
 
         return Bottleneck(self._decisions, self._fixed, inputs)
 
-    def _needs_inputs(self, node: Node, rule: Method) -> bool:
-        return node.operation is not None and node.operation.needs_inputs(rule_for(self.network, rule, node))
+
+def _wanted(keep: Keep | Need, network: Network) -> frozenset[int] | None:
+    """The nodes whose values are kept in any case; None: all."""
+    if keep == "activations":
+        return None
+    if isinstance(keep, str):
+        return frozenset()
+    return (keep if isinstance(keep, Need) else Need(tuple(keep))).indices(network)
 
 
 def _listed(seed: Seeds) -> list[Seed]:
@@ -401,16 +416,16 @@ def _listed(seed: Seeds) -> list[Seed]:
 
 def _values(recording: Recording) -> list[int]:
     """Fingerprints of all that a recording found."""
-    held = [recording.output, *recording._fixed]
-    for found in (recording._decisions, recording._kept):
-        held += [found[index] for index in sorted(found)]
+    decisions = recording._decisions
+    held = [recording.output, *recording._fixed, *(decisions[index] for index in sorted(decisions))]
+    held += recording._held.all()
     return [contents.fingerprint(value) for value in held if hasattr(value, "untyped_storage")]
 
 
 def record(
     model: nn.Module,
     images: Tensor,
-    keep: Keep = "reversal",
+    keep: Keep | Need = "reversal",
     *,
     backend: str = "auto",
     device: str | torch.device | None = None,
@@ -422,8 +437,10 @@ def record(
     Args:
         model: any ReLU CNN as a `torch.nn.Module` in evaluation mode; it is not changed.
         images: float [N, C, *spatial]; referenced, not copied.
-        keep: "reversal" keeps ReLU masks (one bit each) and pooling switches (one byte each); "activations" also every
-            layer's output.
+        keep: "reversal" keeps ReLU masks (one bit each) and pooling switches (one byte each), and the outputs of the
+            last layers as long as they take at most a quarter of that; a list of layers' names also keeps their
+            outputs, "activations" those of every layer. What is not kept is computed again when it is asked for, and
+            held for the next time: up to 64 MiB of all recordings together.
         backend: "auto", "native" or "torch".
         device: "cpu", "cuda", "cuda:N" or "auto": a model and images that lie elsewhere are copied there. None: where
             they are.
@@ -448,8 +465,7 @@ def record(
         raise DesaliError("images must be a dense tensor, got a nested or sparse one: make it dense first (to_dense())")
     if images.shape[0] < 1:
         raise DesaliError(f"images must hold at least one image, got shape {list(images.shape)}")
-    if keep not in ("reversal", "activations"):
-        raise DesaliError(f"keep must be 'reversal' or 'activations', got {keep!r}")
+    check_keep(keep)
     check_output(output)
     try:
         model = unwrapped(model) if device is None and not fold_batch_norm else without_wrappers(model)
@@ -464,6 +480,13 @@ def record(
     except Exception:  # it lacks attributes or tensors that plain modules have
         refuse_unfit(model)
         raise
+
+
+def check_keep(keep: Any) -> None:
+    """Refuse what `keep` cannot be."""
+    listed = isinstance(keep, (list, tuple)) and all(isinstance(name, str) for name in keep)
+    if not listed and not isinstance(keep, Need) and keep not in ("reversal", "activations"):
+        raise DesaliError(f"keep must be 'reversal', 'activations' or a list of layers' names, got {keep!r}")
 
 
 def _inside(given: object) -> str:
@@ -498,4 +521,7 @@ def reconstruct(
     **options: Any,
 ) -> Tensor:
     """`record` and `Recording.reconstruct` in one call; see there. Returns maps [N, K, C, *spatial]."""
-    return record(model, images, device=device, output=output).reconstruct(layer, seed, method, **options)
+    activations = any(one.needs_activation for one in _listed(seed))
+    needed = Need((layer,) if activations else (), ((find_method(method), (layer,)),))
+    recording = record(model, images, needed, device=device, output=output)
+    return recording.reconstruct(layer, seed, method, **options)

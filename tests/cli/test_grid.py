@@ -135,3 +135,20 @@ def test_a_second_process_in_the_folder_is_refused(desali: Run, runs: Path, fold
     assert refused.code == 2
     assert "another process works there" in refused.err
     assert "Traceback" not in refused.err
+
+
+def test_workers_make_the_same_figures(desali: Run, runs: Path, folder: Path, tmp_path: Path) -> None:
+    for name in ("c", "d"):
+        shutil.copy(folder / "b.png", folder / f"{name}.png")
+    maps = [tmp_path / f"maps-{count}.npz" for count in (1, 2)]
+    for count in (1, 2):
+        made = _grid(desali, runs, folder, tmp_path / str(count), "--workers", count, "--maps", maps[count - 1])
+        assert made.code == 0, made.err
+        assert "4 figures made, 0 already there" in made.out
+    for file in sorted((tmp_path / "1").glob("*.png")):
+        assert file.read_bytes() == (tmp_path / "2" / file.name).read_bytes(), file.name
+    assert maps[0].read_bytes() == maps[1].read_bytes()
+    (folder / "e.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 40)
+    stopped = _grid(desali, runs, folder, tmp_path / "stopped", "--workers", 2)
+    assert stopped.code == 2
+    assert "e.png" in stopped.err

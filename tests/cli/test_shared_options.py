@@ -14,7 +14,7 @@ from tests.cli.conftest import Result
 
 Run = Callable[..., Result]
 ROOT = Path(__file__).parents[2]
-NO_NETWORK = {"completion", "data", "info", "layers"}  # of layers none of the values is shown
+NO_NETWORK = {"completion", "data", "info", "layers", "tune"}  # of layers none of the values is shown
 DRAW = {"compare", "grid", "visualize"}
 
 

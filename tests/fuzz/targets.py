@@ -458,7 +458,7 @@ def _lineage(folder: Path) -> list[bytes]:
 
 def _read_lineage(path: Path) -> None:
     from desali.experiments.lineages import _kept
-    from desali.figures.batch import _done
+    from desali.figures.batch_work import _done
     from desali.figures.sidecar import is_record
 
     _kept(path, "k")

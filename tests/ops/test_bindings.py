@@ -67,7 +67,7 @@ def test_a_size_is_a_pair(module: Any, size: Any) -> None:
 
 def test_no_function_of_tensors_takes_positions(module: Any) -> None:
     for name in ("relu_with_mask", "inverse_relu", "max_pool", "max_unpool", "count_nonzeros", "pack_weight",
-                 "conv_transpose", "conv_transpose_cuda", "fingerprint", "fingerprints", "sparse_scratch_bytes",
-                 "large_pages"):  # fmt: skip
+                 "lists_cells", "conv_transpose", "conv_transpose_cuda", "fingerprint", "fingerprints",
+                 "sparse_scratch_bytes", "large_pages"):  # fmt: skip
         with pytest.raises(TypeError):
             getattr(module, name)(*[0] * 4)

@@ -73,6 +73,33 @@ def test_two_runs_are_bitwise_equal_whatever_the_threads(
         assert torch.equal(below, results[0][1])
 
 
+@pytest.mark.parametrize("shared", [True, False], ids=["alike", "different"])
+@pytest.mark.parametrize(("inputs", "channels", "kernel", "stride"), [(48, 64, 5, 1), (30, 3, 11, 4), (40, 100, 3, 2)])
+def test_a_seed_is_the_same_alone_and_among_others(
+    level: str, shared: bool, inputs: int, channels: int, kernel: int, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk takes seeds in groups, those that are non-zero at the same channels in larger ones."""
+    monkeypatch.setattr(convolution, "choose_kernel", lambda *_: "sparse")
+    for dtype in (torch.float32, torch.float64):
+        signal = normal(0, 2, 11, inputs, 7, 9, dtype=dtype, density=0.8 if shared else 0.1)
+        if shared:
+            signal *= normal(3, 1, 1, inputs, 7, 9, dtype=dtype, density=0.2)
+        weight = normal(1, inputs, channels, kernel, kernel, dtype=dtype)
+        origin = torch.randint(-2, 9, (2, 11, 2), generator=torch.Generator().manual_seed(4))
+        arguments = {"map_size": (31, 33), "stride": stride, "padding": 2}
+        cut = {"out_origin": torch.arange(44).view(2, 11, 2) % 7 - 3, "out_size": (24, 29)}
+        for more in ({}, cut):
+            together = ops.conv_transpose(signal, weight, **arguments, origin=origin, **more, backend="native")
+            for n in range(2):
+                for k in range(11):
+                    own = {name: v[n : n + 1, k : k + 1] if torch.is_tensor(v) else v for name, v in more.items()}
+                    place = origin[n : n + 1, k : k + 1]
+                    alone = ops.conv_transpose(
+                        signal[n : n + 1, k : k + 1], weight, **arguments, origin=place, **own, backend="native"
+                    )
+                    assert torch.equal(together[n, k], alone[0, 0])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("n", "k", "channels"), [(0, 2, 3), (2, 0, 3), (1, 1, 0)])
 def test_empty_tensors(backend: str, n: int, k: int, channels: int) -> None:

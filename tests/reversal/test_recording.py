@@ -77,7 +77,8 @@ def test_nbytes_counts_bits_and_bytes() -> None:
         cells = recording.activation(layer)[0, 0].numel()
         masks += 2 * cells * -(-channels // 8)
     switches = sum(recording.activation(layer).numel() for layer in ("features.2", "features.6"))
-    assert recording.nbytes == masks + switches + recording.output.numel() * 4
+    last = recording.nbytes - (masks + switches + recording.output.numel() * 4)
+    assert last == 2 * 16 * 4  # the last ReLU's output; the convolutions' do not fit
     assert desali.record(chain(), x, keep="activations").nbytes > 10 * recording.nbytes
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from desali.comparison.smoothing import sigmoid
 from desali.errors import DataError, UnknownNameError
 
 LOG99 = float(np.log(99.0))
@@ -41,10 +42,8 @@ def display(map: Any, scale: float | None = None) -> tuple[FloatArray, float]:
         return np.full(values.shape, 0.5), 0.0
     if not np.isfinite(a) or a == 0:
         raise DataError(f"display scale {scale}: expected a finite number other than 0")
-    from scipy.special import expit
-
     with np.errstate(over="ignore"):  # x / a may overflow to infinity, whose sigmoid is exactly 0 or 1
-        return np.asarray(expit(-LOG99 * (values / a)), np.float64), a
+        return sigmoid(-LOG99 * (values / a)), a
 
 
 def _scale(values: FloatArray) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.comparison.smoothing import sobel
 from desali.errors import DataError
 from desali.figures.drawing.display import finite_array
 
@@ -23,11 +24,9 @@ def edge_map(image: Any) -> npt.NDArray[np.float64]:
     Raises:
         DataError: another shape, or NaN or infinity.
     """
-    from scipy.ndimage import sobel
-
     values = finite_array(image)
     if values.ndim == 3 and values.shape[-1] == 3:
         values = values.mean(axis=-1)
     if values.ndim != 2:
         raise DataError(f"an image must have shape [h, w] or [h, w, 3], got {list(values.shape)}")
-    return np.asarray(np.hypot(sobel(values, axis=0, mode="nearest"), sobel(values, axis=1, mode="nearest")))
+    return np.asarray(np.hypot(sobel(values, 0), sobel(values, 1)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 
+from desali.figures.drawing.faces import knows
+
 FAMILY = "DejaVu Sans"  # ships with matplotlib, so figures look the same everywhere
 PREFERRED = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans CJK TC", "Noto Sans SC", "Noto Sans JP",
@@ -31,7 +33,7 @@ def has_glyph(character: str) -> bool:
     if not character.isprintable():  # spaces of other kinds, zero width, control
         return False
     number = ord(character)
-    if number in _own():
+    if knows(character) or number in _own():
         return True
     for name, path in _others():
         if number in _glyphs(path):

@@ -11,13 +11,14 @@ import numpy as np
 
 from desali.errors import OutputError
 from desali.figures.drawing import text
+from desali.figures.drawing.canvas import Canvas
 from desali.figures.drawing.keys import KEY_BAR, KEY_GAP, KEY_LINE, KEYS, key_lines
 from desali.figures.drawing.panel import COLORMAPS, Bars, Column, Grid, Panel, Words
+from desali.figures.drawing.pixels import PixelCanvas
 from desali.figures.drawing.tables import draw_bars, draw_matrix, matrix_height
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["Column", "Grid", "Layout", "Panel", "arrange", "draw", "save"]
@@ -29,7 +30,7 @@ PANEL_MIN, PANEL_MAX = 62.0, 160.0
 LABEL_MAX, PAGE_MIN = 84.0, 300.0
 PLOT_HEIGHT, PLOT_ABOVE, PLOT_BELOW, PLOT_BESIDE = 110.0, 66.0, 34.0, 24.0  # axes, and room for legends and ticks
 TITLE, LEAD, HEADING, LABEL, NOTE, SMALL = 11.0, 8.5, 8.5, 7.5, 7.0, 6.3
-INK, SOFT, RULE, MARK = "#1a1a1a", "#5a5a5a", "#9a9a9a", "#e69f00"
+SOFT, RULE, MARK = "#5a5a5a", "#9a9a9a", "#e69f00"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
     """
     target = Path(path)
     suffix = check(target, dpi)
+    canvas = pixels(grid, dpi) if suffix == ".png" else None
+    if canvas is not None:
+        with atomic_path(target) as temporary:
+            canvas.save(temporary)
+        return target
     import matplotlib
 
     figure = draw(grid, dpi)
@@ -87,40 +93,50 @@ def draw(grid: Grid, dpi: int = 150) -> Figure:
     """The figure as a matplotlib object that belongs to no window and no global state."""
     from matplotlib.figure import Figure
 
+    from desali.figures.drawing.axes import AxesCanvas
+
     layout = arrange(grid, dpi)
     figure = Figure(figsize=(layout.width / 72, layout.height / 72), dpi=dpi)
     figure.suppressComposite = True  # keep each panel's own pixels in PDF and SVG
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, layout.width), ylim=(layout.height, 0), autoscale_on=False)
     axes.axis("off")
-    _lines(
-        axes,
-        MARGIN,
-        MARGIN,
-        text.wrap(grid.title, layout.width - 2 * MARGIN, TITLE, weight="bold"),
-        TITLE,
-        weight="bold",
-    )
-    lead = text.wrap(grid.lead, layout.width - 2 * MARGIN, LEAD)
-    _lines(axes, MARGIN, layout.lead_top, lead, LEAD)
     _plots(figure, grid, layout)
-    _headings(axes, grid, layout)
+    _paint(AxesCanvas(axes), grid, layout)
+    return figure
+
+
+def pixels(grid: Grid, dpi: int = 150) -> PixelCanvas | None:
+    """The figure in pixels; None if only matplotlib can draw it: plots, and characters of other fonts."""
+    if grid.plots or not text.own_font(grid.texts()):
+        return None
+    layout = arrange(grid, dpi)
+    canvas = PixelCanvas(layout.width, layout.height, dpi)
+    _paint(canvas, grid, layout)
+    return canvas
+
+
+def _paint(canvas: Canvas, grid: Grid, layout: Layout) -> None:
+    room = layout.width - 2 * MARGIN
+    _lines(canvas, MARGIN, MARGIN, text.wrap(grid.title, room, TITLE, weight="bold"), TITLE, weight="bold")
+    _lines(canvas, MARGIN, layout.lead_top, text.wrap(grid.lead, room, LEAD), LEAD)
+    _headings(canvas, grid, layout)
     for matrix, top in zip(grid.below, layout.tables, strict=False):
         if matrix is not None:
-            draw_matrix(axes, matrix, layout.lefts[0], top, layout.width - MARGIN)
+            draw_matrix(canvas, matrix, layout.lefts[0], top, layout.width - MARGIN)
     for top, label, row in zip(layout.tops, grid.rows, grid.panels, strict=True):
-        _row_label(axes, label, top, layout)
+        _row_label(canvas, label, top, layout)
         for index, (left, cell) in enumerate(zip(layout.lefts, row, strict=True)):
             if isinstance(cell, Panel):
-                _panel(axes, cell, left, top, layout.side)
+                _panel(canvas, cell, left, top, layout.side)
             elif isinstance(cell, Bars):
-                draw_bars(axes, cell, left, top, layout.side)
+                draw_bars(canvas, cell, left, top, layout.side)
                 lines = text.wrap(cell.caption, layout.side, SMALL)
-                _lines(axes, left + layout.side / 2, top + layout.side + 2.0, lines, SMALL, ha="center", color=SOFT)
+                _lines(canvas, left + layout.side / 2, top + layout.side + 2.0, lines, SMALL, ha="center", color=SOFT)
             elif isinstance(cell, Words):
-                _words(axes, cell, left, _span_width(layout.lefts, layout.side, index, index + cell.span), top, layout)
-    _footer(axes, grid, layout)
-    return figure
+                width = _span_width(layout.lefts, layout.side, index, index + cell.span)
+                _words(canvas, cell, left, width, top, layout)
+    _footer(canvas, grid, layout)
 
 
 def arrange(grid: Grid, dpi: int = 150) -> Layout:
@@ -209,20 +225,15 @@ def _label_width(label: str) -> float:
     return max([text.width(first, LABEL, "bold"), *(text.width(line, SMALL) for line in rest)]) if label else 0.0
 
 
-def _lines(axes: Axes, x: float, y: float, lines: list[str], size: float, **style: Any) -> float:
+def _lines(canvas: Canvas, x: float, y: float, lines: list[str], size: float, **style: Any) -> float:
     """Draw lines from the top downwards and return where the next one would start."""
     for line in lines:
-        axes.text(
-            x,
-            y,
-            line,
-            **{"fontsize": size, "family": text.family(), "va": "top", "color": INK, "parse_math": False, **style},
-        )
+        canvas.write(x, y, line, size, **style)
         y += size * text.LEADING
     return y
 
 
-def _headings(axes: Axes, grid: Grid, layout: Layout) -> None:
+def _headings(canvas: Canvas, grid: Grid, layout: Layout) -> None:
     for first, past, heading in grid.spans():
         if not heading:
             continue
@@ -231,74 +242,62 @@ def _headings(axes: Axes, grid: Grid, layout: Layout) -> None:
         rule = layout.column_top - 4.0
         note = text.wrap(grid.columns[first].note, room, LABEL)
         top = rule - 3.0 - _height(lines, HEADING) - _height(note, LABEL)
-        below = _lines(axes, left + room / 2, top, lines, HEADING, weight="bold", ha="center")
-        _lines(axes, left + room / 2, below, note, LABEL, ha="center", color=SOFT)
-        axes.plot([left, left + room], [rule, rule], color=RULE, linewidth=0.6, solid_capstyle="butt")
+        below = _lines(canvas, left + room / 2, top, lines, HEADING, weight="bold", ha="center")
+        _lines(canvas, left + room / 2, below, note, LABEL, ha="center", color=SOFT)
+        canvas.line((left, rule), (left + room, rule), RULE, 0.6)
     base = layout.tops[0] - 3.0
     for left, column in zip(layout.lefts, grid.columns, strict=True):
         lines = text.wrap(column.label, layout.side, LABEL)
-        _lines(axes, left + layout.side / 2, base - _height(lines, LABEL), lines, LABEL, ha="center", color=SOFT)
+        _lines(canvas, left + layout.side / 2, base - _height(lines, LABEL), lines, LABEL, ha="center", color=SOFT)
 
 
-def _row_label(axes: Axes, label: str, top: float, layout: Layout) -> None:
+def _row_label(canvas: Canvas, label: str, top: float, layout: Layout) -> None:
     first, *rest = label.splitlines() or [""]
     bold = text.wrap(first, layout.label_width, LABEL, weight="bold", max_lines=4)
     small = text.wrap("\n".join(rest), layout.label_width, SMALL, max_lines=3)
     y = top + (layout.side - _height(bold, LABEL) - _height(small, SMALL)) / 2
-    y = _lines(axes, MARGIN, y, bold, LABEL, weight="bold")
-    _lines(axes, MARGIN, y, small, SMALL, color=SOFT)
+    y = _lines(canvas, MARGIN, y, bold, LABEL, weight="bold")
+    _lines(canvas, MARGIN, y, small, SMALL, color=SOFT)
 
 
-def _panel(axes: Axes, panel: Panel, left: float, top: float, side: float) -> None:
-    from matplotlib.patches import Rectangle
-
+def _panel(canvas: Canvas, panel: Panel, left: float, top: float, side: float) -> None:
     height, width = panel.image.shape[:2]
     w, h = side * width / max(width, height), side * height / max(width, height)
     x, y = left + (side - w) / 2, top + (side - h) / 2
-    pixels = side * axes.figure.dpi / 72
-    interpolation = "nearest" if max(width, height) <= pixels else "hanning"
-    _picture(axes, panel.image, panel.colormap, (x, x + w, y + h, y), interpolation)
-    axes.add_patch(Rectangle((x, y), w, h, fill=False, edgecolor=RULE, linewidth=0.4))
+    canvas.picture(panel.image, panel.colormap, x, y, w, h)
+    canvas.frame(x, y, w, h, RULE, 0.4)
     for box_top, box_left, box_height, box_width in panel.boxes:
         t, b = max(box_top, 0), min(box_top + box_height, height)
         a, z = max(box_left, 0), min(box_left + box_width, width)
         if t < b and a < z:
-            place = (x + a * w / width, y + t * h / height)
-            size = ((z - a) * w / width, (b - t) * h / height)
-            axes.add_patch(Rectangle(place, *size, fill=False, edgecolor=MARK, linewidth=0.8))
+            size = (z - a) * w / width, (b - t) * h / height
+            canvas.frame(x + a * w / width, y + t * h / height, *size, MARK, 0.8)
     lines = text.wrap(panel.caption, side, SMALL)
-    _lines(axes, left + side / 2, top + side + 2.0, lines, SMALL, ha="center", color=SOFT)
+    _lines(canvas, left + side / 2, top + side + 2.0, lines, SMALL, ha="center", color=SOFT)
 
 
-def _words(axes: Axes, words: Words, left: float, room: float, top: float, layout: Layout) -> None:
+def _words(canvas: Canvas, words: Words, left: float, room: float, top: float, layout: Layout) -> None:
     lines = text.wrap(words.text, room - 2 * GAP, LABEL)
     y = top + (layout.side - _height(lines, LABEL)) / 2
-    _lines(axes, left + room / 2, y, lines, LABEL, ha="center", color=SOFT, style="italic")
+    _lines(canvas, left + room / 2, y, lines, LABEL, ha="center", color=SOFT, style="italic")
 
 
-def _picture(axes: Axes, image: Any, cmap: str, extent: tuple[float, float, float, float], interpolation: str) -> None:
-    limits = axes.get_xlim(), axes.get_ylim()
-    values = np.asarray(image, np.float64)
-    axes.imshow(values, cmap=cmap, vmin=0, vmax=1, extent=extent, interpolation=interpolation, aspect="auto")
-    axes.set(xlim=limits[0], ylim=limits[1])  # imshow moves them
-
-
-def _footer(axes: Axes, grid: Grid, layout: Layout) -> None:
+def _footer(canvas: Canvas, grid: Grid, layout: Layout) -> None:
     y = layout.footer_top
     for kinds in key_lines(grid, layout.width, MARGIN, NOTE):
         x = MARGIN
         for kind in kinds:
-            x = _key(axes, x, y, COLORMAPS[kind], *KEYS[kind]) + KEY_GAP
+            x = _key(canvas, x, y, COLORMAPS[kind], *KEYS[kind]) + KEY_GAP
         y += KEY_LINE
     lines = text.wrap(grid.footnote, layout.width - 2 * MARGIN, NOTE)
-    _lines(axes, MARGIN, y, lines, NOTE, color=SOFT)
+    _lines(canvas, MARGIN, y, lines, NOTE, color=SOFT)
 
 
-def _key(axes: Axes, x: float, y: float, cmap: str, low: str, high: str) -> float:
+def _key(canvas: Canvas, x: float, y: float, cmap: str, low: str, high: str) -> float:
     """A colour bar between the words for its two ends; returns where it stops."""
     bar, thick = KEY_BAR, 7.0
-    _lines(axes, x, y, [low], NOTE, color=SOFT)
+    _lines(canvas, x, y, [low], NOTE, color=SOFT)
     x += text.width(low, NOTE) + 4.0
-    _picture(axes, np.linspace(0, 1, 256)[None], cmap, (x, x + bar, y + thick, y), "nearest")
-    _lines(axes, x + bar + 4.0, y, [high], NOTE, color=SOFT)
+    canvas.picture(np.linspace(0, 1, 256)[None], cmap, x, y, bar, thick)
+    _lines(canvas, x + bar + 4.0, y, [high], NOTE, color=SOFT)
     return x + bar + 4.0 + text.width(high, NOTE)

@@ -45,7 +45,7 @@ class Panel:
     def __post_init__(self) -> None:
         if self.kind not in COLORMAPS:
             raise UnknownNameError("kind of panel", self.kind, COLORMAPS)
-        if self.cmap is not None:
+        if self.cmap is not None and self.cmap not in COLORMAPS.values():
             import matplotlib
 
             if self.cmap not in matplotlib.colormaps:
@@ -180,6 +180,20 @@ class Grid:
             else:
                 runs.append((index, index + 1, column.group))
         return runs
+
+    def texts(self) -> list[str]:
+        """Every text that it prints, plots left out."""
+        found = [self.title, self.lead, self.footnote, *self.rows]
+        for column in self.columns:
+            found += [column.label, column.group, column.note]
+        for cell in (cell for row in self.panels for cell in row):
+            if isinstance(cell, Words):
+                found.append(cell.text)
+            elif cell is not None:
+                found += [cell.caption, *(cell.names if isinstance(cell, Bars) else ())]
+        for matrix in (matrix for matrix in self.below if matrix is not None):
+            found += [matrix.corner, matrix.note, *matrix.rows, *matrix.columns, *matrix.words.values()]
+        return found
 
     def kinds(self) -> set[str]:
         """The kinds of panels that occur."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from desali.figures.drawing import text
+from desali.figures.drawing.canvas import Canvas
 from desali.figures.drawing.panel import Bars, Matrix
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 SIZE, TINY = 6.3, 5.6
-INK, SOFT, BAR, MARKED = "#1a1a1a", "#5a5a5a", "#c9c9c9", "#e69f00"
+SOFT, BAR, MARKED = "#5a5a5a", "#c9c9c9", "#e69f00"
 CELL, LONGEST, PAD = 12.0, 84.0, 8.0
 ABOVE, BELOW = 3.0, 5.0
 
@@ -21,45 +19,41 @@ def matrix_height(matrix: Matrix | None) -> float:
     return 0.0 if matrix is None else ABOVE + CELL * (len(matrix.rows) + 1) + BELOW
 
 
-def draw_matrix(axes: Axes, matrix: Matrix, left: float, top: float, right: float) -> None:
+def draw_matrix(canvas: Canvas, matrix: Matrix, left: float, top: float, right: float) -> None:
     """Draw a table: darker cells are more alike, and a note to its right."""
-    from matplotlib.patches import Rectangle
-
     names = [_short(name, LONGEST) for name in matrix.rows]
     heads = [_short(name, LONGEST) for name in matrix.columns]
     first = max(text.width(name, SIZE) for name in [matrix.corner, *names]) + PAD
     widths = [max(text.width(name, SIZE), 24.0) + PAD for name in heads]
     y = top + ABOVE
-    _write(axes, left, y, matrix.corner, color=SOFT, style="italic")
+    _write(canvas, left, y, matrix.corner, color=SOFT, style="italic")
     x = left + first
     for name, width in zip(heads, widths, strict=True):
-        _write(axes, x + width / 2, y, name, ha="center", color=SOFT)
+        _write(canvas, x + width / 2, y, name, ha="center", color=SOFT)
         x += width
     for row, name in enumerate(names):
         y += CELL
-        _write(axes, left, y, name)
+        _write(canvas, left, y, name)
         x = left + first
         for column, width in enumerate(widths):
             value = matrix.values[row][column]
             words = matrix.words.get((row, column), "" if value is None else f"{value:.2f}")
             if value is not None:
                 shade = 1 - 0.45 * max(0.0, min(1.0, value))
-                place, size = (x + 1, y - 1.5), (width - 2, CELL - 1.5)
-                axes.add_patch(Rectangle(place, *size, color=(shade, shade, 1.0), linewidth=0))
+                level = round(shade * 255)
+                canvas.fill(x + 1, y - 1.5, width - 2, CELL - 1.5, f"#{level:02x}{level:02x}ff")
             weight = "bold" if (row, column) in matrix.strong else "normal"
-            _write(axes, x + width / 2, y, words.replace("-", "\N{MINUS SIGN}"), ha="center", weight=weight)
+            _write(canvas, x + width / 2, y, words.replace("-", "\N{MINUS SIGN}"), ha="center", weight=weight)
             x += width
     room = right - x - 12
     if matrix.note and room > 80:
         lines = text.wrap(matrix.note, room, SIZE, max_lines=len(matrix.rows) + 1)
         for k, line in enumerate(lines):
-            _write(axes, x + 12, top + ABOVE + k * SIZE * text.LEADING, line, color=SOFT)
+            _write(canvas, x + 12, top + ABOVE + k * SIZE * text.LEADING, line, color=SOFT)
 
 
-def draw_bars(axes: Axes, bars: Bars, left: float, top: float, side: float) -> None:
+def draw_bars(canvas: Canvas, bars: Bars, left: float, top: float, side: float) -> None:
     """Draw bars into a square, each with its name and number above it."""
-    from matplotlib.patches import Rectangle
-
     low, high = min(0.0, *bars.values), max(0.0, *bars.values)
     span = (high - low) or 1.0
     each = side / max(4, len(bars.values))
@@ -70,18 +64,17 @@ def draw_bars(axes: Axes, bars: Bars, left: float, top: float, side: float) -> N
         number = number.replace("-", "\N{MINUS SIGN}")
         weight = "bold" if k == bars.marked else "normal"
         label = _short(name, side - text.width(number, TINY, weight) - 2, TINY, weight)
-        _write(axes, left, y, label, TINY, weight=weight, zorder=3)
-        _write(axes, left + side, y, number, TINY, ha="right", weight=weight, zorder=3)
+        _write(canvas, left, y, label, TINY, weight=weight)
+        _write(canvas, left + side, y, number, TINY, ha="right", weight=weight)
         start, width = sorted((zero, zero + side * value / span))[0], side * abs(value) / span
         thick = max(1.0, min(3.0, each - TINY * 1.3))
         colour = MARKED if k == bars.marked else BAR
-        axes.add_patch(Rectangle((start, y + TINY * 1.25), width, thick, color=colour, linewidth=0))
-        axes.plot([zero, zero], [y + TINY * 1.2, y + TINY * 1.3 + thick], color=SOFT, linewidth=0.4)
+        canvas.fill(start, y + TINY * 1.25, width, thick, colour)
+        canvas.line((zero, y + TINY * 1.2), (zero, y + TINY * 1.3 + thick), SOFT, 0.4)
 
 
-def _write(axes: Axes, x: float, y: float, words: str, size: float = SIZE, **style: Any) -> None:
-    known = {"fontsize": size, "family": text.family(), "va": "top", "color": INK, "parse_math": False}
-    axes.text(x, y, text.drawable(words), **{**known, **style})
+def _write(canvas: Canvas, x: float, y: float, words: str, size: float = SIZE, **style: Any) -> None:
+    canvas.write(x, y, text.drawable(words), size, **style)
 
 
 def _short(name: str, room: float, size: float = SIZE, weight: str = "normal") -> str:

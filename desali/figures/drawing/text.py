@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+from desali.figures.drawing import faces
 from desali.figures.drawing.fonts import family as family
 from desali.figures.drawing.fonts import has_glyph
 
@@ -38,9 +39,16 @@ def plain_text(texts: Iterable[str] = ()) -> Iterator[None]:
         yield
 
 
+def own_font(texts: Iterable[str]) -> bool:
+    """Whether the font that ships with matplotlib surely has every character of texts."""
+    return all(map(faces.knows, set("".join(texts)) - {"\n"}))
+
+
 @lru_cache(maxsize=4096)
 def width(text: str, size: float, weight: str = "normal") -> float:
     """Width of one line of text in points, with a little to spare."""
+    if own_font([text]):
+        return faces.width(text, weight) * size * SAFETY
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

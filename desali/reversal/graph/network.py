@@ -84,6 +84,19 @@ class Network:
         """The nodes behind the image, ready to be computed."""
         return program(self.nodes, self.consumers, self.last_use)
 
+    @cached_property
+    def overwritten(self) -> frozenset[int]:
+        """The nodes whose memory their only reader may write its own value into while it records."""
+        return frozenset(step.node.inputs[0] for step in self.program if step.decides and step.last_reader)
+
+    @cached_property
+    def repeated(self) -> dict[int, int]:
+        """The nodes whose values are those of another, which stands beside them."""
+        found = {
+            node.index: node.inputs[0] for node in self.nodes if node.operation is not None and node.operation.repeats
+        }
+        return {index: source for index, source in found.items() if source != 0}
+
     def find(self, layer: str) -> Node:
         """The node of a layer, or of the last operation inside a container ("layer4"; "layer4:1" at its second use).
 

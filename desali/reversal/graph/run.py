@@ -48,6 +48,7 @@ def run(
     execute: Execute | None = None,
     observe: Observe | None = None,
     until: int | None = None,
+    watched: frozenset[int] | None = None,
 ) -> tuple[Tensor, list[Any]]:
     """Compute the network's output; values are dropped after their last use.
 
@@ -57,6 +58,7 @@ def run(
         execute: called as execute(node, value of its first input, whether that may be written into) for every layer
             that records something; what it returns is the value, None leaves it to the node's own call.
         observe: called as observe(node, value) with every value that depends on the image.
+        watched: indices of the nodes whose values `observe` is called with; None: all.
         until: index of the last node to compute; None: the output.
 
     Returns:
@@ -71,12 +73,14 @@ def run(
     values[0] = value
     last = network.output if until is None else until
     with torch.no_grad():
-        if observe is not None:
+        if observe is not None and (watched is None or 0 in watched):
             observe(network.nodes[0], value)
         for index, step in enumerate(network.program[:last], 1):
             value = None
             if step.decides and execute is not None:
-                value = execute(step.node, values[step.node.inputs[0]], step.last_reader and observe is None)
+                source = step.node.inputs[0]
+                seen = observe is not None and (watched is None or source in watched)
+                value = execute(step.node, values[source], step.last_reader and not seen)
             if value is None:
                 if step.nested:
                     args, kwargs = arguments(network, parameters.__getitem__, step.node, values)
@@ -91,7 +95,7 @@ def run(
             values[index] = value
             if not step.depends:
                 fixed[index] = value
-            elif observe is not None:
+            elif observe is not None and (watched is None or index in watched):
                 observe(step.node, value)
             for dead in step.dead:
                 values[dead] = None

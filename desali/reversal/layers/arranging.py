@@ -24,6 +24,7 @@ class Identity(ValueFree):
         "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
     )  # fmt: skip
     plain_module = "Dropout"
+    repeats = True
 
     @classmethod
     def recognise(cls, call: Call) -> Identity | None:

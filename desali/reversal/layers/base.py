@@ -42,6 +42,7 @@ class Layer(ABC):
         fuses: `reverse_with_relu` reverses a masked layer below in the same pass.
         batchwise: the reversal treats every image by itself; else all images are reversed together.
         fresh: its value is newly allocated memory, never a view of another value: its only reader may write there.
+        repeats: its value is its first input's, element by element.
         smooth: it bends the signal without a rule in the ReLU framework, and is refused until `smooth="gradient"`.
         passes: signals pass it; not so comparisons and indices.
         folding: "norm": a normalisation that can be folded into an "affine" layer before it.
@@ -55,6 +56,7 @@ class Layer(ABC):
     fuses: ClassVar[bool] = False
     batchwise: bool = False
     fresh: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
     smooth: bool = False
     passes: ClassVar[bool] = True
     folding: ClassVar[Literal["", "norm", "affine"]] = ""

@@ -1,0 +1,157 @@
+"""Which way of the transposed convolution is the fastest: a table for each instruction set, or what was measured here.
+
+The ways differ in speed only; their results agree to rounding. `desali tune` measures them (`desali.ops.tuning`) and
+keeps what it found in the user's cache folder, by processor, instruction set and threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from desali.input.files import at_home
+from desali.ops.backend import core
+
+FEW_CHANNELS = 16
+FORMAT = 1
+DENSE_WAYS = ("dense", "torch")
+
+
+class Crossover(NamedTuple):
+    """Where the ways meet for one kind of layer.
+
+    Attributes:
+        density: up to this share of non-zeros the walk over them is the fastest.
+        dense: the fastest above: "dense" (the core's kernel) or "torch" (oneDNN).
+    """
+
+    density: float
+    dense: str
+
+
+TABLE: dict[str, dict[str, Crossover]] = {
+    "avx512": {
+        "image": Crossover(0.9, "dense"),
+        "image, strided": Crossover(0.49, "dense"),
+        "pointwise": Crossover(0.6, "dense"),
+        "channels": Crossover(0.73, "torch"),
+        "channels, strided": Crossover(0.46, "torch"),
+    },
+    "avx2": {
+        "image": Crossover(0.1, "dense"),
+        "image, strided": Crossover(0.34, "dense"),
+        "pointwise": Crossover(0.23, "dense"),
+        "channels": Crossover(0.53, "torch"),
+        "channels, strided": Crossover(0.34, "torch"),
+    },
+    "portable": {
+        "image": Crossover(0.1, "dense"),
+        "image, strided": Crossover(0.6, "dense"),
+        "pointwise": Crossover(0.15, "torch"),
+        "channels": Crossover(0.3, "torch"),
+        "channels, strided": Crossover(0.2, "torch"),
+    },
+}
+"""By instruction set and kind of layer: what `desali tune` found on one core of an AMD EPYC (Zen 4, whose two levels
+multiply equally fast), avx2 and portable forced there. Of portable the last two are guesses: oneDNN kept its own
+instruction set, which a processor without AVX2 does not have."""
+
+
+def kind_of(channels: int, kernel: tuple[int, int], stride: tuple[int, int]) -> str:
+    """The kind of a layer: "image" (few channels to make) or "channels", with ", strided", or "pointwise" (1 x 1).
+
+    Args:
+        channels: of the result, that is of the convolution's input.
+        kernel, stride: of rows and columns.
+    """
+    if kernel == (1, 1) and channels > FEW_CHANNELS:
+        return "pointwise"
+    kind = "image" if channels <= FEW_CHANNELS else "channels"
+    return kind if stride == (1, 1) else f"{kind}, strided"
+
+
+def machine() -> str:
+    """What measurements hold for: processor, instruction set and threads."""
+    module, _ = core()
+    level = "none" if module is None else module.describe()["simd"]
+    return f"{_processor()}; {level}; {torch.get_num_threads()} threads"
+
+
+def tuning_file() -> Path:
+    """`tuning.json` in the environment's DESALI_CACHE, else in `desali` in the user's cache folder."""
+    given = os.environ.get("DESALI_CACHE")
+    folder = at_home(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desali"
+    return folder / "tuning.json"
+
+
+@functools.cache
+def current() -> Mapping[str, Crossover]:
+    """The crossovers in use, by kind: those of the tuning file for this machine, else those of the table.
+
+    A file that is damaged or of other machines is passed over with one line in the log. Read once a process.
+    """
+    module, _ = core()
+    shipped = TABLE["portable" if module is None else module.describe()["simd"]]
+    path = tuning_file()
+    try:
+        measured = read(path).get(machine())
+    except FileNotFoundError:
+        return shipped
+    except (OSError, ValueError) as error:
+        _say(f"{path} is ignored: {error}; `desali tune` writes it anew")
+        return shipped
+    if measured is None:
+        _say(f"{path} is ignored: it was measured on other machines or with other threads; run `desali tune` here")
+        return shipped
+    return {**shipped, **measured}
+
+
+def read(path: Path) -> dict[str, dict[str, Crossover]]:
+    """What a tuning file says, by machine and kind.
+
+    Raises:
+        OSError: it cannot be read. ValueError: it is damaged.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        if found["format"] != FORMAT:
+            raise ValueError
+        machines = found["machines"].items()
+        return {name: {kind: _crossover(one) for kind, one in kinds.items()} for name, kinds in machines}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError("it is damaged or of another version") from None
+
+
+def written(machines: Mapping[str, Mapping[str, Crossover]]) -> dict[str, Any]:
+    """The content of a tuning file, for JSON."""
+    kinds = {name: {kind: one._asdict() for kind, one in found.items()} for name, found in machines.items()}
+    return {"format": FORMAT, "machines": kinds}
+
+
+def _crossover(values: Mapping[str, Any]) -> Crossover:
+    density, dense = values["density"], values["dense"]
+    if isinstance(density, bool) or not isinstance(density, (int, float)) or not 0 <= density <= 1:
+        raise ValueError
+    if dense not in DENSE_WAYS:
+        raise ValueError
+    return Crossover(float(density), dense)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine() or "unknown"
+
+
+def _say(line: str) -> None:
+    logging.getLogger("desali").warning(line)

@@ -100,7 +100,9 @@ def luma(colour: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return grey
 
 
-def fit(pixels: npt.NDArray[np.uint8], size: int, resize: str = "bicubic") -> npt.NDArray[np.uint8]:
+def fit(
+    pixels: npt.NDArray[np.uint8], size: int, resize: str = "bicubic", resize_to: int | None = None
+) -> npt.NDArray[np.uint8]:
     """A display image as a square of `size`: the shorter side resized to it, the centre cut out of the longer.
 
     Readers of data sets, training, predictions and figures all call this, so that they mean the same pixels.
@@ -108,31 +110,39 @@ def fit(pixels: npt.NDArray[np.uint8], size: int, resize: str = "bicubic") -> np
     Args:
         pixels: uint8 [h, w] or [h, w, 3].
         resize: "bicubic" (Keys, a = -0.75 when growing; antialiased, a = -0.5, when shrinking) or "bilinear".
+        resize_to: the shorter side before the centre is cut, at least `size`; None for `size`.
     """
     height, width = pixels.shape[:2]
-    if (height, width) == (size, size):
-        return pixels
-    shape = _shorter_side(height, width, size)
-    if min(height, width) > size:
+    shape = _resized_shape(height, width, size, resize_to)
+    if min(height, width) > min(shape):
         from PIL import Image
 
         kernel = Image.Resampling[resize.upper()]
         pixels = np.asarray(Image.fromarray(pixels).resize(shape[::-1], kernel))
-    elif min(height, width) < size:
+    elif min(height, width) < min(shape):
         import torch
 
         planes = np.atleast_3d(pixels).transpose(2, 0, 1)
         grown = _resized(torch.from_numpy(planes.astype(np.float32) / np.float32(255))[None], shape, resize)
         back = grown[0].mul(255).round().byte().numpy().transpose(1, 2, 0)
         pixels = back[..., 0] if pixels.ndim == 2 else back
-    top, left = (shape[0] - size) // 2, (shape[1] - size) // 2
+    top, left = _corner(shape, size, resize_to)
     return pixels[top : top + size, left : left + size]
 
 
-def _shorter_side(height: int, width: int, size: int) -> tuple[int, int]:
-    """The shape of an image whose shorter side becomes `size`."""
+def _resized_shape(height: int, width: int, size: int, resize_to: int | None) -> tuple[int, int]:
+    """The shape of an image whose shorter side becomes `size`, or `resize_to` in torchvision's arithmetic."""
+    if resize_to is not None:
+        short, long = min(height, width), int(resize_to * max(height, width) / min(height, width))
+        return (resize_to, long) if height == short else (long, resize_to)
     scale = size / min(height, width)
     return max(size, round(height * scale)), max(size, round(width * scale))
+
+
+def _corner(shape: Sequence[int], size: int, resize_to: int | None) -> tuple[int, int]:
+    """Where the centre square of `size` begins, with `resize_to` in torchvision's arithmetic."""
+    top, left = ((side - size) // 2 if resize_to is None else round((side - size) / 2) for side in shape)
+    return top, left
 
 
 def _resized(nchw: Tensor, shape: tuple[int, int], resize: str) -> Tensor:
@@ -165,7 +175,8 @@ def padded(hu: npt.NDArray[Any]) -> npt.NDArray[Any]:
 class Preprocessing:
     """How pixels become a network's input; kept with a model so that both are always used together.
 
-    The order is: display images resized to `size` by their shorter side and cut to the centre square (see `fit`);
+    The order is: display images resized to `size` by their shorter side, or to `resize_to` where the network was
+    trained so, and cut to the centre square (see `fit`);
     images in HU padded with air to a square; window (HU only) to [0, 1]; colour to its luma for 1 channel; images in HU
     resized to `size` x `size`, clamped to [0, 1]; copy grey to `channels`; put colour in `channel_order`;
     (value x `scale` - `mean`) / `std`, per channel in that order. No image is ever stretched.
@@ -179,6 +190,8 @@ class Preprocessing:
         mean: subtracted per channel after scaling; None for none.
         std: divided by per channel at the end; None for none.
         channel_order: "rgb" or "bgr".
+        resize_to: the shorter side of a display image before the centre square of `size` is cut out of it, as published
+            weights prescribe it (resize to 256, cut 224); None for `size`. Images in HU are always used whole.
 
     Raises:
         ImageError: a bad window. DataError: any other field out of range. UnknownNameError: resize or channel_order.
@@ -192,6 +205,7 @@ class Preprocessing:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     channel_order: str = "rgb"
+    resize_to: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", check_window(self.window))
@@ -199,7 +213,12 @@ class Preprocessing:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise DataError(f"preprocessing: {name} must be a whole number of at least 1, got {value!r}")
-        too_large = IMAGE_PIXELS.exceeded(self.size**2)
+        to = self.resize_to
+        if to is not None and (isinstance(to, bool) or not isinstance(to, int) or to < self.size):
+            raise DataError(f"preprocessing: resize_to must be a whole number of at least size={self.size}, got {to!r}")
+        if to == self.size:
+            object.__setattr__(self, "resize_to", None)
+        too_large = IMAGE_PIXELS.exceeded((self.resize_to or self.size) ** 2)
         if too_large:
             raise DataError(f"preprocessing: size {self.size} makes images of {too_large}")
         if not isinstance(self.scale, int | float) or not math.isfinite(self.scale) or self.scale <= 0:
@@ -254,7 +273,7 @@ class Preprocessing:
             )
         grey = values.ndim == 3
         nchw = torch.from_numpy(np.ascontiguousarray(values[:, None] if grey else np.moveaxis(values, -1, 1)))
-        nchw = self._sized(nchw)
+        nchw = self._sized(nchw, None if unit == "hu" or unit == "uint8" else self.resize_to)
         if grey:
             nchw = nchw.expand(-1, self.channels, -1, -1)
         elif self.channel_order == "bgr":
@@ -270,27 +289,42 @@ class Preprocessing:
         """Bytes at the network's size, images in HU as squares, others as they are."""
         if unit == "hu":
             return padded(images)
-        if unit == "uint8" and len(images) and images.shape[1:3] != (self.size, self.size):
-            return np.stack([fit(image, self.size, self.resize) for image in images])
+        if unit == "uint8" and len(images) and self.reframes(images.shape[1:3], unit):
+            return np.stack([fit(image, self.size, self.resize, self.resize_to) for image in images])
         return images
 
-    def _sized(self, nchw: Tensor) -> Tensor:
-        """The centre square of [n, c, h, w] after its shorter side became `size`."""
+    def _sized(self, nchw: Tensor, resize_to: int | None) -> Tensor:
+        """The centre square of [n, c, h, w] after its shorter side became `size`, or `resize_to`."""
         size = self.size
         if not len(nchw):
             return nchw.new_empty(0, nchw.shape[1], size, size)
-        nchw = _resized(nchw, _shorter_side(nchw.shape[-2], nchw.shape[-1], size), self.resize)
-        top, left = ((side - size) // 2 for side in nchw.shape[-2:])
+        nchw = _resized(nchw, _resized_shape(nchw.shape[-2], nchw.shape[-1], size, resize_to), self.resize)
+        top, left = _corner(nchw.shape[-2:], size, resize_to)
         return nchw[..., top : top + size, left : left + size]
 
     @property
     def seen(self) -> Preprocessing:
         """The rule without what is there for the network alone: what it makes is what a reader sees, in [0, 1]."""
-        return Preprocessing(self.size, channels=3, window=self.window, resize=self.resize)
+        return Preprocessing(self.size, 3, self.window, self.resize, resize_to=self.resize_to)
+
+    def frame(self, shape: Sequence[int], unit: PixelUnit) -> tuple[float, float, float, float]:
+        """The part of an image of `shape` (h, w, ...) that becomes the input: (top, left, height, width) in its pixels.
+
+        Of an image in HU it reaches outside, where air is put.
+        """
+        height, width = shape[:2]
+        if unit == "hu":
+            side = max(height, width)
+            return -float((side - height) // 2), -float((side - width) // 2), float(side), float(side)
+        tall, wide = _resized_shape(height, width, self.size, self.resize_to)
+        top, left = _corner((tall, wide), self.size, self.resize_to)
+        down, across = height / tall, width / wide
+        return top * down, left * across, self.size * down, self.size * across
 
     def reframes(self, shape: Sequence[int], unit: PixelUnit) -> bool:
         """Whether images of `shape` (h, w, ...) are cut, padded or resized as bytes on their way into the network."""
-        return shape[0] != shape[1] or (unit == "uint8" and shape[0] != self.size)
+        whole = unit != "uint8" or (shape[0] == self.size and self.resize_to is None)
+        return shape[0] != shape[1] or not whole
 
     def words(self, shape: Sequence[int], unit: PixelUnit, what: str = "The image") -> str:
         """What happens to an image of `shape` (h, w, ...) on its way into the network, in a sentence; "" for nothing.
@@ -299,8 +333,8 @@ class Preprocessing:
             what: the sentence's subject, "The image" or "The images".
         """
         height, width = shape[:2]
-        size = self.size
-        if (height, width) == (size, size):
+        size, resized = self.size, self.size if unit == "hu" else self.resize_to or self.size
+        if height == width == size == resized:
             return ""
         several = what.endswith("s")
         was = "were" if several else "was"
@@ -308,18 +342,21 @@ class Preprocessing:
         done = []
         if unit == "hu" and height != width:
             done.append(f"padded with air ({AIR_HU:g} HU) to {side} x {side}")
-        if side != size:
-            change = "shrunk" if side > size else "enlarged"
+        if side != resized:
+            change = "shrunk" if side > resized else "enlarged"
             whole = unit == "hu" or height == width
-            done.append(f"{change} to {size} x {size}" if whole else f"{change} by the shorter side to {size}")
-        if unit != "hu" and height != width:
+            done.append(f"{change} to {resized} x {resized}" if whole else f"{change} by the shorter side to {resized}")
+        if unit != "hu" and (height != width or resized > size):
             done.append(f"cut to the centre {size} x {size}")
-        kept = "; a box would keep its detail" if side > size and not several else ""
+        kept = "; a box would keep its detail" if side > resized and not several else ""
         return f"{what} of {height} x {width} pixels {was} {', then '.join(done)}{kept}."
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON-serialisable values."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """The fields as JSON-serialisable values; `resize_to` where it is one."""
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        if self.resize_to is None:
+            del values["resize_to"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:

@@ -93,7 +93,7 @@ def _model(comparison: Comparison, one: Evaluation, curves: Curves, resamples: i
     for axis, (kind, name) in zip(axes[1], AREAS.items(), strict=True):
         for k, label in enumerate(comparison.classes):
             if label in curves[kind]:
-                style = {"color": _colour(k), "linestyle": _dash(k), "linewidth": 1.0}
+                style = {"color": colour_of(k), "linestyle": dash_of(k), "linewidth": 1.0}
                 text = f"{label}: {_short(one.classes[label].metrics.get(name))}"
                 axis.plot(GRID, curves[kind][label].value, label=drawable(text), **style)
         if MACRO in curves[kind]:
@@ -158,12 +158,12 @@ def _forest(axis: Axes, comparison: Comparison, models: Sequence[Model]) -> None
                 continue
             y = row + (k - (count - 1) / 2) * step
             if estimate.ends is not None:
-                axis.plot(estimate.ends, [y, y], color=_colour(k), linewidth=1.6)
+                axis.plot(estimate.ends, [y, y], color=colour_of(k), linewidth=1.6)
             label = drawable(one.recipe) if row == 0 else None
-            axis.plot(estimate.value, y, "o", color=_colour(k), markersize=4.5, label=label)
+            axis.plot(estimate.value, y, "o", color=colour_of(k), markersize=4.5, label=label)
             if name in each:
                 values = each[name][:, 0]
-                axis.plot(values, np.full(len(values), y), "|", color=_colour(k), markersize=6, markeredgewidth=0.8)
+                axis.plot(values, np.full(len(values), y), "|", color=colour_of(k), markersize=6, markeredgewidth=0.8)
     axis.set_yticks(range(len(FOREST)), [f"{name}\n({role(name)})" for name in FOREST], fontsize=8)
     axis.invert_yaxis()
     several = any(len(one.seeds) > 1 for one in comparison.evaluations)
@@ -198,11 +198,11 @@ def _confusion(axis: Axes, one: Evaluation, classes: Sequence[str]) -> None:
 def _reliability(axis: Axes, one: Evaluation, k: int, label: str | None = None) -> None:
     points = one.reliability
     text = label or f"{one.recipe}: ECE {_short(one.metrics.get('ECE'))}"
-    axis.fill_between(points.confidence, points.low, points.high, color=_colour(k), alpha=0.13, linewidth=0)
-    axis.plot(points.confidence, points.accuracy, linewidth=1.0, alpha=0.6, color=_colour(k), linestyle=_dash(k))
-    axis.plot([], [], "o", markersize=4, color=_colour(k), label=drawable(text))
+    axis.fill_between(points.confidence, points.low, points.high, color=colour_of(k), alpha=0.13, linewidth=0)
+    axis.plot(points.confidence, points.accuracy, linewidth=1.0, alpha=0.6, color=colour_of(k), linestyle=dash_of(k))
+    axis.plot([], [], "o", markersize=4, color=colour_of(k), label=drawable(text))
     share = np.array(points.rois) / sum(points.rois)
-    axis.scatter(points.confidence, points.accuracy, s=4 + 120 * share, color=_colour(k))
+    axis.scatter(points.confidence, points.accuracy, s=4 + 120 * share, color=colour_of(k))
 
 
 def _counts(axis: Axes, one: Evaluation) -> None:
@@ -226,9 +226,9 @@ def _diagonal(axis: Axes) -> None:
 
 
 def _curve(axis: Axes, band: Band, k: int | None, label: str) -> None:
-    colour = "black" if k is None else _colour(k)
+    colour = "black" if k is None else colour_of(k)
     axis.fill_between(GRID, band.low, band.high, color=colour, alpha=0.13, linewidth=0)
-    style = "-" if k is None else _dash(k)
+    style = "-" if k is None else dash_of(k)
     axis.plot(GRID, band.value, color=colour, linestyle=style, linewidth=1.6, label=drawable(label))
 
 
@@ -254,11 +254,13 @@ def _short(estimate: Estimate | None) -> str:
     return "not defined" if estimate is None else estimate_text(estimate)
 
 
-def _colour(k: int) -> str:
+def colour_of(k: int) -> str:
+    """The colour of model `k`, the same in every plot and told apart by colour-blind readers (Okabe and Ito)."""
     return COLOURS[k % len(COLOURS)]
 
 
-def _dash(k: int) -> str:
+def dash_of(k: int) -> str:
+    """The line style of model `k`: another one when the colours begin again."""
     return DASHES[(k // len(COLOURS)) % len(DASHES)]
 
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from desali.evaluation.plots import colour_of, dash_of
 from desali.evaluation.table import role
 from desali.experiments.robustness import CURVES, Robustness
 from desali.figures.drawing.text import drawable
@@ -41,8 +42,11 @@ def plot_robustness(result: Robustness, path: Path, metrics: Sequence[str] = CUR
             curve = result.curve(name, what)
             spread = [one.spread[what] for c in result.comparisons for one in c.evaluations if one.recipe == name]
             at = [value + (k - (len(names) - 1) / 2) * step for value in x]
-            (line,) = ax.plot(at, [e.value for e in curve], marker="o", markersize=4, label=drawable(name), zorder=3)
-            colour = line.get_color()
+            colour = colour_of(k)
+            ax.plot(
+                at, [e.value for e in curve], marker="o", markersize=4, color=colour, linestyle=dash_of(k),
+                label=drawable(name), zorder=3,
+            )  # fmt: skip
             ends = [e.ends or (e.value, e.value) for e in curve]
             ax.fill_between(at, [e[0] for e in ends], [e[1] for e in ends], color=colour, alpha=0.12, linewidth=0)
             if max(len(one.seeds) for one in first.evaluations) > 1:

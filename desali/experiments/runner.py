@@ -163,7 +163,7 @@ class _Part:
             "format": [KEY_FORMAT, FORMAT],
             "training": [self.split.source.fingerprint, self.split.index.tolist()],
             "held": [design.evaluated.fingerprint, self.split.held.tolist()],
-            "by": one.by,
+            "by": one.by if self.fraction < 1 else "rois",  # all of it is the same either way
         }
         if self.recipe is not None:
             domains = {stage.domain for stage in self.recipe.stages if stage.weights is None} & set(one.pretraining)

@@ -107,6 +107,7 @@ def _torchvision(network: str, name: str) -> Published:
     given = {
         **IMAGENET, "size": size, "mean": tuple(rule.mean), "std": tuple(rule.std),
         "resize": _resize(getattr(rule.interpolation, "value", rule.interpolation)),
+        "resize_to": int(min(rule.resize_size)) if len(rule.resize_size) == 1 else None,
     }  # fmt: skip
     options = {"transform_input": True} if short in ("googlenet", "inception_v3") else {}
     classes = tuple(map(str, found.meta.get("categories") or ()))
@@ -129,6 +130,7 @@ def _timm(network: str, name: str) -> Published:
     given = {
         **IMAGENET, "size": size, "channels": channels, "mean": tuple(found.mean), "std": tuple(found.std),
         "resize": _resize(found.interpolation),
+        "resize_to": int(size / found.crop_pct) if found.crop_mode == "center" else None,
     }  # fmt: skip
     return Published(f"timm:{short}", name, tuple(files), url, given, f"timm's entry {short}.{name}")
 

@@ -41,7 +41,8 @@ def grid_of(
     """One row: the image, then every network beside its control."""
     first = seen[0]
     input = networks.input(first.index, entry, state.window)
-    box = () if first.field is None or len(first.neurons) > 1 else (first.field,)
+    fields = {one.field for one in seen if one.neuron is not None}
+    box = (first.field,) if len(fields) == 1 and first.neuron is not None and first.field is not None else ()
     columns = [Column("input")]
     cells: list[Cell] = [Panel(input.picture, "receptive field" if box else "", "input", boxes=box)]
     for one in seen:

@@ -180,10 +180,7 @@ def _look(
 
 def _pictures(rule: Preprocessing, images: ImageSet, part: list[int]) -> npt.NDArray[np.float64]:
     """The images as a reader sees them [N, h, w] or [N, h, w, 3]."""
-    from desali.data.preprocess import Preprocessing
-
-    seen = Preprocessing(rule.size, channels=3, window=rule.window, resize=rule.resize)
-    values = np.asarray(seen.apply_batch(images.images[part], images.unit).double().numpy())
+    values = np.asarray(rule.seen.apply_batch(images.images[part], images.unit).double().numpy())
     return np.moveaxis(values, 1, -1) if images.images.ndim == 4 else values[:, 0]
 
 

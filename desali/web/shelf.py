@@ -76,25 +76,11 @@ class Entry:
         """A window (top, left, height, width) of a network's input, in pixels of the image; it may reach outside."""
         top, left, height, width = box
         if not self.tensor and isinstance(rule, Preprocessing):
-            down, across, (above, before) = _frame(self.size, rule.size, self.hu)
+            above, before, tall, wide = rule.frame(self.size, "hu" if self.hu else "uint8")
+            down, across = tall / rule.size, wide / rule.size
             top, left = top * down + above, left * across + before
             height, width = height * down, width * across
         return {"top": round(top, 2), "left": round(left, 2), "height": round(height, 2), "width": round(width, 2)}
-
-
-def _frame(size: tuple[int, int], side: int, hu: bool) -> tuple[float, float, tuple[float, float]]:
-    """Pixels of the image for one of the input, down and across, and where the input's corner lies in the image.
-
-    `Preprocessing` pads images in HU to a square, and cuts the centre out of all others.
-    """
-    height, width = size
-    if hu:
-        most = max(height, width)
-        return most / side, most / side, (-((most - height) // 2), -((most - width) // 2))
-    scale = side / min(height, width)
-    tall, wide = max(side, round(height * scale)), max(side, round(width * scale))
-    down, across = height / tall, width / wide
-    return down, across, ((tall - side) // 2 * down, (wide - side) // 2 * across)
 
 
 class Shelf:

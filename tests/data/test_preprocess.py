@@ -196,3 +196,62 @@ def test_colour_does_not_fit_a_network_of_two_channels() -> None:
 
 def test_check_window_returns_floats() -> None:
     assert check_window((-600, 1500)) == (-600.0, 1500.0)
+
+
+@pytest.mark.parametrize("shape", [(500, 375), (375, 501), (333, 999), (480, 480), (257, 256), (224, 224)])
+def test_resize_before_the_crop_is_what_published_weights_were_trained_on(shape: tuple[int, int]) -> None:
+    coarse = RNG.integers(0, 256, (shape[0] // 8 + 1, shape[1] // 8 + 1, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize(shape[::-1])
+    height, width = shape
+    to = (256, int(256 * width / height)) if height <= width else (int(256 * height / width), 256)
+    top, left = (round((side - 224) / 2.0) for side in to)
+    whole = image.resize(to[::-1], Image.Resampling.BILINEAR)
+    expected = np.moveaxis(np.asarray(whole.crop((left, top, left + 224, top + 224)), np.float32) / 255, -1, 0)
+    rule = Preprocessing(224, resize="bilinear", resize_to=256)
+    difference = np.abs(rule.apply(np.asarray(image), "uint8").numpy() - expected).max()
+    assert difference <= (0 if min(shape) >= 256 else 1.01 / 255)
+    cut = f"cut to the centre 224 x 224{'; a box would keep its detail' if min(shape) > 256 else ''}."
+    assert rule.words(shape, "uint8").endswith(cut)
+    assert torch.equal(rule.apply_batch(np.asarray(image)[None], "uint8")[0], rule.apply(np.asarray(image), "uint8"))
+    assert Preprocessing.from_dict(rule.to_dict()) == rule
+
+
+def test_resize_before_the_crop_leaves_hu_whole_and_cards_as_they_are() -> None:
+    hu = RNG.integers(-1000, 200, (224, 224), dtype=np.int16)
+    rule = Preprocessing(224, resize_to=256)
+    assert torch.equal(rule.apply(hu, "hu"), Preprocessing(224).apply(hu, "hu"))
+    assert rule.words((224, 224), "hu") == ""
+    assert rule.seen.resize_to == 256
+    grey = RNG.random((300, 280), dtype=np.float32)
+    assert rule.apply(grey, "unit").shape == (3, 224, 224)
+    assert rule.words((224, 224), "uint8") == (
+        "The image of 224 x 224 pixels was enlarged to 256 x 256, then cut to the centre 224 x 224."
+    )
+    assert "resize_to" not in Preprocessing(224).to_dict()
+    assert Preprocessing(224, resize_to=224) == Preprocessing(224)
+    for wrong in (200, 256.0, True, "256"):
+        with pytest.raises(DataError, match="resize_to must be a whole number of at least size=224"):
+            Preprocessing(224, resize_to=wrong)  # type: ignore[arg-type]
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(20, 120), st.integers(20, 120), st.sampled_from([24, 32, 48]), st.sampled_from([None, 64]),
+    st.sampled_from(["hu", "uint8"]),
+)  # fmt: skip
+def test_the_frame_is_the_part_of_the_image_that_becomes_the_input(
+    height: int, width: int, size: int, resize_to: int | None, unit: Any
+) -> None:
+    rule = Preprocessing(size, 1, (512.0, 1024.0), "bilinear", resize_to=resize_to)
+    top, left, tall, wide = rule.frame((height, width), unit)
+    scale = 8 if unit == "hu" else 2  # so that values stay inside the window, or in a byte
+    for axis, first, long in ((0, top, tall), (1, left, wide)):
+        ramp = np.arange((height, width)[axis])
+        pixels = np.broadcast_to(ramp[:, None] if axis == 0 else ramp, (height, width)) * scale
+        made = rule.apply(pixels.astype(np.int16 if unit == "hu" else np.uint8), unit)[0].numpy()
+        line = made.mean(1) if axis == 0 else made.mean(0)
+        middle = size // 2
+        seen = (made[:, middle] if axis == 0 else made[middle])[middle] * (1024 if unit == "hu" else 255) / scale
+        expected = first + (middle + 0.5) * long / size - 0.5
+        if 2 < expected < len(ramp) - 3:
+            assert seen == pytest.approx(expected, abs=1.0), (axis, line)

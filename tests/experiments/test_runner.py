@@ -94,6 +94,14 @@ def renamed(images: ImageSet) -> ImageSet:
     return replace(images, patients=np.char.add("E", images.patients))
 
 
+def test_all_of_the_data_are_trained_on_once_whatever_fractions_are_taken_of(tmp_path: Path) -> None:
+    one = experiment(recipes=quick("scratch"), pretraining={})
+    run(one, tmp_path)
+    lines: list[str] = []
+    run(replace(one, by="patients", fractions=(0.5, 1.0)), tmp_path, report=lines.append)
+    assert lines[0] == "3 of 6 parts are already there"
+
+
 def test_equal_steps_stretch_the_epochs(tmp_path: Path) -> None:
     for equal, epochs in ((True, 4), (False, 2)):
         one = Experiment(

@@ -162,7 +162,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server) -> 
         url, repository = entries[name]
         return types.SimpleNamespace(
             url=url, hf_hub_id=repository, hf_hub_filename=None, input_size=(3, 40, 40), mean=(0.4,) * 3,
-            std=(0.2,) * 3, interpolation="bicubic",
+            std=(0.2,) * 3, interpolation="bicubic", crop_pct=0.875, crop_mode="center",
         )  # fmt: skip
 
     timm = types.ModuleType("timm")
@@ -208,6 +208,7 @@ def test_weights_of_torchvision_s_cache_come_with_their_preprocessing(package: P
         assert same(loaded.model)
         own = loaded.preprocessing
         assert (own.size, own.resize, own.mean, own.std) == (48, "bilinear", (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+        assert own.resize_to == 56
         assert loaded.path == package.cached
         assert loaded.classes == ("tench", "crane (1)", "crane (2)")
         assert loaded.card["weights_name"] == "IMAGENET1K_V1"
@@ -290,7 +291,8 @@ def test_weights_of_the_hugging_face_cache(package: Package, tmp_path: Path, bra
         loaded = load(spec)
         assert same(loaded.model)
         assert loaded.path == file
-        assert (loaded.preprocessing.size, loaded.preprocessing.std) == (40, (0.2,) * 3)
+        assert (loaded.preprocessing.size, loaded.preprocessing.resize_to) == (40, 45)
+        assert loaded.preprocessing.std == (0.2,) * 3
     assert label("timm:resnet18.hub_only") == "resnet18.hub_only"
 
 

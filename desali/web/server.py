@@ -94,11 +94,18 @@ def _names(host: str) -> tuple[str, ...]:
     return tuple(f"[{name}]" if ":" in name else name for name in own if name not in ("0.0.0.0", "::"))
 
 
-def serve(session: Session, options: ExploreOptions, sock: socket.socket, say: Say) -> None:
+def serve(
+    session: Session,
+    options: ExploreOptions,
+    sock: socket.socket,
+    say: Say,
+    begun: Callable[[Any], None] = lambda server: None,
+) -> None:
     """Serve until Ctrl-C.
 
     Args:
         say: prints a line.
+        begun: gets the server before it begins; `should_exit` ends it.
     """
     import uvicorn
 
@@ -128,7 +135,9 @@ def serve(session: Session, options: ExploreOptions, sock: socket.socket, say: S
     if options.browser:
         threading.Thread(target=_open, args=(address(guard.key), say), daemon=True).start()
     try:
-        uvicorn.Server(config).run(sockets=[sock])
+        server = uvicorn.Server(config)
+        begun(server)
+        server.run(sockets=[sock])
     except KeyboardInterrupt:
         heard()
     finally:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 BEGIN, END = "<!-- attacks: begin -->", "<!-- attacks: end -->"
@@ -466,12 +467,17 @@ def running() -> Iterator[Server]:
     sock = serving.listening(options)
     said: list[str] = []
     made = session()
-    begun = threading.Thread(target=serving.serve, args=(made, options, sock, said.append), daemon=True)
-    begun.start()
+    servers: list[Any] = []
+    thread = threading.Thread(target=serving.serve, args=(made, options, sock, said.append, servers.append))
+    thread.start()
     while not any("token=" in line for line in said):
         time.sleep(0.05)
     key = said[-1].partition("token=")[2].split()[0]
-    yield Server(sock.getsockname()[1], key, _mib, said=said)
+    try:
+        yield Server(sock.getsockname()[1], key, _mib, said=said)
+    finally:
+        servers[0].should_exit = True
+        thread.join()
 
 
 def _mib() -> float:

@@ -31,15 +31,15 @@ def images(n: int = 12, unit: str = "hu") -> ImageSet:
     return ImageSet("made", pixels, labels, patients, HOSTILE, unit, "made up", {})  # type: ignore[arg-type]
 
 
-def loaded(seed: int, size: int = SIZE) -> Any:
+def loaded(seed: int, size: int = SIZE, classes: tuple[str, ...] = HOSTILE) -> Any:
     """A residual network as `desali.load` would give it."""
     from desali.models.checkpoint import LoadedModel
 
     card = {
-        "architecture": "Residual", "classes": list(HOSTILE), "preprocessing": {"size": size}, "recipe": None,
+        "architecture": "Residual", "classes": list(classes), "preprocessing": {"size": size}, "recipe": None,
         "origin": "made up", "weights_sha256": f"{seed:064d}",
     }  # fmt: skip
-    return LoadedModel(residual(seed, classes=3), card, None)
+    return LoadedModel(residual(seed, classes=len(classes)), card, None)
 
 
 def session(models: dict[str, Any] | None = None, **more: Any) -> Session:

@@ -135,6 +135,17 @@ def test_a_contrast_is_of_one_class_in_all_models(made: Session) -> None:
     assert asked(made, "view", image=5, source="contrast", a=1, b=1)[1]["models"][0]["error"].startswith("a and b")
 
 
+def test_a_network_of_more_classes_has_a_twin_of_as_many() -> None:
+    made = session({"a": loaded(1), "more": loaded(2, classes=(*HOSTILE, "fourth"))})
+    twins = [made.networks.twin(index) for index in (0, 1)]
+    first, second = (dict(one.named_parameters()) for one in twins if one is not None)
+    assert all(torch.equal(first[name], second[name]) for name in first if not name.startswith("fc"))
+    answer = ask(made, "view", image=5, source="contrast", a=1, b=0)
+    assert not [one for one in answer["models"] if "error" in one]
+    other = ask(made, "view", image=5, source="contrast", a=3, models="1")
+    assert other["models"][0]["control"]["scale"] > 0
+
+
 def test_models_of_another_architecture_have_their_own_layers(made: Session) -> None:
     answer = ask(made, "view", image=1, layer=LAYER, source="channel", channel=1)
     assert [("error" in one) for one in answer["models"]] == [False, False, True]

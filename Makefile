@@ -105,12 +105,16 @@ sanitize-threads: $(DEVELOPMENT)
 	TSAN_OPTIONS=halt_on_error=1 build/sanitize-threads/desali_sanitize
 
 # The same for arm64, cross-compiled and emulated: the portable kernels, under UndefinedBehaviorSanitizer (AddressSanitizer does not run there).
+# The compiler and the emulator are installed by apt where that is allowed.
 arm64: $(DEVELOPMENT)
+	@command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64-static >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get update --quiet >/dev/null && \
+		apt-get install --quiet --yes --no-install-recommends g++-aarch64-linux-gnu qemu-user-static >/dev/null; } || true
 	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64-static >/dev/null; then \
 		$(BIN)/cmake -S . -B build/arm64 -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=Debug \
 			-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
 			-DDESALI_SANITIZE=ON -DDESALI_SANITIZERS=undefined -DDESALI_OPENMP=OFF && $(BIN)/cmake --build build/arm64 && \
-		qemu-aarch64-static -L /usr/aarch64-linux-gnu build/arm64/desali_sanitize 100; \
+		qemu-aarch64-static -L /usr/aarch64-linux-gnu build/arm64/desali_sanitize 40; \
 	else echo "no aarch64-linux-gnu-g++ or qemu-aarch64-static on this machine: the kernels are not tried on arm64"; fi
 
 # The ops and the reversal with the kernels that every processor runs.

@@ -44,7 +44,7 @@ PROGRAMS = {
     "compute-sanitizer": "the step sanitizer",
 }
 ON_A_GPU = ("tests", "sanitizer", "kernels", "graphs", "bench")
-CASES = ("neurons", "top9", "layer", "conv1", "bandwidth", "memory", "record", "layers", "figure", "scaling")
+CASES = ("neurons", "top9", "layer", "conv1", "bandwidth", "memory", "record", "layers", "figure", "drawn", "scaling")
 OPTIONAL_PROGRAMS = ("ninja", "nvidia-smi", "compute-sanitizer")
 
 

@@ -102,16 +102,15 @@ def current() -> Mapping[str, Crossover]:
     shipped = TABLE["portable" if module is None else module.describe()["simd"]]
     path = tuning_file()
     try:
-        measured = read(path).get(machine())
+        known = read(path)
     except FileNotFoundError:
         return shipped
     except (OSError, ValueError) as error:
         _say(f"{path} is ignored: {error}; `desali tune` writes it anew")
         return shipped
-    if measured is None:
-        _say(f"{path} is ignored: it was measured on other machines or with other threads; run `desali tune` here")
-        return shipped
-    return {**shipped, **measured}
+    if not any(one.startswith(f"{_processor()};") for one in known):
+        _say(f"{path} is ignored: it was measured on other machines; run `desali tune` here")
+    return {**shipped, **known.get(machine(), {})}
 
 
 def read(path: Path) -> dict[str, dict[str, Crossover]]:

@@ -16,7 +16,8 @@ INTERVAL = 30.0
 
 def interactive() -> bool:
     """Whether stderr is a terminal, or a notebook's."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return sys.stderr.isatty() or getattr(shell, "kernel", None) is not None
 
 
 def duration(seconds: float) -> str:

@@ -155,7 +155,7 @@ CALLS: list[tuple[Callable[[], Any], str]] = [
     (lambda: library.record(net(), IMAGES.byte()), "got torch.uint8"),
     (lambda: library.record(net().train(), IMAGES), "call model.eval()"),
     (lambda: library.record(net(), IMAGES.double()), "convert one to the other"),
-    (lambda: library.record(net(), IMAGES, keep="all"), "keep must be 'reversal' or 'activations'"),  # type: ignore[arg-type]
+    (lambda: library.record(net(), IMAGES, keep="all"), "'activations' or a list of layers' names"),  # type: ignore[arg-type]
     (lambda: library.record(net(), IMAGES).reconstruct("relu", library.Seed.layer()), "unknown layer 'relu'"),
     (lambda: library.record(net(), IMAGES).reconstruct("1", "top:1"), "desali.Seed.parse('top:1')"),  # type: ignore[arg-type]
     (lambda: library.record(net(), IMAGES).reconstruct("1", library.Seed.channel(9)), "use 0 to 3"),

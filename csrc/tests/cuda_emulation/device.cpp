@@ -60,6 +60,9 @@ void conv_transpose_sparse(const ConvArguments&) {
 void conv_transpose_dense(const ConvArguments&) {
     absent();
 }
+bool lists_cells(const ConvArguments&) {
+    absent();
+}
 int64_t packed_size(const ConvArguments&, bool) {
     absent();
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from desali.data.formats.colours import JPEG_ROUNDING, grey_of, on_white, upright
+from desali.data.formats.nifti import read_nifti
 from desali.data.formats.recognise import format_of, is_image
 from desali.data.imageset import pixel_hash
 from desali.data.roi import GREY_SAID, Roi, read_image
@@ -342,7 +344,7 @@ def test_nifti_that_names_no_unit_and_other_volumes(tmp_path: Path) -> None:
     refused(volume(tmp_path / "four.nii", np.zeros((3, 3, 3, 2), np.int16), RAS), "one volume")
     whole = mri.read_bytes()
     mri.write_bytes(whole[:-20])
-    refused(mri, "truncated or damaged", page=1)
+    refused(mri, "truncated", page=1)
     mask.write_bytes(gzip.compress(whole)[:-30])
     refused(mask, "damaged", page=1)
     scaled = nibabel.Nifti1Image(body() + 1024, RAS)
@@ -399,3 +401,33 @@ def test_formats_that_are_not_read_are_named(tmp_path: Path, kind: str) -> None:
 def test_a_grey_image_has_one_hash_whatever_set_it_is_in() -> None:
     assert pixel_hash(AS_RGB) == pixel_hash(GREY)
     assert pixel_hash(COLOUR) != pixel_hash(COLOUR[..., 0])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_header_of_nifti_that_speaks_of_gigabytes_gets_none(packed: bool) -> None:
+    whole = bytearray(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)).to_bytes())
+    struct.pack_into("<4h", whole, 40, 3, 1000, 1000, 1000)
+    data = gzip.compress(whole) if packed else bytes(whole)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError, match=r"truncated: its header speaks of 2,000,000,000 bytes .* 128 are there"):
+            read_nifti(data, "x.nii", 1)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_scaled_volume_of_bytes_takes_no_more_room_than_its_bytes() -> None:
+    values = np.zeros((200, 200, 100), np.uint8)
+    values[..., 7] = 30
+    image = nibabel.Nifti1Image(values, RAS)
+    image.header.set_slope_inter(2.0, -1024.0)
+    data = image.to_bytes()
+    tracemalloc.start()
+    try:
+        found = read_nifti(data, "x.nii", 8)
+        assert tracemalloc.get_traced_memory()[1] < 3 * values.nbytes
+    finally:
+        tracemalloc.stop()
+    assert found.unit == "hu"
+    assert (found.pixels == -964).all()

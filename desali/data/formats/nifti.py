@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Any
 
@@ -45,7 +46,9 @@ def read_nifti(data: bytes, name: str, page: int | None = None, *, offset_given:
             )
         if image.get_data_dtype().kind not in "biuf":
             raise ImageError(f"{name}: NIfTI with values of type {image.get_data_dtype()}; expected a grey volume")
+        _whole(image, len(data), name)
         volume = _axial(nibabel, image)
+        scale = (float(image.dataobj.slope), float(image.dataobj.inter))
     except ImageError:
         raise
     except Exception as error:  # nibabel raises ImageFileError, HeaderDataError, ValueError, OSError, ...
@@ -53,18 +56,22 @@ def read_nifti(data: bytes, name: str, page: int | None = None, *, offset_given:
             f"{name}: the NIfTI file is truncated or damaged ({type(error).__name__}); copy it again"
         ) from error
     index = chosen(page, volume.shape[2], name, "NIfTI", "slice")
-    if volume.dtype.kind == "f" and not np.isfinite(volume[..., index]).all():
+    # Only the slice is scaled: a volume of bytes would take eight times the room.
+    stored = np.ascontiguousarray(volume[..., index].T[::-1, ::-1])
+    pixels = nibabel.volumeutils.apply_read_scaling(stored, *scale)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ImageError(f"{name}: NIfTI slice {index + 1} holds NaN or infinity; replace them by a HU value")
-    pixels = np.ascontiguousarray(volume[..., index].T[::-1, ::-1])
     note = f"axial slice {index + 1} of {volume.shape[2]}"
     if pixels.dtype == np.uint8 or pixels.dtype.kind == "b":
         return by_type(pixels, "NIfTI", name).noted(note)
     hu = pixels.astype(np.float32)
-    if np.nanmin(volume) <= LEAST_OF_CT and not offset_given:
+    end = np.nanmin(volume) if scale[0] >= 0 else np.nanmax(volume)
+    least = float(nibabel.volumeutils.apply_read_scaling(np.array(end), *scale))
+    if least <= LEAST_OF_CT and not offset_given:
         return Decoded(hu, "hu", f"NIfTI, {image.get_data_dtype()}, read as HU, {note}")
     if not offset_given:
         raise ImageError(
-            f"{name}: NIfTI whose least value is {np.nanmin(volume):g}, so it is no CT in HU (air is -1000); pass "
+            f"{name}: NIfTI whose least value is {least:g}, so it is no CT in HU (air is -1000); pass "
             "hu_offset= (HU = value + offset, often -1024), or save display values as 8-bit"
         )
     return Decoded(hu, "stored", f"NIfTI, {image.get_data_dtype()}, {note}")
@@ -82,10 +89,19 @@ def _unpacked(data: bytes, name: str) -> bytes:
     return whole
 
 
+def _whole(image: Any, held: int, name: str) -> None:
+    """Refuse a header that speaks of more bytes than there are, before nibabel makes room for them."""
+    needed = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+    if needed > held - int(image.dataobj.offset):
+        raise ImageError(
+            f"{name}: the NIfTI file is truncated: its header speaks of {needed:,} bytes of values, and "
+            f"{max(0, held - int(image.dataobj.offset)):,} are there; copy it again"
+        )
+
+
 def _axial(nibabel: Any, image: Any) -> Any:
-    """Values [to the right, to the front, to the head], with the file's scale; integers where it has none."""
-    whole = image if len(image.shape) >= 3 else image.slicer[..., None] if hasattr(image, "slicer") else image
-    values = np.asanyarray(whole.dataobj)
+    """Values as they are stored [to the right, to the front, to the head]."""
+    values = np.asanyarray(image.dataobj.get_unscaled())
     values = values.reshape(*values.shape[:2], -1) if values.ndim != 3 else values
     orientation = nibabel.orientations.io_orientation(image.affine)
     if np.isnan(orientation).any():

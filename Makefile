@@ -117,10 +117,9 @@ arm64: $(DEVELOPMENT)
 		qemu-aarch64-static -L /usr/aarch64-linux-gnu build/arm64/desali_sanitize 40; \
 	else echo "no aarch64-linux-gnu-g++ or qemu-aarch64-static on this machine: the kernels are not tried on arm64"; fi
 
-# The ops and the reversal with the kernels that every processor runs.
+# The ops with the kernels that every processor runs.
 portable: $(DEVELOPMENT)
-	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 DESALI_SIMD=portable $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
-		tests/ops tests/reversal
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 DESALI_SIMD=portable $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile tests/ops
 
 # The site in build/site; the gallery's scripts run, and a warning is an error.
 docs: $(COMPLETE)

@@ -60,19 +60,24 @@ def flat(tensor: Tensor, at: int) -> int:
     return at % tensor.numel()
 
 
+def in_a_row(tensor: Tensor) -> Tensor:
+    """The values in the order of their memory, whatever the strides."""
+    return tensor.as_strided((tensor.numel(),), (1,))
+
+
 def in_place(model: nn.Module, which: int, at: int) -> None:
     with torch.no_grad():
-        chosen(model, which).view(-1)[flat(chosen(model, which), at)] += 1
+        in_a_row(chosen(model, which))[flat(chosen(model, which), at)] += 1
 
 
 def through_data(model: nn.Module, which: int, at: int) -> None:
     weight = chosen(model, which)
-    weight.data.view(-1)[flat(weight, at)] += 1
+    in_a_row(weight.data)[flat(weight, at)] += 1
 
 
 def through_numpy(model: nn.Module, which: int, at: int) -> None:
     weight = chosen(model, which)
-    weight.detach().numpy().reshape(-1)[flat(weight, at)] += 1
+    in_a_row(weight.detach()).numpy()[flat(weight, at)] += 1
 
 
 def through_an_address(model: nn.Module, which: int, at: int) -> None:
@@ -92,7 +97,7 @@ def rolled(model: nn.Module, which: int, at: int) -> None:
 
 def swapped(model: nn.Module, which: int, at: int) -> None:
     """Two values change places: every sum stays as it was."""
-    weight = chosen(model, which).data.view(-1)
+    weight = in_a_row(chosen(model, which).data)
     one, other = flat(weight, at), flat(weight, at * 7 + 1)
     weight[one], weight[other] = weight[other].clone(), weight[one].clone()
 

@@ -525,6 +525,8 @@ def test_copied_command_is_the_one_shown(browser: Any, explorer: Explorer) -> No
 
 
 def test_only_the_newest_click_counts(browser: Any, explorer: Explorer) -> None:
+    from playwright.sync_api import expect
+
     with opened(browser, explorer) as page:
         last = page.locator(".strip button").count() - 1
         for k in (0, 2, 1, 3, last):
@@ -532,6 +534,8 @@ def test_only_the_newest_click_counts(browser: Any, explorer: Explorer) -> None:
         settled(page)
         layer = page.locator(".strip button").nth(last).get_attribute("data-layer")
         assert state(page)["layer"] == layer
+        expect(page.locator(".foot .sentence")).to_contain_text(layer, timeout=60_000)
+        settled(page)
         assert layer in page.locator(".foot .sentence").inner_text()
         assert layer in page.locator(".picture img").first.get_attribute("alt")
 

@@ -14,16 +14,9 @@ import torch
 
 from desali import __version__
 from desali.ops import describe
+from desali.ops.device import processor
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
 
 
 def _commit() -> str:
@@ -52,7 +45,7 @@ def facts(device: str) -> dict[str, Any]:
         "commit": _commit(),
         "desali": __version__,
         "device": device,
-        "cpu": _cpu(),
+        "cpu": processor() or "unknown",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load_before": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from desali.errors import DataError, OutputError
-from desali.input.files import read_bytes
+from desali.input.files import cache_folder, read_bytes
 from desali.limits import CONFIG_BYTES
 
 VARIABLE = "DESALI_SALT"
@@ -54,9 +54,7 @@ def salt_in_use() -> bytes:
                 "`python -c 'import secrets; print(secrets.token_hex(16))'`"
             )
         return given.encode("utf-8", "surrogatepass")
-    from desali.data.readers.cache import default_folder
-
-    return _kept(default_folder() / FILE)
+    return _kept(cache_folder() / FILE)
 
 
 @lru_cache(maxsize=8)

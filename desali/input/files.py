@@ -99,6 +99,14 @@ def at_home(text: str | os.PathLike[str]) -> Path:
         return Path(text)
 
 
+def cache_folder() -> Path:
+    """The environment's DESALI_CACHE, else `desali` in the user's cache folder."""
+    given = os.environ.get("DESALI_CACHE")
+    if given:
+        return at_home(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desali"
+
+
 def exists(path: str | os.PathLike[str]) -> bool:
     """Whether there is something at a path; a text that no path can be (too long, a zero byte) names nothing."""
     try:

@@ -114,24 +114,13 @@ def machine() -> dict[str, Any]:
     """What the last bits of a training on the CPU depend on beside the versions: processor, instructions, threads."""
     import torch
 
+    from desali.ops.device import processor
+
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
     }
-
-
-@cache
-def _processor() -> str:
-    """The processor's name as the system tells it."""
-    import platform
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 @cache

@@ -9,16 +9,15 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from desali.input.files import at_home
+from desali.input.files import cache_folder
 from desali.ops.backend import core
+from desali.ops.device import processor
 
 FEW_CHANNELS = 16
 FORMAT = 1
@@ -82,14 +81,12 @@ def machine() -> str:
     """What measurements hold for: processor, instruction set and threads."""
     module, _ = core()
     level = "none" if module is None else module.describe()["simd"]
-    return f"{_processor()}; {level}; {torch.get_num_threads()} threads"
+    return f"{processor()}; {level}; {torch.get_num_threads()} threads"
 
 
 def tuning_file() -> Path:
-    """`tuning.json` in the environment's DESALI_CACHE, else in `desali` in the user's cache folder."""
-    given = os.environ.get("DESALI_CACHE")
-    folder = at_home(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desali"
-    return folder / "tuning.json"
+    """`tuning.json` in the user's cache folder."""
+    return cache_folder() / "tuning.json"
 
 
 @functools.cache
@@ -108,7 +105,7 @@ def current() -> Mapping[str, Crossover]:
     except (OSError, ValueError) as error:
         _say(f"{path} is ignored: {error}; `desali tune` writes it anew")
         return shipped
-    if not any(one.startswith(f"{_processor()};") for one in known):
+    if not any(one.startswith(f"{processor()};") for one in known):
         _say(f"{path} is ignored: it was measured on other machines; run `desali tune` here")
     return {**shipped, **known.get(machine(), {})}
 
@@ -142,14 +139,6 @@ def _crossover(values: Mapping[str, Any]) -> Crossover:
     if dense not in DENSE_WAYS:
         raise ValueError
     return Crossover(float(density), dense)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine() or "unknown"
 
 
 def _say(line: str) -> None:

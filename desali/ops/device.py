@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -120,3 +121,17 @@ def _reason_against_gpu(index: int | None) -> str | None:
     except RuntimeError as error:  # another process has it alone, or it is too old for this PyTorch
         return f"the CUDA device cannot be used ({str(error).splitlines()[0]})"
     return None
+
+
+@functools.cache
+def processor() -> str:
+    """The processor's name as the system tells it; "" where it tells none."""
+    import platform
+    from pathlib import Path
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from desali.data.readers.decode import How, Stacked, files_of
 from desali.data.readers.listing import Item
 from desali.errors import DataError, OutputError
-from desali.input.files import at_home
+from desali.input.files import at_home, cache_folder
 from desali.output.files import own_mark, remove_left
 
 VERSION = 2
@@ -32,14 +32,6 @@ STALE_SECONDS = 24 * 3600
 """A half-written entry as old as this was left by a process that was killed."""
 BLOCK = 1 << 24
 Allocate = Callable[[tuple[int, ...], Any], npt.NDArray[Any]]
-
-
-def default_folder() -> Path:
-    """The environment's DESALI_CACHE, else `desali` in the user's cache folder."""
-    given = os.environ.get("DESALI_CACHE")
-    if given:
-        return at_home(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desali"
 
 
 def default_limit() -> int:
@@ -72,7 +64,7 @@ class ImageCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, limit: int | None = None) -> None:
-        self.folder = default_folder() if folder is None else at_home(folder)
+        self.folder = cache_folder() if folder is None else at_home(folder)
         self.limit = default_limit() if limit is None else limit
 
     def key(self, items: Sequence[Item], how: How, colour: bool | None) -> str:

@@ -11,8 +11,9 @@ import pytest
 
 from desali.data import read_images
 from desali.data.readers import decode
-from desali.data.readers.cache import DEFAULT_LIMIT, FACTS, IMAGES, ImageCache, default_folder
+from desali.data.readers.cache import DEFAULT_LIMIT, FACTS, IMAGES, ImageCache
 from desali.errors import DataError, ImageError, OutputError
+from desali.input.files import cache_folder
 from tests.data.readers.trees import colour, folders, picture
 
 
@@ -189,10 +190,10 @@ def test_the_limit_comes_from_the_environment(
 
 def test_the_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DESALI_CACHE", str(tmp_path / "mine"))
-    assert default_folder() == tmp_path / "mine"
+    assert cache_folder() == tmp_path / "mine"
     folders(tmp_path / "set")
     assert isinstance(read_images(str(tmp_path / "set"), cache=True).images, np.memmap)
     assert len(list((tmp_path / "mine").iterdir())) == 1
     monkeypatch.delenv("DESALI_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-    assert default_folder() == tmp_path / "user" / "desali"
+    assert cache_folder() == tmp_path / "user" / "desali"

@@ -12,7 +12,7 @@ from typing import Any
 from desali.errors import DataError, OutputError
 from desali.figures.drawing.panel import Grid
 from desali.figures.maps import ORDER
-from desali.figures.sidecar import is_record, plain, sidecar, write_sidecar
+from desali.figures.sidecar import plain, refuse_other, sidecar, write_sidecar
 from desali.output.arrays import Array, write_arrays
 from desali.output.columns import columns
 from desali.output.files import atomic_path
@@ -63,8 +63,7 @@ class Figure:
         image = self._record.get("image") or {}
         if os.path.exists(target) and image.get("path") and target.resolve() == Path(image["path"]).resolve():
             raise OutputError(f"{target}: is the image itself; choose another output path")
-        if os.path.exists(side) and not is_record(side, KIND):
-            raise OutputError(f"{side}: exists and is not the record of a figure; choose another output path")
+        refuse_other(side, KIND)
         known = {"key": key, "command": None if command is None else list(command)}
         known = {name: value for name, value in known.items() if value is not None}
         with atomic_path(target) as temporary:

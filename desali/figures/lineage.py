@@ -16,7 +16,7 @@ from desali.comparison import tracing
 from desali.errors import OutputError
 from desali.figures.drawing.text import ELLIPSIS, drawable, family, width, wrap
 from desali.figures.lineage_numbers import FLOOR, PAIR, RANDOM, band, legend, panels
-from desali.figures.sidecar import is_record, sidecar, write_sidecar
+from desali.figures.sidecar import refuse_other, sidecar, write_sidecar
 from desali.output.files import atomic_path
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ class LineageFigure:
             OutputError: the path cannot be written, or has another file's record beside it.
         """
         target = Path(path)
-        side = sidecar(target)
         record = self.to_dict()
-        if side.exists() and not is_record(side, record["kind"]):
-            raise OutputError(f"{side}: exists and is not the record of a lineage; choose another output path")
+        refuse_other(sidecar(target), record["kind"], "a lineage")
         if target.suffix.lower() not in (".png", ".pdf", ".svg"):
             raise OutputError(f"{target}: a figure is written as .png, .pdf or .svg")
         with atomic_path(target) as temporary:

@@ -39,6 +39,16 @@ def is_record(path: Path, kind: str) -> bool:
     return isinstance(content, dict) and content.get("kind") == kind
 
 
+def refuse_other(side: Path, kind: str, what: str = "a figure") -> None:
+    """Refuse to replace a file that is there and is not the record of a figure of that kind.
+
+    Raises:
+        OutputError: there is one.
+    """
+    if os.path.exists(side) and not is_record(side, kind):
+        raise OutputError(f"{side}: exists and is not the record of {what}; choose another output path")
+
+
 def write_sidecar(path: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:
     """Write `record` as JSON beside the figure at `path`, atomically, and return where.
 

@@ -135,7 +135,7 @@ async def _body(request: Request, turn: asyncio.Semaphore) -> bytes:
     """
     said = request.headers.get("content-length", "")
     if said.isdigit() and (len(said) > 15 or int(said) > UPLOAD):
-        raise Refused(413, f"more than the {UPLOAD >> 20} MiB that a dropped file may have")
+        raise _too_large()
     if turn.locked():
         raise Refused(503, "other files are on their way; drop it again in a moment")
     async with turn:
@@ -151,9 +151,13 @@ async def _read(request: Request) -> bytes:
     async for part in request.stream():
         count += len(part)
         if count > UPLOAD:
-            raise Refused(413, f"more than the {UPLOAD >> 20} MiB that a dropped file may have")
+            raise _too_large()
         parts.append(part)
     return b"".join(parts)
+
+
+def _too_large() -> Refused:
+    return Refused(413, f"more than the {UPLOAD >> 20} MiB that a dropped file may have")
 
 
 def _click(params: dict[str, str], headers: Any, what: str) -> tuple[str, int]:

@@ -111,13 +111,10 @@ def drawn(grid: Grid, record: Mapping[str, Any], kind: str) -> bytes:
     Args:
         kind: "png" or "svg".
     """
-    import matplotlib
+    from desali.figures.drawing.grid import render
 
-    from desali.figures.drawing.grid import draw
-
-    text = json.dumps(record, allow_nan=False)
-    stamp = {"Software": None, RECORD: text} if kind == "png" else {"Date": None, "Description": text}
     buffer = io.BytesIO()
-    with _DRAWING, matplotlib.rc_context({"svg.hashsalt": "desali", "savefig.bbox": None}):
-        draw(grid, DPI).savefig(buffer, dpi=DPI, format=kind, metadata=stamp, facecolor="white")
+    stamp = {RECORD if kind == "png" else "Description": json.dumps(record, allow_nan=False)}
+    with _DRAWING:
+        render(grid, buffer, kind, DPI, stamp)
     return buffer.getvalue()

@@ -6,15 +6,25 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 WIDEST = 1800
 """Pixels of a picture from disk; a wider one is made smaller."""
 GAP = 1
 """White pixels on either side of a picture in a strip."""
+
+
+def as_image(pixels: npt.NDArray[Any]) -> Image.Image:
+    """Pixels [h, w] or [h, w, 3] in [0, 1] as bytes of an image."""
+    from PIL import Image
+
+    return Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
 
 
 def data_uri(pixels: npt.NDArray[Any], *, lossy: bool = False) -> str:
@@ -23,10 +33,9 @@ def data_uri(pixels: npt.NDArray[Any], *, lossy: bool = False) -> str:
     Args:
         lossy: a quarter of the bytes, for pictures of which there are hundreds.
     """
-    from PIL import Image, features
+    from PIL import features
 
-    values = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    image = Image.fromarray(values)
+    image = as_image(pixels)
     buffer = io.BytesIO()
     if features.check("webp"):
         if lossy:

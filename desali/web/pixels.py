@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.web.pictures import as_image
 from desali.web.seen import Picture
 
 
@@ -23,10 +24,8 @@ def coloured(picture: Picture) -> npt.NDArray[Any]:
 
 def png(pixels: npt.NDArray[Any]) -> bytes:
     """Pixels [h, w] or [h, w, 3] in [0, 1] as PNG, packed quickly."""
-    from PIL import Image
-
     buffer = io.BytesIO()
-    Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+    as_image(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from desali.errors import DesaliError, OutputError
 from desali.figures.figure import KIND
-from desali.figures.sidecar import is_record, sidecar, write_sidecar
+from desali.figures.sidecar import refuse_other, sidecar, write_sidecar
 from desali.output.files import atomic_path
 from desali.web.session import Session
 
@@ -25,9 +25,7 @@ def check(path: Path) -> str:
     kind = KINDS.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"{path}: a view is drawn as {' or '.join(KINDS)}")
-    side = sidecar(path)
-    if side.exists() and not is_record(side, KIND):
-        raise OutputError(f"{side}: exists and is not the record of a figure; choose another output path")
+    refuse_other(sidecar(path), KIND)
     return kind
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,13 +67,25 @@ def save(grid: Grid, path: str | os.PathLike[str], dpi: int = 150) -> Path:
         with atomic_path(target) as temporary:
             canvas.save(temporary)
         return target
+    with atomic_path(target) as temporary:
+        render(grid, temporary, suffix[1:], dpi)
+    return target
+
+
+def render(grid: Grid, file: Any, kind: str, dpi: int = 150, stamp: Mapping[str, str] | None = None) -> None:
+    """Write the figure by matplotlib, without a date or a version.
+
+    Args:
+        file: a path, or a file that is open for bytes.
+        kind: "png", "pdf" or "svg".
+        stamp: what the file says of itself.
+    """
     import matplotlib
 
+    stamps: dict[str, Any] = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     figure = draw(grid, dpi)
-    stamps: dict[str, Any] = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    with atomic_path(target) as temporary, matplotlib.rc_context({"svg.hashsalt": "desali", "savefig.bbox": None}):
-        figure.savefig(temporary, dpi=dpi, format=suffix[1:], metadata=stamps[suffix], facecolor="white")
-    return target
+    with matplotlib.rc_context({"svg.hashsalt": "desali", "savefig.bbox": None}):
+        figure.savefig(file, dpi=dpi, format=kind, metadata={**stamps[kind], **(stamp or {})}, facecolor="white")
 
 
 def check(target: Path, dpi: float) -> str:

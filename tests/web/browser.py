@@ -81,3 +81,13 @@ def opened(browser: Any, url: str, **options: Any) -> Iterator[Any]:
         seen.check(url)
     finally:
         context.close()
+
+
+def check_scheme(page: Any, scheme: str) -> None:
+    """The page fits its window, has the paper of its scheme, and another one after a click."""
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, "the page scrolls sideways"
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(19, 23, 27)")
+    page.locator("#theme").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.browser import NARROW, WIDE, axe_faults, launched, opened
+from tests.web.browser import NARROW, WIDE, axe_faults, check_scheme, launched, opened
 from tests.web.conftest import HOSTILE, OPTIONS
 
 pytestmark = pytest.mark.browser
@@ -146,12 +146,7 @@ def test_numbers_in_the_page_are_those_of_the_api(browser: Any, url: str, world:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_sizes_and_schemes(browser: Any, url: str, size: dict[str, int], scheme: str, tmp_path: Path) -> None:
     with opened(browser, url, viewport=size, color_scheme=scheme) as page:
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, "the page scrolls sideways"
-        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(19, 23, 27)")
-        page.locator("#theme").click()
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
+        check_scheme(page, scheme)
 
 
 def test_without_a_script_everything_is_there(browser: Any, url: str) -> None:

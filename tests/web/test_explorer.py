@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from tests.data.test_dicom import dicom
-from tests.web.browser import NARROW, WIDE, Seen, axe_faults, launched
+from tests.web.browser import NARROW, WIDE, Seen, axe_faults, check_scheme, launched
 from tests.web.conftest import HOSTILE
 
 CLASSES = sorted(HOSTILE)
@@ -476,12 +476,7 @@ def test_keys_alone_reach_everything(browser: Any, explorer: Explorer) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_sizes_and_schemes(browser: Any, explorer: Explorer, size: dict[str, int], scheme: str) -> None:
     with opened(browser, explorer, viewport=size, color_scheme=scheme) as page:
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, "the page scrolls sideways"
-        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(19, 23, 27)")
-        page.locator("#theme").click()
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != paper
+        check_scheme(page, scheme)
         if size is WIDE:
             boxes = [
                 page.locator(f".picture{which} img").first.bounding_box() for which in (":not(.control)", ".control")

@@ -54,6 +54,7 @@ def _use(device: str) -> str:
 @click.option("--cases", help="Names with commas between; default: all.")
 @device_option()
 @click.option(
+    "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="JSON file; default benchmarks/results/DEVICE[-quick][-CASES].json of the checkout.",

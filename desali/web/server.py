@@ -54,7 +54,8 @@ def listening(options: ExploreOptions) -> socket.socket:
     for port in wanted:
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            made = socket.socket(family, socket.SOCK_STREAM)
+            # Named, because asyncio sends small answers at once (TCP_NODELAY) on connections of this protocol alone.
+            made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         except (OSError, UnicodeError) as error:
             raise DesaliError(f"--host {options.host}: no such address ({error})") from error
         try:

@@ -215,7 +215,7 @@ def choose_kernel(
     """
     asked = _forced.get()
     plain = groups == 1 and y_axis.dilation == x_axis.dilation == 1
-    crossover = current()[kind_of(i, (y_axis.kernel, x_axis.kernel), (y_axis.stride, x_axis.stride))]
+    crossover = current()[kind_of(o, i, (y_axis.kernel, x_axis.kernel), (y_axis.stride, x_axis.stride))]
     if asked == "sparse" or (asked is None and density <= crossover.density):
         return "sparse"
     if y_axis.stride * x_axis.stride * i > MOST_PHASES:  # the dense kernel keeps the weight once for each

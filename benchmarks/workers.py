@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.context import Context, Result, Target
 from benchmarks.measuring import Candidate, compare
+from desali.errors import DesaliError
 from desali.models import checkpoint
 from desali.models.registry import architecture
 
@@ -24,18 +25,20 @@ SHARE = 0.9
 
 
 def workers(context: Context) -> list[Result]:
-    """Four models, five layers, the nine strongest neurons of each, every image one figure, by the command itself."""
-    models, rois, k = context.pick((4, 32, 9), (2, 8, 9), (1, 2, 2))
+    """Four models side by side, five layers and the controls, every image one figure, by the command itself."""
+    models, rois = context.pick((4, 128), (2, 8), (1, 2))
     count = min(4, os.cpu_count() or 1)
     names = {number: f"`desali grid --workers {number}`" for number in (1, max(2, count))}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         line = _prepare(folder, models, rois)
-        line += ["--from", f"top:{k}", "--rois", str(folder / "rois"), "--output", str(folder / "out")]
+        line += ["--rois", str(folder / "rois"), "--output", str(folder / "out")]
 
         def made(number: int) -> Tensor:
             shutil.rmtree(folder / "out", ignore_errors=True)
-            subprocess.run([*line, "--workers", str(number)], check=True, capture_output=True)
+            done = subprocess.run([*line, "--workers", str(number)], capture_output=True, text=True)
+            if done.returncode:
+                raise DesaliError(f"`desali grid` failed: {done.stderr.strip()[-500:]}")
             drawn = sorted((folder / "out").glob("roi*.png"))
             return torch.stack([torch.from_numpy(np.array(Image.open(one).convert("L"))) for one in drawn])
 
@@ -43,7 +46,7 @@ def workers(context: Context) -> list[Result]:
         entries = compare("workers", candidates, context.effort("figure"))
     one, several = names.values()
     wanted = [Target((one,), SHARE * max(names), max(names))] if count > 1 else []
-    job = f"figures by the command: {models} model(s) x 5 layers x top-{k}, each image one figure, {rois} images"
+    job = f"figures by the command: {models} model(s), 5 layers, controls, {rois} images"
     facts = {"network": "caffenet-small", "models": models, "rois": rois, "workers": max(names)}
     return [Result("workers", "time", job, (several,), entries, wanted, facts)]
 
@@ -51,7 +54,7 @@ def workers(context: Context) -> list[Result]:
 def _prepare(folder: Path, models: int, rois: int) -> list[str]:
     """Networks with random weights and noise for images -> the start of the command line."""
     entry = architecture("caffenet-small")
-    line = [sys.executable, "-m", "desali.cli.main", "grid", "--random-networks", "0", "--no-contrast"]
+    line = [sys.executable, "-m", "desali.cli.main", "grid"]
     for number in range(models):
         torch.manual_seed(number)
         path = folder / f"m{number}" / checkpoint.WEIGHTS_NAME

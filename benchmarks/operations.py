@@ -168,7 +168,7 @@ def _network(name: str, device: str) -> tuple[nn.Module, Tensor]:
 
 
 def layers(context: Context) -> list[Result]:
-    """Every convolution of four networks, with as many zeros as its ReLU leaves, dense and sparse, against the fastest of all."""
+    """Every convolution of four networks, as its ReLU leaves it, dense and sparse, and the fastest other way."""
     names = context.pick(
         ("alexnet", "vgg16", "ResNet-50", "SqueezeNet"), ("alexnet",), ("alexnet-tiny", "vgg16-tiny", "caffenet-small")
     )

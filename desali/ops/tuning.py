@@ -16,7 +16,7 @@ from desali.ops.weights import WeightCache
 
 DENSITIES = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
 ROUNDS = 12
-WORK = 10**9
+WORK = 2 * 10**9
 """Multiplications and additions of one run, as those of many seeds: what a call costs by itself counts little."""
 MOST_SEEDS = 64
 
@@ -47,11 +47,15 @@ LAYERS = (
     Layer("ResNet stride 2", 128, 64, 3, 2, 1, 28),
     Layer("ResNet 1 x 1 up", 64, 256, 1, 1, 0, 28),
     Layer("ResNet 1 x 1, stride 2", 512, 256, 1, 2, 0, 28),
+    Layer("VGG conv13", 512, 512, 3, 1, 1, 14),
+    Layer("ResNet 1 x 1, largest", 512, 2048, 1, 1, 0, 7),
     Layer("AlexNet conv3", 384, 192, 3, 1, 1, 13),
     Layer("VGG conv2", 64, 64, 3, 1, 1, 112),
     Layer("VGG conv8", 512, 256, 3, 1, 1, 28),
-    Layer("VGG conv13", 512, 512, 3, 1, 1, 14),
     Layer("ResNet 1 x 1, wide", 512, 1024, 1, 1, 0, 14),
+    Layer("ResNet 1 x 1, wider", 2048, 512, 1, 1, 0, 7),
+    Layer("ResNet 1 x 1, wider, stride 2", 2048, 1024, 1, 2, 0, 7),
+    Layer("SqueezeNet 3 x 3", 64, 16, 3, 1, 1, 54),
     Layer("SqueezeNet 1 x 1", 128, 32, 1, 1, 0, 27),
     Layer("AlexNet conv5", 256, 256, 3, 1, 1, 13),
     Layer("ResNet conv1", 64, 3, 7, 2, 3, 56),

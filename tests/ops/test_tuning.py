@@ -16,7 +16,7 @@ from tests.ops.cases import assert_near, normal
 
 pytestmark = pytest.mark.skipif(ops.core()[0] is None, reason=str(ops.core()[1]))
 ONE = native.Axis(3, 1, 1, 1)
-POINTWISE = {"pointwise", "pointwise, widening", "pointwise, strided"}
+POINTWISE = {"pointwise", "pointwise, widening", "pointwise, strided", "pointwise, large"}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_every_level_has_a_crossover_for_every_kind() -> None:
     kinds = {one.kind for one in tuning.LAYERS}
-    assert kinds == {"image", "image, strided", "channels", "channels, strided", *POINTWISE}
+    assert kinds == {"image", "image, strided", "channels", "channels, strided", "channels, large", *POINTWISE}
     first = {layer.kind for layer in tuning.LAYERS[: len(kinds)]}
     assert first == kinds, "a short limit measures all"
     for level in ("portable", "avx2", "avx512"):
@@ -43,7 +43,9 @@ def test_1_x_1_convolutions_are_kinds_of_their_own() -> None:
     one = (1, 1)
     assert crossovers.kind_of(64, 16, one, one) == "pointwise"
     assert crossovers.kind_of(16, 64, one, one) == "pointwise, widening"
-    assert crossovers.kind_of(512, 2048, one, one) == "pointwise"
+    assert crossovers.kind_of(512, 1024, one, one) == "pointwise"
+    assert crossovers.kind_of(512, 2048, one, one) == "pointwise, large"
+    assert crossovers.kind_of(512, 512, (3, 3), one) == "channels, large"
     assert crossovers.kind_of(256, 64, one, (2, 2)) == "pointwise, strided"
     assert crossovers.kind_of(64, 3, (3, 3), one) == "image"
     assert crossovers.kind_of(64, 3, (3, 3), (2, 2)) == "image, strided"

@@ -24,7 +24,7 @@ MOST_PHASES = 1 << 14
 FAR_APART = 1 << 10
 
 LARGE_SIGNAL = 1 << 18
-PIECES, SAMPLED, MARGIN = 16, 16, 0.1
+PIECES, SAMPLED, MARGIN = 16, 16, 0.04
 """Of a large signal so many pieces, together one part in `SAMPLED`, are counted first; a share of non-zeros that lies
 above a crossover by more than the margin needs no further count."""
 

@@ -40,12 +40,12 @@ class Crossover(NamedTuple):
 TABLE: dict[str, dict[str, Crossover]] = {
     "avx512": {
         "image": Crossover(0.25, "torch"),
-        "image, strided": Crossover(0.55, "dense"),
-        "pointwise": Crossover(0.48, "torch"),
-        "pointwise, widening": Crossover(0.6, "dense"),
+        "image, strided": Crossover(0.43, "dense"),
+        "pointwise": Crossover(0.42, "torch"),
+        "pointwise, widening": Crossover(0.42, "torch"),
         "pointwise, large": Crossover(0.42, "torch"),
         "pointwise, strided": Crossover(0.42, "torch"),
-        "channels": Crossover(0.55, "torch"),
+        "channels": Crossover(0.5, "torch"),
         "channels, large": Crossover(0.42, "torch"),
         "channels, strided": Crossover(0.43, "torch"),
     },
@@ -53,7 +53,7 @@ TABLE: dict[str, dict[str, Crossover]] = {
         "image": Crossover(0.09, "torch"),
         "image, strided": Crossover(0.36, "dense"),
         "pointwise": Crossover(0.18, "torch"),
-        "pointwise, widening": Crossover(0.32, "dense"),
+        "pointwise, widening": Crossover(0.3, "torch"),
         "pointwise, large": Crossover(0.28, "torch"),
         "pointwise, strided": Crossover(0.26, "torch"),
         "channels": Crossover(0.42, "torch"),
@@ -73,8 +73,8 @@ TABLE: dict[str, dict[str, Crossover]] = {
     },
 }
 """By instruction set and kind of layer: what `desali tune` found on two cores of an AMD EPYC (Zen 4, whose two levels
-multiply equally fast), for avx2 with desali, oneDNN and PyTorch held to it, and rather less of the walk for large
-weights, which took longer in the benchmark's batches than in its. Of portable all but the first two are
+multiply equally fast), for avx2 with desali, oneDNN and PyTorch held to it, lowered where `desali bench --cases layers`
+showed the walk to lose in its larger batches. Of portable all but the first two are
 guesses: PyTorch's own kernels have no such level to be held to."""
 
 

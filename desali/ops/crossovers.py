@@ -52,8 +52,8 @@ TABLE: dict[str, dict[str, Crossover]] = {
     "avx2": {
         "image": Crossover(0.09, "torch"),
         "image, strided": Crossover(0.36, "dense"),
-        "pointwise": Crossover(0.18, "torch"),
-        "pointwise, widening": Crossover(0.3, "torch"),
+        "pointwise": Crossover(0.12, "torch"),
+        "pointwise, widening": Crossover(0.12, "torch"),
         "pointwise, large": Crossover(0.28, "torch"),
         "pointwise, strided": Crossover(0.26, "torch"),
         "channels": Crossover(0.42, "torch"),

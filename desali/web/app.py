@@ -45,7 +45,7 @@ def application(session: Session, guard: Guard, log: Callable[[str], None] = lam
     from starlette.responses import PlainTextResponse, RedirectResponse, Response
     from starlette.routing import Route
 
-    clicks, heavy, light = Clicks(), Queue(), Queue(4, 256)
+    clicks, heavy, light = Clicks(), Queue(begin=session.views.hands.begin), Queue(4, 256)
     uploads = asyncio.Semaphore(UPLOADS)
 
     def refused(status: int, reason: str) -> Response:

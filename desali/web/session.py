@@ -129,6 +129,7 @@ class Session:
     def close(self) -> None:
         """End what goes on in the background, and begin nothing more of it."""
         self.views.patches.stopped = True
+        self.views.hands.close()
 
     def _stopped(self) -> bool:
         return self.views.patches.stopped

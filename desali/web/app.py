@@ -88,7 +88,12 @@ def application(session: Session, guard: Guard, log: Callable[[str], None] = lam
                 raise Refused(409, "a newer click came")
             return session.answer(what, params, body, stale)
 
-        answer = await (light if what in QUICK else heavy).run(work)
+        try:
+            answer = await (light if what in QUICK else heavy).run(work)
+        except Refused as error:
+            answer = of_error(error)
+        if answer.status == 409:  # nobody waits for it, and a browser would call it an error
+            return Response(status_code=204)
         return Response(answer.body, answer.status, media_type=answer.kind)
 
     routes = [

@@ -70,6 +70,15 @@ def file_uri(path: Path) -> tuple[str, tuple[int, int]]:
     return data_uri(np.asarray(shown)), shown.size
 
 
+def within(pixels: npt.NDArray[Any], side: int) -> npt.NDArray[np.uint8]:
+    """Pixels [h, w] or [h, w, 3], in [0, 1] or bytes, made smaller where they are larger than `side`."""
+    from PIL import Image
+
+    image = as_image(pixels)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
 def strip(cells: Sequence[npt.NDArray[Any]], side: int) -> npt.NDArray[np.uint8]:
     """Pictures [h, w] or [h, w, 3], in [0, 1] or bytes, as squares of `side` pixels in one row, in colour."""
     from PIL import Image

@@ -21,6 +21,7 @@ from desali.web.answer import PNG, RAW, SVG, Answer, Refused, of_error, of_json
 from desali.web.asked import state_of, whole
 from desali.web.followed import Followed
 from desali.web.networks import Networks
+from desali.web.pictures import within
 from desali.web.pixels import png
 from desali.web.shelf import Entry, Shelf
 from desali.web.views import Params, Stale, Views
@@ -186,7 +187,9 @@ class Session:
         image = entry.load()
         rule: Any = Plain(None) if isinstance(image, Roi) else self.networks.shown[0].rule
         window = (state.window or self.networks.window(entry)) if entry.hu else None
-        return Answer(200, PNG, png(prepare(image, rule, window).picture))
+        picture = prepare(image, rule, window).picture
+        side = whole(params, "side", 16, 4096)
+        return Answer(200, PNG, png(picture if side is None else within(picture, side)))
 
     def _image_values(self, params: Params, stale: Stale) -> Answer:
         entry = self.shelf[state_of(params).image]

@@ -1,5 +1,5 @@
 // Models of one architecture side by side: layer strip, activation maps to click on, pictures beside their controls.
-import { button, digits, fine, make, modified, roving, save, within } from "./dom.js";
+import { button, digits, fine, make, modified, reveal, roving, save, within } from "./dom.js";
 import { drawMap } from "./plane.js";
 import { latest } from "./state.js";
 import { startCopying } from "./page.js";
@@ -136,8 +136,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			one.setAttribute("aria-checked", String(chosen));
 			if (chosen) {
 				stop(one);
-				const [area, whole] = [one.getBoundingClientRect(), strip.getBoundingClientRect()];
-				if (area.left < whole.left || area.right > whole.right) strip.scrollLeft += area.left - whole.left - whole.width / 2 + area.width / 2;
+				reveal(one, strip);
 			}
 		}
 		const layer = find();

@@ -5,6 +5,7 @@ Models, images and files are those that it was made with; what a page sends are 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,10 @@ from desali.web.views import Params, Stale, Views
 
 UPLOAD = 64 * 2**20
 """Bytes of a dropped file."""
+NUMBERS = (
+    "One number need not be one channel in two networks: where no lineage follows it from one to the other, networks "
+    "stand side by side by number alone."
+)
 Decode = Callable[[bytes, str, int | None], Roi]
 
 
@@ -109,20 +114,24 @@ class Session:
     def warm(self) -> None:
         """Record the first image with every network and control, so that the first click finds them."""
         entry = next(iter(self.shelf.entries), None)
-        for index in range(len(self.networks)):
-            if self.views.patches.stopped:
-                return
-            if entry is None:
-                self.networks.twin(index)
+        groups = self.networks.groups
+        for group in dict.fromkeys(groups):
+            layers: list[dict[str, Any]] = []
+            for index in (k for k, own in enumerate(groups) if own == group):
+                if self._stopped():
+                    return
+                if entry is None:
+                    self.networks.twin(index)
+                    continue
+                with contextlib.suppress(DesaliError):
+                    layers = self._layers_of(index, entry)
+            if not layers or entry is None:
                 continue
-            try:
-                layers = self._layers_of(index, entry)
-            except DesaliError:
-                continue
+            models = ",".join(str(k) for k, own in enumerate(groups) if own == group)
             spatial = [one["name"] for one in layers if one["spatial"] and one["rectifies"]] or [layers[0]["name"]]
             for layer in (spatial[0], spatial[-1]):
                 for source in ("neuron", "channel"):
-                    asked = {"image": entry.id, "layer": layer, "channel": "0", "from": source, "models": str(index)}
+                    asked = {"image": entry.id, "layer": layer, "channel": "0", "from": source, "models": models}
                     self.answer("view", asked, None, self._stopped)
         if entry is not None:
             self.answer("contrast", {"image": entry.id}, None, self._stopped)
@@ -157,6 +166,9 @@ class Session:
                 "The models are of different architectures: layers and channels are comparable within one alone, and "
                 "each architecture has its own panels and its own network with random weights."
             )
+        known = set() if self.followed is None else {self.followed.before, self.followed.after}
+        if any(self.networks.groups.count(group) > 1 for k, group in enumerate(self.networks.groups) if k not in known):
+            notes.append(NUMBERS)
         if self.networks.without_control:
             notes.append(self.networks.without_control)
         return of_json(

@@ -25,7 +25,7 @@ export function startImages({ session, ask, state, say, fail, opened }) {
 	const element = make("section", { class: "left", "aria-label": "Images" },
 		make("h2", {}, "Image"), make("div", { class: "shown" }, canvas), caption, windows.element,
 		make("div", { class: "drop" }, button("Open files…", () => picker.click(), { class: "quiet-button" }), picker,
-			make("span", { class: "fine" }, "or drop PNG, JPEG, TIFF, DICOM or NIfTI here. They stay on this machine.")),
+			make("span", { class: "fine" }, "or drop PNG, JPEG, TIFF, DICOM, NIfTI. They stay on this machine.")),
 		filter.element, items, more);
 	const rows = new Map(); // made once, so that thumbnails are
 	const near = new IntersectionObserver((entries) => {
@@ -179,7 +179,7 @@ function startWindow(moved) {
 	const width = slider("Width", 20, 3000);
 	const presets = choice("Windows", [...PRESETS, ["", "as read"]], (text) => moved(text, true));
 	const element = make("div", { class: "window", hidden: true }, centre.element, width.element, presets.element,
-		fine("The window is for your eye: each network reads Hounsfield units by a window of its own."));
+		fine("For your eye: each network reads HU by its own window."));
 	const text = () => `${centre.input.value},${width.input.value}`;
 	function say(done) { moved(text(), done); }
 	function show([c, w], own) {

@@ -43,7 +43,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	const askView = latest(ask, "view", `${page}-${own}`, taken, failed);
 
 	function column(model) {
-		const role = ["before", "after", ""][rank(model)];
+		const role = ["before", "after", lineage && "same number"][rank(model)];
 		const canvas = make("canvas", { "aria-hidden": "true" });
 		const map = make("button", { type: "button", class: "map", on: { click: clicked, keydown: moved, pointermove: pointed, pointerleave: () => read(entry) } }, canvas);
 		const figure = (control) => {
@@ -255,7 +255,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		if (!made) return;
 		figure.picture.src = made.png;
 		figure.picture.alt = alt ?? "";
-		figure.scale.textContent = made.silent || !made.scale ? "nothing comes back" : `${made.contrast ? "white" : "grey"} is 0, ends ±${digits(Math.abs(made.scale))}`;
+		figure.scale.textContent = made.silent || !made.scale ? "silent: nothing comes back" : `${made.contrast ? "white" : "grey"} is 0, ends ±${digits(Math.abs(made.scale))}`;
 	}
 
 	function failed(why) {

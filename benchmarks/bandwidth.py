@@ -16,7 +16,12 @@ from desali import ops
 
 COPY = "copy into a buffer"
 CLONE = "copy that allocates"
-WITH_TARGET = ("inverse_relu", "max_unpool", "max_unpool + inverse ReLU")
+_TARGETS = {
+    "inverse_relu": (0.6, 0.85),
+    "max_unpool": (0.6, 0.85),
+    "max_unpool + inverse ReLU": (0.6, 0.85),
+    "max_pool_with_switches": (0.4, 0.7),
+}
 
 
 @dataclass(frozen=True)
@@ -137,8 +142,8 @@ def bandwidth(context: Context) -> list[Result]:
                 "bytes": moved, "allocates": allocates,
             }  # fmt: skip
             targets = (
-                [Target((CLONE if allocates else COPY,), 0.6, 0.85)]
-                if name in WITH_TARGET and held(writes) <= _FRESH
+                [Target((CLONE if allocates else COPY,), *_TARGETS[name])]
+                if name in _TARGETS and held(writes) <= _FRESH
                 else []
             )
             results.append(Result("bandwidth", "bandwidth", f"{name}, {shape.name}", (OURS,), entries, targets, facts))

@@ -13,6 +13,7 @@ from benchmarks.memory import memory
 from benchmarks.operations import conv1, layers
 from benchmarks.recording import record
 from benchmarks.scaling import scaling
+from benchmarks.workers import workers
 
 CASES: dict[str, Callable[[Context], list[Result]]] = {
     "neurons": neurons,
@@ -25,5 +26,6 @@ CASES: dict[str, Callable[[Context], list[Result]]] = {
     "layers": layers,
     "figure": figure,
     "drawn": drawn,
+    "workers": workers,
     "scaling": scaling,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.stored import load, ratio
+from benchmarks.stored import best, load, ratio
 from desali.errors import DataError, DesaliError
 from desali.output.files import atomic_path
 
@@ -42,19 +42,28 @@ def _speedups(result: Result) -> Panel:
     return draw
 
 
+def _fastest(result: Result) -> Result:
+    """The fastest baseline."""
+    found = best(result, [entry["name"] for entry in result["entries"] if entry["name"] not in result["ours"]])
+    return found or result["entries"][0]
+
+
 def _layers(results: list[Result], network: str) -> Panel:
-    """Ratio to the library by layer, one line for each density."""
+    """Ratio to the fastest baseline by layer, one line for each density."""
 
     def draw(axes: Axes) -> None:
         chosen = [result for result in results if result["facts"]["network"] == network]
-        for density in sorted({result["facts"]["density"] for result in chosen}, reverse=True):
-            line = [result for result in chosen if result["facts"]["density"] == density]
-            values = [ratio(result, result["entries"][0]) or float("nan") for result in line]
-            axes.plot(range(1, len(line) + 1), values, "o-", markersize=3, label=f"{density:.0%} non-zero")
+        lines: dict[str, list[Result]] = {}
+        for result in chosen:
+            facts = result["facts"]
+            lines.setdefault("its own" if facts["own"] else f"{facts['density']:.0%}", []).append(result)
+        for density, line in lines.items():
+            values = [ratio(result, _fastest(result)) or float("nan") for result in line]
+            axes.plot(range(1, len(line) + 1), values, "o-", markersize=3, label=f"{density} non-zero")
         axes.axhline(1, color="black", linewidth=0.8)
         axes.set_yscale("log")
         axes.set_xlabel("convolution, from the image up")
-        axes.set_ylabel("F.conv_transpose2d / desali")
+        axes.set_ylabel("fastest other / desali")
         axes.legend(fontsize=7)
 
     return draw

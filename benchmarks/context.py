@@ -15,7 +15,7 @@ _EFFORTS: dict[Scale, dict[str, Effort]] = {
         "job": Effort(2.4, 3),
         "figure": Effort(1.2, 2),
         "op": Effort(0.45, 3),
-        "layer": Effort(0.3, 2),
+        "layer": Effort(0.2, 2),
         "curve": Effort(0.4, 2),
     },
     "quick": {
@@ -77,15 +77,15 @@ class Result:
 
     Attributes:
         case: name of the case.
-        kind: "time" = entries do one job, "bandwidth" = ops against copies, "memory" = bytes held, "curve" = times and
-            memory against one quantity.
+        kind: "time" = entries do one job, "cost" = desali does more than the other, "bandwidth" = ops against copies,
+            "memory" = bytes held, "curve" = times and memory against one quantity.
         job: what is done, in words.
         ours: names of desali's entries; the first is the one that counts.
         facts: sizes and whatever the reader must know.
     """
 
     case: str
-    kind: Literal["time", "bandwidth", "memory", "curve"]
+    kind: Literal["time", "cost", "bandwidth", "memory", "curve"]
     job: str
     ours: tuple[str, ...]
     entries: list[Entry]

@@ -52,6 +52,8 @@ def facts(device: str) -> dict[str, Any]:
         "core": "native" if core["native"] else f"PyTorch only: {core['reason']}",
         "backend": core["backend"],
         "simd": core.get("simd"),
+        "simd_best": core.get("simd_best"),
+        "onednn": os.environ.get("ONEDNN_MAX_CPU_ISA", "its own choice"),
         "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "platform": platform.platform(),
         "python": platform.python_version(),

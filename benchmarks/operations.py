@@ -1,4 +1,4 @@
-"""Transposed convolutions one by one: conv1 of AlexNet in batches, and every layer of three networks."""
+"""Transposed convolutions one by one: conv1 of AlexNet in batches, and every layer of four networks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.context import Context, Result, Target
 from benchmarks.jobs import OURS
 from benchmarks.measuring import Candidate, compare
-from benchmarks.models import Net, build
+from benchmarks.models import build
 from benchmarks.plain import phase_transpose, phase_weight
+from benchmarks.recording import BUILDERS, prepare
 from desali import ops
 
 LIBRARY = "F.conv_transpose2d"
@@ -59,13 +60,12 @@ def path_taken(run: Callable[[], object]) -> str:
 
 
 class _Layer:
-    """One convolution, its geometry and the size of its map."""
+    """One convolution, its geometry, the size of its map and the share of its outputs that a ReLU lets through."""
 
-    def __init__(self, net: Net, name: str, size: tuple[int, int], device: str) -> None:
-        layer = net.module.get_submodule(name)
-        assert isinstance(layer, nn.Conv2d)
+    def __init__(self, layer: nn.Conv2d, size: tuple[int, int], positive: float, device: str) -> None:
         self.weight = layer.weight.detach().to(device)
         self.stride, self.padding, self.kernel = layer.stride[0], int(layer.padding[0]), layer.kernel_size[0]
+        self.positive = positive
         self.size = size
         self.out_size = [(extent + 2 * self.padding - self.kernel) // self.stride + 1 for extent in size]
         spread = [(extent - 1) * self.stride + self.kernel - 2 * self.padding for extent in self.out_size]
@@ -91,80 +91,106 @@ class _Layer:
         return F.pad(out, (0, missing[1], 0, missing[0])) if any(missing) else out
 
 
-def layers_of(net: Net, device: str) -> dict[str, _Layer]:
-    """Every convolution of a network with its map's size, found by one forward pass."""
-    sizes: dict[str, tuple[int, int]] = {}
+def layers_of(module: nn.Module, images: Tensor, device: str) -> dict[str, _Layer]:
+    """Every convolution of a network with its map's size, found by one forward pass; of like ones the first."""
+    found: dict[str, _Layer] = {}
 
     def keeper(name: str) -> Callable[..., None]:
-        def keep(_module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
-            sizes[name] = (inputs[0].shape[2], inputs[0].shape[3])
+        def keep(layer: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            size = (inputs[0].shape[2], inputs[0].shape[3])
+            found[name] = _Layer(layer, size, float((output > 0).float().mean()), device)
 
         return keep
 
-    handles = [net.module.get_submodule(name).register_forward_hook(keeper(name)) for name in net.convolutions]
+    convolutions = {name: one for name, one in module.named_modules() if isinstance(one, nn.Conv2d)}
+    handles = [one.register_forward_hook(keeper(name)) for name, one in convolutions.items()]
     try:
-        net.features(net.images(1, device=device))
+        with torch.no_grad():
+            module(images)
     finally:
         for handle in handles:
             handle.remove()
-    return {name: _Layer(net, name, sizes[name], device) for name in net.convolutions}
+    alike: dict[tuple[Any, ...], str] = {}
+    for name in convolutions:
+        one = found[name]
+        alike.setdefault((*one.weight.shape, one.stride, one.padding, *one.size), name)
+    return {name: found[name] for name in alike.values()}
+
+
+def _candidates(layer: _Layer, last: Tensor, phases: bool = True) -> list[Candidate]:
+    """The library's two memory formats, desali and, on demand, the phase convolution; the first is the reference."""
+    first = last.contiguous()
+    weight_last = layer.weight.contiguous(memory_format=torch.channels_last)
+    found = [
+        Candidate(LIBRARY, lambda: layer.library(first, layer.weight)),
+        Candidate(OURS, lambda: layer.ours(last)),
+        Candidate(LIBRARY_LAST, lambda: layer.library(last, weight_last)),
+    ]
+    if phases:
+        split = phase_weight(layer.weight, layer.stride)
+        split_last = split.contiguous(memory_format=torch.channels_last)
+        found += [
+            Candidate(PHASES, lambda: layer.phases(first, split)),
+            Candidate(PHASES_LAST, lambda: layer.phases(last, split_last)),
+        ]
+    return found
 
 
 def conv1(context: Context) -> list[Result]:
     """The step to the image: conv1 of AlexNet transposed, batch 16, dense and sparse."""
     net = build(context.alexnet, device=context.device)
     batch = context.pick(16, 16, 2)
-    name = net.convolutions[0]
-    layer = layers_of(net, context.device)[name]
+    layer = layers_of(net.module, net.images(1, device=context.device), context.device)[net.convolutions[0]]
     channels = layer.weight.shape[0]
-    weight_last = layer.weight.contiguous(memory_format=torch.channels_last)
-    phases = phase_weight(layer.weight, layer.stride)
-    phases_last = phases.contiguous(memory_format=torch.channels_last)
     results = []
     for density in context.pick((1.0, 0.047, 0.15, 0.5), (1.0, 0.047), (1.0, 0.1)):
         last = sparse((batch, channels, *layer.out_size), density, context.device)
-        first = last.contiguous()
-        candidates = [
-            Candidate(LIBRARY, lambda x=first: layer.library(x, layer.weight)),  # type: ignore[misc]
-            Candidate(OURS, lambda x=last: layer.ours(x)),  # type: ignore[misc]
-            Candidate(LIBRARY_LAST, lambda x=last: layer.library(x, weight_last)),  # type: ignore[misc]
-            Candidate(PHASES, lambda x=first: layer.phases(x, phases)),  # type: ignore[misc]
-            Candidate(PHASES_LAST, lambda x=last: layer.phases(x, phases_last)),  # type: ignore[misc]
-        ]
+        candidates = _candidates(layer, last)
         entries = compare(f"conv1, density {density:.3g}", candidates, context.effort("op"))
         job = f"conv1 transposed, batch {batch}, {said(density)}"
-        targets = [Target((LIBRARY, LIBRARY_LAST), 5, 6)] if density == 1 else []
+        every = (LIBRARY, LIBRARY_LAST, PHASES, PHASES_LAST)
+        targets = [Target(every, 1.2, 1.5), Target((LIBRARY, LIBRARY_LAST), 5, 6)] if density == 1 else []
         path = path_taken(candidates[1].run)
         facts = {"network": net.name, "batch": batch, "density": density, "flop": batch * layer.flop, "path": path}
         results.append(Result("conv1", "time", job, (OURS,), entries, targets, facts))
     return results
 
 
+def _network(name: str, device: str) -> tuple[nn.Module, Tensor]:
+    """A network and one image for it."""
+    if name in BUILDERS:
+        size = 224
+        return prepare(name, device), torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(1)).to(
+            device
+        )
+    net = build(name, device=device)
+    return net.module, net.images(1, device=device)
+
+
 def layers(context: Context) -> list[Result]:
-    """Every convolution of three networks, dense and sparse, against the library."""
+    """Every convolution of four networks, as its ReLU leaves it, dense and sparse, and the fastest other way."""
     names = context.pick(
-        ("alexnet", "vgg16", "caffenet"), ("alexnet",), ("alexnet-tiny", "vgg16-tiny", "caffenet-small")
+        ("alexnet", "vgg16", "ResNet-50", "SqueezeNet"), ("alexnet",), ("alexnet-tiny", "vgg16-tiny", "caffenet-small")
     )
-    densities = context.pick((1.0, 0.5, 0.15, 0.04), (1.0, 0.15, 0.04), (1.0, 0.1))
-    budget = 8e9 if context.device == "cpu" else 1e15
+    densities = context.pick((1.0, 0.15), (1.0, 0.15), (0.1,))
+    budget = 4e9 if context.device == "cpu" else 1e15
     results = []
     for network in names:
-        net = build(network, device=context.device)
-        for name, layer in layers_of(net, context.device).items():
+        module, image = _network(network, context.device)
+        for name, layer in layers_of(module, image, context.device).items():
             context.say(f"{network} {name}")
             batch = 2 if context.scale == "tiny" else max(1, min(64, int(budget / layer.flop)))
-            for density in densities:
+            for own, density in ((True, layer.positive), *((False, one) for one in densities)):
                 last = sparse((batch, layer.weight.shape[0], *layer.out_size), density, context.device)
-                first = last.contiguous()
-                candidates = [
-                    Candidate(LIBRARY, lambda x=first, of=layer: of.library(x, of.weight)),  # type: ignore[misc]
-                    Candidate(OURS, lambda x=last, of=layer: of.ours(x)),  # type: ignore[misc]
-                ]
+                candidates = _candidates(layer, last, phases=density >= 0.3)
                 entries = compare(f"{network} {name}, density {density:.3g}", candidates, context.effort("layer"))
                 facts = {
-                    "network": network, "layer": name, "batch": batch, "density": density, "flop": batch * layer.flop,
-                    "weight": list(layer.weight.shape), "map": list(layer.size), "path": path_taken(candidates[1].run),
+                    "network": network, "layer": name, "batch": batch, "density": density, "own": own,
+                    "flop": batch * layer.flop, "weight": list(layer.weight.shape), "map": list(layer.size),
+                    "path": path_taken(candidates[1].run),
                 }  # fmt: skip
                 job = f"{network} {name} transposed, batch {batch}, {said(density)}"
-                results.append(Result("layers", "time", job, (OURS,), entries, facts=facts))
+                names_of = tuple(candidate.name for candidate in candidates if candidate.name != OURS)
+                targets = [Target(names_of, 0.95, 1.2)] if own else []
+                results.append(Result("layers", "time", job, (OURS,), entries, targets, facts=facts))
     return results

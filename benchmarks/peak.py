@@ -103,7 +103,7 @@ def step_to_image(threads: int) -> tuple[float, float]:
     """Billions of multiplications and additions in one call of conv1 transposed, and its median seconds."""
     net = build("alexnet", device="cpu")
     name = net.convolutions[0]
-    layer = layers_of(net, "cpu")[name]
+    layer = layers_of(net.module, net.images(1), "cpu")[name]
     signal = sparse((BATCH, layer.weight.shape[0], *layer.out_size), 1.0, "cpu")
     timer = Timer("run(signal)", globals={"run": layer.ours, "signal": signal}, num_threads=threads)
     return BATCH * layer.flop / 1e9, timer.blocked_autorange(min_run_time=2).median

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 import desali
 from benchmarks.context import Context, Result, Target
-from benchmarks.jobs import OURS
+from benchmarks.jobs import FORWARD, OURS
 from benchmarks.measuring import Candidate, EqualityError, compare
 from benchmarks.models import alexnet, vgg16
 from benchmarks.networks import densenet121, mobilenet_v2, resnet
 
-FORWARD = "the module's own forward, inference mode"
 ALLOWED = 1.15
 """Largest time of a second `record`, as a multiple of the module's own forward pass."""
 
@@ -38,7 +37,8 @@ BUILDERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _prepare(name: str, device: str) -> nn.Module:
+def prepare(name: str, device: str) -> nn.Module:
+    """One of `BUILDERS` with the weights of a fixed seed, in evaluation mode."""
     state = torch.random.get_rng_state()
     try:
         torch.manual_seed(0)
@@ -57,7 +57,7 @@ def record(context: Context) -> list[Result]:
     )
     results = []
     for name in names:
-        model = _prepare(name, context.device)
+        model = prepare(name, context.device)
         for size, n in context.pick(((64, 1), (64, 8), (224, 1), (224, 8)), ((64, 1), (224, 1)), ((95, 2),)):
             context.say(f"{name}, {size} px, batch {n}")
             images = torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(1)).to(context.device)

@@ -15,14 +15,16 @@ from benchmarks.context import Context, Scale
 from benchmarks.machine import ROOT, facts
 from benchmarks.stored import FORMAT
 from desali.errors import UnknownNameError
+from desali.ops import describe
 from desali.ops.device import resolve
 
 RESULTS = ROOT / "benchmarks" / "results"
 
 
 def default_output(cases: Sequence[str] | None, device: str, quick: bool) -> Path:
-    """benchmarks/results/DEVICE[-quick][-CASES].json, so that a partial run never replaces a whole one."""
-    parts = [device, *(["quick"] if quick else []), *(cases or [])]
+    """benchmarks/results/DEVICE[-SIMD][-quick][-CASES].json, so that a partial run never replaces a whole one."""
+    level = describe().get("simd") if device == "cpu" else None
+    parts = [device, *([level] if level else []), *(["quick"] if quick else []), *(cases or [])]
     return RESULTS / f"{'-'.join(parts)}.json"
 
 

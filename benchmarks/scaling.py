@@ -1,4 +1,4 @@
-"""Time and memory against the number of seeds, the number of images and the size of the image."""
+"""Time and memory against the number of seeds, of images, the size of the image and the depth of the layer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from benchmarks.models import Net, build
 from benchmarks.plain import Plain
 
 
-def _point(context: Context, net: Net, axis: str, x: int, k: int, n: int, size: int, loops: bool) -> list[Entry]:
-    """K neurons of conv5 at the centre, N images: every candidate timed, and its memory measured once."""
+def _point(
+    context: Context, net: Net, axis: str, x: int, k: int, n: int, size: int, loops: bool, depth: int = -1
+) -> list[Entry]:
+    """K central neurons of a convolution, N images: every candidate timed, and its memory measured once."""
     context.say(f"{axis} = {x}")
     images = net.images(n, size=size, device=context.device)
-    layer = net.convolutions[-1]
+    layer = net.convolutions[depth]
     shape = desali.record(net.module, images).shape(layer)
     chosen = [(channel % shape[0], shape[1] // 2, shape[2] // 2) for channel in range(k)]
     seeds = [desali.Seed.neuron(*neuron) for neuron in chosen]
@@ -37,7 +39,7 @@ def _point(context: Context, net: Net, axis: str, x: int, k: int, n: int, size: 
 
 
 def scaling(context: Context) -> list[Result]:
-    """Three curves on AlexNet; the autograd loop is left out where it would take long."""
+    """Four curves on AlexNet; the autograd loop is left out where it would take long."""
     net = build(context.alexnet, device=context.device)
     base = net.size
     curves: dict[str, tuple[tuple[int, ...], Any]] = {
@@ -47,10 +49,12 @@ def scaling(context: Context) -> list[Result]:
             context.pick((96, 160, 224, 320, 448), (96, 224), (base, 111)),
             lambda x: (16, 1, x, x <= 320),
         ),
+        "depth": (context.pick((1, 2, 3, 4, 5), (1, 5), (2,)), lambda x: (16, 1, base, True, x - 1)),
     }
     said = {
         "K": "number of seeds K, one image",
         "N": "number of images N, 8 seeds each",
+        "depth": "number of the convolution that is projected, 16 seeds, one image",
         "image size": "height and width of the image in pixels, 16 seeds, one image",
     }
     results = []
@@ -59,6 +63,6 @@ def scaling(context: Context) -> list[Result]:
         for x in values:
             entries += _point(context, net, axis, x, *settings(x))
         facts = {"network": net.name, "axis": axis, "threads": torch.get_num_threads()}
-        job = f"single neurons of conv5, forward included, against the {said[axis]}"
+        job = f"single neurons{'' if axis == 'depth' else ' of conv5'}, forward included, against the {said[axis]}"
         results.append(Result("scaling", "curve", job, (OURS,), entries, facts=facts))
     return results

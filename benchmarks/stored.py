@@ -71,3 +71,23 @@ def reached(result: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]
 def verdict(target: dict[str, Any], value: float) -> str:
     """ "aim met", "met" or "missed"."""
     return "aim met" if value >= target["aim"] else "met" if value >= target["at_least"] else "missed"
+
+
+BUSY = 0.5
+"""Load above which a run is called not quiet."""
+
+
+def level(facts: dict[str, Any]) -> str:
+    """The instruction set of a run's machine, and whether it was forced."""
+    used, best_one = facts["simd"], facts.get("simd_best", facts["simd"])
+    if used == best_one:
+        return str(used)
+    held = facts.get("onednn", "its own choice")
+    also = "oneDNN and PyTorch too" if held != "its own choice" else "oneDNN not"
+    return f"{used} forced where {best_one} is ({also})"
+
+
+def noise(facts: dict[str, Any]) -> str:
+    """What to say of a machine that was not quiet; empty for one that was."""
+    load = facts["load_before"]
+    return "" if load is None or load[0] <= BUSY else f"not quiet, load {load[0]:.1f}"

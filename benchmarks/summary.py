@@ -9,14 +9,18 @@ from typing import Any
 
 import click
 
-from benchmarks.stored import best, load, ratio, verdict
-from benchmarks.table import grid
+from benchmarks.stored import best, level, load, noise, ratio, verdict
+from benchmarks.table import figure, grid
 from desali.errors import DataError, DesaliError
 from desali.output.files import write_text
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 Result = dict[str, Any]
 _MACHINES = "abcdefgh"
+_AGAINST = {
+    "bandwidth": "a copy of as many bytes",
+    "layers": "the fastest of `F.conv_transpose2d` and the phase convolution",
+}
 
 
 @dataclass
@@ -25,7 +29,7 @@ class Line:
 
     Attributes:
         machine: the letter of the file that it was measured in.
-        share: a fraction of a copy's bandwidth, and no ratio of times or bytes.
+        kind: of the measurements; "bandwidth" is a fraction of a copy's, "cost" no contest.
         values: (number, job) of each measurement; a ratio below 1 is a loss.
         verdicts: of those that something was asked of.
     """
@@ -33,7 +37,7 @@ class Line:
     job: str
     against: str
     machine: str
-    share: bool
+    kind: str
     values: list[tuple[float, str]] = field(default_factory=list)
     verdicts: list[str] = field(default_factory=list)
     wanted: str = ""
@@ -46,14 +50,14 @@ class Line:
     @property
     def rank(self) -> tuple[int, float]:
         """Where the row stands: what missed what was asked, then what is slower than the other, then the rest."""
-        lost = not self.share and self.worst < 1
+        lost = self.kind not in ("bandwidth", "cost") and self.worst < 1
         return (0 if "missed" in self.verdicts else 1 if lost else 2, self.worst)
 
     def cells(self) -> list[str]:
         """The row as text."""
         shown = sorted(value for value, _ in self.values)
         least, most = (self._text(shown[0]), self._text(shown[-1]))
-        if not self.share and shown[0] < 1:
+        if self.kind not in ("bandwidth", "cost") and shown[0] < 1:
             least = f"**{least}, a loss**"
         which = min(self.values)[1] if len(self.values) > 1 else ""
         met = f"{sum(word != 'missed' for word in self.verdicts)} of {len(self.verdicts)}" if self.verdicts else "-"
@@ -63,7 +67,7 @@ class Line:
         return [self.job, self.against, least, which, most if count > 1 else "", self.wanted or "-", met, self.machine]
 
     def _text(self, value: float) -> str:
-        return f"{value:.0%}" if self.share else f"{value:.3g}x"
+        return figure(self.kind, value)
 
 
 def lines(measured: Result, machine: str) -> list[Line]:
@@ -72,11 +76,10 @@ def lines(measured: Result, machine: str) -> list[Line]:
     for result in measured["results"]:
         if result["kind"] == "curve":
             continue
-        share = result["kind"] == "bandwidth"
         for target, entry, value in _compared(result):
             job, which = _job(result)
-            against = "a copy of as many bytes" if share else entry["name"]
-            line = found.setdefault((job, against), Line(job, against, machine, share))
+            against = _AGAINST.get(result["case"], entry["name"])
+            line = found.setdefault((job, against), Line(job, against, machine, result["kind"]))
             line.values.append((value, which))
             if target is not None:
                 line.verdicts.append(verdict(target, value))
@@ -113,11 +116,13 @@ def _job(result: Result) -> tuple[str, str]:
         case "memory":
             return "bytes that a recording holds", str(facts["network"])
         case "layers":
-            return _density(
-                "every convolution of three networks, transposed", facts
-            ), f"{facts['network']} {facts['layer']}"
+            job = "every convolution of four networks, transposed"
+            where = f"{facts['network']} {facts['layer']}"
+            return f"{job}, at its own share of non-zeros" if facts["own"] else _density(job, facts), where
         case "conv1":
             return _density("AlexNet's conv1, transposed", facts), ""
+        case "neurons" if result["kind"] == "cost":
+            return f"all of: {job}", ""
         case "figure":
             return f"the figure job on {facts['network']}: {facts['maps']} maps", ""
         case "drawn":
@@ -131,9 +136,8 @@ def _density(job: str, facts: Result) -> str:
 
 def _machine(measured: Result, letter: str) -> str:
     facts = measured["machine"]
-    where = facts.get("gpu") or f"{facts['cpu']}, {facts['threads']} threads of {facts['cores']} cores, {facts['simd']}"
-    load = facts["load_before"]
-    noisy = f"; **not quiet, load {load[0]:.1f}**" if load is not None and load[0] > 0.5 * facts["cores"] else ""
+    where = facts.get("gpu") or f"{facts['cpu']}, {facts['threads']} threads of {facts['cores']} cores, {level(facts)}"
+    noisy = f"; **{noise(facts)}**" if noise(facts) else ""
     scale = "" if measured["scale"] == "full" else f"; **a {measured['scale']} run, not numbers to quote**"
     versions = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
     return f"{letter}: {facts['date'][:10]}, {where}; {versions}; commit {facts['commit']}{noisy}{scale}."

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from benchmarks.stored import load, ratio, reached, verdict
+from benchmarks.stored import best, level, load, noise, ratio, reached, verdict
 from desali.errors import DesaliError
 
 Result = dict[str, Any]
@@ -42,6 +42,13 @@ def times(value: float | None) -> str:
     return f"{value:.3g}x" if value >= 1 else f"**{value:.2f}x, a loss**"
 
 
+def figure(kind: str, value: float) -> str:
+    """A ratio as text: a share of a copy, what desali costs in times of the other, or how many times faster it is."""
+    if kind == "bandwidth":
+        return f"{value:.0%}"
+    return f"costs {1 / value:.3g}x" if kind == "cost" else f"{value:.3g}x"
+
+
 def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
@@ -52,16 +59,15 @@ def _machine(measured: Result) -> str:
     facts = measured["machine"]
     where = facts.get("gpu") or f"{facts['cpu']}, {facts['threads']} threads of {facts['cores']} cores"
     versions = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())
-    load = facts["load_before"]
     lines = [
-        f"Measured {facts['date']} on {facts['device']}: {where}. Core: {facts['core']}, SIMD {facts['simd']} "
+        f"Measured {facts['date']} on {facts['device']}: {where}. Core: {facts['core']}, SIMD {level(facts)} "
         f"(torch: {facts['torch_cpu_capability']}), backend {facts['backend']}. desali {facts['desali']}, commit "
         f"{facts['commit']}; {versions}; Python {facts['python']}; {facts['platform']}.",
         "float32, random weights and inputs with fixed seeds; median [quartiles] of the runs. Before anything is "
         "timed, results must agree to max|difference| / max|reference| < 1e-5.",
     ]
-    if load is not None and load[0] > 0.5 * facts["cores"]:
-        lines.append(f"**The machine was not quiet: load {load[0]:.1f} before the run.**")
+    if noise(facts):
+        lines.append(f"**The machine was {noise(facts)} before the run.**")
     if measured["scale"] != "full":
         lines.append(f"**A {measured['scale']} run: few and short measurements, not the numbers to quote.**")
     return "\n\n".join(lines)
@@ -71,12 +77,7 @@ def _targets(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
         for target, entry, value in reached(result):
-            shown = f"{value:.0%}" if result["kind"] == "bandwidth" else f"{value:.3g}x"
-            least, aim = (
-                (f"{target['at_least']:.0%}", f"{target['aim']:.0%}")
-                if result["kind"] == "bandwidth"
-                else (f"{target['at_least']:g}x", f"{target['aim']:g}x")
-            )
+            shown, least, aim = (figure(result["kind"], one) for one in (value, target["at_least"], target["aim"]))
             word = verdict(target, value)
             rows.append([result["job"], entry["name"], shown, least, aim, f"**{word}**" if word == "missed" else word])
     return grid(["job", "against", "measured", "at least", "aim", "verdict"], rows) if rows else ""
@@ -115,19 +116,32 @@ def _time(results: Sequence[Result]) -> str:
     return "\n\n".join(blocks)
 
 
+def _cost(results: Sequence[Result]) -> str:
+    rows = []
+    for result in results:
+        own = best(result, result["ours"])
+        for entry in result["entries"]:
+            if own is not None and entry["name"] not in result["ours"]:
+                shown = f"{1 / (ratio(result, entry) or float('nan')):.3g}x"
+                rows.append([result["job"], seconds(own["median"]), entry["name"], seconds(entry["median"]), shown])
+    return grid(["job", "desali", "beside", "its time", "desali costs"], rows)
+
+
 def _layers(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
-        facts, (library, ours) = result["facts"], result["entries"]
+        facts, ours = result["facts"], result["entries"][1]
+        fastest = best(result, [entry["name"] for entry in result["entries"] if entry is not ours]) or ours
         rate = facts["flop"] * facts["density"] / ours["median"] / 1e9
         rows.append(
             [
                 facts["network"], facts["layer"], "x".join(map(str, facts["weight"])), str(facts["batch"]),
-                f"{facts['density']:.0%}", seconds(ours["median"]), seconds(library["median"]),
-                times(ratio(result, library)), f"{rate:.0f}", facts["path"],
+                f"{facts['density']:.0%}{', its own' if facts['own'] else ''}", seconds(ours["median"]),
+                seconds(fastest["median"]), fastest["name"], times(ratio(result, fastest)), f"{rate:.0f}",
+                facts["path"],
             ]
         )  # fmt: skip
-    heads = ["network", "layer", "weight", "batch", "non-zero", "desali", "F.conv_transpose2d", "faster by",
+    heads = ["network", "layer", "weight", "batch", "non-zero", "desali", "fastest other", "which", "faster by",
              "GFLOP/s on non-zeros", "kernel"]  # fmt: skip
     return grid(heads, rows)
 
@@ -181,10 +195,10 @@ TITLES = {
     "conv1": "The step to the image", "bandwidth": "Ops that move memory", "memory": "Memory held by a recording",
     "record": "A second recording beside the forward pass",
     "layers": "Transposed convolutions layer by layer", "figure": "The figure job", "drawn": "Figures drawn",
-    "scaling": "Scaling",
+    "scaling": "Scaling", "workers": "Workers",
 }  # fmt: skip
 _FORMS: dict[str, Callable[[Sequence[Result]], str]] = {
-    "time": _time, "bandwidth": _bandwidth, "memory": _memory, "curve": _curve,
+    "time": _time, "cost": _cost, "bandwidth": _bandwidth, "memory": _memory, "curve": _curve,
 }  # fmt: skip
 
 
@@ -195,9 +209,9 @@ def render(measured: Result) -> str:
     if targets:
         blocks += ["### Targets", targets]
     for case, group in groupby(measured["results"], key=lambda result: result["case"]):
-        results = list(group)
-        form = _layers if case == "layers" else _FORMS[results[0]["kind"]]
-        blocks += [f"### {TITLES.get(case, case)}", form(results)]
+        blocks.append(f"### {TITLES.get(case, case)}")
+        for kind, results in groupby(group, key=lambda result: result["kind"]):
+            blocks.append((_layers if case == "layers" else _FORMS[kind])(list(results)))
     return "\n\n".join(blocks) + "\n"
 
 

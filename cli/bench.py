@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -49,21 +50,68 @@ def _use(device: str) -> str:
     return where.type
 
 
+LEVELS = {"avx512": ("AVX512_CORE", "avx512"), "avx2": ("AVX2", "avx2"), "portable": ("SSE41", "default")}
+"""By instruction set: what oneDNN and PyTorch call it."""
+
+BUSY = 0.5
+"""Load above which times say little."""
+
+
+def _hold(level: str) -> None:
+    """Hold desali, oneDNN and PyTorch to an instruction set, as on a processor that has no better one.
+
+    Raises:
+        DesaliError: PyTorch is loaded already, and has chosen.
+    """
+    if "torch" in sys.modules:
+        raise DesaliError(
+            f"--simd {level}: PyTorch is loaded and has chosen its instructions; run `desali bench` by itself"
+        )
+    onednn, torch = LEVELS[level]
+    os.environ.update(DESALI_SIMD=level, ONEDNN_MAX_CPU_ISA=onednn, ATEN_CPU_CAPABILITY=torch)
+
+
+def _check_quiet() -> None:
+    """Refuse to measure beside other work.
+
+    Raises:
+        DesaliError: the load of the last minute is above `BUSY`.
+    """
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > BUSY:
+        raise DesaliError(
+            f"the machine is not quiet: its load was {load:.1f} in the last minute, at most {BUSY} is measured beside; "
+            "wait, stop other programs, or say --noisy to measure all the same (the tables then say so)"
+        )
+
+
 @click.command()
-@click.option("--quick", is_flag=True, help="A reduced set, under two minutes.")
+@click.option("--quick", is_flag=True, help="A reduced set, under two minutes; needs no quiet machine.")
 @click.option("--cases", help="Names with commas between; default: all.")
+@click.option("--noisy", is_flag=True, help=f"Measure above a load of {BUSY} too; the tables say so.")
+@click.option(
+    "--simd",
+    type=click.Choice(list(LEVELS)),
+    help="Hold desali, oneDNN and PyTorch to an instruction set; default: the processor's best.",
+)
 @device_option()
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="JSON file; default benchmarks/results/DEVICE[-quick][-CASES].json of the checkout.",
+    help="JSON file; default benchmarks/results/DEVICE[-SIMD][-quick][-CASES].json of the checkout.",
 )
-def bench_command(quick: bool, cases: str | None, device: str, output: Path | None) -> None:
-    """Time every case against its baselines, print the table and write the timings as JSON.
+def bench_command(
+    quick: bool, cases: str | None, noisy: bool, simd: str | None, device: str, output: Path | None
+) -> None:
+    """Time every case against its baselines, losses first, and write the timings as JSON.
 
     Before anything is timed, all candidates of a case must agree; if not, the run fails and writes nothing.
     """
+    if not (quick or noisy):
+        _check_quiet()
+    if simd is not None:
+        _hold(simd)
     runner = _module("runner")
     if importlib.util.find_spec("captum") is None:
         raise DesaliError("the benchmarks need the package 'captum': run pip install -e '.[dev]' in the checkout")
@@ -73,5 +121,7 @@ def bench_command(quick: bool, cases: str | None, device: str, output: Path | No
     check_writable(target)
     measured = runner.run(names, "quick" if quick else "full", kind, lambda text: click.echo(text, err=True))
     _module("stored").save(target, measured)
+    if any(result["kind"] != "curve" for result in measured["results"]):
+        click.echo(_module("summary").render([measured]))
     click.echo(_module("table").render(measured))
     click.echo(f"written to {target}", err=True)

@@ -58,6 +58,10 @@ def grid_command(
     **options: Any,
 ) -> None:
     """Compare many images. Interrupted or repeated, it makes only what is missing or would come out differently."""
+    from desali.figures.workers import prepare
+
+    if workers > 1:
+        prepare()
     from desali.errors import OutputError
     from desali.figures.batch import entries, make
     from desali.figures.viewer import Viewer

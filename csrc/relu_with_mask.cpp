@@ -2,6 +2,7 @@
 
 #include "parallel.hpp"
 #include "simd.hpp"
+#include "turn.hpp"
 
 namespace desali {
 namespace DESALI_LEVEL {
@@ -97,25 +98,6 @@ DESALI_INLINE void octet_of_few(const T* from, T* to, uint8_t* codes, int64_t ro
     Row all{};
     for (int64_t r = 0; r < rows; ++r) all |= load<Row>(flat + r * s);
     store(codes, all);
-}
-
-DESALI_INLINE void swap_bytes(uint64_t& low, uint64_t& high, int shift, uint64_t part) {
-    uint64_t other = ((low >> shift) ^ high) & part;
-    high ^= other;
-    low ^= other << shift;
-}
-
-// Codes of eight octets, one row of `width` each -> for each pixel eight bytes side by side.
-DESALI_INLINE void turn(const uint8_t* codes, int64_t width, uint8_t* mask, int64_t octets, int64_t count) {
-    for (int64_t s = 0; s < count; s += 8) {
-        uint64_t words[8];
-        for (int o = 0; o < 8; ++o) words[o] = load<uint64_t>(codes + o * width + s);
-        for (int o = 0; o < 4; ++o) swap_bytes(words[o], words[o + 4], 32, 0x00000000ffffffff);
-        for (int o = 0; o < 8; o += 4)
-            for (int p = o; p < o + 2; ++p) swap_bytes(words[p], words[p + 2], 16, 0x0000ffff0000ffff);
-        for (int o = 0; o < 8; o += 2) swap_bytes(words[o], words[o + 1], 8, 0x00ff00ff00ff00ff);
-        for (int64_t i = 0; i < least(8, count - s); ++i) store(mask + (s + i) * octets, words[i]);
-    }
 }
 
 // [N, C, S]: a tile of pixels of 64 channels at a time, eight rows (channels) into the bits of one byte for each pixel.

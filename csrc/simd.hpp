@@ -135,6 +135,62 @@ DESALI_INLINE Vector<T> broadcast(T x) {
     return x - Vector<T>{};
 }
 
+// Lanes first to last - 1 of what stands at p, `other` in the rest, which is not read.
+template <class T>
+DESALI_INLINE Vector<T> load_between(const T* p, int64_t first, int64_t last, T other) {
+    constexpr int lanes = Simd<T>::lanes;
+    first = first < 0 ? 0 : first;
+    last = last > lanes ? lanes : last;
+    if (last <= first) return broadcast(other);
+#if DESALI_VECTOR_BYTES == 64
+    unsigned where = ((1u << last) - 1) & ~((1u << first) - 1);
+    if constexpr (sizeof(T) == 4)
+        return (Vector<T>)_mm512_mask_loadu_ps((__m512)broadcast(other), (__mmask16)where, p);
+    else
+        return (Vector<T>)_mm512_mask_loadu_pd((__m512d)broadcast(other), (__mmask8)where, p);
+#else
+    using Lane = typename Simd<T>::Integer;
+    Integers<T> lane;
+    for (int i = 0; i < lanes; ++i) lane[i] = i;
+    Integers<T> where = (lane >= (Lane)first) & (lane < (Lane)last);
+    Vector<T> v{};
+#if DESALI_VECTOR_BYTES == 32
+    if constexpr (sizeof(T) == 4)
+        v = (Vector<T>)_mm256_maskload_ps(p, (__m256i)where);
+    else
+        v = (Vector<T>)_mm256_maskload_pd(p, (__m256i)where);
+#else
+    for (int64_t i = first; i < last; ++i) v[i] = p[i];
+#endif
+    return where ? v : broadcast(other);
+#endif
+}
+
+// Every second element of a and then b, from number `first` on.
+template <class T, int first>
+DESALI_INLINE Vector<T> every_second(Vector<T> a, Vector<T> b) {
+    constexpr int lanes = Simd<T>::lanes;
+#if defined(__clang__)
+    Vector<T> v;
+    for (int i = 0; i < lanes; ++i) v[i] = 2 * i < lanes ? a[(2 * i + first) % lanes] : b[(2 * i + first) % lanes];
+    return v;
+#else
+    Integers<T> places;
+    for (int i = 0; i < lanes; ++i) places[i] = 2 * i + first;
+    return __builtin_shuffle(a, b, places);
+#endif
+}
+
+template <class T>
+DESALI_INLINE Vector<T> evens(Vector<T> a, Vector<T> b) {
+    return every_second<T, 0>(a, b);
+}
+
+template <class T>
+DESALI_INLINE Vector<T> odds(Vector<T> a, Vector<T> b) {
+    return every_second<T, 1>(a, b);
+}
+
 // Lanes of v where the comparison holds, zero elsewhere (also for NaN).
 template <class T>
 DESALI_INLINE Vector<T> keep(Integers<T> where, Vector<T> v) {

@@ -53,10 +53,20 @@ def each(work: Callable[[Item], Made], batch: Sequence[Item], workers: int = 1) 
             check()
             yield work(item)
         return
-    context = _context()
-    context.Process(target=_nothing, daemon=True).start()  # where processes come from starts meanwhile
+    prepare()
     yield work(batch[0])
-    yield from _others(context, work, batch[1:], min(workers, len(batch) - 1))
+    yield from _others(_context(), work, batch[1:], min(workers, len(batch) - 1))
+
+
+def prepare() -> None:
+    """Let the process that workers come from begin to load PyTorch, and do not wait for it.
+
+    The earlier it is called, the less there is to wait for later; `each` calls it too.
+    """
+    if _context().get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
 
 
 def _others(
@@ -90,10 +100,6 @@ def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["desali.figures.batch_work", "desali.reversal.recording"])
     return context
-
-
-def _nothing() -> None:
-    pass
 
 
 def _start(sent: bytes, threads: int) -> None:

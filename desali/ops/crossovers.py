@@ -19,7 +19,8 @@ from desali.input.files import cache_folder
 from desali.ops.backend import core
 from desali.ops.device import processor
 
-FEW_CHANNELS = 16
+FEW_CHANNELS = 8
+SMALL_WEIGHT, LARGE_WEIGHT = 1 << 15, 1 << 20
 FORMAT = 1
 DENSE_WAYS = ("dense", "torch")
 
@@ -38,43 +39,62 @@ class Crossover(NamedTuple):
 
 TABLE: dict[str, dict[str, Crossover]] = {
     "avx512": {
-        "image": Crossover(0.9, "dense"),
-        "image, strided": Crossover(0.49, "dense"),
-        "pointwise": Crossover(0.6, "dense"),
-        "channels": Crossover(0.73, "torch"),
-        "channels, strided": Crossover(0.46, "torch"),
+        "image": Crossover(0.25, "torch"),
+        "image, strided": Crossover(0.43, "dense"),
+        "pointwise": Crossover(0.42, "torch"),
+        "pointwise, widening": Crossover(0.42, "torch"),
+        "pointwise, large": Crossover(0.42, "torch"),
+        "pointwise, strided": Crossover(0.42, "torch"),
+        "channels": Crossover(0.5, "torch"),
+        "channels, large": Crossover(0.42, "torch"),
+        "channels, strided": Crossover(0.43, "torch"),
     },
     "avx2": {
-        "image": Crossover(0.1, "dense"),
-        "image, strided": Crossover(0.34, "dense"),
-        "pointwise": Crossover(0.23, "dense"),
-        "channels": Crossover(0.53, "torch"),
-        "channels, strided": Crossover(0.34, "torch"),
+        "image": Crossover(0.09, "torch"),
+        "image, strided": Crossover(0.36, "dense"),
+        "pointwise": Crossover(0.18, "torch"),
+        "pointwise, widening": Crossover(0.3, "torch"),
+        "pointwise, large": Crossover(0.28, "torch"),
+        "pointwise, strided": Crossover(0.26, "torch"),
+        "channels": Crossover(0.42, "torch"),
+        "channels, large": Crossover(0.3, "torch"),
+        "channels, strided": Crossover(0.32, "torch"),
     },
     "portable": {
         "image": Crossover(0.1, "dense"),
         "image, strided": Crossover(0.6, "dense"),
         "pointwise": Crossover(0.15, "torch"),
+        "pointwise, widening": Crossover(0.15, "torch"),
+        "pointwise, large": Crossover(0.15, "torch"),
+        "pointwise, strided": Crossover(0.2, "torch"),
         "channels": Crossover(0.3, "torch"),
+        "channels, large": Crossover(0.2, "torch"),
         "channels, strided": Crossover(0.2, "torch"),
     },
 }
-"""By instruction set and kind of layer: what `desali tune` found on one core of an AMD EPYC (Zen 4, whose two levels
-multiply equally fast), avx2 and portable forced there. Of portable the last two are guesses: oneDNN kept its own
-instruction set, which a processor without AVX2 does not have."""
+"""By instruction set and kind of layer: what `desali tune` found on two cores of an AMD EPYC (Zen 4, whose two levels
+multiply equally fast), for avx2 with desali, oneDNN and PyTorch held to it, lowered where `desali bench --cases layers`
+showed the walk to lose in its larger batches. Of portable all but the first two are
+guesses: PyTorch's own kernels have no such level to be held to."""
 
 
-def kind_of(channels: int, kernel: tuple[int, int], stride: tuple[int, int]) -> str:
-    """The kind of a layer: "image" (few channels to make) or "channels", with ", strided", or "pointwise" (1 x 1).
+def kind_of(o: int, i: int, kernel: tuple[int, int], stride: tuple[int, int]) -> str:
+    """The kind of a layer.
+
+    "image" (few channels to make) or "channels"; of 1 x 1 convolutions "pointwise" or, where few channels become more,
+    "pointwise, widening". With ", strided", or, where the weight is larger than a core's cache, with ", large".
 
     Args:
-        channels: of the result, that is of the convolution's input.
+        o, i: channels of the signal and of the result, that is of the convolution's output and input.
         kernel, stride: of rows and columns.
     """
-    if kernel == (1, 1) and channels > FEW_CHANNELS:
-        return "pointwise"
-    kind = "image" if channels <= FEW_CHANNELS else "channels"
-    return kind if stride == (1, 1) else f"{kind}, strided"
+    weight = o * i * kernel[0] * kernel[1]
+    name = "pointwise" if kernel == (1, 1) else "image" if i <= FEW_CHANNELS else "channels"
+    if stride != (1, 1):
+        return f"{name}, strided"
+    if name == "pointwise" and o < i and weight <= SMALL_WEIGHT:
+        return "pointwise, widening"
+    return f"{name}, large" if name != "image" and weight >= LARGE_WEIGHT else name
 
 
 def machine() -> str:

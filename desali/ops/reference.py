@@ -233,10 +233,10 @@ def conv_transpose(
     if signal.numel() == 0 or weight.numel() == 0:
         out = signal.new_zeros(n, k, channels, *(map_size if out_size is None else out_size))
     elif whole and all(0 <= extra[d] < stride[d] for d in range(dims)):
-        out = transpose(signal.flatten(0, 1), weight, None, stride, padding, extra, groups, dilation)
+        out = transpose(_joined(signal), weight, None, stride, padding, extra, groups, dilation)
         out = out.view(n, k, *out.shape[1:])
     else:
-        out = transpose(signal.flatten(0, 1), weight, None, stride, 0, 0, groups, dilation)
+        out = transpose(_joined(signal), weight, None, stride, 0, 0, groups, dilation)
         out = out.view(n, k, *out.shape[1:])
         if origin is None:
             origin = torch.zeros(n, k, dims, dtype=torch.int64, device=signal.device)
@@ -247,6 +247,14 @@ def conv_transpose(
     if relu is None:
         return out
     return inverse_relu(out, relu, map_size, relu_mask, relu_backward, out_origin)
+
+
+def _joined(signal: Tensor) -> Tensor:
+    """[N, K, O, *s] -> [N * K, O, *s], in a form whose memory format PyTorch recognises for a single one too."""
+    joined = signal.flatten(0, 1)
+    if joined.shape[0] == 1:
+        joined = joined.as_strided(joined.shape, (joined[0].numel(), *joined.stride()[1:]))
+    return joined
 
 
 def embed(

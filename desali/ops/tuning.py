@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ from desali.ops.weights import WeightCache
 
 DENSITIES = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
 ROUNDS = 12
+WORK = 2 * 10**9
+"""Multiplications and additions of one run, as those of many seeds: what a call costs by itself counts little."""
+MOST_SEEDS = 64
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Layer:
     @property
     def kind(self) -> str:
         """As `kind_of` has it."""
-        return kind_of(self.i, (self.kernel, self.kernel), (self.stride, self.stride))
+        return kind_of(self.o, self.i, (self.kernel, self.kernel), (self.stride, self.stride))
 
 
 LAYERS = (
@@ -42,9 +45,18 @@ LAYERS = (
     Layer("ResNet 1 x 1", 256, 64, 1, 1, 0, 28),
     Layer("VGG conv1", 64, 3, 3, 1, 1, 112),
     Layer("ResNet stride 2", 128, 64, 3, 2, 1, 28),
-    Layer("AlexNet conv3", 384, 192, 3, 1, 1, 13),
-    Layer("VGG conv3", 256, 256, 3, 1, 1, 28),
     Layer("ResNet 1 x 1 up", 64, 256, 1, 1, 0, 28),
+    Layer("ResNet 1 x 1, stride 2", 512, 256, 1, 2, 0, 28),
+    Layer("VGG conv13", 512, 512, 3, 1, 1, 14),
+    Layer("ResNet 1 x 1, largest", 512, 2048, 1, 1, 0, 7),
+    Layer("AlexNet conv3", 384, 192, 3, 1, 1, 13),
+    Layer("VGG conv2", 64, 64, 3, 1, 1, 112),
+    Layer("VGG conv8", 512, 256, 3, 1, 1, 28),
+    Layer("ResNet 1 x 1, wide", 512, 1024, 1, 1, 0, 14),
+    Layer("ResNet 1 x 1, wider", 2048, 512, 1, 1, 0, 7),
+    Layer("ResNet 1 x 1, wider, stride 2", 2048, 1024, 1, 2, 0, 7),
+    Layer("SqueezeNet 3 x 3", 64, 16, 3, 1, 1, 54),
+    Layer("SqueezeNet 1 x 1", 128, 32, 1, 1, 0, 27),
     Layer("AlexNet conv5", 256, 256, 3, 1, 1, 13),
     Layer("ResNet conv1", 64, 3, 7, 2, 3, 56),
 )
@@ -76,6 +88,13 @@ class Measured:
             low, below = density, seconds
         return Crossover(1.0, best)
 
+    def loss(self, chosen: Crossover) -> float:
+        """How many times longer than the fastest way the chosen one takes, at the density where that is worst."""
+        fastest = min(self.dense.values())
+        own = self.dense[chosen.dense]
+        lost = [(own if density > chosen.density else walk) / min(fastest, walk) for density, walk in self.walk.items()]
+        return max(*lost, own / fastest if chosen.density < 1 else 1.0)
+
     def winners(self) -> list[tuple[float, str, float]]:
         """For each density, and 1, the fastest way and how many times longer the second takes."""
         rows = []
@@ -103,22 +122,23 @@ def measure(limit: float, say: Callable[[str], None] = lambda _: None) -> list[M
 
 
 def crossovers(measured: Iterable[Measured]) -> dict[str, Crossover]:
-    """One crossover for each kind: the median of its layers' densities, and the dense way that takes least in all."""
+    """One crossover for each kind: the one with which the layer that loses most by it loses least."""
     kinds: dict[str, list[Measured]] = {}
     for one in measured:
         kinds.setdefault(one.layer.kind, []).append(one)
-    return {
-        kind: Crossover(
-            round(statistics.median(one.crossover.density for one in layers), 3),
-            min(layers[0].dense, key=lambda name: sum(one.dense[name] / min(one.dense.values()) for one in layers)),
-        )
-        for kind, layers in kinds.items()
-    }
+    found = {}
+    for kind, layers in kinds.items():
+        densities = sorted({one.crossover.density for one in layers})
+        between = [(low + high) / 2 for low, high in itertools.pairwise(densities)]
+        choices = [Crossover(round(one, 3), way) for one in (*densities, *between) for way in layers[0].dense]
+        found[kind] = min(choices, key=lambda choice: max(one.loss(choice) for one in layers))
+    return found
 
 
 def _measure(layer: Layer, end: float) -> Measured | None:
     generator = torch.Generator().manual_seed(0)
-    shape = (1, 2, layer.o, layer.size, layer.size)
+    flop = 2 * layer.o * layer.i * layer.kernel**2 * layer.size**2
+    shape = (1, min(MOST_SEEDS, max(2, WORK // flop)), layer.o, layer.size, layer.size)
     values = torch.randn(shape, generator=generator)
     chance = torch.rand(shape, generator=generator)
     weight = torch.randn(layer.o, layer.i, layer.kernel, layer.kernel, generator=generator)

@@ -44,14 +44,14 @@ def test_the_shared_cases_are_sound(measured: dict[str, Any]) -> None:
     assert measured["machine"]["threads"] == torch.get_num_threads()
 
 
-@pytest.mark.parametrize("name", ["top9", "layer", "figure", "drawn"])
+@pytest.mark.parametrize("name", ["top9", "layer", "figure", "drawn", "workers"])
 def test_the_other_jobs_are_sound(name: str) -> None:
     for result in run([name], "tiny")["results"]:
         _sound(result)
 
 
 def test_no_case_is_left_out(measured: dict[str, Any]) -> None:
-    assert {*measured["seconds"], "top9", "layer", "figure", "drawn"} == set(CASES)
+    assert {*measured["seconds"], "top9", "layer", "figure", "drawn", "workers"} == set(CASES)
 
 
 def test_an_unknown_case_is_refused() -> None:
@@ -60,10 +60,12 @@ def test_an_unknown_case_is_refused() -> None:
 
 
 def test_a_partial_run_has_a_file_of_its_own() -> None:
+    level = ops.describe().get("simd")
+    cpu = f"cpu-{level}" if level else "cpu"
     names = [
         default_output(*given).name for given in ((None, "cpu", False), (None, "cpu", True), (["top9"], "cuda", False))
     ]
-    assert names == ["cpu.json", "cpu-quick.json", "cuda-top9.json"]
+    assert names == [f"{cpu}.json", f"{cpu}-quick.json", "cuda-top9.json"]
 
 
 def test_a_scale_picks_its_value() -> None:

@@ -70,7 +70,7 @@ def test_a_missed_target_and_a_busy_machine_stand_out() -> None:
     measured["machine"]["load_before"] = [3.0, 3.0, 3.0]
     text = table.render(measured)
     assert "**missed**" in text
-    assert "**The machine was not quiet: load 3.0 before the run.**" in text
+    assert "**The machine was not quiet, load 3.0 before the run.**" in text
 
 
 def test_memory_is_compared_in_bytes() -> None:

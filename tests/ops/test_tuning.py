@@ -16,6 +16,7 @@ from tests.ops.cases import assert_near, normal
 
 pytestmark = pytest.mark.skipif(ops.core()[0] is None, reason=str(ops.core()[1]))
 ONE = native.Axis(3, 1, 1, 1)
+POINTWISE = {"pointwise", "pointwise, widening", "pointwise, strided", "pointwise, large"}
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_every_level_has_a_crossover_for_every_kind() -> None:
     kinds = {one.kind for one in tuning.LAYERS}
-    assert kinds == {"image", "image, strided", "pointwise", "channels", "channels, strided"}
+    assert kinds == {"image", "image, strided", "channels", "channels, strided", "channels, large", *POINTWISE}
     first = {layer.kind for layer in tuning.LAYERS[: len(kinds)]}
     assert first == kinds, "a short limit measures all"
     for level in ("portable", "avx2", "avx512"):
@@ -36,6 +37,34 @@ def test_every_level_has_a_crossover_for_every_kind() -> None:
         assert all(
             0 <= one.density <= 1 and one.dense in ("dense", "torch") for one in crossovers.TABLE[level].values()
         )
+
+
+def test_1_x_1_convolutions_are_kinds_of_their_own() -> None:
+    one = (1, 1)
+    assert crossovers.kind_of(64, 16, one, one) == "pointwise"
+    assert crossovers.kind_of(16, 64, one, one) == "pointwise, widening"
+    assert crossovers.kind_of(512, 1024, one, one) == "pointwise"
+    assert crossovers.kind_of(512, 2048, one, one) == "pointwise, large"
+    assert crossovers.kind_of(512, 512, (3, 3), one) == "channels, large"
+    assert crossovers.kind_of(256, 64, one, (2, 2)) == "pointwise, strided"
+    assert crossovers.kind_of(64, 3, (3, 3), one) == "image"
+    assert crossovers.kind_of(64, 3, (3, 3), (2, 2)) == "image, strided"
+    assert crossovers.kind_of(64, 16, (3, 3), one) == "channels"
+
+
+def test_a_single_signal_goes_to_the_library_in_its_own_memory_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal = torch.randn(1, 1, 9, 9, 8).movedim(-1, 2)
+    seen: list[torch.Tensor] = []
+    original = torch.nn.functional.conv_transpose2d
+
+    def watched(x: torch.Tensor, *rest: object) -> torch.Tensor:
+        seen.append(x)
+        return original(x, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.nn.functional, "conv_transpose2d", watched)
+    with convolution.forced("torch"):
+        ops.conv_transpose(signal, torch.randn(8, 16, 3, 3), map_size=(9, 9), padding=1)
+    assert seen[0].stride() == (9 * 9 * 8, 1, 9 * 8, 8)
 
 
 def test_what_was_measured_here_decides(file: Path) -> None:
@@ -110,5 +139,16 @@ def test_a_crossover_lies_between_the_densities_where_the_times_cross() -> None:
     assert one.winners() == [(0.2, "sparse", 4.0), (0.4, "sparse", 4 / 3), (0.6, "dense", 1.25), (1.0, "dense", 1.25)]
     assert tuning.Measured(layer, {"dense": 9.0, "torch": 8.0}, {0.2: 1.0}).crossover == Crossover(1.0, "torch")
     assert tuning.Measured(layer, {"dense": 1.0, "torch": 8.0}, {0.2: 2.0}).crossover == Crossover(0.1, "dense")
-    other = tuning.Measured(layer, {"dense": 4.0, "torch": 20.0}, {0.2: 1.0, 0.4: 3.0, 0.6: 7.0})
-    assert tuning.crossovers([one, other]) == {layer.kind: Crossover(0.475, "dense")}
+
+
+def test_a_kind_takes_the_crossover_by_which_no_layer_loses_much() -> None:
+    layer = tuning.LAYERS[0]
+    walked = tuning.Measured(layer, {"dense": 4.0, "torch": 5.0}, {0.2: 1.0, 0.4: 2.0, 0.6: 3.0, 0.8: 3.9})
+    multiplied = tuning.Measured(layer, {"dense": 4.0, "torch": 2.0}, {0.2: 1.0, 0.4: 2.0, 0.6: 4.0, 0.8: 6.0})
+    assert walked.loss(Crossover(0.4, "dense")) == pytest.approx(4 / 3)
+    assert multiplied.loss(Crossover(0.7, "torch")) == pytest.approx(2)
+    assert multiplied.loss(Crossover(0.4, "torch")) == 1
+    assert walked.loss(Crossover(0.4, "torch")) == pytest.approx(5 / 3)
+    found = tuning.crossovers([walked, multiplied])[layer.kind]
+    assert max(one.loss(found) for one in (walked, multiplied)) == pytest.approx(5 / 3)
+    assert found.dense == "torch"

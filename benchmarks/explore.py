@@ -208,7 +208,7 @@ def main() -> None:
     asked = parser.parse_args()
     for name in [asked.only] if asked.only else NETWORKS:
         with tempfile.TemporaryDirectory() as folder:
-            runs, files = prepare(name, Path(folder), 6)
+            runs, files = prepare(name, Path(folder), 6 if asked.clicks else asked.count + 1)
             if asked.clicks:
                 with Explorer(runs, files, "--cache", "64") as explorer:
                     explorer.idle()

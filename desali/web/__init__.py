@@ -4,7 +4,8 @@
 `depth`, `evaluated`, `robust` and `origin` put each kind of result into words, numbers and `charts`; `page` makes the
 HTML from `templates/` and the one view module in `view/`, which knows no server and is the same for every page.
 Of the explorer, `session` turns a state into JSON and pictures and knows no HTTP: `networks` and `shelf` hold its
-models and images, `views` and `seen` project, `followed`, `patches`, `commands` and `exported` add what stands beside.
+models and images, `views` and `seen` project, `hands` are their threads, `followed`, `patches`, `commands` and
+`exported` add what stands beside.
 `guard` is its security, `app` the routes, `server` listens, `widget` is the same in a notebook.
 
 No number is computed here that another room could give. Nothing else but the command line and `desali.explore` may

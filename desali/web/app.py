@@ -45,7 +45,7 @@ def application(session: Session, guard: Guard, log: Callable[[str], None] = lam
     from starlette.responses import PlainTextResponse, RedirectResponse, Response
     from starlette.routing import Route
 
-    clicks, heavy, light = Clicks(), Queue(), Queue(4, 256)
+    clicks, heavy, light = Clicks(), Queue(begin=session.views.hands.begin), Queue(4, 256)
     uploads = asyncio.Semaphore(UPLOADS)
 
     def refused(status: int, reason: str) -> Response:
@@ -88,7 +88,12 @@ def application(session: Session, guard: Guard, log: Callable[[str], None] = lam
                 raise Refused(409, "a newer click came")
             return session.answer(what, params, body, stale)
 
-        answer = await (light if what in QUICK else heavy).run(work)
+        try:
+            answer = await (light if what in QUICK else heavy).run(work)
+        except Refused as error:
+            answer = of_error(error)
+        if answer.status == 409:  # nobody waits for it, and a browser would call it an error
+            return Response(status_code=204)
         return Response(answer.body, answer.status, media_type=answer.kind)
 
     routes = [

@@ -14,11 +14,13 @@ from markupsafe import Markup
 Values = Sequence[float | None]
 Span = Sequence[tuple[float, float] | None]
 LEFT, RIGHT, TOP = 40.0, 10.0, 10.0
-LEVEL, SLANTED = 22.0, 56.0
-"""Room for names under the axis."""
+LEVEL = 22.0
+"""Room for names under the axis that lie level."""
+LETTER = 6.4
+"""Width of one at the size of those names, rather more than less."""
 WIDTH, HEIGHT = 380.0, 180.0
 """Of a chart without its names."""
-LONGEST = 14
+LONGEST = 18
 MOST_TICKS = 14
 
 
@@ -147,9 +149,12 @@ class Chart:
         return -(-len(self.names) // MOST_TICKS)
 
     @property
+    def _longest(self) -> int:
+        return max((len(_short(name, LONGEST)) for name in self.names[:: self._every]), default=0)
+
+    @property
     def _slanted(self) -> bool:
-        longest = min(LONGEST, max(map(len, self.names), default=0))
-        return longest * 5.6 > (WIDTH - LEFT - RIGHT) / max(1, len(self.names)) * self._every
+        return self._longest * 5.6 > (WIDTH - LEFT - RIGHT) / max(1, len(self.names)) * self._every
 
     @property
     def svg(self) -> Markup:
@@ -157,7 +162,7 @@ class Chart:
         parts = [*self._axis(), *self._below, *self._above]
         return Markup('<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}{}</svg>').format(
             WIDTH,
-            HEIGHT + (SLANTED if self._slanted else LEVEL),
+            HEIGHT + (LEVEL + math.sqrt(0.5) * LETTER * self._longest if self._slanted else LEVEL),
             f"{self.title}. {self.text}",
             Markup("").join(parts),
             self._places(),
@@ -175,9 +180,8 @@ class Chart:
             )
         for k in range(0, len(self.names), self._every):
             x, y = self.x(k), HEIGHT + 14
-            name = self.names[k]
-            name = name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
-            turn = Markup(' transform="rotate(-35 {:.1f} {:.1f})"').format(x, y) if self._slanted else ""
+            name = _short(self.names[k], LONGEST)
+            turn = Markup(' transform="rotate(-45 {:.1f} {:.1f})"').format(x, y) if self._slanted else ""
             side = "end" if self._slanted else "mid"
             parts.append(
                 Markup('<text x="{:.1f}" y="{:.1f}" class="tick {}"{}>{}</text>').format(x, y, side, turn, name)
@@ -219,8 +223,8 @@ def intervals(rows: Sequence[Row], title: str, zero: bool, say: Callable[[float]
     low, high = low - pad, high + pad
     if not zero and min(values) >= 0 and max(values) <= 1:
         low, high = max(0.0, low), min(1.0, high)
-    width, step, top = 640.0, 30.0, 8.0
-    label = 150.0
+    width, step, top = 680.0, 30.0, 8.0
+    label = 195.0
     right = 230.0
     height = top + step * len(rows) + 24
 
@@ -237,7 +241,7 @@ def intervals(rows: Sequence[Row], title: str, zero: bool, say: Callable[[float]
         parts.append(Markup('<path d="M{:.1f} {:.1f}V{:.1f}" class="zero"/>').format(x(0), top, height - 20))
     for k, row in enumerate(rows):
         y = top + step * (k + 0.5)
-        name = row.name if len(row.name) <= 24 else f"{row.name[:11]}…{row.name[-12:]}"
+        name = _short(row.name, 25)
         parts.append(Markup('<text x="{:.1f}" y="{:.1f}" class="name end">{}</text>').format(label - 10, y + 4, name))
         if row.ends is not None:
             a, b = x(row.ends[0]), x(row.ends[1])
@@ -253,6 +257,11 @@ def intervals(rows: Sequence[Row], title: str, zero: bool, say: Callable[[float]
     return Markup('<svg class="intervals" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}</svg>').format(
         width, height, heard, Markup("").join(parts)
     )
+
+
+def _short(name: str, most: int) -> str:
+    """A name without its middle where it is long: layers differ at both ends."""
+    return name if len(name) <= most else f"{name[: (most - 1) // 2]}…{name[-(most // 2) :]}"
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

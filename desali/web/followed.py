@@ -33,7 +33,7 @@ class Followed:
     def __init__(self, value: Mapping[str, Any], before: int, after: int, names: Sequence[str]) -> None:
         self.before, self.after = before, after
         self.strangers = bool(value["strangers"])
-        self.verdict = str(value["verdict"])
+        self.verdict = str(value["verdict"]).removeprefix(f"{value.get('title')}: ").replace("->", "→")
         self._layers = {str(layer["layer"]): layer for layer in value["layers"]}
         for layer in self._layers.values():
             for name in EACH:

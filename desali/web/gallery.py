@@ -12,8 +12,10 @@ import numpy.typing as npt
 from desali.comparison.controls import Likeness, likeness_null
 from desali.comparison.views import CONTRAST_METHOD, class_layer, looks
 from desali.errors import DataError
+from desali.figures.drawing.colours import coloured
 from desali.figures.drawing.display import display_positive, scale_text, to_grey
 from desali.figures.drawing.edges import edge_map
+from desali.figures.drawing.panel import COLORMAPS
 from desali.figures.sources import controls
 from desali.figures.subjects import subjects
 from desali.figures.windows import contrast_map
@@ -194,16 +196,13 @@ def _roi(
     maps: Mapping[str, npt.NDArray[np.float64]],
     answers: Mapping[str, npt.NDArray[np.float64]],
 ) -> Shown:
-    import matplotlib
-
-    colours = matplotlib.colormaps["RdBu_r"]
     alike = Likeness()
     planes = {name: to_grey(values) for name, values in maps.items()}
     tiles: list[npt.NDArray[Any]] = [picture]
     scales = {}
     for name, values in maps.items():
         pixels, scales[name] = contrast_map(values)
-        tiles.append(np.asarray(colours(pixels))[..., :3])
+        tiles.append(coloured(pixels, COLORMAPS["contrast"]))
     tiles.append(display_positive(edge_map(picture))[0])
     label, patient = images.classes[int(images.labels[number])], str(images.patients[number])
     cells = [Cell(patient, None, label)]

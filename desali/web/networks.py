@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from desali.data.roi import Roi
 from desali.errors import DesaliError, ImageError, UnknownNameError
 from desali.figures.inputs import Input, prepare, windowed
-from desali.figures.looking import record_one
+from desali.figures.looking import explained, record_one
 from desali.figures.settings import Settings
 from desali.figures.sources import controls
 from desali.figures.subjects import Models, Shown, subjects
@@ -30,10 +30,10 @@ BUDGET = 2**30
 """Bytes of recordings that are kept."""
 INPUTS = 128 * 2**20
 """Bytes of prepared images that are kept."""
-
-
 VIEWS = 64 * 2**20
 """Bytes of maps that are kept."""
+LIKENESSES = 2**20
+"""Bytes of likenesses that are kept, about a KiB each with what they are kept by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +76,9 @@ class Networks:
         self._inputs: Memory[Input] = Memory(INPUTS)
         self.recordings: Memory[Recorded] = Memory(budget)
         self.views: Memory[Projected] = Memory(VIEWS)
+        self._likenesses: Memory[float | None] = Memory(LIKENESSES)
+        self._capturing = threading.Lock()
+        self._captured: set[tuple[Any, ...]] = set()
 
     def __len__(self) -> int:
         return len(self.shown)
@@ -149,14 +152,31 @@ class Networks:
         key = (id(model), repr(one.rule), entry.digest, window if entry.hu else None)
 
         def make() -> tuple[Recorded, int]:
-            from desali.reversal.graph.share import adopt
-
-            for other in (self.shown[k].model for k in range(len(self)) if self.groups[k] == self.groups[index]):
-                adopt(model, other)
+            self._capture(index, model, seen)
             made = record_one(one, model, seen, self._settings)
             return Recorded(key, made, threading.Lock()), made.nbytes
 
         return self.recordings.get(key, make)
+
+    def _capture(self, index: int, model: nn.Module, seen: Input) -> None:
+        """One export for all networks of an architecture, whichever thread comes first."""
+        from desali.reversal.graph.capture import capture
+        from desali.reversal.graph.share import adopt
+
+        with self._capturing:
+            key = (id(model), seen.tensor.shape)
+            if key in self._captured:
+                return
+            for other in (self.shown[k].model for k in range(len(self)) if self.groups[k] == self.groups[index]):
+                adopt(model, other)
+            one = self.shown[index]
+            with explained(one, seen.tensor):
+                capture(model, seen.tensor.unsqueeze(0).to(one.device))
+            self._captured.add(key)
+
+    def likeness(self, key: tuple[Any, ...], make: Callable[[], float | None]) -> float | None:
+        """That of two maps, made once."""
+        return self._likenesses.get(key, lambda: (make(), 2**10))
 
     def layers(self, index: int, entry: Entry | None) -> list[dict[str, Any]]:
         """The layers of a network in forward order.

@@ -49,9 +49,14 @@ class Search:
 
 
 class Patches:
-    """Searches by network and layer; one runs at a time, the others wait."""
+    """Searches by network and layer; one runs at a time, the others wait.
 
-    def __init__(self, networks: Networks, shelf: Shelf) -> None:
+    Args:
+        begin: is called in the thread of each search.
+    """
+
+    def __init__(self, networks: Networks, shelf: Shelf, begin: Callable[[], None]) -> None:
+        self._begin = begin
         self._networks, self._shelf = networks, shelf
         self._turn = threading.Lock()
         self._searches: Memory[Search] = Memory(BUDGET)
@@ -94,6 +99,7 @@ class Patches:
 
     def _run(self, search: Search, index: int, layer: str) -> None:
         try:
+            self._begin()
             with self._turn:
                 if not self.stopped:
                     one = self._networks.shown[index]

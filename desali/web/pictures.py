@@ -20,15 +20,20 @@ GAP = 1
 """White pixels on either side of a picture in a strip."""
 
 
+def as_bytes(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Pixels in [0, 1] as 0 to 255; what are bytes already as they are."""
+    return pixels if pixels.dtype == np.uint8 else np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+
+
 def as_image(pixels: npt.NDArray[Any]) -> Image.Image:
-    """Pixels [h, w] or [h, w, 3] in [0, 1] as bytes of an image."""
+    """Pixels [h, w] or [h, w, 3], in [0, 1] or bytes, as an image."""
     from PIL import Image
 
-    return Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
+    return Image.fromarray(as_bytes(pixels))
 
 
 def data_uri(pixels: npt.NDArray[Any], *, lossy: bool = False) -> str:
-    """Pixels [h, w] or [h, w, 3] in [0, 1] as a picture; PNG where Pillow has no WebP.
+    """Pixels [h, w] or [h, w, 3], in [0, 1] or bytes, as a picture; PNG where Pillow has no WebP.
 
     Args:
         lossy: a quarter of the bytes, for pictures of which there are hundreds.
@@ -62,16 +67,25 @@ def file_uri(path: Path) -> tuple[str, tuple[int, int]]:
         shown = image.convert("RGB")
     if shown.width > WIDEST:
         shown = shown.resize((WIDEST, round(shown.height * WIDEST / shown.width)), Image.Resampling.LANCZOS)
-    return data_uri(np.asarray(shown, np.float64) / 255), shown.size
+    return data_uri(np.asarray(shown)), shown.size
 
 
-def strip(cells: Sequence[npt.NDArray[Any]], side: int) -> npt.NDArray[np.float64]:
-    """Pictures [h, w] or [h, w, 3] in [0, 1] as squares of `side` pixels, one beside the other, in colour."""
+def within(pixels: npt.NDArray[Any], side: int) -> npt.NDArray[np.uint8]:
+    """Pixels [h, w] or [h, w, 3], in [0, 1] or bytes, made smaller where they are larger than `side`."""
+    from PIL import Image
+
+    image = as_image(pixels)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def strip(cells: Sequence[npt.NDArray[Any]], side: int) -> npt.NDArray[np.uint8]:
+    """Pictures [h, w] or [h, w, 3], in [0, 1] or bytes, as squares of `side` pixels in one row, in colour."""
     from PIL import Image
 
     squares = []
     for cell in cells:
-        values = np.rint(np.clip(cell, 0, 1) * 255).astype(np.uint8)
+        values = as_bytes(cell)
         values = np.stack([values] * 3, -1) if values.ndim == 2 else values
         image = Image.fromarray(values)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -82,4 +96,4 @@ def strip(cells: Sequence[npt.NDArray[Any]], side: int) -> npt.NDArray[np.float6
         top, left = (side - image.height) // 2, GAP + (side - image.width) // 2
         square[top : top + image.height, left : left + image.width] = np.asarray(image)
         squares.append(square)
-    return np.concatenate(squares, 1).astype(np.float64) / 255
+    return np.concatenate(squares, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +12,16 @@ import numpy.typing as npt
 from desali.comparison.controls import Likeness, likeness_null, one_size
 from desali.comparison.views import View, class_layer, looks
 from desali.errors import DesaliError
+from desali.figures.drawing.colours import coloured
 from desali.figures.drawing.display import display_map, scale_text, to_grey
 from desali.figures.drawing.mosaic import mosaic
+from desali.figures.drawing.panel import COLORMAPS
 from desali.figures.sources import in_rgb
 from desali.figures.windows import contrast_map, cropped
 from desali.reversal.seeds import Seed
 from desali.web.answer import Refused
 from desali.web.asked import State
+from desali.web.pixels import data_url
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +53,11 @@ class Picture:
     clipped: float
     contrast: bool
     silent: bool
+
+    @cached_property
+    def url(self) -> str:
+        """As PNG; a contrast in red and blue, white in the middle."""
+        return data_url(coloured(self.pixels, COLORMAPS["contrast"]) if self.contrast else self.pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +139,7 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
     colour = networks.input(index, entry, state.window).colour
     with recorded.lock:
         seed, place = _seed(recorded.recording, one, layer, state, channel)
-        shown = _projected(networks, recorded, one, layer, seed, state.method)
+        shown = _projected(networks, recorded, one, layer, seed, state, colour)
         view = shown.view
         field = _field(recorded.recording, layer, view, place)
     twin = networks.twin(index)
@@ -138,13 +147,12 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
     if twin is not None:
         beside = networks.recorded(index, entry, state.window, twin)
         with beside.lock:
-            other = _projected(networks, beside, one, layer, seed, state.method)
-    contrast = state.source == "contrast"
+            other = _projected(networks, beside, one, layer, seed, state, colour)
     rho = null = None
-    if other is not None and len(view.maps) == 1:
+    if other is not None and len(view.neurons) == 1:
         first, second = one_size(shown.plane, other.plane)
         null = likeness_null(first.shape)
-        rho = alike(first, second) if first.any() and second.any() else None
+        rho = networks.likeness((shown.key, other.key), lambda: _alike(first, second, alike))
     values = view.activation
     neuron = view.neurons[0] if len(view.neurons) == 1 else None
     chosen = tuple((own, float(values[own])) for own in view.neurons if own is not None)
@@ -157,8 +165,8 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
         value=_value(view, state),
         place=place,
         field=field,
-        picture=picture_of(view, colour, contrast),
-        control=None if other is None else picture_of(other.view, colour, contrast),
+        picture=shown.picture,
+        control=None if other is None else other.picture,
         likeness=rho,
         null=null,
         seed=seed,
@@ -169,23 +177,34 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
 
 @dataclass(frozen=True, eq=False)
 class Projected:
-    """A view, its first map as the window that is shown [h, w], and the probabilities of the classes."""
+    """A view, its first map as the window that is shown [h, w], its picture, and the probabilities of the classes."""
 
+    key: tuple[Any, ...]
     view: View
     plane: npt.NDArray[np.float64]
+    picture: Picture
     probabilities: Tensor | None
 
 
-def _projected(networks: Networks, recorded: Recorded, one: Shown, layer: str, seed: Seed, method: str) -> Projected:
+def _projected(
+    networks: Networks, recorded: Recorded, one: Shown, layer: str, seed: Seed, state: State, colour: bool
+) -> Projected:
     """Made once for all that show it: a twin stands beside several networks."""
-    return networks.views.get((*recorded.key, layer, seed, method), lambda: _made(recorded, one, layer, seed, method))
+    key = (*recorded.key, layer, seed, state.method, state.source)
+
+    def make() -> tuple[Projected, int]:
+        look = in_rgb(looks(recorded.recording, [layer], seed, state.method)[0], one.rule)
+        view = look.views[0]
+        plane = to_grey(cropped(view.maps[0], view.fields[0]))
+        picture = picture_of(view, colour, state.source == "contrast")
+        size = view.maps.nbytes + view.activation.nbytes + plane.nbytes + picture.pixels.nbytes + len(picture.url)
+        return Projected(key, view, plane, picture, look.probabilities), size
+
+    return networks.views.get(key, make)
 
 
-def _made(recorded: Recorded, one: Shown, layer: str, seed: Seed, method: str) -> tuple[Projected, int]:
-    look = in_rgb(looks(recorded.recording, [layer], seed, method)[0], one.rule)
-    view = look.views[0]
-    plane = to_grey(cropped(view.maps[0], view.fields[0]))
-    return Projected(view, plane, look.probabilities), view.maps.nbytes + view.activation.nbytes + plane.nbytes
+def _alike(first: npt.NDArray[Any], second: npt.NDArray[Any], alike: Likeness) -> float | None:
+    return alike(first, second) if first.any() and second.any() else None
 
 
 def _answer(one: Shown, probabilities: Tensor | None) -> tuple[tuple[str, float], ...]:

@@ -5,6 +5,7 @@ Models, images and files are those that it was made with; what a page sends are 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,12 +22,17 @@ from desali.web.answer import PNG, RAW, SVG, Answer, Refused, of_error, of_json
 from desali.web.asked import state_of, whole
 from desali.web.followed import Followed
 from desali.web.networks import Networks
+from desali.web.pictures import within
 from desali.web.pixels import png
 from desali.web.shelf import Entry, Shelf
 from desali.web.views import Params, Stale, Views
 
 UPLOAD = 64 * 2**20
 """Bytes of a dropped file."""
+NUMBERS = (
+    "One number need not be one channel in two networks: where no lineage follows it from one to the other, networks "
+    "stand side by side by number alone."
+)
 Decode = Callable[[bytes, str, int | None], Roi]
 
 
@@ -108,20 +114,24 @@ class Session:
     def warm(self) -> None:
         """Record the first image with every network and control, so that the first click finds them."""
         entry = next(iter(self.shelf.entries), None)
-        for index in range(len(self.networks)):
-            if self.views.patches.stopped:
-                return
-            if entry is None:
-                self.networks.twin(index)
+        groups = self.networks.groups
+        for group in dict.fromkeys(groups):
+            layers: list[dict[str, Any]] = []
+            for index in (k for k, own in enumerate(groups) if own == group):
+                if self._stopped():
+                    return
+                if entry is None:
+                    self.networks.twin(index)
+                    continue
+                with contextlib.suppress(DesaliError):
+                    layers = self._layers_of(index, entry)
+            if not layers or entry is None:
                 continue
-            try:
-                layers = self._layers_of(index, entry)
-            except DesaliError:
-                continue
+            models = ",".join(str(k) for k, own in enumerate(groups) if own == group)
             spatial = [one["name"] for one in layers if one["spatial"] and one["rectifies"]] or [layers[0]["name"]]
             for layer in (spatial[0], spatial[-1]):
                 for source in ("neuron", "channel"):
-                    asked = {"image": entry.id, "layer": layer, "channel": "0", "from": source, "models": str(index)}
+                    asked = {"image": entry.id, "layer": layer, "channel": "0", "from": source, "models": models}
                     self.answer("view", asked, None, self._stopped)
         if entry is not None:
             self.answer("contrast", {"image": entry.id}, None, self._stopped)
@@ -129,6 +139,7 @@ class Session:
     def close(self) -> None:
         """End what goes on in the background, and begin nothing more of it."""
         self.views.patches.stopped = True
+        self.views.hands.close()
 
     def _stopped(self) -> bool:
         return self.views.patches.stopped
@@ -155,6 +166,9 @@ class Session:
                 "The models are of different architectures: layers and channels are comparable within one alone, and "
                 "each architecture has its own panels and its own network with random weights."
             )
+        known = set() if self.followed is None else {self.followed.before, self.followed.after}
+        if any(self.networks.groups.count(group) > 1 for k, group in enumerate(self.networks.groups) if k not in known):
+            notes.append(NUMBERS)
         if self.networks.without_control:
             notes.append(self.networks.without_control)
         return of_json(
@@ -185,7 +199,9 @@ class Session:
         image = entry.load()
         rule: Any = Plain(None) if isinstance(image, Roi) else self.networks.shown[0].rule
         window = (state.window or self.networks.window(entry)) if entry.hu else None
-        return Answer(200, PNG, png(prepare(image, rule, window).picture))
+        picture = prepare(image, rule, window).picture
+        side = whole(params, "side", 16, 4096)
+        return Answer(200, PNG, png(picture if side is None else within(picture, side)))
 
     def _image_values(self, params: Params, stale: Stale) -> Answer:
         entry = self.shelf[state_of(params).image]

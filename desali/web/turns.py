@@ -34,10 +34,16 @@ class Clicks:
 
 
 class Queue:
-    """Work in a few threads; what comes when too much waits already is refused."""
+    """Work in a few threads; what comes when too much waits already is refused.
 
-    def __init__(self, at_once: int = AT_ONCE, waiting: int = WAITING) -> None:
-        self._threads = ThreadPoolExecutor(at_once, "desali-explore")
+    Args:
+        begin: is called in each of the threads before its first work.
+    """
+
+    def __init__(
+        self, at_once: int = AT_ONCE, waiting: int = WAITING, begin: Callable[[], None] = lambda: None
+    ) -> None:
+        self._threads = ThreadPoolExecutor(at_once, "desali-explore", begin)
         self._most = at_once + waiting
         self._inside = 0
 

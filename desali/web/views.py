@@ -18,9 +18,9 @@ from desali.web import commands
 from desali.web.answer import Refused
 from desali.web.asked import State, needed, state_of
 from desali.web.followed import Followed
+from desali.web.hands import Hands
 from desali.web.networks import Networks
 from desali.web.patches import Patches
-from desali.web.pixels import coloured, data_url
 from desali.web.seen import Picture, Seen, layer_of, see, words_of
 from desali.web.shelf import Entry, Shelf
 
@@ -40,7 +40,8 @@ class Views:
     ) -> None:
         self.networks, self.shelf, self.followed = networks, shelf, followed
         self._origin = origin
-        self.patches = Patches(networks, shelf)
+        self.hands = Hands(len(networks))
+        self.patches = Patches(networks, shelf, self.hands.begin)
 
     def activation(self, params: Params, stale: Stale) -> dict[str, Any]:
         state = state_of(params)
@@ -115,7 +116,7 @@ class Views:
 
     def _looked(self, state: State, entry: Entry, stale: Stale) -> tuple[list[Seen], list[dict[str, Any]]]:
         alike = Likeness()
-        seen: list[Seen] = []
+        seen: dict[int, Seen] = {}
         targets = self._targets(state, entry) if state.source == "contrast" else {}
 
         def of(index: int) -> dict[str, Any]:
@@ -128,25 +129,27 @@ class Views:
                 self._channel(state, index, None, state.layer, channel)
             own = targets.get(index, state)
             one = see(self.networks, index, entry, own, channel, alike)
-            seen.append(one)
+            seen[index] = one
             facts: dict[str, Any] = {}
             if self.followed is not None and network is not None:
                 facts = self.followed.facts(index, network, one.layer, one.channel, state.channel)
             return self._shown(one, entry, facts)
 
-        return seen, self._each(state, stale, of)
+        models = self._each(state, stale, of)
+        return [seen[one["index"]] for one in models if one["index"] in seen], models
 
     def _each(self, state: State, stale: Stale, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
         """What each of the models says, or why it does not."""
-        found = []
-        for index in self.networks.chosen(state.models):
+
+        def one(index: int) -> dict[str, Any]:
             if stale():
                 raise Refused(409, "a newer click came")
             try:
-                found.append(of(index))
+                return of(index)
             except DesaliError as error:
-                found.append({"index": index, "name": self.networks.shown[index].name, "error": str(error)})
-        return found
+                return {"index": index, "name": self.networks.shown[index].name, "error": str(error)}
+
+        return self.hands.each(one, self.networks.chosen(state.models))
 
     def _channel(self, state: State, index: int, network: Any, layer: str, channel: int | None) -> int | None:
         """The channel of a network that the state's stands for."""
@@ -215,9 +218,8 @@ class Views:
 
 
 def _picture(picture: Picture) -> dict[str, Any]:
-    pixels = coloured(picture)
     return {
-        "png": data_url(pixels), "height": pixels.shape[0], "width": pixels.shape[1], "scale": picture.scale,
+        "png": picture.url, "height": picture.pixels.shape[0], "width": picture.pixels.shape[1], "scale": picture.scale,
         "clipped": picture.clipped, "contrast": picture.contrast, "silent": picture.silent,
     }  # fmt: skip
 

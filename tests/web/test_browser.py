@@ -142,6 +142,19 @@ def test_numbers_in_the_page_are_those_of_the_api(browser: Any, url: str, world:
         assert said
 
 
+def test_no_name_of_a_chart_is_cut(browser: Any, url: str) -> None:
+    with opened(browser, url) as page:
+        cut = page.eval_on_selector_all(
+            ".chart-card svg text",
+            """all => all.filter(x => {
+                const [own, card] = [x.getBoundingClientRect(), x.closest(".chart-card").getBoundingClientRect()];
+                return own.left < card.left || own.right > card.right || own.bottom > card.bottom;
+            }).map(x => x.textContent)""",
+        )
+        assert cut == []
+        assert page.locator(".chart-card svg text").count() > 20
+
+
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_sizes_and_schemes(browser: Any, url: str, size: dict[str, int], scheme: str, tmp_path: Path) -> None:

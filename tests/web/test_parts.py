@@ -104,6 +104,15 @@ def test_a_chart_of_one_layer_and_of_many() -> None:
     assert "<b>" not in str(intervals([Row("<b>", 0.5, None, "0.5 (–)")], "title", False))
 
 
+def test_a_long_name_keeps_both_ends() -> None:
+    svg = str(Chart(["layer1.0.relu:1", "encoder.layers.7.mlp.activation"], 0, 1, "shares").svg)
+    assert ">layer1.0.relu:1<" in svg
+    assert ">encoder.…ctivation<" in svg
+    tall = [float(str(Chart([name] * 9, 0, 1, "").svg).split('viewBox="0 0 ')[1].split('"')[0].split()[1])
+            for name in ("relu", "layer1.0.relu:1")]  # fmt: skip
+    assert tall[0] < tall[1], "slanted names have the room that they need"
+
+
 def test_a_strip_keeps_the_shapes() -> None:
     made = strip([np.ones((10, 20)), np.zeros((100, 100, 3))], 40)
     assert made.shape == (40, 2 * (40 + 2 * GAP), 3)

@@ -116,6 +116,33 @@ def test_it_is_small_and_can_be_made_without_pictures(world: Path, page: Path, t
     assert not read(bare).all("li", class_="roi")
 
 
+def test_a_thousand_rois_of_four_models_fit(tmp_path: Path) -> None:
+    """At most 25 MB, as counted from what more ROIs add to a page of few."""
+    import torch
+
+    from desali.data.synthetic.target_rois import target_part
+    from desali.models import checkpoint
+    from desali.models.registry import architecture
+    from desali.web.options import ReportOptions
+
+    images = target_part("evaluation", evaluation=0.1, floor=1)
+    entry = architecture("caffenet-small")
+    for number in range(4):
+        torch.manual_seed(number)
+        card = {"architecture": entry.name, "classes": list(images.classes), "preprocessing": entry.preprocessing,
+                "recipe": None, "origin": "noise"}  # fmt: skip
+        model = entry.build(len(images.classes), entry.in_channels)
+        checkpoint.save(model, tmp_path / "runs" / f"m{number}" / checkpoint.WEIGHTS_NAME, card)
+    sizes, shown = {}, {}
+    for rois in (7, 35):
+        options = ReportOptions(rois=rois, sheets=False)
+        made = report([tmp_path / "runs"], tmp_path / f"{rois}.html", options, images=images)
+        shown[rois], sizes[rois] = len(read(made).all("li", class_="roi")), made.stat().st_size
+    assert shown[35] >= shown[7] + 20
+    each = (sizes[35] - sizes[7]) / (shown[35] - shown[7])
+    assert sizes[7] + (1000 - shown[7]) * each < 25e6, f"{each:.0f} bytes a ROI"
+
+
 def test_without_a_lineage_one_is_made(world: Path, tmp_path: Path) -> None:
     made = read(report([world / "runs" / "natural"], tmp_path / "made.html", OPTIONS))
     assert len(made.all("article", class_="change")) == 1

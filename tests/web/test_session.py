@@ -70,6 +70,13 @@ def shelf_of_bytes() -> Any:
     return shelf(images(unit="uint8"))
 
 
+def test_a_thumbnail_has_the_size_that_is_asked_for(made: Session) -> None:
+    for side, wanted in ((None, SIZE), (16, 16), (96, SIZE)):  # nothing is made larger
+        more = {} if side is None else {"side": side}
+        assert Image.open(io.BytesIO(ask(made, "image", image=1, **more))).size == (wanted, wanted)
+    assert asked(made, "image", image=1, side=1)[0] == 400
+
+
 @pytest.mark.parametrize("source", ["neuron", "channel", "layer", "contrast"])
 def test_numbers_are_those_of_the_figure(made: Session, source: str) -> None:
     state = {"neuron": {"channel": 3, "y": 2, "x": 4}, "channel": {"channel": 3}, "layer": {}, "contrast": {"a": 1}}

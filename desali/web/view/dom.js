@@ -46,6 +46,13 @@ export function modified(event) {
 	return event.altKey || event.ctrlKey || event.metaKey;
 }
 
+// Scrolls a box, never the page, until one of its elements is seen.
+export function reveal(one, box) {
+	const [area, whole] = [one.getBoundingClientRect(), box.getBoundingClientRect()];
+	if (area.left < whole.left || area.right > whole.right) box.scrollLeft += area.left - whole.left - (whole.width - area.width) / 2;
+	if (area.top < whole.top || area.bottom > whole.bottom) box.scrollTop += area.top - whole.top - (whole.height - area.height) / 2;
+}
+
 // One tab stop for many buttons; arrows, Home and End move among them. With `pick` a move chooses, else Enter does.
 export function roving(root, selector, pick) {
 	const all = () => [...root.querySelectorAll(selector)].filter((one) => !one.hidden);

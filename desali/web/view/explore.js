@@ -10,6 +10,7 @@ async function ask(what, params = {}, body = null) {
 	} catch {
 		throw Object.assign(new Error("The program does not answer: is it still running?"), { status: 0 });
 	}
+	if (answer.status === 204) throw Object.assign(new Error("A newer click came."), { status: 409 }); // a 409 would be an error in the console
 	const json = (answer.headers.get("content-type") ?? "").startsWith("application/json");
 	if (answer.ok) return json ? answer.json() : answer.blob();
 	const why = json ? (await answer.json()).error : answer.statusText;

@@ -136,7 +136,7 @@ export async function startExplorer(root, ask, host) {
 		const focus = panelOf();
 		if (own === focus.own) {
 			images.frame(answer.models.filter((one) => one.box).map((one) => ({ ...one.box, index: one.index })));
-			numbers.show(answer.models, session.lineage?.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after. random: the range of networks with random weights." : "");
+			numbers.show(answer.models, session.lineage?.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after. purity: of all channels of the layer, on the mean. random: the range of networks with random weights." : "");
 		}
 	}
 

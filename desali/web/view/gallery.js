@@ -12,7 +12,7 @@ export function startGallery(form, list, say) {
 		for (const roi of rois) {
 			const fits = wanted.every(([by, value]) => roi.dataset[by] === value);
 			roi.hidden = !fits;
-			shown += fits ? 1 : 0;
+			shown += fits;
 		}
 		count.textContent = `${shown} of ${rois.length} ROIs`;
 	}

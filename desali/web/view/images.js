@@ -1,10 +1,9 @@
 // The left column: the image shown, its window in Hounsfield units, the list, and files dropped or chosen.
-import { button, choice, fine, make, roving, select } from "./dom.js";
+import { button, choice, fine, make, reveal, roving, select } from "./dom.js";
 import { frame, windowed } from "./plane.js";
 
 const PAGE = 60;
 const PRESETS = [["-600,1500", "lung"], ["40,400", "soft"]];
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#b6558f", "#b07d00", "#3f9fd0", "#7b838c", "#1c2127"]; // of the models, as in view.css
 
 export function startImages({ session, ask, state, say, fail, opened }) {
 	const images = [...session.images];
@@ -26,8 +25,9 @@ export function startImages({ session, ask, state, say, fail, opened }) {
 	const element = make("section", { class: "left", "aria-label": "Images" },
 		make("h2", {}, "Image"), make("div", { class: "shown" }, canvas), caption, windows.element,
 		make("div", { class: "drop" }, button("Open files…", () => picker.click(), { class: "quiet-button" }), picker,
-			make("span", { class: "fine" }, "or drop PNG, JPEG, TIFF, DICOM or NIfTI here. They stay on this machine.")),
+			make("span", { class: "fine" }, "or drop PNG, JPEG, TIFF, DICOM, NIfTI. They stay on this machine.")),
 		filter.element, items, more);
+	const rows = new Map(); // made once, so that thumbnails are
 	const near = new IntersectionObserver((entries) => {
 		for (const entry of entries) if (entry.isIntersecting) { near.unobserve(entry.target); thumbnail(entry.target); }
 	}, { rootMargin: "120px" });
@@ -48,20 +48,29 @@ export function startImages({ session, ask, state, say, fail, opened }) {
 		filter.fill([["", `all (${images.length})`], ...labels.map((one) => [one, one])]);
 		filter.list.value = label;
 		const fit = images.filter((one) => !label || one.label === label);
-		items.replaceChildren(...fit.slice(0, most).map((one) => make("li", {},
-			make("button", { type: "button", data: { id: one.id }, tabindex: "-1", on: { click: () => state.set({ image: one.id }) } },
-				make("canvas", { width: 1, height: 1, "aria-hidden": "true" }),
-				make("span", {}, make("b", {}, one.label || one.name), make("small", {}, name(one.label && one.name, patient(one))))))));
+		most = Math.max(most, PAGE * Math.ceil((1 + fit.indexOf(current())) / PAGE));
+		items.replaceChildren(...fit.slice(0, most).map((one) => rows.get(one.id) ?? row(one)));
 		more.hidden = fit.length <= most;
-		for (const one of items.querySelectorAll("button")) near.observe(one);
 		mark();
 	}
 
+	function row(one) {
+		const entry = make("button", { type: "button", data: { id: one.id }, tabindex: "-1", on: { click: () => state.set({ image: one.id }) } },
+			make("canvas", { width: 1, height: 1, "aria-hidden": "true" }),
+			make("span", {}, make("b", {}, one.label || one.name), make("small", {}, name(one.label && one.name, patient(one)))));
+		near.observe(entry);
+		rows.set(one.id, make("li", {}, entry));
+		return rows.get(one.id);
+	}
+
 	function mark() {
+		const chosen = current();
+		if (chosen && (!label || chosen.label === label) && !items.contains(rows.get(chosen.id) ?? null)) { list(); return; }
 		const buttons = [...items.querySelectorAll("button")];
-		const here = buttons.find((one) => one.dataset.id === state.get("image"));
+		const here = buttons.find((one) => one.dataset.id === chosen?.id);
 		for (const one of buttons) one.setAttribute("aria-pressed", String(one === here));
 		stop(here ?? buttons[0]);
+		if (here) reveal(here, items);
 	}
 
 	async function thumbnail(entry) {
@@ -103,7 +112,10 @@ export function startImages({ session, ask, state, say, fail, opened }) {
 		const plane = found.bitmap ?? await createImageBitmap(windowed(found.values, width, height, window));
 		if (own !== drawn) return;
 		ink.drawImage(plane, 0, 0, canvas.width, canvas.height);
-		for (const box of boxes) frame(ink, box.left * scale, box.top * scale, box.width * scale, box.height * scale, Math.max(2, canvas.width / 130), boxes.length > 1 ? COLOURS[box.index % 8] : undefined);
+		for (const box of boxes) {
+			canvas.className = `m${box.index % 8}`; // its model's colour
+			frame(ink, ...["left", "top", "width", "height"].map((side) => box[side] * scale), Math.max(2, canvas.width / 130), boxes.length > 1 ? getComputedStyle(canvas).getPropertyValue("--col") : undefined);
+		}
 		windows.element.hidden = !found.values;
 		windows.show(window, one.window);
 		canvas.dataset.shown = one.id;
@@ -167,7 +179,7 @@ function startWindow(moved) {
 	const width = slider("Width", 20, 3000);
 	const presets = choice("Windows", [...PRESETS, ["", "as read"]], (text) => moved(text, true));
 	const element = make("div", { class: "window", hidden: true }, centre.element, width.element, presets.element,
-		fine("The window is for your eye: each network reads Hounsfield units by a window of its own."));
+		fine("For your eye: each network reads HU by its own window."));
 	const text = () => `${centre.input.value},${width.input.value}`;
 	function say(done) { moved(text(), done); }
 	function show([c, w], own) {

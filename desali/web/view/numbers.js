@@ -52,7 +52,7 @@ export function startNumbers({ session, ask, state, pick }) {
 			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name.replace(/[_+-]/g, "$&\u200b"))))),
 			make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
 				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k]))))));
-		made.style.minWidth = `${4.4 + 3.9 * models.length}rem`;
+		made.style.minWidth = `${4.4 + 3.2 * models.length}rem`;
 		table.replaceChildren(made);
 		meaning.textContent = `${MEANING} ${change}`;
 	}
@@ -117,8 +117,10 @@ export function startNumbers({ session, ask, state, pick }) {
 			button([make("img", { src: one.png, alt: "" }), make("small", {}, digits(one.value))],
 				() => state.set({ image: one.image }), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
 		const name = session.models[Number(params.model)].name;
+		const counts = (all) => Object.entries(all).map(([one, count]) => `${one} ${count}`).join(", ");
+		const classes = found.classes ? ` Their classes: ${counts(found.classes)}; of all images: ${counts(found.classes_of_all)}.` : "";
 		words.textContent = found.why ?? (found.patches.length
-			? `The ${found.patches.length} regions of ${found.searched} images that channel ${params.channel} of ${name} answers to most strongly.`
+			? `The ${found.patches.length} regions of ${found.searched} images that channel ${params.channel} of ${name} answers to most strongly.${classes}`
 			: `Channel ${params.channel} of ${name} is silent on all ${found.searched} images.`);
 	}
 

@@ -35,16 +35,21 @@ function selectText(element) {
 	selection.addRange(range);
 }
 
+// The dark colours, which stand once in view.css.
+export function darkRule(sheets) {
+	return [...sheets].flatMap((one) => [...one.cssRules]).find((one) => one.media).media;
+}
+
 export function startTheme(button) {
 	if (!button) return;
-	const dark = matchMedia("(prefers-color-scheme: dark)");
-	const isDark = () => (document.documentElement.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
+	const rule = darkRule(document.styleSheets);
+	const isDark = () => matchMedia(rule.mediaText).matches;
 	const name = () => { button.textContent = isDark() ? "Light" : "Dark"; };
 	button.addEventListener("click", () => {
-		document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+		rule.mediaText = isDark() ? "not all" : "screen";
 		name();
 	});
-	dark.addEventListener("change", name);
+	matchMedia(rule.mediaText).addEventListener("change", name);
 	button.hidden = false;
 	name();
 }

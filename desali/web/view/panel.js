@@ -1,5 +1,5 @@
 // Models of one architecture side by side: layer strip, activation maps to click on, pictures beside their controls.
-import { button, digits, fine, make, modified, roving, save, within } from "./dom.js";
+import { button, digits, fine, make, modified, reveal, roving, save, within } from "./dom.js";
 import { drawMap } from "./plane.js";
 import { latest } from "./state.js";
 import { startCopying } from "./page.js";
@@ -43,7 +43,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	const askView = latest(ask, "view", `${page}-${own}`, taken, failed);
 
 	function column(model) {
-		const role = ["before", "after", ""][rank(model)];
+		const role = ["before", "after", lineage && "same number"][rank(model)];
 		const canvas = make("canvas", { "aria-hidden": "true" });
 		const map = make("button", { type: "button", class: "map", on: { click: clicked, keydown: moved, pointermove: pointed, pointerleave: () => read(entry) } }, canvas);
 		const figure = (control) => {
@@ -136,8 +136,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			one.setAttribute("aria-checked", String(chosen));
 			if (chosen) {
 				stop(one);
-				const [area, whole] = [one.getBoundingClientRect(), strip.getBoundingClientRect()];
-				if (area.left < whole.left || area.right > whole.right) strip.scrollLeft += area.left - whole.left - whole.width / 2 + area.width / 2;
+				reveal(one, strip);
 			}
 		}
 		const layer = find();
@@ -256,7 +255,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		if (!made) return;
 		figure.picture.src = made.png;
 		figure.picture.alt = alt ?? "";
-		figure.scale.textContent = made.silent || !made.scale ? "nothing comes back" : `${made.contrast ? "white" : "grey"} is 0, ends ±${digits(Math.abs(made.scale))}`;
+		figure.scale.textContent = made.silent || !made.scale ? "silent: nothing comes back" : `${made.contrast ? "white" : "grey"} is 0, ends ±${digits(Math.abs(made.scale))}`;
 	}
 
 	function failed(why) {

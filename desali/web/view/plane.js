@@ -47,9 +47,7 @@ export function windowed(values, width, height, [centre, wide]) {
 	const low = centre - wide / 2;
 	for (let k = 0; k < values.length; k += 1) {
 		const grey = ((values[k] - low) / wide) * 255;
-		pixels.data[4 * k] = grey; // clamped and rounded by its array
-		pixels.data[4 * k + 1] = grey;
-		pixels.data[4 * k + 2] = grey;
+		pixels.data.fill(grey, 4 * k, 4 * k + 3); // clamped and rounded by its array
 		pixels.data[4 * k + 3] = 255;
 	}
 	return pixels;

@@ -45,7 +45,7 @@ export function startSheets(root, say) {
 		}
 	});
 	bar.hidden = false;
-	showLayer(middle(sheets), true);
+	showLayer(Math.ceil(sheets.length / 2), true);
 	return {
 		onLayer(heard) { listeners.push(heard); heard(sheets[Number(slider.value)].dataset.name); },
 		show(layer) {
@@ -55,8 +55,4 @@ export function startSheets(root, say) {
 		},
 		layers: sheets.map((sheet) => sheet.dataset.name),
 	};
-}
-
-function middle(sheets) {
-	return Math.min(sheets.length - 1, Math.ceil(sheets.length / 2));
 }

@@ -1,5 +1,6 @@
 // The explorer in a notebook, by anywidget: asks by messages, in a shadow of its own so that no style leaks out.
 import { startExplorer } from "./explorer.js";
+import { darkRule } from "./page.js";
 
 function asking(model) {
 	const waiting = new Map();
@@ -25,7 +26,7 @@ function asking(model) {
 
 // Rules for a whole page, as rules for the shadow that the widget lives in.
 function scoped(styles) {
-	return styles.replace(/:root((?::not\([^)]*\)|\[[^\]]*\])+)/g, ":host($1)").replaceAll(":root", ":host").replace(/^body \{/m, ":host {");
+	return styles.replaceAll(":root", ":host").replace(/^body \{/m, ":host {");
 }
 
 function render({ model, el }) {
@@ -36,7 +37,7 @@ function render({ model, el }) {
 	const root = document.createElement("div");
 	shadow.append(root);
 	const light = document.body.dataset.jpThemeLight; // as JupyterLab says it
-	if (light) el.dataset.theme = light === "true" ? "light" : "dark";
+	if (light) darkRule([sheet]).mediaText = light === "true" ? "not all" : "screen";
 	const { ask, end } = asking(model);
 	let fragment = model.get("state") ?? "";
 	startExplorer(root, ask, {

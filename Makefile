@@ -167,8 +167,8 @@ wheel-test: wheel
 
 # Measure against the baselines, at the processor's best instruction set and, where that is avx512, at avx2 too; losses first. BENCH=--quick for a short run.
 bench: $(DEVELOPMENT)
-	for level in $$($(BIN)/python -c 'from desali.ops import describe; best = describe()["simd_best"]; print(best, "avx2" if best == "avx512" else "")'); do \
-		$(BIN)/desali bench --simd $$level $(BENCH) || exit 1; \
+	for level in $$($(BIN)/python -c 'from desali.ops import describe; best = describe().get("simd_best", "portable"); print(best, "avx2" if best == "avx512" else "")'); do \
+		$(BIN)/desali bench --wait --simd $$level $(BENCH) || exit 1; \
 	done
 
 clean:

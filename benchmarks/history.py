@@ -49,14 +49,15 @@ def read(path: Path) -> list[tuple[str, ...]]:
 
 
 def add(known: Sequence[tuple[str, ...]], more: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Both, oldest first; a measurement made again on the same commit and machine takes the place of the old one."""
-    places = HEADS.index("job"), HEADS.index("against")
+    """Both, oldest first; a job measured again on the same commit and machine takes the place of the old one."""
+    job = HEADS.index("job")
 
     def key(row: tuple[str, ...]) -> tuple[str, ...]:
-        return (row[0], *row[2:5], row[6], *(row[place] for place in places))
+        return (row[0], *row[2:5], row[6], row[job])
 
-    found = {key(row): row for row in (*known, *more)}
-    return sorted(found.values(), key=lambda row: (row[1], row[4], *(row[place] for place in places)))
+    again = {key(row) for row in more}
+    found = [*(row for row in known if key(row) not in again), *more]
+    return sorted(found, key=lambda row: (row[1], row[4], *row[job : job + 2]))
 
 
 @click.command()

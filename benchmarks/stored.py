@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from desali.cli.bench import BUSY
 from desali.errors import DataError
 from desali.output.files import write_json
 
@@ -71,10 +72,6 @@ def reached(result: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]
 def verdict(target: dict[str, Any], value: float) -> str:
     """ "aim met", "met" or "missed"."""
     return "aim met" if value >= target["aim"] else "met" if value >= target["at_least"] else "missed"
-
-
-BUSY = 0.5
-"""Load above which a run is called not quiet."""
 
 
 def level(facts: dict[str, Any]) -> str:

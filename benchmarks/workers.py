@@ -34,11 +34,16 @@ def workers(context: Context) -> list[Result]:
         line = _prepare(folder, models, rois)
         line += ["--rois", str(folder / "rois"), "--output", str(folder / "out")]
 
+        seen: set[int] = set()
+
         def made(number: int) -> Tensor:
             shutil.rmtree(folder / "out", ignore_errors=True)
             done = subprocess.run([*line, "--workers", str(number)], capture_output=True, text=True)
             if done.returncode:
                 raise DesaliError(f"`desali grid` failed: {done.stderr.strip()[-500:]}")
+            if number in seen:  # compared once, and not on the clock
+                return torch.empty(0)
+            seen.add(number)
             drawn = sorted((folder / "out").glob("roi*.png"))
             return torch.stack([torch.from_numpy(np.array(Image.open(one).convert("L"))) for one in drawn])
 

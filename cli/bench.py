@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -71,6 +72,16 @@ def _hold(level: str) -> None:
     os.environ.update(DESALI_SIMD=level, ONEDNN_MAX_CPU_ISA=onednn, ATEN_CPU_CAPABILITY=torch)
 
 
+def _wait_for_quiet() -> None:
+    """Until the load of the last minute is at most `BUSY`."""
+    said = False
+    while hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY:
+        if not said:
+            click.echo(f"waiting until the machine's load is at most {BUSY}", err=True)
+        said = True
+        time.sleep(2)
+
+
 def _check_quiet() -> None:
     """Refuse to measure beside other work.
 
@@ -89,6 +100,7 @@ def _check_quiet() -> None:
 @click.option("--quick", is_flag=True, help="A reduced set, under two minutes; needs no quiet machine.")
 @click.option("--cases", help="Names with commas between; default: all.")
 @click.option("--noisy", is_flag=True, help=f"Measure above a load of {BUSY} too; the tables say so.")
+@click.option("--wait", is_flag=True, help=f"Wait until the load is at most {BUSY}.")
 @click.option(
     "--simd",
     type=click.Choice(list(LEVELS)),
@@ -102,12 +114,14 @@ def _check_quiet() -> None:
     help="JSON file; default benchmarks/results/DEVICE[-SIMD][-quick][-CASES].json of the checkout.",
 )
 def bench_command(
-    quick: bool, cases: str | None, noisy: bool, simd: str | None, device: str, output: Path | None
+    quick: bool, cases: str | None, noisy: bool, wait: bool, simd: str | None, device: str, output: Path | None
 ) -> None:
     """Time every case against its baselines, losses first, and write the timings as JSON.
 
     Before anything is timed, all candidates of a case must agree; if not, the run fails and writes nothing.
     """
+    if wait:
+        _wait_for_quiet()
     if not (quick or noisy):
         _check_quiet()
     if simd is not None:

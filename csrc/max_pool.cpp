@@ -78,6 +78,7 @@ class Plane {
     // Elements x, x + stride, ... of a row, -infinity outside of it.
     inline __attribute__((always_inline)) Vector<T> apart(const T* row, int64_t x, int64_t readable) const {
         if (a_.x_axis.stride == 1) return within(row, x, readable);
+        if (a_.x_axis.stride == 2) return evens<T>(within(row, x, readable), within(row, x + lanes, readable));
         Vector<T> v = broadcast(none);
         for (int i = 0; i < lanes; ++i, x += a_.x_axis.stride)
             if (x >= 0 && x < a_.w) v[i] = row[x];

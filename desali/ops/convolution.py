@@ -181,10 +181,12 @@ def _conv_transpose(
             turned, weight, map_size, stride, padding, dilation, groups, origin, out_origin, out_size, mask, backward
         )
 
-    if turned.numel() >= LARGE_SIGNAL:  # the library needs no counts, and to read all once more may cost a fifth
-        piece = max(1, pixels // (PIECES * SAMPLED))
-        starts = [k * pixels // PIECES for k in range(PIECES)]
-        sample = sum(density(start, min(pixels, start + piece)) for start in starts) / PIECES
+    parts = PIECES * SAMPLED
+    if turned.numel() >= LARGE_SIGNAL and pixels >= 4 * parts:
+        # The library needs no counts, and to read all once more may cost a fifth. The pieces start at another share of
+        # their sixteenth each: of sixteen images not all at the first row.
+        starts = [(k * SAMPLED + k * 7 % SAMPLED) * pixels // parts for k in range(PIECES)]
+        sample = sum(density(start, start + pixels // parts) for start in starts) / PIECES
         if way_at(max(0.0, sample - MARGIN)) == "torch":
             return by_library()
     way = way_at(density(0, pixels))
@@ -240,7 +242,7 @@ def choose_kernel(
     """
     asked = _forced.get()
     plain = groups == 1 and y_axis.dilation == x_axis.dilation == 1
-    crossover = current()[kind_of(o, i, (y_axis.kernel, x_axis.kernel), (y_axis.stride, x_axis.stride))]
+    crossover = current()[kind_of(o, i, (y_axis.kernel, x_axis.kernel), (y_axis.stride, x_axis.stride), groups)]
     if asked == "sparse" or (asked is None and density <= crossover.density):
         return "sparse"
     if y_axis.stride * x_axis.stride * i > MOST_PHASES:  # the dense kernel keeps the weight once for each

@@ -21,7 +21,7 @@ from desali.ops.device import processor
 
 FEW_CHANNELS = 8
 SMALL_WEIGHT, LARGE_WEIGHT = 1 << 15, 1 << 20
-FORMAT = 1
+FORMAT = 2
 DENSE_WAYS = ("dense", "torch")
 
 
@@ -52,8 +52,8 @@ TABLE: dict[str, dict[str, Crossover]] = {
     "avx2": {
         "image": Crossover(0.09, "torch"),
         "image, strided": Crossover(0.36, "dense"),
-        "pointwise": Crossover(0.12, "torch"),
-        "pointwise, widening": Crossover(0.12, "torch"),
+        "pointwise": Crossover(0.1, "torch"),
+        "pointwise, widening": Crossover(0.1, "torch"),
         "pointwise, large": Crossover(0.28, "torch"),
         "pointwise, strided": Crossover(0.26, "torch"),
         "channels": Crossover(0.42, "torch"),
@@ -78,7 +78,7 @@ showed the walk to lose in its larger batches. Of portable all but the first two
 guesses: PyTorch's own kernels have no such level to be held to."""
 
 
-def kind_of(o: int, i: int, kernel: tuple[int, int], stride: tuple[int, int]) -> str:
+def kind_of(o: int, i: int, kernel: tuple[int, int], stride: tuple[int, int], groups: int = 1) -> str:
     """The kind of a layer.
 
     "image" (few channels to make) or "channels"; of 1 x 1 convolutions "pointwise" or, where few channels become more,
@@ -88,7 +88,7 @@ def kind_of(o: int, i: int, kernel: tuple[int, int], stride: tuple[int, int]) ->
         o, i: channels of the signal and of the result, that is of the convolution's output and input.
         kernel, stride: of rows and columns.
     """
-    weight = o * i * kernel[0] * kernel[1]
+    weight = o * i * kernel[0] * kernel[1] // groups
     name = "pointwise" if kernel == (1, 1) else "image" if i <= FEW_CHANNELS else "channels"
     if stride != (1, 1):
         return f"{name}, strided"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TypeVar
+
+from desali.web.answer import Refused
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+
+_turn = threading.Lock()
 
 
 class Hands:
@@ -19,7 +23,7 @@ class Hands:
     (95 % quantile) with one thread and 602 with two. Networks side by side wait for nothing but their end.
 
     Args:
-        most: networks that one click shows.
+        most: networks that a click may show.
     """
 
     def __init__(self, most: int) -> None:
@@ -27,24 +31,32 @@ class Hands:
 
         threads = torch.get_num_threads()
         self.count = max(1, min(most, threads))
-        self._beneath, self._usual = max(1, threads // self.count), threads
+        self._beneath = max(1, threads // self.count)
         self._pool = ThreadPoolExecutor(self.count, "desali-hand", self.begin)
+        started = threading.Barrier(self.count + 1)  # all begin here, and none while something else is going on
+        for _ in range(self.count):
+            self._pool.submit(started.wait)
+        started.wait()
 
     def begin(self) -> None:
         """Give the thread that calls its share of the cores; other threads keep what they have."""
         import torch
 
-        torch.get_num_threads()  # a thread takes the usual number when it first asks, over one that was set before
-        torch.set_num_threads(self._beneath)
-        # torch gives the last number to threads that come later, which are a notebook's own
-        later = threading.Thread(target=torch.set_num_threads, args=(self._usual,))
-        later.start()
-        later.join()
+        with _turn:
+            usual = torch.get_num_threads()  # what a thread takes when it first asks, over one that was set before
+            torch.set_num_threads(self._beneath)
+            # torch gives the last number to threads that come later, which are a notebook's own
+            later = threading.Thread(target=torch.set_num_threads, args=(usual,))
+            later.start()
+            later.join()
 
     def each(self, work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
         """The work on every item, in their order; what one of them raises is raised when all are done."""
-        begun = [self._pool.submit(work, item) for item in items]
-        done = [(one.exception(), one) for one in begun]
+        try:
+            begun = [self._pool.submit(work, item) for item in items]
+            done = [(one.exception(), one) for one in begun]
+        except (CancelledError, RuntimeError):  # of a pool that was closed
+            raise Refused(503, "the explorer is closed") from None
         for error, _ in done:
             if error is not None:
                 raise error

@@ -46,6 +46,7 @@ def test_1_x_1_convolutions_are_kinds_of_their_own() -> None:
     assert crossovers.kind_of(512, 1024, one, one) == "pointwise"
     assert crossovers.kind_of(512, 2048, one, one) == "pointwise, large"
     assert crossovers.kind_of(512, 512, (3, 3), one) == "channels, large"
+    assert crossovers.kind_of(512, 512, (3, 3), one, groups=512) == "channels"
     assert crossovers.kind_of(256, 64, one, (2, 2)) == "pointwise, strided"
     assert crossovers.kind_of(64, 3, (3, 3), one) == "image"
     assert crossovers.kind_of(64, 3, (3, 3), (2, 2)) == "image, strided"
@@ -65,6 +66,21 @@ def test_a_single_signal_goes_to_the_library_in_its_own_memory_format(monkeypatc
     with convolution.forced("torch"):
         ops.conv_transpose(signal, torch.randn(8, 16, 3, 3), map_size=(9, 9), padding=1)
     assert seen[0].stride() == (9 * 9 * 8, 1, 9 * 8, 8)
+
+
+@pytest.mark.parametrize("images", [15, 16, 32])
+def test_a_large_signal_is_sampled_everywhere(images: int) -> None:
+    """Rows at the top of every image say nothing of the rest: what is sparse is not taken for dense."""
+    signal = torch.zeros(1, images, 64, 56, 56)
+    signal[:, :, :, :4] = 1
+    signal *= torch.rand(signal.shape, generator=torch.Generator().manual_seed(0))
+    seen: list[float] = []
+    crossovers.current.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        original = convolution.choose_kernel
+        patch.setattr(convolution, "choose_kernel", lambda share, *rest: seen.append(share) or original(share, *rest))
+        ops.conv_transpose(signal, torch.randn(64, 8, 1, 1), map_size=(56, 56))
+    assert all(share < 0.2 for share in seen)
 
 
 def test_what_was_measured_here_decides(file: Path) -> None:
@@ -88,13 +104,13 @@ def test_what_was_measured_here_decides(file: Path) -> None:
         ("{", "damaged or of another version"),
         ("[]", "damaged"),
         ("[" * 100_000, "damaged"),
-        ('{"format": 2, "machines": {}}', "another version"),
-        ('{"format": 1, "machines": {"a": {"channels": {"density": 2, "dense": "torch"}}}}', "damaged"),
-        ('{"format": 1, "machines": {"a": {"channels": {"density": true, "dense": "torch"}}}}', "damaged"),
-        ('{"format": 1, "machines": {"a": {"channels": {"density": NaN, "dense": "torch"}}}}', "damaged"),
-        ('{"format": 1, "machines": {"a": {"channels": {"density": 0.5, "dense": "fast"}}}}', "damaged"),
-        ('{"format": 1, "machines": {"a": 3}}', "damaged"),
-        ('{"format": 1, "machines": {"another": {}}}', "it was measured on other machines; run"),
+        ('{"format": 1, "machines": {}}', "another version"),
+        ('{"format": 2, "machines": {"a": {"channels": {"density": 2, "dense": "torch"}}}}', "damaged"),
+        ('{"format": 2, "machines": {"a": {"channels": {"density": true, "dense": "torch"}}}}', "damaged"),
+        ('{"format": 2, "machines": {"a": {"channels": {"density": NaN, "dense": "torch"}}}}', "damaged"),
+        ('{"format": 2, "machines": {"a": {"channels": {"density": 0.5, "dense": "fast"}}}}', "damaged"),
+        ('{"format": 2, "machines": {"a": 3}}', "damaged"),
+        ('{"format": 2, "machines": {"another": {}}}', "it was measured on other machines; run"),
     ],
 )
 def test_a_file_that_does_not_fit_is_ignored_with_one_line(

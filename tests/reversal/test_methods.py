@@ -132,7 +132,7 @@ def test_against_autograd(dtype: torch.dtype, inplace: bool) -> None:
     name=st.sampled_from(CORNERS),
     lrn=st.sampled_from(["identity", "adjoint"]),
     overlap=st.sampled_from(["sum", "overwrite"]),
-    size=st.tuples(st.integers(14, 18), st.integers(14, 18)),
+    size=st.tuples(st.integers(20, 24), st.integers(20, 24)),
 )
 @settings(max_examples=12)
 def test_random_geometry_against_autograd(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks.stored import best, load, ratio
+from benchmarks.stored import fastest, load, ratio
 from desali.errors import DataError, DesaliError
 from desali.output.files import atomic_path
 
@@ -42,12 +42,6 @@ def _speedups(result: Result) -> Panel:
     return draw
 
 
-def _fastest(result: Result) -> Result:
-    """The fastest baseline."""
-    found = best(result, [entry["name"] for entry in result["entries"] if entry["name"] not in result["ours"]])
-    return found or result["entries"][0]
-
-
 def _layers(results: list[Result], network: str) -> Panel:
     """Ratio to the fastest baseline by layer, one line for each density."""
 
@@ -58,7 +52,7 @@ def _layers(results: list[Result], network: str) -> Panel:
             facts = result["facts"]
             lines.setdefault("its own" if facts["own"] else f"{facts['density']:.0%}", []).append(result)
         for density, line in lines.items():
-            values = [ratio(result, _fastest(result)) or float("nan") for result in line]
+            values = [ratio(result, fastest(result) or result["entries"][0]) or float("nan") for result in line]
             axes.plot(range(1, len(line) + 1), values, "o-", markersize=3, label=f"{density} non-zero")
         axes.axhline(1, color="black", linewidth=0.8)
         axes.set_yscale("log")

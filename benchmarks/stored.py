@@ -43,6 +43,12 @@ def best(result: dict[str, Any], names: Iterable[str]) -> dict[str, Any] | None:
     return min(found, key=lambda entry: cost(result, entry) or 0.0, default=None)
 
 
+def fastest(result: dict[str, Any]) -> dict[str, Any] | None:
+    """The best of all entries that are not desali's."""
+    names = (entry["name"] for entry in result["entries"])
+    return best(result, [name for name in names if name not in result["ours"] and not name.startswith("desali")])
+
+
 def cost(result: dict[str, Any], entry: dict[str, Any]) -> float | None:
     """Seconds for one unit, or bytes for kind "memory"; None: not measured."""
     if result["kind"] == "memory":

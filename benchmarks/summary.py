@@ -48,16 +48,20 @@ class Line:
         return min(value for value, _ in self.values)
 
     @property
+    def lost(self) -> bool:
+        """Whether something is slower, or larger, than the other."""
+        return self.kind not in ("bandwidth", "cost") and self.worst < 1
+
+    @property
     def rank(self) -> tuple[int, float]:
         """Where the row stands: what missed what was asked, then what is slower than the other, then the rest."""
-        lost = self.kind not in ("bandwidth", "cost") and self.worst < 1
-        return (0 if "missed" in self.verdicts else 1 if lost else 2, self.worst)
+        return (0 if "missed" in self.verdicts else 1 if self.lost else 2, self.worst)
 
     def cells(self) -> list[str]:
         """The row as text."""
         shown = sorted(value for value, _ in self.values)
         least, most = (self._text(shown[0]), self._text(shown[-1]))
-        if self.kind not in ("bandwidth", "cost") and shown[0] < 1:
+        if self.lost:
             least = f"**{least}, a loss**"
         which = min(self.values)[1] if len(self.values) > 1 else ""
         met = f"{sum(word != 'missed' for word in self.verdicts)} of {len(self.verdicts)}" if self.verdicts else "-"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from benchmarks.stored import best, level, load, noise, ratio, reached, verdict
+from benchmarks.stored import best, fastest, level, load, noise, ratio, reached, verdict
 from desali.errors import DesaliError
 
 Result = dict[str, Any]
@@ -131,13 +131,13 @@ def _layers(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
         facts, ours = result["facts"], result["entries"][1]
-        fastest = best(result, [entry["name"] for entry in result["entries"] if entry is not ours]) or ours
+        other = fastest(result) or ours
         rate = facts["flop"] * facts["density"] / ours["median"] / 1e9
         rows.append(
             [
                 facts["network"], facts["layer"], "x".join(map(str, facts["weight"])), str(facts["batch"]),
                 f"{facts['density']:.0%}{', its own' if facts['own'] else ''}", seconds(ours["median"]),
-                seconds(fastest["median"]), fastest["name"], times(ratio(result, fastest)), f"{rate:.0f}",
+                seconds(other["median"]), other["name"], times(ratio(result, other)), f"{rate:.0f}",
                 facts["path"],
             ]
         )  # fmt: skip

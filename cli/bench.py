@@ -16,6 +16,12 @@ from desali.cli.parameters import device_option
 from desali.errors import DesaliError
 from desali.output.files import check_writable
 
+LEVELS = {"avx512": ("AVX512_CORE", "avx512"), "avx2": ("AVX2", "avx2"), "portable": ("SSE41", "default")}
+"""By instruction set: what oneDNN and PyTorch call it."""
+
+BUSY = 0.5
+"""Load above which times say little."""
+
 
 def _checkout() -> Path:
     """The folder that holds `benchmarks`: the one this file was installed from, else the current one.
@@ -51,13 +57,6 @@ def _use(device: str) -> str:
     return where.type
 
 
-LEVELS = {"avx512": ("AVX512_CORE", "avx512"), "avx2": ("AVX2", "avx2"), "portable": ("SSE41", "default")}
-"""By instruction set: what oneDNN and PyTorch call it."""
-
-BUSY = 0.5
-"""Load above which times say little."""
-
-
 def _hold(level: str) -> None:
     """Hold desali, oneDNN and PyTorch to an instruction set, as on a processor that has no better one.
 
@@ -72,10 +71,15 @@ def _hold(level: str) -> None:
     os.environ.update(DESALI_SIMD=level, ONEDNN_MAX_CPU_ISA=onednn, ATEN_CPU_CAPABILITY=torch)
 
 
+def _load() -> float:
+    """The load of the last minute; 0 on a system that tells none."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def _wait_for_quiet() -> None:
     """Until the load of the last minute is at most `BUSY`."""
     said = False
-    while hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY:
+    while _load() > BUSY:
         if not said:
             click.echo(f"waiting until the machine's load is at most {BUSY}", err=True)
         said = True
@@ -88,7 +92,7 @@ def _check_quiet() -> None:
     Raises:
         DesaliError: the load of the last minute is above `BUSY`.
     """
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    load = _load()
     if load > BUSY:
         raise DesaliError(
             f"the machine is not quiet: its load was {load:.1f} in the last minute, at most {BUSY} is measured beside; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from desali.web.answer import Refused
@@ -52,15 +52,15 @@ class Hands:
 
     def each(self, work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
         """The work on every item, in their order; what one of them raises is raised when all are done."""
+        closed = Refused(503, "the explorer is closed")
         try:
             begun = [self._pool.submit(work, item) for item in items]
-            done = [(one.exception(), one) for one in begun]
-        except (CancelledError, RuntimeError):  # of a pool that was closed
-            raise Refused(503, "the explorer is closed") from None
-        for error, _ in done:
-            if error is not None:
-                raise error
-        return [one.result() for _, one in done]
+        except RuntimeError:
+            raise closed from None
+        wait(begun)
+        if any(one.cancelled() for one in begun):
+            raise closed
+        return [one.result() for one in begun]
 
     def close(self) -> None:
         """Begin nothing more."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from desali.web.answer import Refused
 
@@ -57,11 +57,20 @@ class Hands:
             begun = [self._pool.submit(work, item) for item in items]
         except RuntimeError:
             raise closed from None
-        wait(begun)
-        if any(one.cancelled() for one in begun):
+        # One by one: `concurrent.futures.wait` never hears of what the end of a pool cancels.
+        failures = [_failure(one) for one in begun]
+        if any(isinstance(one, CancelledError) for one in failures):
             raise closed
         return [one.result() for one in begun]
 
     def close(self) -> None:
         """Begin nothing more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _failure(one: Future[Any]) -> BaseException | None:
+    """Wait for the end of some work, and tell what it raised; CancelledError where it never began."""
+    try:
+        return one.exception()
+    except CancelledError as error:
+        return error

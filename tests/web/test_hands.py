@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from desali.web.answer import Refused
 from desali.web.hands import Hands
 
 
@@ -65,3 +66,32 @@ def test_an_error_comes_when_all_have_ended() -> None:
         made.each(work, range(3))
     assert sorted(ended) == [1, 2]
     made.close()
+
+
+def test_closing_ends_a_click_that_waits() -> None:
+    with threads_of_torch(1):
+        made = Hands(4)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(number: int) -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    ends: list[BaseException] = []
+
+    def click() -> None:
+        try:
+            made.each(work, range(4))
+        except BaseException as error:
+            ends.append(error)
+
+    clicking = threading.Thread(target=click, daemon=True)
+    clicking.start()
+    assert begun.wait(30)
+    made.close()
+    go_on.set()
+    clicking.join(30)
+    assert not clicking.is_alive(), "waits for work that was cancelled"
+    assert [type(one) for one in ends] == [Refused]
+    with pytest.raises(Refused, match="closed"):
+        made.each(work, range(2))

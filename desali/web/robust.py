@@ -58,7 +58,7 @@ def curves(found: Robustness, path: Path) -> Curves:
         own = ", ".join(f"{name} {value}" for name, value in lost)
         verdict.append(
             f"What each recipe loses in {metric} when it is trained on {shares[0]} instead of all of the training "
-            f"{found.by}, with 95 % intervals; 0 would mean that nothing is lost, and an interval that holds 0 shows no "
+            f"{found.by}, with 95 % intervals; 0 would mean that nothing is lost, an interval that holds 0 shows no "
             f"loss (of a pair: by how much more the first loses): {own}."
         )
     if not found.decided:

@@ -94,7 +94,8 @@ def test_states_stay_in_their_cells_and_controls_lie_level(browser: Any, url: st
             """all => all.filter(x => x.checkVisibility()).map(sheet => {
                 const rows = new Map();
                 for (const one of sheet.querySelectorAll(".channel")) {
-                    const [own, control] = [one, one.querySelector(".mosaic.control")].map(x => x.getBoundingClientRect());
+                    const pair = [one, one.querySelector(".mosaic.control")];
+                    const [own, control] = pair.map(x => x.getBoundingClientRect());
                     rows.set(Math.round(own.top), [...(rows.get(Math.round(own.top)) ?? []), Math.round(control.top)]);
                 }
                 return [...rows.values()].some(tops => Math.max(...tops) - Math.min(...tops) > 1);

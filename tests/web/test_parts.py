@@ -76,7 +76,8 @@ def test_few_patients_are_undecided() -> None:
     few = compare([random_predictions("one", patients=5), random_predictions("two", patients=5)], resamples=100)
     shown = evaluated(few, Path("x.json"))
     assert shown.verdict[-1] == (
-        "Undecided: with 5 patients (fewer than 10) no test can decide about macro F1, however far apart the models lie."
+        "Undecided: with 5 patients (fewer than 10) no test can decide about macro F1, however far apart the models "
+        "lie."
     )
     assert {row[-1] for row in shown.pairs.rows} == {"undecided"}
     assert shown.patients.rows[0][0] == "P00"

@@ -40,6 +40,7 @@ class Drawn:
     changes: list[Change] = field(default_factory=list)
     whole: Images | None = None
     part: Images | None = None
+    known: list[Images] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -66,6 +67,8 @@ def draw(found: Found, changes: Sequence[Change], options: ReportOptions, images
         made.missing.append((what, str(error)))
         return made
     made.whole = of_set(images, images.fingerprint)
+    if names and not all(change.images.name for change in changes):
+        made.known += _evaluated(names, runs, options)
     like = None
     try:
         like = _channels(made, names, runs, changes, images, options, say)
@@ -96,6 +99,23 @@ def _images(names: list[str], runs: Path, options: ReportOptions) -> ImageSet:
     return held_out(names, runs, options.lineage)
 
 
+def _part(images: ImageSet, options: ReportOptions) -> tuple[ImageSet, Images]:
+    """What a lineage takes of a set."""
+    from desali.experiments.probe_images import drawn
+
+    chosen = drawn(images, options.lineage)
+    return chosen, of_set(chosen, hashlib.sha256("".join(sorted(chosen.hashes())).encode()).hexdigest())
+
+
+def _evaluated(names: list[str], runs: Path, options: ReportOptions) -> list[Images]:
+    """The images that a lineage of the models takes if nothing else is said; nothing where they are gone."""
+    own = ReportOptions(skip_unreadable=options.skip_unreadable)
+    try:
+        return [_part(_images(names, runs, own), own)[1]]
+    except DesaliError:
+        return []
+
+
 def _channels(
     made: Drawn,
     names: list[str],
@@ -112,10 +132,10 @@ def _channels(
     """
     from desali.comparison.lineage import lineage
     from desali.experiments.lineages import inherited
-    from desali.experiments.probe_images import check_unseen, drawn
+    from desali.experiments.probe_images import check_unseen
 
-    chosen = drawn(images, options.lineage)
-    made.part = part = of_set(chosen, hashlib.sha256("".join(sorted(chosen.hashes())).encode()).hexdigest())
+    chosen, part = _part(images, options)
+    made.part = part
     if not options.sheets:
         return None
     pair = _pair(names, runs, changes)

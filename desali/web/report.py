@@ -185,8 +185,8 @@ def _known(found: Found, drawn: Drawn) -> dict[str, Images]:
             known[str(about["sha256"])] = named(Images(str(about["sha256"]), count=int(about["drawn"])), about)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(source.path, error) from error
-    if drawn.part is not None:
-        known[drawn.part.sha256] = drawn.part
+    for one in [*drawn.known, *([drawn.part] if drawn.part is not None else [])]:
+        known[one.sha256] = one
     return known
 
 

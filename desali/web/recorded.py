@@ -15,6 +15,10 @@ from desali.web.imagesets import Images, of_lineage
 from desali.web.pictures import file_uri
 from desali.web.plain import sentences
 
+READ = (
+    "Likeness: 1 would be the same picture, 0 unrelated ones, −1 a picture and its negative. What a network with random "
+    "weights reaches too says nothing of what was learned."
+)
 PLACES = ("what changed", "channels")
 """Figures that stand in the section of what changed; all others compare models on images."""
 
@@ -52,7 +56,7 @@ def recorded(source: Source, known: Mapping[str, Images] | None = None) -> Recor
         title, note = str(record["title"]), str(record.get("note", ""))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise damaged(source.path, error) from error
-    lead = [line for line in lead if line]
+    lead = [line for line in [*lead, READ if kind == "images" and table else ""] if line]
     picture, size, why = _picture(source.path)
     numbers = (
         "; ".join(", ".join(f"{h} {c}" for h, c in zip(table.head, row, strict=True)) for row in table.rows)

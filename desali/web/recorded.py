@@ -16,8 +16,8 @@ from desali.web.pictures import file_uri
 from desali.web.plain import sentences
 
 READ = (
-    "Likeness: 1 would be the same picture, 0 unrelated ones, −1 a picture and its negative. What a network with random "
-    "weights reaches too says nothing of what was learned."
+    "Likeness: 1 would be the same picture, 0 unrelated ones, −1 a picture and its negative. What a network with "
+    "random weights reaches too says nothing of what was learned."
 )
 PLACES = ("what changed", "channels")
 """Figures that stand in the section of what changed; all others compare models on images."""

@@ -122,3 +122,13 @@ def why_undecided(patients: int, unit: str = "patient") -> str:
 def decided_in(images: Mapping[str, Any]) -> bool:
     """`decided` by what a record says of its images; where patients are not known each image counts as its own."""
     return decided(int(images["count"] if images.get("patients") is None else images["patients"]))
+
+
+def told(layer: Mapping[str, Any], images: Mapping[str, Any]) -> dict[str, Any]:
+    """A layer of a lineage's record with the states of its channels as a reader is told them.
+
+    Args:
+        images: what the record says of its images.
+    """
+    each, enough = layer["each_channel"], decided_in(images)
+    return {**layer, "each_channel": {**each, "state": [shown(state, enough) for state in each["state"]]}}

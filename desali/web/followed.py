@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from desali.comparison import tracing
 from desali.comparison.relu_inputs import resolve
 from desali.errors import DesaliError, UnknownNameError
 from desali.web.answer import Refused
@@ -17,19 +16,6 @@ STRANGERS = (
     "The lineage finds that the channels of {before} and {after} are no more alike than those of unrelated networks: "
     "one number need not be one channel, and partners are not shown."
 )
-STRANGE = "none: strangers"
-"""In place of state and partner where one number need not be one channel."""
-MEANINGS = {
-    "state": "what became of the channel; undecided: fewer than ten patients stand behind it",
-    "r": "correlation of the channel's signal before and after: 1 unchanged, 0 unrelated",
-    "r, random": "the same for networks with random weights: inside this range nothing is shown",
-    "partner": "the channel after that is most alike to the channel before",
-    "counterpart": (
-        "strangers: the channels of this layer are no more alike to themselves than those of unrelated networks, so "
-        "that one number need not be one channel; there is no state and no partner"
-    ),
-}
-"""Of rows in the explorer's table."""
 EACH = ("correlation", "partner", "firing_before", "firing_after", "state")
 
 
@@ -45,11 +31,12 @@ class Followed:
     """
 
     def __init__(self, value: Mapping[str, Any], before: int, after: int, names: Sequence[str]) -> None:
+        from desali.comparison.tracing import told
+
         self.before, self.after = before, after
         self.strangers = bool(value["strangers"])
-        self.decided = tracing.decided_in(value["images"])
         self.verdict = str(value["verdict"]).removeprefix(f"{value.get('title')}: ").replace("->", "→")
-        self._layers = {str(layer["layer"]): layer for layer in value["layers"]}
+        self._layers = {str(layer["layer"]): told(layer, value["images"]) for layer in value["layers"]}
         for layer in self._layers.values():
             for name in EACH:
                 if len(layer["each_channel"][name]) != layer["channels"]:
@@ -67,7 +54,7 @@ class Followed:
                 "null": _pair(layer, "random_low", "random_high"),
                 "chance": layer.get("chance"),
                 "correlation": each["correlation"],
-                "state": [tracing.shown(state, self.decided) for state in each["state"]],
+                "state": each["state"],
                 "partner": each["partner"],
                 "firing_before": each["firing_before"],
                 "firing_after": each["firing_after"],
@@ -82,7 +69,7 @@ class Followed:
             }
         return {
             "before": self.before, "after": self.after, "strangers": self.strangers, "verdict": self.verdict,
-            "layers": layers, "meanings": MEANINGS,
+            "layers": layers,
         }  # fmt: skip
 
     def channel(self, index: int, network: Any, layer: str, channel: int, name: str) -> int:
@@ -93,9 +80,9 @@ class Followed:
         """
         if index != self.after:
             return channel
-        found = self._find(network, layer)
-        if self.strangers or (found is not None and found.get("strangers")):
+        if self.strangers:
             raise Refused(400, f"{name}: strangers have no partners; show the same channel")
+        found = self._find(network, layer)
         if found is None:
             raise Refused(400, f"{name}: {layer} is no layer of the lineage, so no partners are known; use a ReLU")
         partners = found["each_channel"]["partner"]
@@ -121,6 +108,7 @@ class Followed:
         own = {
             "layer": found["layer"],
             "firing": each[f"firing_{which}"][channel],
+            "partner": each["partner"][before],
             "purity_of_layer": found.get(f"purity_{which}"),
             "purity_interval": _pair(found, f"purity_{which}_low", f"purity_{which}_high"),
             "purity_null": _pair(found, "purity_random_low", "purity_random_high"),
@@ -129,13 +117,10 @@ class Followed:
             own |= {
                 "r": each["correlation"][before],
                 "r_null": _pair(found, "random_correlation_low", "random_correlation_high"),
+                "state": each["state"][before],
             }
-        if self.strangers or found.get("strangers"):
-            own["strangers"] = STRANGE
-        else:
-            own["partner"] = each["partner"][before]
-            if channel == before:
-                own["state"] = tracing.shown(each["state"][before], self.decided)
+        if found.get("strangers") or self.strangers:
+            own["strangers"] = True
         return {name: value for name, value in own.items() if value is not None}
 
     def _find(self, network: Any, layer: str) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from desali.errors import DataError
 from desali.models.checkpoint import versions
 from desali.output.files import check_writable, write_text
 from desali.web.depth import Change, change_of
-from desali.web.drawn import Drawn, Say, draw
+from desali.web.drawing import Drawn, Say, draw
 from desali.web.evaluated import Evaluated, evaluated
 from desali.web.found import Found, Source, damaged, find
 from desali.web.gallery import Gallery

@@ -34,6 +34,9 @@ TEXTURE_CLASSES = (
     "wood",
 )
 
+# Order and abbreviations of the published table:
+# consolidation, ground-glass opacity, reticular, honeycomb, emphysema, nodular, normal.
+TARGET_CLASSES = ("CON", "GGO", "RET", "HCM", "EMP", "NOD", "NOR")
 TARGET_WORDS = {
     "CON": "consolidation",
     "GGO": "ground-glass opacity",
@@ -43,5 +46,3 @@ TARGET_WORDS = {
     "NOD": "nodular",
     "NOR": "normal",
 }
-"""Codes of the published table (Suzuki et al.), in its order, and what they stand for."""
-TARGET_CLASSES = tuple(TARGET_WORDS)

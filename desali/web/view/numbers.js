@@ -4,7 +4,7 @@ import { button, digits, fine, make, roving, select } from "./dom.js";
 const MEANING = "likeness: rank correlation of the picture with its control. Near 1 the picture shows the image, not what was learned; below noise it says nothing.";
 const FACTS = { // as they are called here, in this order
 	state: "state", r: "r", r_null: "r, random", firing: "firing", partner: "partner",
-	purity_of_layer: "purity of layer", purity_interval: "95 %", purity_null: "purity, random", strangers: "counterpart",
+	purity_of_layer: "purity of layer", purity_interval: "95 %", purity_null: "purity, random",
 };
 
 function verdict({ lineage, models }) {
@@ -51,7 +51,7 @@ export function startNumbers({ session, ask, state, pick }) {
 		const made = make("table", { class: "numbers" },
 			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name.replace(/[_+-]/g, "$&\u200b"))))),
 			make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
-				make("th", { scope: "row", title: session.lineage?.meanings[name] }, name), models.map((one, k) => cell(name, cells[k]))))));
+				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k]))))));
 		made.style.minWidth = `${4.4 + 3.2 * models.length}rem`;
 		table.replaceChildren(made);
 		meaning.textContent = `${MEANING} ${change}`;

@@ -257,7 +257,7 @@ def test_replicates_tell_kept_from_reshaped() -> None:
 
 
 def test_few_patients_decide_nothing_but_what_is_frozen() -> None:
-    from desali.comparison.tracing import STATES, decided, in_words, shown
+    from desali.comparison.tracing import STATES, decided, in_words, shown, told
 
     assert [decided(count) for count in (1, 9, 10, 200)] == [False, False, True, True]
     assert {shown(state, False) for state in STATES} == {"frozen", "undecided"}
@@ -280,6 +280,11 @@ def test_few_patients_decide_nothing_but_what_is_frozen() -> None:
     assert "undecided" not in enough.verdict
     assert any(note.startswith("Fewer than 10 patients (9)") for note in few.notes)
     assert not any("ewer than 10" in note for note in enough.notes)
+    for change, words in ((few, {"undecided"}), (enough, {word for layer in enough for word in layer.state.tolist()})):
+        record = change.to_dict()
+        assert {
+            word for layer in record["layers"] for word in told(layer, record["images"])["each_channel"]["state"]
+        } == (words), "as the explorer reads it"
     assert "undecided (here: " in str(few)
     assert "undecided" not in str(enough)
     unknown = desali.lineage(parent, after, IMAGES[:8], replicates=[again])

@@ -20,6 +20,7 @@ WIN, LOSS, COPY = "#2b6ca3", "#c4442d", "#7a7a7a"
 Result = dict[str, Any]
 Panel = Callable[["Axes"], None]
 MOST_TICKS = 6
+SHORT_NOTE = 24
 
 
 def _plain_ticks(axes: Axes, which: str) -> None:
@@ -34,12 +35,18 @@ def _plain_ticks(axes: Axes, which: str) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
+def _named(entry: Result) -> str:
+    """The entry's name, with its note where that is a short one."""
+    note = str(entry.get("note") or "")
+    return f"{entry['name']}\n({note})" if 0 < len(note) <= SHORT_NOTE else str(entry["name"])
+
+
 def _speedups(result: Result) -> Panel:
     """How many times longer every baseline takes; 1 is desali."""
 
     def draw(axes: Axes) -> None:
         bars = [
-            (entry["name"], ratio(result, entry)) for entry in result["entries"] if entry["name"] not in result["ours"]
+            (_named(entry), ratio(result, entry)) for entry in result["entries"] if entry["name"] not in result["ours"]
         ]
         shown = [(name, value) for name, value in bars if value is not None]
         names, values = [name for name, _ in shown], [value for _, value in shown]

@@ -37,3 +37,12 @@ TEXTURE_CLASSES = (
 # Order and abbreviations of the published table:
 # consolidation, ground-glass opacity, reticular, honeycomb, emphysema, nodular, normal.
 TARGET_CLASSES = ("CON", "GGO", "RET", "HCM", "EMP", "NOD", "NOR")
+TARGET_WORDS = {
+    "CON": "consolidation",
+    "GGO": "ground-glass opacity",
+    "RET": "reticular",
+    "HCM": "honeycomb",
+    "EMP": "emphysema",
+    "NOD": "nodular",
+    "NOR": "normal",
+}

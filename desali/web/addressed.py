@@ -57,9 +57,10 @@ def checked(
             problems.append(str(error))
             continue
         kept[name] = value
+    kept = filled(kept, shelf, layers)
     for number, own in enumerate(layers):
         problems += _places(kept, f".{number}" if number else "", own)
-    return kept, problems
+    return filled(kept, shelf, layers), problems
 
 
 def _places(kept: dict[str, str], suffix: str, layers: Sequence[Mapping[str, Any]]) -> list[str]:

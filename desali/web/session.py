@@ -238,8 +238,7 @@ class Session:
             place = groups.index(group)
             layers[place] = layers[place] or self._layers.get(index, [])
         kept, problems = addressed.checked(params, self.networks, self.shelf, layers)
-        found = addressed.filled(kept, self.shelf, layers)
-        return of_json({"state": found, "problems": [f"The address: {one}." for one in problems]})
+        return of_json({"state": kept, "problems": [f"The address: {one}." for one in problems]})
 
     def _listed(self, entry: Entry) -> dict[str, Any]:
         window = self.networks.window(entry)

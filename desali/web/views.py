@@ -134,7 +134,7 @@ class Views:
             drawn = self._drawn(state, entry, seen, stale)
             models = [{**one, "draws": drawn.get(one["index"])} for one in models]
         command = commands.command(state, self.networks, entry, seen, self._origin)
-        sentence = self._sentence(state, seen)
+        sentence = self._sentence(state, seen, models)
         latency = round(1000 * (time.perf_counter() - start), 2)
         answer = {"models": models, "latency_ms": latency, "command": command, "sentence": sentence}
         return answer, seen, entry
@@ -177,7 +177,7 @@ class Views:
         if state.common:
             scale = common_scale(ordered)
             ordered = self.hands.each(lambda one: one.drawn(scale) if scale else one, ordered)
-        beside = Counter(one.beside.key for one in ordered if one.beside is not None)
+        beside = Counter(filter(None, map(_same, ordered)))
         shown = {
             one.index: self._shown(one, entry, state, targets.get(one.index), facts.get(one.index, {}), beside)
             for one in ordered
@@ -286,7 +286,7 @@ class Views:
         control = None
         if one.control is not None and one.beside is not None:
             control = {
-                **_picture(one.control, state.common), "shared": beside[one.beside.key], "alt": control_words(one),
+                **_picture(one.control, state.common), "shared": beside[_same(one)], "alt": control_words(one),
             }  # fmt: skip
         return {
             "index": one.index,
@@ -305,32 +305,30 @@ class Views:
             "null": one.null,
             "facts": facts,
             "rows": rows_of(one, facts),
-            "what": self._what(shown.classes, target),
+            "what": "reconstruction",
             "scores": [list(pair) for pair in one.scores],
             "scores_in_words": score_words(one, shown),
             "trained_on": cards.trained_on(shown),
             "doubts": cards.doubts(shown, entry, self.networks.input(one.index, entry, state.window)),
             "seed": seed_words(one.seed, shown.classes),
             "alt": words_of(one),
+            **(_contrast(shown.classes, target) if isinstance(target, State) else {}),
         }  # fmt: skip
 
-    def _what(self, classes: Sequence[str], target: State | Refused | None) -> str:
-        """What a picture shows, in a word or two."""
-        if not isinstance(target, State):
-            return "reconstruction"
-        a, b = (None if one is None else _class_name(classes, one) for one in (target.a, target.b))
-        return f"for {a}" + ("" if b is None else f", against {b}")
-
-    def _sentence(self, state: State, seen: Sequence[Seen]) -> str:
+    def _sentence(self, state: State, seen: Sequence[Seen], models: Sequence[Mapping[str, Any]]) -> str:
         if not seen:
             return ""
-        said = list(dict.fromkeys(seed_words(one.seed, self.networks.shown[one.index].classes) for one in seen))
-        if state.source == "contrast" and state.b is not None:
-            pair = (state.a, state.b)
-            names = [_class_name(self.networks.classes, k) for k in pair if k is not None]
-            said = [f"contrast of {' against '.join(names if len(names) == 2 else ['the predicted class', *names])}"]
+        if state.source == "contrast":
+            said = dict.fromkeys(one["contrast"] for one in models if "contrast" in one)
+        else:
+            said = dict.fromkeys(one["seed"] for one in models if "seed" in one)
         layers = list(dict.fromkeys(one.layer for one in seen))
         return f"{' / '.join(said)} of {listed(layers)}, by {method_words(state.method)}"
+
+
+def _same(one: Seen) -> tuple[Any, str] | None:
+    """What two controls agree in that are one draw: the network and the picture; None without a control."""
+    return None if one.beside is None or one.control is None else (one.beside.key[0], one.control.url)
 
 
 def control_words(seen: Seen) -> str:
@@ -371,6 +369,13 @@ def once(models: Sequence[Mapping[str, Any]]) -> list[str]:
         if "error" in one:
             reasons.setdefault(one["error"], []).append(one["name"])
     return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def _contrast(classes: Sequence[str], target: State) -> dict[str, str]:
+    """Which class a contrast is for and against which, under the picture and in a sentence."""
+    a, b = (None if one is None else _class_name(classes, one) for one in (target.a, target.b))
+    against = "" if b is None else f", against {b}"
+    return {"what": f"for {a}{against}", "contrast": f"contrast of {a} against {b or 'the mean of the others'}"}
 
 
 def _class_name(classes: Sequence[str], number: int) -> str:

@@ -40,6 +40,7 @@ def params_of(session: Session, state: str) -> dict[str, str]:
     for name, value in params.items():
         if addressed.parted(name, len(set(session.networks.groups))) is None:
             raise DesaliError(f"--state {addressed.unknown(name, value)}")
+    params.pop("window", None)  # for the eye alone: each network reads HU by its own
     hidden = {"before": "after", "after": "before"}.get(params.get("show", ""))
     if hidden is not None and session.followed is not None:
         left = {"before": session.followed.before, "after": session.followed.after}[hidden]

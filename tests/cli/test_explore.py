@@ -49,7 +49,7 @@ def view(runs: Path, files: list[Path], **params: Any) -> dict[str, Any]:
         {"source": "neuron", "channel": 5, "y": 2, "x": 3, "models": "0", "method": "saliency"},
         {"source": "neuron", "channel": 5, "models": "2,0"},
         {"source": "top", "k": 3, "models": "2"},
-        {"source": "contrast", "a": 2, "models": "2", "window": "-500,800"},
+        {"source": "contrast", "a": 2, "models": "2"},
         {"source": "contrast", "a": 2, "b": 1, "models": "0,1"},
         {"source": "channel", "channel": 5},
         {"source": "channel", "channel": 5, "scale": "common"},
@@ -269,4 +269,4 @@ def test_the_fragment_says_which_of_a_pair_is_shown(runs: Path, lung_patch_png: 
     one.followed = pair
     assert params_of(one, "#image=f0&show=before")["models"] == "1,2,3"
     assert params_of(one, "image=f0&show=after&models=0,2")["models"] == "0"
-    assert "models" not in params_of(one, "image=f0&show=both")
+    assert params_of(one, "image=f0&show=both&window=-200,400") == {"image": "f0", "show": "both"}

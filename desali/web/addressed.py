@@ -8,7 +8,8 @@ from typing import Any
 from desali.errors import nearest
 from desali.web.answer import Refused
 from desali.web.asked import State, state_of, whole
-from desali.web.networks import Networks, unknown_layer
+from desali.web.layered import unknown_layer
+from desali.web.networks import Networks
 from desali.web.shelf import Shelf
 
 SHARED = ("image", "from", "method", "k", "a", "b", "partner", "show", "scale", "models", "model", "window")

@@ -20,8 +20,9 @@ from desali.models.checkpoint import versions
 from desali.reversal.methods import method as find_method
 from desali.web import cards
 from desali.web.asked import State
+from desali.web.mapped import Picture
 from desali.web.networks import Networks
-from desali.web.seen import Picture, Seen
+from desali.web.seen import Seen
 from desali.web.shelf import Entry
 
 DPI = 150

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from desali.figures.subjects import Models, Shown, subjects
 from desali.models.modules import kind_of, shapes_of
 from desali.web import cards
 from desali.web.answer import Refused
+from desali.web.layered import layers_of, unknown_layer
 from desali.web.memory import Memory
 from desali.web.options import DRAWS, MOST_DRAWS
 from desali.web.shelf import Entry
@@ -41,8 +41,6 @@ LIKENESSES = 2**20
 """Bytes of likenesses that are kept, about a KiB each with what they are kept by."""
 SIDES = (8, 16, 24, 28, 32, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384, 512)
 """Sides of images that a module is tried on to say which it runs on."""
-NEAREST = 3
-"""Names that stand beside one that is unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +243,7 @@ class Networks:
         Args:
             entry: an image, for a module that takes images of any size.
         """
-        return _layers(self.network(index, entry))
+        return layers_of(self.network(index, entry))
 
     def network(self, index: int, entry: Entry | None) -> Any:
         """The captured network."""
@@ -275,7 +273,7 @@ class Networks:
         side = self._side(index)
         if side is None:
             return []
-        return _layers(self._captured_on(index, torch.zeros(self.shown[index].rule.channels or 3, side, side)))
+        return layers_of(self._captured_on(index, torch.zeros(self.shown[index].rule.channels or 3, side, side)))
 
     def facts(self, index: int) -> dict[str, Any]:
         """What a page says of a network, without its layers."""
@@ -303,23 +301,3 @@ class Networks:
             recorded.recording.network.find(layer)
         except UnknownNameError:
             raise Refused(404, f"{one.name}: {unknown_layer(layer, recorded.recording.network.layers)}") from None
-
-
-def unknown_layer(layer: str, known: Sequence[str]) -> str:
-    """What to say of a layer that there is not: the nearest names, and how many there are."""
-    near = difflib.get_close_matches(layer, known, NEAREST, 0.0)
-    return f"unknown layer {layer[:80]!r}; the nearest of {len(known)} are {', '.join(near)}"
-
-
-def _layers(network: Any) -> list[dict[str, Any]]:
-    found = []
-    for node in network.nodes:
-        if node.name and node.operation is not None and node.batched and len(node.shape) in (1, 3):
-            height, width = node.shape[1:] or (1, 1)
-            found.append(
-                {
-                    "name": node.name, "kind": node.operation.label, "rectifies": node.operation.rectifies,
-                    "channels": node.shape[0], "height": height, "width": width, "spatial": len(node.shape) == 3,
-                }
-            )  # fmt: skip
-    return found

@@ -25,7 +25,8 @@ from desali.web.networks import Networks
 from desali.web.pictures import within
 from desali.web.pixels import png
 from desali.web.shelf import Entry, Shelf
-from desali.web.views import Params, Stale, Views, once
+from desali.web.told import once
+from desali.web.views import Params, Stale, Views
 
 UPLOAD = 64 * 2**20
 """Bytes of a dropped file."""

@@ -320,13 +320,15 @@ def test_bad_requests_are_one_line(made: Session, what: str, params: dict[str, s
     assert "\n" not in value["error"]
 
 
-NAMES = ("image", "layer", "from", "channel", "y", "x", "k", "a", "b", "method", "partner", "window", "models", "model",
+NAMES = ("image", "layer", "from", "channel", "y", "x", "k", "a", "b", "method", "partner", "window", "models", "model", "scale",
          "format", "name", "slice")  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    what=st.sampled_from(["session", "image", "image-values", "activation", "channels", "view", "contrast", "patches"]),
+    what=st.sampled_from(
+        ["session", "address", "image", "image-values", "activation", "channels", "view", "likeness", "contrast", "patches"]
+    ),
     params=st.dictionaries(
         st.sampled_from(NAMES),
         st.one_of(st.text(max_size=20), st.integers(-3, 99).map(str), st.sampled_from(["1", "layer2", LAYER, "top"])),

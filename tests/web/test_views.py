@@ -17,9 +17,9 @@ import desali
 from desali.figures.settings import Settings
 from desali.figures.viewer import Viewer
 from desali.web import cards
+from desali.web.drawn import Draws
 from desali.web.networks import Networks
 from desali.web.opened import of_objects
-from desali.web.seen import Draws
 from desali.web.session import Session
 from tests.figures.networks import plain
 from tests.web.conftest import HOSTILE

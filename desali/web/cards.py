@@ -1,4 +1,4 @@
-"""What a network's card tells the reader of a page: what it was trained on, its classes in words, what is unlike that."""
+"""What a network's card tells a reader: what it was trained on, its classes in words, and what is unlike that."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ LARGER = 3
 """An image so many times as long as a network's input is no region like those that it was trained on."""
 SMALLER = 8
 """One so many times shorter is none either; regions of 32 pixels are enlarged to 227."""
+EQUAL = 1e-6
+"""Display values that differ by less differ by rounding."""
 SYNTHETIC = "synthetic"
 
 
@@ -69,7 +71,7 @@ def doubts(one: Shown, entry: Entry, taken: Input) -> list[str]:
             found.append(f"{pixels}, far more than the regions of {side} × {side} that it takes")
         elif max(height, width) * SMALLER <= side:
             found.append(f"{pixels}, far fewer than the {side} × {side} that it takes")
-    if taken.picture.size and taken.picture.min() == taken.picture.max():
+    if taken.picture.size and float(taken.picture.max() - taken.picture.min()) <= EQUAL:
         found.append("the image is constant" if height * width > 1 else "one pixel has no pattern")
     if unit == "hu" and not entry.hu and not entry.tensor:
         found.append("display values, and it was trained on Hounsfield units")

@@ -13,8 +13,8 @@ from desali.web.found import PICTURES, Source, damaged, find
 from desali.web.networks import Networks
 
 STRANGERS = (
-    "The lineage finds that {before} and {after} are strangers: their channels are no more alike than those of unrelated "
-    "networks. One number need not be one channel, and neither r, states nor partners are shown."
+    "The lineage finds that {before} and {after} are strangers: their channels are no more alike than those of "
+    "unrelated networks. One number need not be one channel, and neither r, states nor partners are shown."
 )
 LINEAGE = "give what desali lineage -o or --picture wrote"
 EACH = ("correlation", "partner", "firing_before", "firing_after", "state")

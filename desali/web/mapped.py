@@ -43,7 +43,6 @@ class Picture:
         return data_url(coloured(self.pixels, COLORMAPS["contrast"]) if self.contrast else self.pixels)
 
 
-
 def picture_of(view: View, colour: bool, contrast: bool, scale: float | None = None) -> Picture:
     """A view's maps as pixels: a neuron's cut to its receptive field, several neurons' side by side on one scale.
 

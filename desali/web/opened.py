@@ -57,9 +57,7 @@ def opened(
         notes += pictures.notes
         pictures.notes = []
         notes.append("There is no image yet: drop one into the page, or name some with --images DATASET or FILE.")
-    networks = Networks(
-        models, names, options.device, options.seed, options.cache * 2**20, options.random_networks
-    )
+    networks = Networks(models, names, options.device, options.seed, options.cache * 2**20, options.random_networks)
     known, more = followed.from_files(lineages, networks)
     notes += more
     if options.follow is not None:

@@ -107,6 +107,8 @@ def largest(plane: Tensor) -> tuple[int, int] | None:
 
 def field_of(recording: Recording, layer: str, view: View, place: tuple[int, int] | None) -> Field | None:
     own = view.fields[0] if len(view.fields) == 1 else None
+    if place is None and len(view.neurons) == 1 and len(view.neurons[0] or ()) == 3:
+        return None  # a neuron of a channel that is the same everywhere stands for no place
     found = own if own is not None or place is None else recording.receptive_field(layer, place)
     return None if found is None or len(found) != 4 else (found[0], found[1], found[2], found[3])
 

@@ -88,7 +88,6 @@ class Seen:
         return replace(self, picture=self.shown.drawn(scale), control=control)
 
 
-
 def see(networks: Networks, index: int, entry: Entry, state: State, channel: int | None, alike: Likeness) -> Seen:
     """Project what the state names in one network and in its twin with random weights.
 

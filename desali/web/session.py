@@ -35,18 +35,18 @@ NUMBERS = (
     "stand side by side by number alone."
 )
 MEANING = (
-    "likeness: rank correlation of the picture with those of {draws} networks with random weights, lowest to highest; the "
-    "first is shown. Near 1 the picture shows the image, not what was learned; within noise it says nothing. Ends: what "
-    "becomes black and white, 0 in the middle."
+    "likeness: rank correlation of the picture with those of {draws} networks with random weights, lowest to highest; "
+    "the first is shown. Near 1 the picture shows the image, not what was learned; within noise it says nothing. Ends: "
+    "what becomes black and white, 0 in the middle."
 )
 KEYS = {
     "[ ]": "layer", ", .": "channel", "b": "before or after", "p": "same channel or partner",
     "arrows, Enter": "on a map: move, show the neuron",
 }  # fmt: skip
 LINEAGE = (
-    "r: correlation of the channel before with itself after. purity: of all channels of the layer, on the mean. random: "
-    "the range of networks with random weights. strangers: a layer whose channels are no more alike than those of "
-    "unrelated networks; it has no r, states or partners."
+    "r: correlation of the channel before with itself after. purity: of all channels of the layer, on the mean. "
+    "random: the range of networks with random weights. strangers: a layer whose channels are no more alike than those "
+    "of unrelated networks; it has no r, states or partners."
 )
 STRANGERS = (
     "strangers: the channels are no more alike than those of unrelated networks, so that r, states and partners say "

@@ -131,7 +131,9 @@ class Views:
         answer = {"models": models, "latency_ms": latency, "command": command, "sentence": sentence}
         return answer, seen, entry
 
-    def _drawn(self, state: State, entry: Entry, seen: Sequence[Seen], stale: Stale) -> dict[int, dict[str, Any] | None]:
+    def _drawn(
+        self, state: State, entry: Entry, seen: Sequence[Seen], stale: Stale
+    ) -> dict[int, dict[str, Any] | None]:
         alike = Likeness()
 
         def wanted() -> None:

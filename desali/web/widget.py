@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from desali.errors import DesaliError
 from desali.web.answer import Answer, of_error
-
 from desali.web.opened import of_objects
 from desali.web.options import DRAWS
 from desali.web.page import inlined

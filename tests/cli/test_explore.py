@@ -233,7 +233,7 @@ def test_a_lineage_is_read_and_that_of_strangers_is_said(
     alone = opened(("natural", "two_stage"), runs, [lung_patch_png], [file], ExploreOptions())
     assert json.loads(alone.answer("session", {}).body)["lineage"] is None
     assert any("passed over, the network before and the network after" in note for note in alone.notes)
-    words = f"{lung_patch_png}: is a picture, and its record {lung_patch_png.stem}.json is not beside it; give what desali"
+    words = f"{lung_patch_png}: is a picture, and its record {lung_patch_png.stem}.json is not beside it; give what"
     result = desali("explore", "--runs", runs, "--lineage", lung_patch_png, "--no-browser", lung_patch_png)
     assert words in result.err
     assert "report" not in result.err
@@ -247,7 +247,7 @@ def test_start_does_not_wait_for_the_first_recording(runs: Path, lung_patch_png:
     assert time.perf_counter() - begun < 60
 
 
-def test_an_unknown_model_is_passed_over_and_said(desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path) -> None:
+def test_an_unknown_model_is_passed_over(desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path) -> None:
     out = tmp_path / "figure.png"
     given = ["--model", "scratch", "--model", "nothing", "--model", "natural", "--runs", runs]
     state = ["--state", f"image=f0&layer={LAYER}&from=channel&channel=1", "-o", out]

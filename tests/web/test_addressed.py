@@ -31,7 +31,7 @@ def checked(made: Session, **params: Any) -> tuple[dict[str, str], list[str]]:
 def test_what_is_left_open_is_filled_in(made: Session) -> None:
     state, problems = checked(made)
     assert problems == []
-    assert state == {"image": "0", "from": "channel", "layer": "layer2.relu:1", "layer.1": "4"}
+    assert state == {"image": "0", "from": "channel", "layer": "layer3.relu", "layer.1": "4"}
 
 
 def test_a_good_address_stays(made: Session) -> None:
@@ -49,7 +49,7 @@ def test_a_good_address_stays(made: Session) -> None:
     [
         ({"x": "-4", "y": "1"}, "x=-4: expected a whole number", ["x"]),
         ({"channel": "9999", "layer": LAYER}, f"channel=9999: {LAYER} has 8", ["channel"]),
-        ({"channel": "9999"}, "channel=9999: layer2.relu:1 has 8", ["channel"]),
+        ({"channel": "9999"}, "channel=9999: layer3.relu has 10", ["channel"]),
         ({"y": "90", "x": "1", "layer": LAYER}, f"y=90: {LAYER} has 6", ["y", "x"]),
         ({"layer": "layer2.rleu", "channel": "3"}, "unknown layer 'layer2.rleu'; the nearest of", ["channel"]),
         ({"layer_1": "layer2.relu"}, "unknown layer 'layer2.relu'", []),

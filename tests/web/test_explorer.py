@@ -313,7 +313,7 @@ def test_partner_and_class_contrast(browser: Any, explorer: Explorer, world: Pat
         assert pictures(page)[-1] != before[-1]
         assert len(pictures(page)) == len(pictures(page, ".control")) == 1
         assert f"has no class {CLASSES[1]}" in page.locator(".model.failed .absent").inner_text()
-        assert not page.get_by_role("button", name="Before", exact=True).is_visible(), "there is nothing to hold it against"
+        assert not page.get_by_role("button", name="Before", exact=True).is_visible(), "alone"
         for meaningless in (".strip", ".map", ".stepper", ".strongest", ".patches"):
             assert not page.locator(meaningless).first.is_visible()
 

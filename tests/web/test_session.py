@@ -320,14 +320,25 @@ def test_bad_requests_are_one_line(made: Session, what: str, params: dict[str, s
     assert "\n" not in value["error"]
 
 
-NAMES = ("image", "layer", "from", "channel", "y", "x", "k", "a", "b", "method", "partner", "window", "models", "model", "scale",
-         "format", "name", "slice")  # fmt: skip
+NAMES = ("image", "layer", "from", "channel", "y", "x", "k", "a", "b", "method", "partner", "window", "models", "model",
+         "scale", "format", "name", "slice")  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     what=st.sampled_from(
-        ["session", "address", "image", "image-values", "activation", "channels", "view", "likeness", "contrast", "patches"]
+        [
+            "session",
+            "address",
+            "image",
+            "image-values",
+            "activation",
+            "channels",
+            "view",
+            "likeness",
+            "contrast",
+            "patches",
+        ]
     ),
     params=st.dictionaries(
         st.sampled_from(NAMES),

@@ -91,7 +91,8 @@ def test_other_draws_are_made_when_they_are_asked_for() -> None:
     assert len(made.networks.recordings) == 3, "two models and one network with random weights"
     found = [one["draws"]["likeness"] for one in ask(made, "likeness", **asking)["models"]]
     assert len(made.networks.recordings) == 5
-    assert len({value for own in found for value in own}) == 6
+    assert [len(own) for own in found] == [3, 3]
+    assert all(len(set(own)) == 3 for own in found), "three draws, and not one three times"
     assert made.answer("likeness", {name: str(own) for name, own in asking.items()}, None, lambda: True).status == 409
     with pytest.raises(desali.errors.DesaliError, match="from 1 to 8"):
         Networks({"a": loaded(1)}, draws=9)

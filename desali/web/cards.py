@@ -17,7 +17,7 @@ LARGER = 3
 """An image so many times as long as a network's input is no region like those that it was trained on."""
 SMALLER = 8
 """One so many times shorter is none either; regions of 32 pixels are enlarged to 227."""
-EQUAL = 1e-6
+EQUAL = 1e-4
 """Display values that differ by less differ by rounding."""
 SYNTHETIC = "synthetic"
 
@@ -30,12 +30,14 @@ def trained_on(one: Shown) -> str:
         return "unknown (given as a module)"
     if origin == "none":
         return "nothing (random weights)"
+    if "phantom" in origin or name.startswith("synthetic-target"):
+        return "synthetic phantoms, not patients"
+    if origin.startswith(SYNTHETIC):
+        return f"synthetic images{origin.removeprefix(SYNTHETIC)}"
+    if name.startswith(SYNTHETIC):  # packaged weights name their file as their origin
+        return f"synthetic images ({name.removeprefix(SYNTHETIC).strip('-')})"
     if origin == "unknown":
         return name or "unknown (its card does not say)"
-    if origin.startswith(SYNTHETIC):
-        if "phantom" in origin:
-            return "synthetic phantoms, not patients"
-        return f"synthetic images{origin.removeprefix(SYNTHETIC)}"
     return f"{name}: {origin}" if name and name not in origin else origin
 
 
@@ -74,9 +76,9 @@ def doubts(one: Shown, entry: Entry, taken: Input) -> list[str]:
     if taken.picture.size and float(taken.picture.max() - taken.picture.min()) <= EQUAL:
         found.append("the image is constant" if height * width > 1 else "one pixel has no pattern")
     if unit == "hu" and not entry.hu and not entry.tensor:
-        found.append("display values, and it was trained on Hounsfield units")
+        found.append("display values, not Hounsfield units")
     if unit == "uint8" and entry.hu:
-        found.append("Hounsfield units, and it was trained on display values")
+        found.append("Hounsfield units, not display values")
     return found
 
 

@@ -33,14 +33,18 @@ class Draws:
         return (min(known), max(known)) if known else None
 
     @property
+    def range(self) -> str:
+        """From the lowest to the highest, in words."""
+        if self.ends is None:
+            return "none"
+        low, high = (signed(one) for one in self.ends)
+        return low if low == high else f"{low} to {high}"
+
+    @property
     def words(self) -> str:
         """The range, over how many, and how many say nothing."""
-        count = f"{len(self.likeness)} draws" if len(self.likeness) > 1 else "1 draw"
-        count += f", {self.silent} silent" if self.silent else ""
-        if self.ends is None:
-            return f"none ({count})"
-        low, high = (signed(one) for one in self.ends)
-        return f"{low if low == high else f'{low} to {high}'} ({count})"
+        silent = f", {self.silent} silent" if self.silent else ""
+        return f"{self.range} ({len(self.likeness)} {'draws' if len(self.likeness) > 1 else 'draw'}{silent})"
 
     def to_dict(self) -> dict[str, Any]:
         """As a page and a record take it."""
@@ -48,6 +52,7 @@ class Draws:
         return {
             "networks": len(self.likeness), "likeness": list(self.likeness), "low": low, "high": high,
             "silent": self.silent, "words": self.words,
+            "rows": {"likeness": self.range, "draws": f"{len(self.likeness)}{f', {self.silent} silent' if self.silent else ''}"},
         }  # fmt: skip
 
 

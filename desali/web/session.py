@@ -178,6 +178,8 @@ class Session:
                 return self._layers_of(index, first), ""
             except DesaliError as error:
                 self._unfit[index] = str(error).removeprefix(f"{self.networks.shown[index].name}: ")
+        if index not in self._layers and first is None:
+            return [], self._unfit.pop(index)
         if index not in self._layers:
             try:
                 found = self.networks.layers_without(index)
@@ -239,7 +241,9 @@ class Session:
             place = groups.index(group)
             layers[place] = layers[place] or self._layers.get(index, [])
         kept, problems = addressed.checked(params, self.networks, self.shelf, layers)
-        return of_json({"state": kept, "problems": [f"The address: {one}." for one in problems]})
+        return of_json(
+            {"state": kept, "problems": [f"The address: {one}{'' if one.endswith('?') else '.'}" for one in problems]}
+        )
 
     def _listed(self, entry: Entry) -> dict[str, Any]:
         window = self.networks.window(entry)

@@ -43,7 +43,7 @@ def told(
         classes: of a contrast, the state with its classes in each network.
         facts: what a lineage says of the channel that each shows.
     """
-    draws = Counter(filter(None, map(_draw, seen)))
+    draws = Counter(_draw(networks, one) for one in seen if one.control is not None)
     return {
         one.index: _told(networks, one, entry, state, classes.get(one.index), facts.get(one.index, {}), draws)
         for one in seen
@@ -63,7 +63,11 @@ def _told(
     y, x = one.place or (None, None)
     control = None
     if one.control is not None:
-        control = {**_picture(one.control, state.common), "shared": draws[_draw(one)], "alt": control_words(one)}
+        control = {
+            **_picture(one.control, state.common),
+            "shared": draws[_draw(networks, one)],
+            "alt": control_words(one),
+        }
     return {
         "index": one.index,
         "name": one.name,
@@ -92,9 +96,9 @@ def _told(
     }  # fmt: skip
 
 
-def _draw(one: Seen) -> tuple[Any, str] | None:
-    """What two controls agree that are one draw: the network and the picture; None without a control."""
-    return None if one.beside is None or one.control is None else (one.beside.key[0], one.control.url)
+def _draw(networks: Networks, one: Seen) -> tuple[int, str] | None:
+    """What controls of one draw agree in: the architecture and the picture; other classes change the last layer alone."""
+    return None if one.control is None else (networks.groups[one.index], one.control.url)
 
 
 def control_words(seen: Seen) -> str:
@@ -123,6 +127,7 @@ def rows_of(seen: Seen, facts: Mapping[str, Any]) -> dict[str, Any]:
         "value": "silent here" if silent else seen.value,
         "row, column": None if seen.place is None else f"{seen.place[0]}, {seen.place[1]}",
         "likeness": seen.likeness,
+        "draws": None,
         "noise": None if seen.null is None else f"< {seen.null:.2f}",
         **{name: facts.get(key) for key, name in FACTS.items()},
     }

@@ -166,7 +166,6 @@ def test_a_browser_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> Non
         (["--host", "no.such.host.invalid", "--remote"], "no such address"),
         (["--follow", "a"], "follow must be two models"),
         (["--model", "nothing", "--model", "neither"], "none of the models can be loaded: nothing: no such model"),
-        (["--lineage", "nowhere.json"], "nowhere.json: no such file or folder; give what desali lineage"),
         (["--random-networks", "9"], "random_networks must lie in [1, 8]"),
         (["--state", "image=0"], "--state and -o belong together"),
         (["--state", "image=0", "-o", "x.pdf"], "a view is drawn as .png or .svg"),
@@ -237,6 +236,8 @@ def test_a_lineage_is_read_and_that_of_strangers_is_said(
     result = desali("explore", "--runs", runs, "--lineage", lung_patch_png, "--no-browser", lung_patch_png)
     assert words in result.err
     assert "report" not in result.err
+    result = desali("explore", "--runs", runs, "--lineage", "nowhere.json", "--no-browser", lung_patch_png)
+    assert (result.code, "nowhere.json: no such file or folder; give what desali lineage" in result.err) == (2, True)
     assert result.code == 2
 
 

@@ -28,7 +28,7 @@ export function startNumbers({ session, ask, state, pick }) {
 
 	function show(all) {
 		const models = all.filter((one) => !one.error);
-		const cells = (name) => models.map((one) => (name === "likeness" && one.draws ? one.draws.words : one.rows[name]));
+		const cells = (name) => models.map((one) => (one.draws?.rows[name] ?? one.rows[name]));
 		const rows = Object.keys(models[0]?.rows ?? {}).map((name) => [name, cells(name)]);
 		const filled = rows.filter(([name, own]) => name === "likeness" || own.some((one) => one != null));
 		const made = make("table", { class: "numbers" },

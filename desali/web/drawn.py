@@ -43,8 +43,11 @@ class Draws:
     @property
     def words(self) -> str:
         """The range, over how many, and how many say nothing."""
-        silent = f", {self.silent} silent" if self.silent else ""
-        return f"{self.range} ({len(self.likeness)} {'draws' if len(self.likeness) > 1 else 'draw'}{silent})"
+        return f"{self.range} ({len(self.likeness)} {'draws' if len(self.likeness) > 1 else 'draw'}{self._silent})"
+
+    @property
+    def _silent(self) -> str:
+        return f", {self.silent} silent" if self.silent else ""
 
     def to_dict(self) -> dict[str, Any]:
         """As a page and a record take it."""
@@ -52,7 +55,7 @@ class Draws:
         return {
             "networks": len(self.likeness), "likeness": list(self.likeness), "low": low, "high": high,
             "silent": self.silent, "words": self.words,
-            "rows": {"likeness": self.range, "draws": f"{len(self.likeness)}{f', {self.silent} silent' if self.silent else ''}"},
+            "rows": {"likeness": self.range, "draws": f"{len(self.likeness)}{self._silent}"},
         }  # fmt: skip
 
 

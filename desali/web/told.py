@@ -97,7 +97,7 @@ def _told(
 
 
 def _draw(networks: Networks, one: Seen) -> tuple[int, str] | None:
-    """What controls of one draw agree in: the architecture and the picture; other classes change the last layer alone."""
+    """What controls of one draw agree in: architecture and picture; other classes change the last layer alone."""
     return None if one.control is None else (networks.groups[one.index], one.control.url)
 
 

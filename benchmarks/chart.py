@@ -19,6 +19,26 @@ if TYPE_CHECKING:
 WIN, LOSS, COPY = "#2b6ca3", "#c4442d", "#7a7a7a"
 Result = dict[str, Any]
 Panel = Callable[["Axes"], None]
+MOST_TICKS = 6
+SHORT_NOTE = 24
+
+
+def _plain_ticks(axes: Axes, which: str) -> None:
+    """Few ticks of a logarithmic axis, as plain numbers: 1, 2 and 5 of each decade, or where they are many 1 alone."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    many = sum(low <= step * 10.0**power <= high for power in range(-9, 13) for step in (1, 2, 5)) > MOST_TICKS
+    axis.set_major_locator(LogLocator(subs=(1.0,) if many else (1.0, 2.0, 5.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _named(entry: Result) -> str:
+    """The entry's name, with its note where that is a short one."""
+    note = str(entry.get("note") or "")
+    return f"{entry['name']}\n({note})" if 0 < len(note) <= SHORT_NOTE else str(entry["name"])
 
 
 def _speedups(result: Result) -> Panel:
@@ -26,7 +46,7 @@ def _speedups(result: Result) -> Panel:
 
     def draw(axes: Axes) -> None:
         bars = [
-            (entry["name"], ratio(result, entry)) for entry in result["entries"] if entry["name"] not in result["ours"]
+            (_named(entry), ratio(result, entry)) for entry in result["entries"] if entry["name"] not in result["ours"]
         ]
         shown = [(name, value) for name, value in bars if value is not None]
         names, values = [name for name, _ in shown], [value for _, value in shown]
@@ -36,6 +56,7 @@ def _speedups(result: Result) -> Panel:
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set_xscale("log")
         axes.set_xlim(min(0.5, *values) / 1.5, max(2, *values) * 2.5)
+        _plain_ticks(axes, "x")
         axes.invert_yaxis()
         axes.set_xlabel("time of the baseline / time of desali")
 
@@ -56,6 +77,7 @@ def _layers(results: list[Result], network: str) -> Panel:
             axes.plot(range(1, len(line) + 1), values, "o-", markersize=3, label=f"{density} non-zero")
         axes.axhline(1, color="black", linewidth=0.8)
         axes.set_yscale("log")
+        _plain_ticks(axes, "y")
         axes.set_xlabel("convolution, from the image up")
         axes.set_ylabel("fastest other / desali")
         axes.legend(fontsize=7)
@@ -113,7 +135,11 @@ def _curve(result: Result, quantity: str) -> Panel:
                 y = [(entry["facts"]["peak_bytes"] or float("nan")) / 1e6 for entry in line]
             axes.plot(x, y, "o-", markersize=3, label=name)
         axes.set_xscale("log", base=2)
+        axes.set_xticks(sorted({entry["facts"]["x"] for entry in result["entries"]}))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
         axes.set_yscale("log")
+        _plain_ticks(axes, "y")
         axes.set_xlabel(result["facts"]["axis"])
         axes.set_ylabel("seconds" if quantity == "time" else "peak memory, MB")
         axes.legend(fontsize=7)

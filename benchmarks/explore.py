@@ -26,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import on_disk
+
 NETWORKS = ("caffenet-small", "caffenet", "squeezenet1_0")
 MODELS = 4
 SOURCES = ("neuron", "channel", "contrast")
@@ -95,30 +97,6 @@ class Explorer:
             self.process.wait(120)
         finally:
             self.process.kill()
-
-
-def prepare(name: str, folder: Path, images: int) -> tuple[Path, list[Path]]:
-    """Four networks and some images on disk."""
-    import torch
-    from PIL import Image
-
-    from desali.models import checkpoint
-    from desali.models.registry import architecture
-
-    entry = architecture(name)
-    for number in range(MODELS):
-        torch.manual_seed(number)
-        card = {"architecture": name, "classes": [str(k) for k in range(10)], "preprocessing": entry.preprocessing,
-                "recipe": f"m{number}", "origin": "noise"}  # fmt: skip
-        checkpoint.save(
-            entry.build(10, entry.in_channels), folder / "runs" / f"m{number}" / checkpoint.WEIGHTS_NAME, card
-        )
-    rng = np.random.default_rng(0)
-    files = []
-    for k in range(images):
-        files.append(folder / f"{k}.png")
-        Image.fromarray((rng.random((entry.input_size, entry.input_size)) * 255).astype(np.uint8)).save(files[-1])
-    return folder / "runs", files
 
 
 def clicks(explorer: Explorer, count: int, seed: int = 0) -> dict[str, Any]:
@@ -214,7 +192,9 @@ def main() -> None:
     asked = parser.parse_args()
     for name in [asked.only] if asked.only else NETWORKS:
         with tempfile.TemporaryDirectory() as folder:
-            runs, files = prepare(name, Path(folder), 6 if asked.clicks else asked.count + 1)
+            runs, count = Path(folder) / "runs", 6 if asked.clicks else asked.count + 1
+            on_disk.networks(name, runs, MODELS)
+            files = on_disk.images(name, Path(folder), count)
             if asked.clicks:
                 with Explorer(runs, files, "--cache", "64") as explorer:
                     explorer.idle()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from benchmarks.stored import best, level, load, noise, ratio, verdict
+from benchmarks.stored import best, fastest, level, load, noise, ratio, reached, verdict
 from benchmarks.table import figure, grid
 from desali.errors import DataError, DesaliError
 from desali.output.files import write_text
@@ -93,19 +93,13 @@ def lines(measured: Result, machine: str) -> list[Line]:
 
 def _compared(result: Result) -> list[tuple[Result | None, Result, float]]:
     """Each target with the baseline that counts; without targets, the best of all baselines."""
-    wanted: list[tuple[Result | None, list[str]]] = [(target, target["against"]) for target in result["targets"]]
-    if not wanted:
-        names = [entry["name"] for entry in result["entries"] if entry["name"] not in result["ours"]]
-        if result["kind"] == "bandwidth":
-            names = ["copy that allocates" if result["facts"]["allocates"] else "copy into a buffer"]
-        wanted = [(None, [name for name in names if not name.startswith("desali")])]
-    found = []
-    for target, names in wanted:
-        entry = best(result, names)
-        value = None if entry is None else ratio(result, entry)
-        if entry is not None and value is not None:
-            found.append((target, entry, value))
-    return found
+    if result["targets"]:
+        return list(reached(result))
+    entry = fastest(result)
+    if result["kind"] == "bandwidth":
+        entry = best(result, ["copy that allocates" if result["facts"]["allocates"] else "copy into a buffer"])
+    value = None if entry is None else ratio(result, entry)
+    return [] if entry is None or value is None else [(None, entry, value)]
 
 
 def _job(result: Result) -> tuple[str, str]:

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks import on_disk
 from benchmarks.context import Context, Result, Target
 from benchmarks.measuring import Candidate, compare
 from desali.errors import DesaliError
-from desali.models import checkpoint
-from desali.models.registry import architecture
 
+NETWORK = "caffenet-small"
 SHARE = 0.9
 """How much of one more core's work is wanted of it."""
 
@@ -31,7 +31,10 @@ def workers(context: Context) -> list[Result]:
     names = {number: f"`desali grid --workers {number}`" for number in (1, max(2, count))}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        line = _prepare(folder, models, rois)
+        line = [sys.executable, "-m", "desali.cli.main", "grid"]
+        for path in on_disk.networks(NETWORK, folder, models):
+            line += ["--models", str(path)]
+        on_disk.images(NETWORK, folder / "rois", rois)
         line += ["--rois", str(folder / "rois"), "--output", str(folder / "out")]
 
         seen: set[int] = set()
@@ -52,24 +55,5 @@ def workers(context: Context) -> list[Result]:
     one, several = names.values()
     wanted = [Target((one,), SHARE * max(names), max(names))] if count > 1 else []
     job = f"figures by the command: {models} model(s), 5 layers, controls, {rois} images"
-    facts = {"network": "caffenet-small", "models": models, "rois": rois, "workers": max(names)}
+    facts = {"network": NETWORK, "models": models, "rois": rois, "workers": max(names)}
     return [Result("workers", "time", job, (several,), entries, wanted, facts)]
-
-
-def _prepare(folder: Path, models: int, rois: int) -> list[str]:
-    """Networks with random weights and noise for images -> the start of the command line."""
-    entry = architecture("caffenet-small")
-    line = [sys.executable, "-m", "desali.cli.main", "grid"]
-    for number in range(models):
-        torch.manual_seed(number)
-        path = folder / f"m{number}" / checkpoint.WEIGHTS_NAME
-        card = {"architecture": "caffenet-small", "classes": [str(c) for c in range(7)], "recipe": f"m{number}",
-                "preprocessing": entry.preprocessing, "origin": "noise"}  # fmt: skip
-        checkpoint.save(entry.build(7, entry.in_channels), path, card)
-        line += ["--models", str(path)]
-    rng = np.random.default_rng(0)
-    (folder / "rois").mkdir()
-    for number in range(rois):
-        pixels = (rng.random((entry.input_size, entry.input_size)) * 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / "rois" / f"roi{number:03}.png")
-    return line

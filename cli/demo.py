@@ -50,7 +50,10 @@ def demo_command(output: Path, seed: int, device: str, threads: int | None, from
     )
     start = time.perf_counter()
     click.echo("[report] putting all results on one page")
-    page = report([output], output / "report.html", ReportOptions(device=device), title=TITLE, images=result.held_out)
+    page = report(
+        [output], output / "report.html", ReportOptions(device=device), title=TITLE, images=result.held_out,
+        command=command,
+    )  # fmt: skip
     result.seconds["report"] = round(time.perf_counter() - start, 1)
     click.echo(f"[report] {result.seconds['report']} s")
     click.echo(f"\n{result.table}\n\n{result.verdict}\n")

@@ -24,11 +24,15 @@ def report_command(inputs: tuple[Path, ...], output: Path, title: str, **options
 
     Inputs are folders of trained models (RUNS or RUNS/RECIPE), folders of desali lineage -o, the demo's folder, and
     files that desali wrote: figures or their records, evaluations, predictions, robustness. With models among them
-    channels of every layer and a gallery of ROIs are drawn. The page names patients as the data do.
+    channels of every layer and a gallery of ROIs are drawn. What was found and what is missing is said on stderr and in
+    the page; where nothing can be shown no page is written. The page names patients as the data do.
     """
     from desali.web.report import report
 
     asked = ReportOptions(**taken(ReportOptions, options))
     shown = (lambda line: click.echo(line, err=True)) if sys.stderr.isatty() else (lambda line: None)
-    written = report(inputs, output, asked, title=title, say=shown)
+    written = report(
+        inputs, output, asked, title=title, command=["desali", *sys.argv[1:]], say=shown,
+        tell=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
     click.echo(f"{written}: {written.stat().st_size / 2**20:.1f} MiB")

@@ -38,7 +38,7 @@ void on_threads(int64_t tasks, const F& f) {
 
 // f(task, scratch of its thread) for every task; `cost` is a rough count of the elements that all tasks touch.
 template <class F>
-DESALI_INLINE void parallel_for(int64_t tasks, int64_t cost, const F& f) {
+DESALI_INLINE void parallel_for(int64_t tasks, [[maybe_unused]] int64_t cost, const F& f) {
 #ifdef __SANITIZE_THREAD__
     if (tasks > 1 && cost > 64 && !on_threads_now) return on_threads(tasks, f);
 #elif defined(_OPENMP)
@@ -53,7 +53,7 @@ DESALI_INLINE void parallel_for(int64_t tasks, int64_t cost, const F& f) {
 
 // The same with contiguous runs of tasks, f(begin, end), for loops whose single task is small.
 template <class F>
-DESALI_INLINE void parallel_ranges(int64_t tasks, int64_t cost, const F& f) {
+DESALI_INLINE void parallel_ranges(int64_t tasks, [[maybe_unused]] int64_t cost, const F& f) {
 #ifdef __SANITIZE_THREAD__
     if (tasks > 1 && cost > 64 && !on_threads_now) {
         int64_t parts = tasks < 16 ? tasks : 16;
@@ -77,16 +77,16 @@ class Scratch {
   public:
     explicit Scratch(int64_t count) {
         size_t bytes = ((count > 0 ? (size_t)count : 1) * sizeof(T) + 63) / 64 * 64 + 64;
-        data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
-        if (!data_) throw std::bad_alloc();
+        data_ = static_cast<T*>(::operator new(bytes, alignment));  // Windows has no aligned_alloc
     }
-    ~Scratch() { std::free(data_); }
+    ~Scratch() { ::operator delete(data_, alignment); }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
     T* get() const { return data_; }
     T& operator[](int64_t i) const { return data_[i]; }
 
   private:
+    static constexpr std::align_val_t alignment{64};
     T* data_;
 };
 

@@ -52,7 +52,8 @@ def report(browser: Any, demo: Path) -> None:
         subprocess.run([*COMMAND, "report", demo, "-o", made], check=True)
         page = browser.new_page(viewport={"width": 1180, "height": 1100})
         page.goto(made.as_uri())
-        for place, name, height in (("[data-sheets]", "report.png", 1100), ("#gallery", "report-gallery.png", 760)):
+        shown = (("[data-sheets]", "report.png", 1100), ("#gallery form", "report-gallery.png", 760))
+        for place, name, height in shown:
             page.set_viewport_size({"width": 1180, "height": height})
             page.locator(place).first.evaluate("one => one.scrollIntoView()")
             page.wait_for_timeout(500)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from desali.comparison import probe as probes
 from desali.comparison import purity as purities
 from desali.comparison import similarity as similarities
+from desali.comparison import tracing
 from desali.comparison.nulls import Null, median
 from desali.comparison.numbers_table import numbers_tables
 from desali.comparison.probe import Probe
@@ -50,7 +51,8 @@ class LayerLineage:
         partner: the channel after that each channel before is most alike to [C]; -1 for a constant one.
         firing_before, firing_after: share of positions where the ReLU is open [C].
         traced: whether each channel is traceable [C], whatever its firing.
-        state: of each channel [C], a word of `tracing.STATES`.
+        state: of each channel [C], a word of `tracing.STATES`, as it is found in these images.
+        decided: whether there are patients enough to say so; `shown` is what a reader is told.
         floor: the replicates' lower decile of correlations of channels with themselves; None without replicates.
         equal: whether all weights of the layer and everything below are bitwise equal.
         strangers: whether the channels are no more alike to themselves than those of two unrelated networks.
@@ -75,6 +77,7 @@ class LayerLineage:
     firing_after: Floats
     traced: npt.NDArray[np.bool_]
     state: npt.NDArray[np.str_]
+    decided: bool
     floor: float | None
     equal: bool
     strangers: bool
@@ -111,8 +114,13 @@ class LayerLineage:
         return self.equal or self.traceable >= min(self.replicate)
 
     @property
+    def shown(self) -> npt.NDArray[np.str_]:
+        """The state of each channel [C] as a reader is told it: *undecided* with too few patients, unless frozen."""
+        return np.array([tracing.shown(state, self.decided) for state in self.state.tolist()], np.str_)
+
+    @property
     def counts(self) -> dict[str, int]:
-        """How many channels are in each state, in the order of `tracing.STATES`."""
+        """How many channels are found in each state, in the order of `tracing.STATES`."""
         found = Counter(self.state.tolist())
         return {state: found[state] for state in STATES if found[state]}
 
@@ -135,6 +143,7 @@ class LayerLineage:
             "correlation": number(self.own_correlation),
             **extent("random_correlation", self.random.correlation),
             "floor": self.floor,
+            "decided": self.decided,
             "matched": self.matched,
             "matched_correlation": number(self.matched_correlation),
             **extent("random_matched_correlation", self.random.matched),
@@ -257,7 +266,7 @@ class Lineage:
         for layer in found:
             interval = "-" if layer.interval is None else f"{layer.interval[0]:.0%} to {layer.interval[1]:.0%}"
             floor = share_span(layer.replicate) + (" (no difference shown)" if layer.no_difference else "")
-            words = ", ".join(f"{count} {state}" for state, count in layer.counts.items())
+            words = tracing.in_words(layer.counts, layer.decided)
             if layer.strangers:
                 words = f"strangers: {layer.matched:.0%} matched at r {_signed(layer.matched_correlation)}"
             own = _signed(layer.own_correlation)

@@ -18,6 +18,8 @@ KEPT, RESHAPED, SILENCED, WOKEN = 2, 3, 1, 1
 FIRST = KEPT + RESHAPED + SILENCED + WOKEN
 DRAWN = "drawn at random"
 NAMED = "named"
+HERE = " in these images"
+"""Behind a state that is undecided: what the channel was chosen for, and no more."""
 _STREAM = 0x5EE7
 """Sets the draw of channels apart from what else is drawn by the same seed."""
 
@@ -76,8 +78,9 @@ def of_pair(layer: LayerLineage, seed: int) -> tuple[list[Choice], str]:
             taken.add(channel)
             found.append(Choice(channel, why))
 
+    here = "" if layer.decided else HERE
     if layer.floor is None:
-        high, low = "traceable, highest r", "traceable, lowest r"
+        high, low = ("traceable, highest r", "traceable, lowest r") if layer.decided else ("highest r", "lowest r")
         take(tracing.TRACEABLE, high, mean, KEPT)
         take(tracing.TRACEABLE, low, -mean, RESHAPED)
         said = (
@@ -85,15 +88,16 @@ def of_pair(layer: LayerLineage, seed: int) -> tuple[list[Choice], str]:
             "without replicates)"
         )
     else:
-        take(tracing.KEPT, tracing.KEPT, mean, KEPT)
-        take(tracing.RESHAPED, tracing.RESHAPED, -mean, RESHAPED)
+        take(tracing.KEPT, tracing.KEPT + here, mean, KEPT)
+        take(tracing.RESHAPED, tracing.RESHAPED + here, -mean, RESHAPED)
         of = f"over {len(trainings)} trainings"
         said = f"{KEPT} kept of the highest and {RESHAPED} reshaped of the lowest mean r {of}"
-    take(tracing.SILENCED, tracing.SILENCED, layer.firing_before, SILENCED)
-    take(tracing.WOKEN, tracing.WOKEN, layer.firing_after, WOKEN)
+    take(tracing.SILENCED, tracing.SILENCED + here, layer.firing_before, SILENCED)
+    take(tracing.WOKEN, tracing.WOKEN + here, layer.firing_after, WOKEN)
     rule = (
         f"{said}, the silenced one that fired most before, the woken one that fires most after, as far as there are any"
     )
+    rule += "" if layer.decided else " (states as they are found in these images: with so few patients undecided)"
     return [*found, *(Choice(channel, DRAWN) for channel in drawn)], f"{rule}; {_random_words(drawn, seed)}"
 
 

@@ -112,7 +112,8 @@ def lineage_of(
     followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers, progress)
     _refuse_closed(followed)
     by_layer = numbers(followed, probe, classes)
-    found = [_layer(followed, name, by_layer) for name in followed.layers]
+    enough = tracing.decided(probe.count_of_patients)
+    found = [_layer(followed, name, by_layer, enough) for name in followed.layers]
     first = found[0]
     if layers is not None:
         asked = {resolve(followed.network, name, list(followed.layers)) for name in layers}
@@ -120,7 +121,7 @@ def lineage_of(
     return Lineage(
         found,
         first.strangers,
-        verdict(first, found, first.strangers),
+        verdict(first, found, first.strangers, probe.count_of_patients, probe.unit if probe.known else "image"),
         [
             *notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found),
             *by_layer.missing,
@@ -153,7 +154,7 @@ def _refuse_closed(followed: Followed) -> None:
             )
 
 
-def _layer(followed: Followed, name: str, by_layer: Numbers) -> LayerLineage:
+def _layer(followed: Followed, name: str, by_layer: Numbers, decided: bool) -> LayerLineage:
     before, after, products = followed.before.moments(name), followed.after.moments(name), followed.pair.of(name)
     frozen = followed.frozen[name] & same_signal(before, after)
     m = correlation(before, after, products)
@@ -193,6 +194,7 @@ def _layer(followed: Followed, name: str, by_layer: Numbers) -> LayerLineage:
         firing_after=after.firing,
         traced=traceable,
         state=tracing.states(frozen, traceable, r, before.firing, after.firing, decile),
+        decided=decided,
         floor=decile,
         equal=bool(frozen.all()),
         strangers=not frozen.all() and nulls.strangers(traceable, r, null),
@@ -229,6 +231,7 @@ def _record(
         "images": {
             "count": len(probe),
             "sha256": probe.fingerprint,
+            **probe.whose,
             "repeated": probe.repeated,
             "patients": probe.count_of_patients if probe.known else None,
             "unit": probe.unit if probe.known else "image",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from desali.comparison import tracing
 from desali.comparison.ancestry import LayerLineage
 from desali.comparison.following import Followed
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
 from desali.data.imageset import ImageSet
 from desali.data.pseudonym import cannot_compare
+from desali.evaluation.results import LEAST_PATIENTS
 
-FEW_PATIENTS = 10
 ENOUGH_RANDOM = 5
 
 
@@ -29,7 +30,8 @@ def notes(
         not_drawn: weights that the random networks have in common with the network after.
         layers: those that are shown.
     """
-    found = [_patients(followed, probe), *([probe.treatment] if probe.treatment else [])]
+    why = tracing.why_undecided(probe.count_of_patients, probe.unit if probe.known else "image")
+    found = [_patients(followed, probe), *([why] if why else []), *([probe.treatment] if probe.treatment else [])]
     count = len(followed.random)
     if not count:
         found.append(
@@ -77,8 +79,7 @@ def _patients(followed: Followed, probe: ProbeSet) -> str:
         return f"{text}: one {unit} has no interval."
     text += "; intervals: 95 %, leaving out "
     text += f"one {unit} at a time" if blocks == patients else f"one of {blocks} groups of {unit}s at a time"
-    few = f", with fewer than ten {unit}s wide and rough" if patients < FEW_PATIENTS else ""
-    return f"{text}{few}."
+    return f"{text}{'' if tracing.decided(patients) else f', with fewer than {LEAST_PATIENTS} {unit}s wide and rough'}."
 
 
 def seen_in_training(probe: ProbeSet, subjects: Sequence[Subject]) -> list[str]:

@@ -68,6 +68,13 @@ class ProbeSet:
         return hashlib.sha256("".join(sorted(self.hashes)).encode()).hexdigest()
 
     @property
+    def whose(self) -> dict[str, Any]:
+        """The set that the images are of, as `ImageSet` names it; nothing of a tensor."""
+        if not isinstance(self.images, ImageSet):
+            return {}
+        return {"name": self.images.name, "origin": self.images.origin, "spec": self.images.parameters.get("spec")}
+
+    @property
     def treatment(self) -> str:
         """What the preprocessing does to an `ImageSet`'s images beside the window, in a sentence; "" for nothing."""
         if not isinstance(self.images, ImageSet) or self.preprocessing is None:

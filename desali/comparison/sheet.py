@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from desali.comparison import choice, nulls
+from desali.comparison import choice, nulls, tracing
 from desali.comparison.ancestry import LayerLineage, Lineage
 from desali.comparison.answering import Answers, answers, own_correlation
 from desali.comparison.choice import Choice
@@ -52,7 +52,8 @@ class Column:
 
     Attributes:
         choice: its number and why it is shown.
-        state: of the lineage, as found on the images that the choice was made on; None for a single network.
+        state: of the lineage on the images that the choice was made on, as a reader is told it (`tracing.shown`); None
+            for a single network.
         r: correlation with itself in the other network, on the images shown; NaN where constant, None for one network.
         interval: 95 %, by patient.
         shared: how many of the strongest images before are among those after; None for a single network.
@@ -335,5 +336,14 @@ def _columns(
         counts = np.isin(after.image, mine).sum(1)
         rest = alive & (np.arange(len(alive)) != c)
         others = float(counts[rest].mean()) if rest.any() else float("nan")
-        found.append(Column(one, str(place.state[c]), float(r[c]), intervals[c], int(counts[c]), others))
+        found.append(
+            Column(
+                one,
+                tracing.shown(str(place.state[c]), place.decided),
+                float(r[c]),
+                intervals[c],
+                int(counts[c]),
+                others,
+            )
+        )
     return found

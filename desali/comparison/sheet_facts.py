@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from desali.comparison import nulls
+from desali.comparison import nulls, tracing
 from desali.comparison.ancestry import LayerLineage
 from desali.comparison.networks import Subject
 from desali.comparison.notes import seen_in_training
@@ -61,6 +61,9 @@ def notes(
     else:
         found.append(f"At most one image a {unit}, unless a channel answers to fewer than {NINE} {unit}s.")
     if place is not None:
+        why = tracing.why_undecided(chosen_on.count_of_patients, chosen_on.unit if chosen_on.known else "image")
+        if why:
+            found.append(why)
         if not replicates:
             found.append(
                 "No replicates (the same stage from the same parent with another seed): kept and reshaped channels are "

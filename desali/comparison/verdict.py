@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from desali.comparison.ancestry import LayerLineage, share_span
-from desali.comparison.tracing import SILENCED, SILENT, WOKEN
+from desali.comparison.tracing import SILENCED, SILENT, WOKEN, decided
+from desali.evaluation.results import LEAST_PATIENTS
 
 MANY = 0.1
 """Share of a layer's channels from which on silenced or woken ones are worth a word."""
 REORDERED = 0.5
-"""Share of channels with a partner of another number from which on a layer is called put in another order."""
+"""Share of channels with a mutual partner of any number from which on a layer is called put in another order."""
 
 
-def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool) -> str:
+def verdict(
+    first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool, patients: int, unit: str = "patient"
+) -> str:
     """The sentence.
 
     Args:
         first: the network's first layer, which may not be among those asked for.
         layers: those asked for, in forward order.
         strangers: whether the first layer says that there is no common ancestor.
+        patients: that the images are of, or as many of what takes their place, which `unit` names.
     """
     if strangers:
         random = f", {share_span(first.null)} in networks with random weights" if first.null else ""
@@ -35,6 +39,7 @@ def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool
     if equal:
         names = [_names(part) if _together(part, layers) else _listed(part) for part in (equal, changed)]
         parts.append(f"{names[0]} {_are(equal)} equal bit by bit, and the change is in {names[1]}")
+    parts += _undecided(patients, unit)
     related = [layer for layer in changed if not layer.strangers]
     parts += _shares(related)
     parts += _silence(changed)
@@ -47,6 +52,14 @@ def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool
         parts.append(f"in that share no difference shown at {_listed(same)}: replicates differ as much")
     parts += _beyond(changed)
     return f"{'; '.join(parts)}."
+
+
+def _undecided(patients: int, unit: str) -> list[str]:
+    """What goes before every number of too few patients."""
+    if decided(patients):
+        return []
+    many = f"{patients} {unit}{'s' if patients > 1 else ''}"
+    return [f"undecided, since {many} are fewer than {LEAST_PATIENTS}, and what follows is found in these images alone"]
 
 
 def _shares(layers: Sequence[LayerLineage]) -> list[str]:
@@ -92,7 +105,8 @@ def _apart(layer: LayerLineage) -> str:
     if layer.random.matched and layer.matched_correlation > max(layer.random.matched):
         order = ": they stand in another order" if layer.matched > REORDERED else ""
         found.append(
-            f"but {layer.matched:.0%} have a partner of another number, median r {layer.matched_correlation:.2f}{order}"
+            f"but {layer.matched:.0%} have a mutual partner of any number, median r "
+            f"{layer.matched_correlation:.2f}{order}"
         )
     silent = [int((firing < SILENT).sum()) for firing in (layer.firing_before, layer.firing_after)]
     if abs(silent[1] - silent[0]) >= MANY * layer.channels:

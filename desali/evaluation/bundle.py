@@ -104,9 +104,9 @@ def all_of(paths: Sequence[Path]) -> list[Predictions]:
     """The predictions in several files that are of all of the training data.
 
     Raises:
-        DataError: a file that is missing or damaged, or that holds other fractions alone.
+        DataError: a file that is missing or damaged, or that holds other fractions alone; and see `together`.
     """
-    result = []
+    result: list[tuple[Path, Predictions]] = []
     for path in paths:
         found, _ = load_trainings(path)
         if 1.0 not in found:
@@ -115,5 +115,35 @@ def all_of(paths: Sequence[Path]) -> list[Predictions]:
                 f"{path}: holds trainings on {shares} of the training data; "
                 f"`desali robustness --predictions {path}` draws their curves"
             )
-        result += found[1.0]
-    return result
+        result += [(path, one) for one in found[1.0]]
+    return together(result)
+
+
+def together(found: Sequence[tuple[Path, Predictions]], same_is_one: bool = False) -> list[Predictions]:
+    """Predictions out of several files, to be compared.
+
+    Args:
+        found: with the file that each stands in.
+        same_is_one: take the same training with the same answers once; else it is an error too.
+
+    Raises:
+        DataError: one recipe and seed in two places, or other images than those of the first; it names both files.
+    """
+    result: dict[tuple[str, int], tuple[Path, Predictions]] = {}
+    for path, one in found:
+        home, first = found[0]
+        if one.fingerprint != first.fingerprint or one.classes != first.classes:
+            raise DataError(
+                f"{path}: {one.recipe} was evaluated on other images ({one.data}) than {first.recipe} in {home} "
+                f"({first.data}); give files of one evaluation, or evaluate both again"
+            )
+        place, other = result.get((one.recipe, one.seed), (None, None))
+        if place is None or other is None:
+            result[one.recipe, one.seed] = path, one
+        elif not same_is_one or not np.array_equal(one.probabilities, other.probabilities):
+            answers = "" if np.array_equal(one.probabilities, other.probabilities) else ", with other answers"
+            raise DataError(
+                f"{path}: {one.recipe} with seed {one.seed} is given twice, also in {place}{answers}; leave one of the "
+                "two files out"
+            )
+    return [one for _, one in result.values()]

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
     from desali.data.preprocess import Preprocessing
 
-FORMAT = 2
-"""Raise it when the numbers of a lineage change, so that what earlier versions kept is made anew."""
+FORMAT = 3
+"""Raise it when the numbers or words of a lineage change, so that what earlier versions kept is made anew."""
 RECORD, TABLE = "lineage.json", "lineage.csv"
 
 

@@ -37,6 +37,7 @@ COLOURS = {
     tracing.WOKEN: "#009E73",
     tracing.SILENT_THROUGHOUT: "#B0B0B0",
     tracing.FAINT: "#E4E4E4",
+    tracing.UNDECIDED: "#D2D2D2",
 }
 """Of the states; Okabe and Ito's palette where it has them."""
 STRANGERS = "#FFFFFF"
@@ -162,8 +163,8 @@ def states(axis: Axes, layers: Sequence[LayerLineage]) -> None:
     x = np.arange(len(layers))
     base = np.zeros(len(layers))
     apart = np.array([layer.strangers for layer in layers])
-    for state in tracing.STATES:
-        share = np.array([layer.counts.get(state, 0) / layer.channels for layer in layers])
+    for state in (*tracing.STATES, tracing.UNDECIDED):
+        share = np.array([float((layer.shown == state).mean()) for layer in layers])
         if share[~apart].any():
             share = np.where(apart, 0, share)
             axis.bar(x, share, 0.82, base, color=COLOURS[state], edgecolor="white", linewidth=0.4, label=state)

@@ -56,6 +56,7 @@ class Chart:
         low, high: ends of the values' axis.
         say: a value as the axis prints it.
         title, text: for a reader who hears the page: what it is, and its numbers.
+        note: how it is read.
     """
 
     names: Sequence[str]
@@ -65,6 +66,7 @@ class Chart:
     text: str = ""
     say: Callable[[float], str] = "{:.1f}".format
     marks: bool = True
+    note: str = ""
     legend: list[Entry] = field(default_factory=list)
     _below: list[Markup] = field(default_factory=list)
     _above: list[Markup] = field(default_factory=list)

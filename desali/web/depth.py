@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from desali.comparison.tracing import STATES
+from desali.comparison import tracing
+from desali.evaluation.results import LEAST_PATIENTS
 from desali.figures.lineage import endings
 from desali.web.charts import Chart
 from desali.web.found import Source, damaged
+from desali.web.imagesets import Images, of_lineage
+from desali.web.plain import sentences
 
 PURPOSE = {
     "shares": "Channels that are still themselves",
@@ -19,6 +22,26 @@ PURPOSE = {
     "probe": "Linear probe (balanced accuracy)",
     "purity": "Class purity of the nine strongest images",
 }
+MEANING = {
+    "shares": (
+        "A channel counts if of all channels after the one of its own number answers most like it. Above the grey "
+        "band something is left of the network before."
+    ),
+    "states": (
+        "Kept and reshaped channels are still themselves; lost ones answer more like another channel; silenced ones "
+        "stopped answering, woken ones began to."
+    ),
+    "similarity": "1: both networks find the same images alike. In the grey band: as with a network of random weights.",
+    "probe": (
+        "How well a simple rule names the class from this layer, on patients that it has not seen. Dashed: from "
+        "brightness and contrast of the image alone."
+    ),
+    "purity": (
+        "Of the nine images that excite a channel most, the share of one class. High by chance where classes are few: "
+        "compare with the grey band."
+    ),
+}
+"""How a chart is read."""
 STATE_COLOURS = {
     "frozen": "frozen",
     "kept": "kept",
@@ -29,6 +52,7 @@ STATE_COLOURS = {
     "woken": "woken",
     "silent throughout": "silent",
     "faint": "faint",
+    "undecided": "undecided",
 }
 NUMBERS = ("similarity", "probe", "purity")
 
@@ -48,11 +72,13 @@ class Change:
 
     Attributes:
         title: which stage, or which networks.
-        verdict: the sentence in its parts.
+        verdict: in words, a sentence or two for each number.
+        said: the sentence as the command printed it.
         layers: names in forward order.
         charts: curves by depth.
         table: every number of them.
         notes: what the numbers rest on.
+        images: that the channels were followed on.
         key: of networks and images: equal for the same lineage in two files.
         after: SHA-256 of the weights of the network after, "" if it is not known.
         record: as it lies on disk.
@@ -61,10 +87,12 @@ class Change:
 
     title: str
     verdict: list[str]
+    said: str
     layers: list[str]
     charts: list[Chart]
     table: Table
     notes: list[str]
+    images: Images
     key: str
     before: str
     after: str
@@ -82,13 +110,6 @@ def change_of(source: Source) -> Change:
         return _change(source)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise damaged(source.path, error) from error
-
-
-def parts_of(verdict: str, title: str = "") -> list[str]:
-    """A verdict's sentence in its parts, without the title before it."""
-    text = verdict.removeprefix(f"{title}: ") if title else verdict
-    parts = [part.strip() for part in text.rstrip(".").split("; ")]
-    return [part[:1].upper() + part[1:] + "." for part in parts if part]
 
 
 def arrows(title: str) -> str:
@@ -110,16 +131,19 @@ def _change(source: Source) -> Change:
     strangers = bool(value["strangers"])
     nets = value["networks"]
     before, after = (str(nets[name].get("weights_sha256") or "") for name in ("before", "after"))
-    charts = [_shares(names, layers)] + ([] if strangers else [_states(names, layers)])
+    decided = tracing.decided_in(value["images"])
+    charts = [_shares(names, layers)] + ([] if strangers else [_states(names, layers, decided)])
     charts += [made for name in NUMBERS if (made := _numbers(name, names, layers)) is not None]
     title = str(value.get("title") or "before to after")
     return Change(
         title=arrows(title),
-        verdict=parts_of(str(value["verdict"]), title),
+        verdict=sentences(value),
+        said=str(value["verdict"]).removeprefix(f"{title}: "),
         layers=[str(layer["layer"]) for layer in layers],
         charts=charts,
         table=_table(layers),
         notes=[str(note) for note in value["notes"]],
+        images=of_lineage(value),
         key=f"{before} {after} {value['images']['sha256']}",
         before=before,
         after=after,
@@ -148,6 +172,7 @@ def _shares(names: list[str], layers: list[dict[str, Any]]) -> Chart:
         interval = f" ({percent(ends[0])} to {percent(ends[1])})" if ends else ""
         said.append(f"{layer['layer']} {percent(float(layer['traceable']))}{interval}")
     chart = Chart(names, 0, 1.0, PURPOSE["shares"], f"Share of traceable channels: {', '.join(said)}.", percent)
+    chart.note = MEANING["shares"]
     chart.band(_column(layers, "random_low"), _column(layers, "random_high"), "random", "networks with random weights")
     chart.line(_column(layers, "chance"), "chance", "chance, 1 / channels", "dots", dots=False)
     floor = _column(layers, "replicate_low")
@@ -158,19 +183,30 @@ def _shares(names: list[str], layers: list[dict[str, Any]]) -> Chart:
     return chart
 
 
-def _states(names: list[str], layers: list[dict[str, Any]]) -> Chart:
+def _found(layer: dict[str, Any], state: str) -> int:
+    return int(layer[f"channels_{state.replace(' ', '_')}"])
+
+
+def _count(layer: dict[str, Any], word: str, decided: bool) -> int:
+    """Channels whose state a reader is told by this word."""
+    return sum(_found(layer, state) for state in tracing.STATES if tracing.shown(state, decided) == word)
+
+
+def _states(names: list[str], layers: list[dict[str, Any]], decided: bool) -> Chart:
     parts: list[tuple[str, str, list[float]]] = []
     said = []
-    for state in STATES:
-        field = f"channels_{state.replace(' ', '_')}"
-        shares = [0.0 if layer["strangers"] else int(layer[field]) / int(layer["channels"]) for layer in layers]
-        parts.append((state, STATE_COLOURS[state], shares))
+    for word in (*tracing.STATES, tracing.UNDECIDED):
+        shares = [
+            0.0 if layer["strangers"] else _count(layer, word, decided) / int(layer["channels"]) for layer in layers
+        ]
+        label = f"undecided: fewer than {LEAST_PATIENTS} patients" if word == tracing.UNDECIDED else word
+        parts.append((label, STATE_COLOURS[word], shares))
     for layer in layers:
-        counts = [(state, int(layer[f"channels_{state.replace(' ', '_')}"])) for state in STATES]
-        words = ", ".join(f"{count} {state}" for state, count in counts if count)
+        words = tracing.in_words({state: _found(layer, state) for state in tracing.STATES}, decided)
         said.append(f"{layer['layer']}: {'strangers' if layer['strangers'] else words}")
     apart = [1.0 if layer["strangers"] else 0.0 for layer in layers]
     chart = Chart(names, 0, 1.0, PURPOSE["states"], "; ".join(said), percent)
+    chart.note = MEANING["states"]
     chart.stack([*parts, ("strangers: no channel has a counterpart", "strangers", apart)])
     return chart
 
@@ -191,6 +227,7 @@ def _numbers(name: str, names: list[str], layers: list[dict[str, Any]]) -> Chart
         for layer, value in zip(layers, values, strict=True)
     )
     chart = Chart(names, low, 1.0 if not paired else min(1.0, max(known) + 0.05), PURPOSE[name], said, "{:.1f}".format)
+    chart.note = MEANING[name]
     random = [_column(layers, f"{name}_random_{end}") for end in ("low", "high")]
     chart.band(random[0], random[1], "random", "networks with random weights")
     floor = _column(layers, f"{name}_replicate_low")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
+from desali.data.class_words import class_words
 from desali.evaluation.models import CLASS_METRICS
 from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, Pair
 from desali.evaluation.table import (
@@ -24,9 +26,18 @@ from desali.evaluation.table import (
 )
 from desali.web.charts import Row, intervals
 from desali.web.depth import Table
+from desali.web.imagesets import Images
 
 MODEL_COLOURS = ("m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7")
 MINUS = "\N{MINUS SIGN}"
+MOST_NAMED = 4
+"""Models, or pairs of them, that a sentence names."""
+MEANING = {
+    "macro F1": (
+        "how well each class is found (F1 joins the share of its ROIs that are named and the share of its name that is "
+        "right), the mean over the classes; 1 is without error, and always naming one class reaches at most {one:.2f}."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -42,14 +53,16 @@ class Evaluated:
     """A comparison of models as a page shows it.
 
     Attributes:
-        verdict: what can be said of the primary metric, a sentence each.
+        title: what was evaluated.
+        images: the set, with what its classes are called in full.
+        verdict: what can be said of the primary metric, with what it means, a sentence each.
         size: ROIs, patients and classes in words.
         primary, differences: charts; `differences` is empty for a single model.
         notes: what a reader must know.
     """
 
-    data: str
-    origin: str
+    title: str
+    images: Images
     size: str
     metric: str
     verdict: list[str]
@@ -63,13 +76,17 @@ class Evaluated:
     confusions: list[Confusion]
     class_names: list[str]
     notes: list[str]
-    synthetic: bool
     path: Path
 
 
-def evaluated(comparison: Comparison, path: Path) -> Evaluated:
-    """A comparison as a page shows it."""
+def evaluated(comparison: Comparison, path: Path, whole: Images | None = None) -> Evaluated:
+    """A comparison as a page shows it.
+
+    Args:
+        whole: the image set at hand, which may be that of the comparison.
+    """
     metric = comparison.primary
+    images = _set_of(comparison, whole)
     rows = [
         Row(one.recipe, one.metrics[metric].value, one.metrics[metric].ends, text(one.metrics[metric]), colour)
         for one, colour in zip(comparison.evaluations, MODEL_COLOURS * 9, strict=False)
@@ -86,8 +103,8 @@ def evaluated(comparison: Comparison, path: Path) -> Evaluated:
     if comparison.pairs:
         said = [pairs_note(comparison), *(FEW if few(comparison) else AGREE), *said]
     return Evaluated(
-        data=comparison.data,
-        origin=comparison.origin,
+        title=f"{listed([one.recipe for one in comparison.evaluations])} on {images.title}",
+        images=images,
         size=f"{comparison.rois} ROIs of {comparison.patients} patients, {len(comparison.classes)} classes",
         metric=metric,
         verdict=_verdict(comparison),
@@ -101,28 +118,76 @@ def evaluated(comparison: Comparison, path: Path) -> Evaluated:
         confusions=_confusions(comparison),
         class_names=list(comparison.classes),
         notes=[*(f"{note}." for note in comparison.notes), *said],
-        synthetic="synthetic" in comparison.origin,
         path=path,
     )
 
 
+def _set_of(comparison: Comparison, whole: Images | None) -> Images:
+    if whole is not None and whole.sha256 == comparison.fingerprint:
+        return whole
+    first = comparison.evaluations[0].classes if comparison.evaluations else {}
+    counts = {name: first[name].support for name in comparison.classes if name in first}
+    return Images(
+        comparison.fingerprint, comparison.data, comparison.origin, "", comparison.rois, comparison.patients, "patient",
+        counts, class_words(comparison.data, comparison.classes),
+    )  # fmt: skip
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row; their number where there are many."""
+    if len(names) > MOST_NAMED:
+        return f"{len(names)} models"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def _verdict(comparison: Comparison) -> list[str]:
+    """What can be said of the primary metric: what it is, how the models stand, and each difference with its null."""
     metric = comparison.primary
-    found: dict[str, list[str]] = {}
-    for pair in comparison.pairs:
-        found.setdefault(pair.sentence(metric), []).append(_name(pair))
-    if few(comparison) and comparison.pairs:
+    one = 1 / max(1, len(comparison.classes))
+    lines = [f"{metric}: {MEANING[metric].format(one=one)}"] if metric in MEANING else []
+    known = [model for model in comparison.evaluations if metric in model.metrics]
+    if known:
+        best = max(known, key=lambda model: model.metrics[metric].value)
+        least = min(known, key=lambda model: model.metrics[metric].value)
+        names = [best] if best is least else [best, least]
+        stands = ", ".join(f"{model.recipe} {_plain(model.metrics[metric])}" for model in names)
+        lines.append(f"{'Highest and lowest: ' if len(names) > 1 else ''}{stands}.")
+    if not comparison.pairs:
+        return [*lines, "One model, so that nothing is compared."]
+    if few(comparison):
         return [
+            *lines,
             f"Undecided: with {comparison.patients} patients (fewer than {LEAST_PATIENTS}) no test can decide about "
-            f"{metric}."
+            f"{metric}, however far apart the models lie.",
         ]
     every = len(comparison.pairs)
-    lines = []
-    for sentence, names in found.items():
-        which = f"all {every} pairs" if len(names) == every > 1 else ", ".join(names)
-        lines.append(f"{metric}: {sentence} ({which}; Holm over {every} pair{'s' if every > 1 else ''}).")
-    return lines or [f"One model, so that nothing is compared: {metric} " + ", ".join(
-        f"{one.recipe} {text(one.metrics.get(metric))}" for one in comparison.evaluations) + "."]  # fmt: skip
+    found: dict[str, list[Pair]] = {}
+    for pair in comparison.pairs:
+        found.setdefault(pair.sentence(metric), []).append(pair)
+    holm = f"p after Holm's correction for {every} comparisons" if every > 1 else "p"
+    for sentence, pairs in found.items():
+        shown = [pair for pair in pairs if metric in pair.differences][:MOST_NAMED]
+        more = f"; and {len(pairs) - len(shown)} more pairs" if len(pairs) > len(shown) else ""
+        said = "; ".join(f"{_name(pair)} {_apart(pair, metric)}" for pair in shown)
+        lines.append(f"{sentence[:1].upper()}{sentence[1:]}: {said}{more}.")
+    lines.append(
+        "Read: 0 would mean alike; an interval that holds 0, or a p above 0.05, shows no difference; p is how often "
+        f"models that are alike would lie so far apart by chance ({holm})."
+    )
+    return lines
+
+
+def _plain(estimate: Estimate) -> str:
+    ends = "" if estimate.ends is None else f" (95 % interval {estimate.ends[0]:.2f} to {estimate.ends[1]:.2f})"
+    return f"{estimate.value:.2f}{ends}"
+
+
+def _apart(pair: Pair, metric: str) -> str:
+    """A difference with its interval and its p-value."""
+    one = pair.differences[metric]
+    ends = "" if one.ends is None else f", 95 % interval {one.ends[0]:+.2f} to {one.ends[1]:+.2f}"
+    p = pair.p_holm.get(metric)
+    return f"{one.value:+.2f}{ends}{'' if p is None else f', p {p_text(p)}'}".replace("-", MINUS)
 
 
 def axis(value: float) -> str:

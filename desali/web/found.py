@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from desali.errors import DataError
 from desali.evaluation.results import Comparison
@@ -14,6 +14,9 @@ from desali.experiments.robustness import Robustness
 from desali.models.checkpoint import WEIGHTS_NAME
 from desali.output.decode import DecodeError
 from desali.training.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from desali.evaluation.predictions import Predictions
 
 PICTURES = (".png", ".svg", ".pdf")
 LARGEST = 256 * 2**20
@@ -53,6 +56,16 @@ class Found:
     demos: list[Source] = field(default_factory=list)
     images: list[Source] = field(default_factory=list)
     seen: set[Path] = field(default_factory=set)
+
+    @property
+    def words(self) -> list[str]:
+        """What lay there, a phrase each."""
+        said = [f"models {', '.join(names)} in {runs.name}" for runs, names in self.runs.items()]
+        kinds = (
+            (self.lineages, "lineage"), (self.evaluations, "evaluation"), (self.robustness, "robustness curve"),
+            (self.figures, "figure"),
+        )  # fmt: skip
+        return said + [f"{len(own)} {word}{'s' if len(own) > 1 else ''}" for own, word in kinds if own]
 
 
 def find(inputs: Sequence[Path]) -> Found:
@@ -202,16 +215,17 @@ _KINDS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[[Path, dict[str, 
 
 
 def _predictions(paths: Sequence[Path], found: Found) -> None:
-    """Compare saved predictions, as `desali evaluate --predictions` does."""
-    from desali.evaluation.bundle import load_trainings
+    """Compare saved predictions, as `desali evaluate --predictions` does; the same training in two files is one."""
+    from desali.evaluation.bundle import load_trainings, together
     from desali.evaluation.comparison import compare
     from desali.experiments.robustness import robustness
 
-    whole = []
-    for path in paths:
+    whole: dict[str, list[tuple[Path, Predictions]]] = {}
+    for path in {one.resolve(): one for one in paths}.values():
         trainings, by = load_trainings(path)
         if len(trainings) > 1:
             found.robustness.append(Source(path, robustness(trainings, by)))
-        whole += trainings.get(1.0, [])
-    if whole:
-        found.evaluations.append(Source(paths[0], compare(whole)))
+        for one in trainings.get(1.0, []):
+            whole.setdefault(one.fingerprint, []).append((path, one))
+    for those in whole.values():
+        found.evaluations.append(Source(those[0][0], compare(together(those, same_is_one=True))))

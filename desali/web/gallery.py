@@ -19,6 +19,8 @@ from desali.figures.drawing.panel import COLORMAPS
 from desali.figures.sources import controls
 from desali.figures.subjects import subjects
 from desali.figures.windows import contrast_map
+from desali.figures.words import short
+from desali.web.imagesets import Images
 from desali.web.pictures import data_uri, strip
 
 if TYPE_CHECKING:
@@ -33,20 +35,27 @@ SIDE = 72
 """Pixels of a picture."""
 EDGES = "edges"
 EXPLAINED = (
-    "Red speaks for the ROI's own class, blue against it, white is 0 (class contrast by the gradient, each picture on "
-    "a scale of its own). The last columns are controls: the same for a network with random weights, and a plain edge "
-    "detector, which knows nothing of any network. A map that is as like the control's as ρ says shows the image, not "
-    "what was learned. No picture here explains a decision."
+    "Red speaks for the ROI's own class, blue against it, white is 0 (class contrast by the gradient).",
+    "Under each picture: the class that the model names with its probability (0 to 1), ✓ if it is the ROI's own; ρ; "
+    "and ±, the value that full red and full blue stand for. Each picture has a scale of its own, so that depths of "
+    "colour do not compare from picture to picture unless ± is the same.",
+    "The last columns are controls: {controls}, and a plain edge detector, which knows nothing of any network.",
+    "ρ says how alike a map is to the control's: 1 the same picture, 0 unrelated, −1 its negative. Between −{null:.2f} "
+    "and {null:.2f} lie 95 of 100 pictures of independent noise: there ρ shows no likeness. Far above, the map shows "
+    "the image, not what was learned. (Rank correlation after a slight blur.)",
+    "No picture here explains a decision.",
 )
+"""How the gallery is read."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Under one picture: a model's answer or a control's number."""
+    """Under one picture: a model's answer or a control's number, and what its full colour stands for."""
 
     words: str
     right: bool | None
     more: str
+    scale: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,8 @@ class Gallery:
     Attributes:
         columns: what stands in each picture from left to right; the last `controls` of them are controls.
         rois: that are shown, of so many.
-        notes: what to know of them.
+        notes: what to know of them: how they were drawn, then how they are read.
+        images: the set.
     """
 
     columns: list[str]
@@ -87,12 +97,14 @@ class Gallery:
     classes: list[str]
     patients: list[str]
     notes: list[str]
+    images: Images
 
 
 def draw(
     models: Mapping[str, LoadedModel],
     images: ImageSet,
     index: Sequence[int],
+    about: Images,
     device: str,
     seed: int,
     like: nn.Module | None = None,
@@ -101,7 +113,7 @@ def draw(
 
     Args:
         models: name -> model, all of whose classes are the images'.
-        index: places in `images`.
+        index: places in `images`, which `about` tells of.
         seed: of the random weights, as the figures take it.
         like: a network that was captured before; those of its structure need not be captured again.
 
@@ -147,10 +159,14 @@ def draw(
                               {name: found_maps[row] for name, found_maps in maps.items()},
                               {name: answers[name][row] for name in names}))  # fmt: skip
     null = likeness_null((rules[names[0]].size, rules[names[0]].size))
+    if len(names) == 1:
+        said = "the same for a network with random weights"
+    elif len(groups) == 1:
+        said = f"one network with random weights, which all {len(names)} models here share since their layers are alike"
+    else:
+        said = f"networks with random weights, {len(groups)} of them, one for all models with the same layers"
     notes = [
-        EXPLAINED,
-        "ρ: rank correlation with the control after a slight blur; independent noise stays within "
-        f"±{null:.2f} in 95 %.",
+        line.format(null=null, controls=said if groups else "no network with random weights") for line in EXPLAINED
     ]
     return Gallery(
         ["ROI", *names, *groups, EDGES],
@@ -159,6 +175,7 @@ def draw(
         [name for k, name in enumerate(images.classes) if any(images.labels[i] == k for i in index)],
         sorted({str(images.patients[i]) for i in index}),
         [*notes, *([missing] if missing else [])],
+        about,
     )
 
 
@@ -214,12 +231,12 @@ def _roi(
         rho = alike(planes[name], planes[control_of[name]]) if name in control_of else None
         right = k == int(images.labels[number])
         more = "no control" if name not in control_of else "ρ –" if rho is None else f"ρ {rho:+.2f}".replace("-", "−")
-        cells.append(Cell(f"{images.classes[k]} {answers[name][k]:.2f}", right, more))
+        cells.append(Cell(f"{images.classes[k]} {answers[name][k]:.2f}", right, more, _reach(scales[name])))
         said.append(
             f"{name} names {images.classes[k]} with {answers[name][k]:.2f}, {'right' if right else 'wrong'}, "
             f"likeness to its control {more.removeprefix('ρ ')}, scale {scale_text('s', abs(scales[name]))}"
         )
-    cells += [Cell("", None, "control") for _ in range(len(groups) + 1)]
+    cells += [*(Cell("", None, "control", _reach(scales[group])) for group in groups), Cell("", None, "control")]
     said += [f"{group}: scale {scale_text('s', abs(scales[group]))}" for group in groups]
     head = f"ROI {number} of class {label}, patient {patient}"
     alt = f"{head}; its class contrast in {len(names)} models: {'; '.join(said)}"
@@ -233,3 +250,8 @@ def _roi(
         wrong=sum(k != int(images.labels[number]) for k in named.values()),
         alt=alt,
     )
+
+
+def _reach(scale: float) -> str:
+    """What full colour stands for."""
+    return f"±{short(abs(scale))}" if scale else ""

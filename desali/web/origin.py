@@ -11,6 +11,7 @@ from typing import Any
 from desali.models.checkpoint import WEIGHTS_NAME, read_card
 from desali.web.depth import Change, arrows
 from desali.web.found import Found, damaged
+from desali.web.imagesets import Images, of_card
 
 Facts = list[tuple[str, str]]
 
@@ -33,29 +34,26 @@ class Origin:
     machines: list[str] = field(default_factory=list)
 
 
-def origin(found: Found, changes: Sequence[Change]) -> Origin:
+def origin(
+    found: Found, changes: Sequence[Change], images: Sequence[tuple[str, Images]] = (), command: str = ""
+) -> Origin:
     """Collect it from everything that was found.
+
+    Args:
+        images: the sets that the page shows something of, with the words for each.
+        command: the line that makes the page.
 
     Raises:
         WeightsError: a model's card cannot be read. DataError: a record lacks something.
     """
     made = Origin()
+    if command:
+        made.commands.append(("this page", command))
+    for name, one in images:
+        _data(made, name, one.facts)
     for runs, names in found.runs.items():
         for name in names:
             _card(made, name, runs / name / WEIGHTS_NAME)
-    for source in found.evaluations:
-        one = source.value
-        facts = [("ROIs", str(one.rois)), ("patients", str(one.patients)), ("classes", ", ".join(one.classes))]
-        facts += [("origin", one.origin), ("SHA-256", one.fingerprint)]
-        _data(made, f"{one.data} (evaluation)", facts)
-    for source in found.images:
-        try:
-            about = source.value["images"]
-            facts = [("images", f"{about['drawn']} of {about['of']}"), ("origin", str(about["origin"]))]
-            facts += [("SHA-256", str(about["sha256"]))]
-            _data(made, f"{about['name']} (channels were followed on)", facts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise damaged(source.path, error) from error
     for change in changes:
         try:
             _change(made, change)
@@ -88,22 +86,16 @@ def _card(made: Origin, name: str, weights: Path) -> None:
         str(card.get("weights_sha256") or "–"),
     )
     made.weights.append(row)
-    facts = [(word, str(data[key])) for word, key in (("images", "images"), ("patients", "patients")) if key in data]
-    facts += [("origin", str(card["origin"]))] if card.get("origin") else []
-    facts += [("SHA-256", str(data["fingerprint"]))] if data.get("fingerprint") else []
     if data.get("name"):
-        _data(made, f"{data['name']} (training)", facts)
+        try:
+            trained = of_card(card)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(weights.with_suffix(".json"), error) from error
+        _data(made, f"{trained.title} (training)", trained.facts)
     _machine(made, card)
 
 
 def _change(made: Origin, change: Change) -> None:
-    images = change.record["images"]
-    facts = [("images", str(images["count"]))]
-    if images.get("patients") is not None:
-        facts.append((f"{images.get('unit', 'patient')}s", str(images["patients"])))
-    if isinstance(images.get("classes"), Mapping):
-        facts.append(("classes", ", ".join(f"{name} {count}" for name, count in images["classes"].items())))
-    _data(made, "images that channels were followed on", [*facts, ("SHA-256", str(images["sha256"]))])
     for name, one in change.record["networks"].items():
         sha = str(one.get("weights_sha256") or "–")
         if sha not in {row[4] for row in made.weights}:

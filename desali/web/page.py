@@ -33,18 +33,21 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def inlined(module: str, *sheets: str) -> dict[str, Markup]:
+def inlined(module: str, *sheets: str, rules: str = "") -> dict[str, Markup]:
     """A module of the view with all that it imports as one script, style sheets as one, and the policy that they need.
 
     Modules of the view import each other by name from the same folder and export functions, so that one after the other
     they are one module: what is left of an import and the word "export" is taken away.
+
+    Args:
+        rules: styles behind those of the sheets.
 
     Returns:
         `script`, `styles`: their text. `policy`: the Content-Security-Policy under which they alone run, and by which
         the page asks nobody for anything.
     """
     script = "".join(_modules(module))
-    styles = "".join(_text(sheet) for sheet in sheets)
+    styles = "".join(_text(sheet) for sheet in sheets) + rules
     policy = (
         f"default-src 'none'; img-src data:; script-src '{_hash(script)}'; style-src '{_hash(styles)}'; "
         "base-uri 'none'; form-action 'none'"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from desali.comparison import tracing
 from desali.errors import DataError
-from desali.web.depth import Table, parts_of
+from desali.web.depth import Table
 from desali.web.found import PICTURES, Source, damaged
+from desali.web.imagesets import Images, of_lineage
 from desali.web.pictures import file_uri
+from desali.web.plain import sentences
 
+READ = (
+    "Likeness: 1 would be the same picture, 0 unrelated ones, −1 a picture and its negative. What a network with "
+    "random weights reaches too says nothing of what was learned."
+)
 PLACES = ("what changed", "channels")
 """Figures that stand in the section of what changed; all others compare models on images."""
 
@@ -32,8 +39,11 @@ class Recorded:
     path: Path
 
 
-def recorded(source: Source) -> Recorded:
+def recorded(source: Source, known: Mapping[str, Images] | None = None) -> Recorded:
     """Read the record of a figure, and the picture beside it.
+
+    Args:
+        known: image sets whose names are known, by their SHA-256.
 
     Raises:
         DataError: the record lacks something, or the picture is damaged.
@@ -41,12 +51,12 @@ def recorded(source: Source) -> Recorded:
     record = source.value
     try:
         kind = str(record.get("figure", "images"))
-        lead = parts_of(str(record["lineage"]["verdict"])) if kind == "what changed" else [str(record.get("lead", ""))]
+        lead = _change(record["lineage"], known or {}) if kind == "what changed" else [str(record.get("lead", ""))]
         table = _channels(record) if kind == "channels" else _likeness(record)
         title, note = str(record["title"]), str(record.get("note", ""))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise damaged(source.path, error) from error
-    lead = [line for line in lead if line]
+    lead = [line for line in [*lead, READ if kind == "images" and table else ""] if line]
     picture, size, why = _picture(source.path)
     numbers = (
         "; ".join(", ".join(f"{h} {c}" for h, c in zip(table.head, row, strict=True)) for row in table.rows)
@@ -71,6 +81,12 @@ def _picture(record: Path) -> tuple[str, tuple[int, int], str]:
     return picture, size, ""
 
 
+def _change(record: dict[str, Any], known: Mapping[str, Images]) -> list[str]:
+    images = of_lineage(record)
+    images = known.get(images.sha256, images)
+    return [f"Of {images.title}: {images.size}; {images.kind}.", *sentences(record)]
+
+
 def _likeness(record: dict[str, Any]) -> Table | None:
     """How alike the models' class contrasts are, beside what random networks reach."""
     contrast = record.get("contrast")
@@ -81,11 +97,14 @@ def _likeness(record: dict[str, Any]) -> Table | None:
 
 
 def _channels(record: dict[str, Any]) -> Table:
+    images = record["images"]
+    decided = tracing.decided_in(images.get("chosen_on") or images)
     rows = []
     for column in record["columns"]:
         ends: Sequence[float] | None = column.get("r_interval")
         r = _two(column.get("r")) + (f" ({_two(ends[0])} to {_two(ends[1])})" if ends else "")
-        rows.append([str(column["channel"]), str(column["why"]), str(column.get("state") or "–"), r])
+        state = "–" if column.get("state") is None else tracing.shown(str(column["state"]), decided)
+        rows.append([str(column["channel"]), str(column["why"]), state, r])
     return Table(["channel", "why it is shown", "state", "r, 95 %"], rows, f"Channels of {record['layer']}")
 
 

@@ -4,54 +4,84 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desali.errors import DataError, DesaliError
-from desali.models.checkpoint import WEIGHTS_NAME, LoadedModel, load, read_card, versions
+from desali.errors import DataError
+from desali.models.checkpoint import versions
 from desali.output.files import check_writable, write_text
-from desali.web import gallery, sheets
-from desali.web.depth import Change, arrows, change_of
+from desali.web.depth import Change, change_of
+from desali.web.drawing import Drawn, Say, draw
 from desali.web.evaluated import Evaluated, evaluated
-from desali.web.found import Found, Source, find
+from desali.web.found import Found, Source, damaged, find
+from desali.web.gallery import Gallery
+from desali.web.imagesets import Images, named
 from desali.web.options import ReportOptions
 from desali.web.origin import Origin, origin
 from desali.web.page import inlined, render
 from desali.web.recorded import Recorded, recorded
 from desali.web.robust import Curves, curves
+from desali.web.sheets import Sheets
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from desali.data.imageset import ImageSet
-    from desali.experiments.lineages import Pair
 
-Say = Callable[[str], None]
+
+@dataclass
+class Group:
+    """What is shown of channels over the same images."""
+
+    images: Images
+    changes: list[Change] = field(default_factory=list)
+    sheets: list[Sheets] = field(default_factory=list)
 
 
 @dataclass
 class Parts:
-    """All that a report shows; `missing` says of what it does not show why, and what would bring it."""
+    """All that a report shows.
+
+    Attributes:
+        groups: curves and sheets, by the images that they are of.
+        found: what lay in the inputs, a phrase each.
+        missing: of what is not shown, why, and what would bring it.
+    """
 
     title: str
     made: str
-    changes: list[Change]
-    sheets: list[sheets.Sheets]
+    groups: list[Group]
     evaluations: list[Evaluated]
     robustness: list[Curves]
     figures: list[Recorded]
-    gallery: gallery.Gallery | None
+    gallery: Gallery | None
     origin: Origin
     version: str
+    found: list[str]
     missing: list[tuple[str, str]] = field(default_factory=list)
 
     @property
-    def synthetic(self) -> bool:
-        """Whether an image set says so of itself."""
-        facts = [value for _, own in self.origin.data for word, value in own if word == "origin"]
-        return any("synthetic" in value for value in facts)
+    def changes(self) -> list[Change]:
+        """All lineages."""
+        return [change for group in self.groups for change in group.changes]
+
+    @property
+    def sheets(self) -> list[Sheets]:
+        """All sheets of channels."""
+        return [one for group in self.groups for one in group.sheets]
+
+    @property
+    def images(self) -> list[Images]:
+        """The image sets that something is shown of, each once."""
+        every = [group.images for group in self.groups] + [one.images for one in self.evaluations]
+        every += [self.gallery.images] if self.gallery is not None else []
+        return list({one.sha256: one for one in every}.values())
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.groups or self.evaluations or self.robustness or self.figures or self.gallery)
 
 
 def report(
@@ -61,7 +91,9 @@ def report(
     *,
     title: str = "",
     images: ImageSet | None = None,
+    command: Sequence[str] = (),
     say: Say = lambda line: None,
+    tell: Say = lambda line: None,
 ) -> Path:
     """Write results as one HTML file that opens without a network, a server or a script.
 
@@ -71,21 +103,30 @@ def report(
         output: the page.
         title: its heading; by default made from the inputs' names.
         images: that the models are evaluated on, where they are at hand already.
+        command: the line that makes the page, as arguments; it stands in the page.
         say: is told in a line what is being drawn.
+        tell: is told at the end in a line what was found, and in a line each what is missing.
 
     Returns:
         where it was written.
 
     Raises:
-        DataError: an input that is missing, damaged or of another program. OutputError: it cannot be written.
+        DataError: an input that is missing, damaged or of another program, or nothing that can be shown.
+        OutputError: it cannot be written.
     """
     options = options or ReportOptions()
     target = Path(output)
     check_writable(target)
     paths = [Path(one) for one in inputs]
-    made = parts(paths, options, title, images, say)
-    page = render("report.html", parts=made, **inlined("report.js", "view.css", "report.css"))
+    made = parts(paths, options, title, images, say, command)
+    if made.empty:
+        why = "; ".join(f"{what}: {reason}" for what, reason in made.missing)
+        raise DataError(f"{', '.join(map(str, paths))}: nothing can be shown of it ({why})")
+    page = render("report.html", parts=made, **inlined("report.js", "view.css", "report.css", rules=_rules(made)))
     write_text(target, page)
+    tell(f"found: {'; '.join(made.found)}")
+    for what, why in made.missing:
+        tell(f"not in the page: {what}: {why}")
     return target
 
 
@@ -95,29 +136,39 @@ def parts(
     title: str,
     images: ImageSet | None = None,
     say: Say = lambda line: None,
+    command: Sequence[str] = (),
 ) -> Parts:
     """Read the inputs and draw what is missing; see `report`."""
     if not paths:
         raise DataError("nothing to report: name folders or files of results")
     found = find(paths)
     changes = _once([change_of(source) for source in found.lineages])
-    drawn, shown, lineage, missing = _drawn(found, changes, options, images, say)
-    changes += lineage
+    drawn = draw(found, changes, options, images, say)
+    known = _known(found, drawn)
+    groups = _grouped([*changes, *drawn.changes], drawn, known)
+    evaluations = [evaluated(one.value, one.path, drawn.whole) for one in found.evaluations]
     made = Parts(
         title=title or f"{', '.join(dict.fromkeys(path.resolve().name for path in paths))}: results",
         made=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        changes=changes,
-        sheets=drawn,
-        evaluations=[evaluated(one.value, one.path) for one in found.evaluations],
+        groups=groups,
+        evaluations=evaluations,
         robustness=[curves(one.value, one.path) for one in found.robustness],
-        figures=[recorded(one) for one in found.figures if _alone(one, drawn)],
-        gallery=shown,
-        origin=origin(found, changes),
+        figures=[recorded(one, known) for one in found.figures if _alone(one, drawn.sheets)],
+        gallery=drawn.gallery,
+        origin=Origin(),
         version=versions()["desali"],
-        missing=missing,
+        found=found.words,
+        missing=drawn.missing,
     )
+    made.origin = origin(found, made.changes, _sets(made), shlex.join(command))
     made.missing += _absent(made)
     return made
+
+
+def _rules(made: Parts) -> str:
+    """Styles that depend on what is shown: the gallery's columns, and the shades of confusions in tenths."""
+    columns = len(made.gallery.columns) if made.gallery is not None else 0
+    return "".join([f".gallery{{--n:{columns}}}", *(f".s{k}{{--s:{2 + 6.4 * k:.0f}%}}" for k in range(1, 11))])
 
 
 def _once(changes: Sequence[Change]) -> list[Change]:
@@ -125,9 +176,55 @@ def _once(changes: Sequence[Change]) -> list[Change]:
     return list({change.key: change for change in reversed(changes)}.values())[::-1]
 
 
-def _alone(source: Source, drawn: Sequence[sheets.Sheets]) -> bool:
+def _known(found: Found, drawn: Drawn) -> dict[str, Images]:
+    """Image sets whose names are known, by their SHA-256: what records lack is taken from here."""
+    known = {}
+    for source in found.images:
+        try:
+            about = source.value["images"]
+            known[str(about["sha256"])] = named(Images(str(about["sha256"]), count=int(about["drawn"])), about)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(source.path, error) from error
+    for one in [*drawn.known, *([drawn.part] if drawn.part is not None else [])]:
+        known[one.sha256] = one
+    return known
+
+
+def _grouped(changes: Sequence[Change], drawn: Drawn, known: dict[str, Images]) -> list[Group]:
+    """Curves and sheets by the images that they are of."""
+    groups: dict[str, Group] = {}
+    for change in changes:
+        own = change.images
+        other = known.get(own.sha256)
+        if other is not None:
+            own = replace(
+                own, name=other.name, origin=other.origin, source=other.source, terms=other.terms, words=other.words
+            )
+        groups.setdefault(own.sha256, Group(own)).changes.append(change)
+    for made in drawn.sheets:
+        groups.setdefault(made.images.sha256, Group(made.images)).sheets.append(made)
+    return list(groups.values())
+
+
+def _alone(source: Source, drawn: Sequence[Sheets]) -> bool:
     """Whether a figure stands for itself: a main picture's curves and channels are drawn from its record."""
-    return source.value.get("figure") != "what changed" or not drawn
+    change = source.value.get("lineage")
+    if source.value.get("figure") != "what changed" or not isinstance(change, dict):
+        return True
+    own = (change.get("images") or {}).get("sha256")
+    return not any(one.images.sha256 == own for one in drawn)
+
+
+def _sets(made: Parts) -> list[tuple[str, Images]]:
+    """The image sets of the page with what they are there for; the same set once, for all that it is there for."""
+    found: dict[str, tuple[list[str], Images]] = {}
+    entries = [("channels", group.images) for group in made.groups]
+    entries += [("evaluation", one.images) for one in made.evaluations]
+    entries += [("gallery", made.gallery.images)] if made.gallery is not None else []
+    for use, images in entries:
+        uses, _ = found.setdefault(images.sha256, ([], images))
+        uses += [] if use in uses else [use]
+    return [(f"{images.title} ({', '.join(uses)})", images) for uses, images in found.values()]
 
 
 def _absent(made: Parts) -> list[tuple[str, str]]:
@@ -139,120 +236,3 @@ def _absent(made: Parts) -> list[tuple[str, str]]:
     if not made.robustness:
         found.append(("Robustness", "no curves among the inputs; desali robustness RECIPE makes them"))
     return found
-
-
-def _drawn(
-    found: Found, changes: list[Change], options: ReportOptions, images: ImageSet | None, say: Say
-) -> tuple[list[sheets.Sheets], gallery.Gallery | None, list[Change], list[tuple[str, str]]]:
-    """Sheets, gallery and, where no lineage was given, one; and what is missing, with the reason."""
-    what = "Sheets of channels and ROI gallery"
-    if not found.runs:
-        return [], None, [], [(what, "no trained models among the inputs; name their folder too")]
-    if not options.sheets and not options.rois:
-        return [], None, [], [(what, "not asked for")]
-    missing: list[tuple[str, str]] = []
-    runs, names = next(iter(found.runs.items()))
-    if len(found.runs) > 1:
-        others = ", ".join(str(one) for one in list(found.runs)[1:])
-        missing.append((f"Models of {others}", f"pictures are drawn of one folder of models, {runs.name}"))
-    every = names
-    names = [name for name in names if _is_recipe(runs / name / WEIGHTS_NAME)]
-    try:
-        if images is None:
-            say("reading the images that the models are evaluated on")
-            images = _images(names, runs, options)
-    except DesaliError as error:
-        return [], None, [], [*missing, (what, str(error))]
-    drawn: list[sheets.Sheets] = []
-    lineage: list[Change] = []
-    like = None
-    if options.sheets:
-        try:
-            drawn, lineage, like = _sheets(names, runs, changes, images, options, say)
-        except DesaliError as error:
-            missing.append(("Sheets of channels", str(error)))
-    shown = None
-    if options.rois:
-        try:
-            say(f"drawing the gallery of {options.rois} ROIs")
-            shown = _gallery(every, runs, images, options, like)
-        except DesaliError as error:
-            missing.append(("ROI gallery", str(error)))
-    return drawn, shown, lineage, missing
-
-
-def _is_recipe(weights: Path) -> bool:
-    return bool((read_card(weights).get("stage") or {}).get("key"))
-
-
-def _images(names: list[str], runs: Path, options: ReportOptions) -> ImageSet:
-    from desali.experiments.probe_images import held_out, named
-
-    if options.images is not None:
-        return named(options.images, options.lineage)
-    if not names:
-        raise DataError("the models were not trained by desali, so their images are not known; name them with --images")
-    return held_out(names, runs, options.lineage)
-
-
-def _sheets(
-    names: list[str], runs: Path, changes: Sequence[Change], images: ImageSet, options: ReportOptions, say: Say
-) -> tuple[list[sheets.Sheets], list[Change], nn.Module]:
-    """Sheets of the stage that a lineage is of, else of the last recipe's last stage; its lineage; and a network."""
-    from desali.comparison.lineage import lineage
-    from desali.experiments.lineages import inherited
-    from desali.experiments.probe_images import check_unseen, drawn
-
-    pair = _pair(names, runs, changes)
-    if pair is None:
-        raise DataError("no stage of these models has a network before it")
-    nets = pair.networks()
-    if nets.before is None:
-        raise DataError(f"{pair.title}: there is no network before; {' '.join(nets.notes)}")
-    chosen = drawn(images, options.lineage)
-    every = [nets.before, nets.after, *nets.replicates]
-    check_unseen(chosen, [one.path for one in every if one.path is not None], False)
-    layers = inherited(nets, chosen)
-    added = []
-    if not changes:
-        say(f"following the channels of {pair.title}")
-        change = lineage(
-            nets.before, nets.after, chosen, layers=layers, replicates=list(nets.replicates),
-            random_networks=options.random_networks, seed=options.seed, device=options.device,
-        )  # fmt: skip
-        added.append(change_of(Source(runs, {"title": pair.title, **change.to_dict()})))
-    say(f"drawing what channels of {pair.title} look for")
-    return [sheets.draw(arrows(pair.title), nets, chosen, options, layers)], added, nets.after.model
-
-
-def _pair(names: Sequence[str], runs: Path, changes: Sequence[Change]) -> Pair | None:
-    """The pair of networks whose channels are shown."""
-    from desali.experiments.lineages import pairs_of
-    from desali.models.replicate import replicates
-
-    asked = {change.after for change in changes if change.after}
-    last: Pair | None = None
-    for name in sorted(names, key=lambda one: bool(replicates(runs, one))):
-        pairs, _ = pairs_of([name], runs)
-        if not pairs:
-            continue
-        last = pairs[-1]
-        if read_card(runs / name / WEIGHTS_NAME).get("weights_sha256") in asked:
-            return last
-    return None if asked and last is None else last
-
-
-def _gallery(
-    names: Sequence[str], runs: Path, images: ImageSet, options: ReportOptions, like: nn.Module | None
-) -> gallery.Gallery:
-    from desali.comparison.probe_set import draw_index
-
-    models: dict[str, LoadedModel] = {name: load(runs / name / WEIGHTS_NAME) for name in names}
-    index = draw_index(images, max(1, options.rois // len(images.classes)), options.seed)[: options.rois]
-    made = gallery.draw(models, images, index.tolist(), options.device, options.seed, like)
-    rule = (
-        f"{len(made.rois)} of {len(images)} ROIs, drawn by seed {options.seed} whatever the models make of them: the "
-        "classes in equal parts, the patients in turns."
-    )
-    made.notes.insert(0, rule)
-    return made

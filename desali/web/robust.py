@@ -10,7 +10,7 @@ from desali.evaluation.results import LEAST_PATIENTS
 from desali.experiments.robustness import Robustness
 from desali.web.charts import Chart
 from desali.web.depth import Table
-from desali.web.evaluated import MINUS, MODEL_COLOURS, signed, text
+from desali.web.evaluated import MINUS, MODEL_COLOURS, listed, signed, text
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Curves:
     """Robustness as a page shows it."""
 
     title: str
+    origin: str
     verdict: list[str]
     chart: Chart
     table: Table
@@ -52,11 +53,19 @@ def curves(found: Robustness, path: Path) -> Curves:
              signed(one.estimate)]
             for one in found.losses if one.metric == metric]  # fmt: skip
     span = f"from 100 % to {shares[0]} of the training {found.by}"
-    verdict = [f"Lost in {metric} {span}: {', '.join(f'{name} {value}' for name, value in lost)}."] if lost else []
+    verdict = []
+    if lost:
+        own = ", ".join(f"{name} {value}" for name, value in lost)
+        verdict.append(
+            f"What each recipe loses in {metric} when it is trained on {shares[0]} instead of all of the training "
+            f"{found.by}, with 95 % intervals; 0 would mean that nothing is lost, an interval that holds 0 shows no "
+            f"loss (of a pair: by how much more the first loses): {own}."
+        )
     if not found.decided:
-        verdict.append(f"Fewer than {LEAST_PATIENTS} patients: undecided whatever the interval.")
+        verdict.append(f"Undecided whatever the interval: fewer than {LEAST_PATIENTS} patients.")
     return Curves(
-        f"Fractions of the training {found.by}",
+        f"{listed(names)} with less training data ({first.data})",
+        first.origin,
         verdict,
         chart,
         Table(["share", *names], rows, f"{metric} with 95 % intervals over patients"),

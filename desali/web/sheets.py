@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from desali.comparison import choice
+from desali.comparison import choice, tracing
 from desali.comparison.networks import check_together, subject
 from desali.comparison.probe_set import probe_set
 from desali.comparison.sheet import CONTROL, Asked, Column, Sheet, sheets
 from desali.figures.drawing.mosaic import mosaic
 from desali.figures.sheet_grid import ACROSS, NOTE, BandPictures, pictures_of
 from desali.figures.words import between, short, signed
+from desali.web.imagesets import Images
 from desali.web.pictures import data_uri
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from desali.web.options import ReportOptions
 
 METHOD = "desalinet"
+APART = 1.5
+"""How many times stronger one network is than another where it is said."""
 LARGEST, SMALLEST = 64, 24
 """Pixels of a tile's longer side in a page."""
 
@@ -35,6 +38,7 @@ class Mosaic:
 
     Attributes:
         control: whether it is the network with random weights.
+        scale: what black and white stand for, in words.
         alt_regions, alt_maps: what the pictures show, with their numbers.
     """
 
@@ -42,6 +46,7 @@ class Mosaic:
     control: bool
     regions: str
     maps: str
+    scale: str
     words: list[str]
     alt_regions: str
     alt_maps: str
@@ -61,33 +66,43 @@ class Channel:
 
 @dataclass(frozen=True)
 class SheetView:
-    """One layer: how the channels were chosen and what to know, its channels, and each network's scale in words."""
+    """One layer: how the channels were chosen and what to know, its channels, and the networks' scales in words.
+
+    `undecided` says why no state is decided; "" where they are.
+    """
 
     layer: str
     count: int
     rule: str
     channels: list[Channel]
-    scales: list[str]
+    scales: str
+    undecided: str
     notes: list[str]
 
 
 @dataclass(frozen=True)
 class Sheets:
-    """All layers of a stage; `missing` says of a layer why it has no sheet; `note` is true of all."""
+    """All layers of a stage over some images; `missing` says of a layer why it has no sheet; `note` is true of all."""
 
     title: str
     views: list[SheetView]
     missing: dict[str, str]
+    images: Images
     note: str = NOTE
 
 
 def draw(
-    title: str, networks: Networks, images: ImageSet, options: ReportOptions, layers: Sequence[str] | None = None
+    title: str,
+    networks: Networks,
+    images: ImageSet,
+    about: Images,
+    options: ReportOptions,
+    layers: Sequence[str] | None = None,
 ) -> Sheets:
     """Sheets of some layers of a stage.
 
     Args:
-        images: that are looked at.
+        images: that are looked at; `about` tells of them.
         layers: names of ReLUs; None: all.
 
     Raises:
@@ -103,7 +118,7 @@ def draw(
     names = list(layers) if layers is not None else _all(networks, images)
     asked = Asked("", None, "activation", METHOD, options.random_networks, options.seed)
     made, missing = sheets(pair, again, probe, names, asked)
-    return Sheets(title, [_view(one) for one in made], missing)
+    return Sheets(title, [_view(one) for one in made], missing, about)
 
 
 def _all(networks: Networks, images: ImageSet) -> list[str]:
@@ -116,8 +131,34 @@ def _all(networks: Networks, images: ImageSet) -> list[str]:
 def _view(made: Sheet) -> SheetView:
     shown = pictures_of(made)
     channels = [_channel(made, column, k, shown.bands) for k, column in enumerate(made.columns)]
-    scales = [f"{band.name} ±{short(abs(band.scale))}" for band in shown.bands if band.scale]
-    return SheetView(made.layer.name, made.layer.channels, made.rule, channels, scales, [*made.notes, *shown.words])
+    notes = [*made.notes, *shown.words]
+    return SheetView(
+        made.layer.name, made.layer.channels, made.rule, channels, _scales(shown.bands), _undecided(made), notes
+    )
+
+
+def _undecided(made: Sheet) -> str:
+    images = made.record["images"]
+    own = images["chosen_on"]
+    known = own["patients"] is not None
+    return tracing.why_undecided(own["patients"] if known else own["count"], images["unit"])
+
+
+def _scales(bands: Sequence[BandPictures]) -> str:
+    """What black and white stand for in each network, and how far the networks' scales lie apart."""
+    known = {band.name: abs(band.scale) for band in bands if band.scale}
+    if not known:
+        return ""
+    said = ", ".join(f"{name} ±{short(scale)}" for name, scale in known.items())
+    text = f"In reconstructions grey is 0, and black and white stand for: {said}."
+    strong, weak = max(known, key=known.__getitem__), min(known, key=known.__getitem__)
+    times = known[strong] / known[weak]
+    if times < APART:
+        return text
+    return (
+        f"{text} Each network has a scale of its own: those of {strong} are {times:.2g} times as strong as those of "
+        f"{weak}, which the pictures do not show."
+    )
 
 
 def _channel(made: Sheet, column: Column, k: int, bands: Sequence[BandPictures]) -> Channel:
@@ -135,13 +176,14 @@ def _mosaic(made: Sheet, band: BandPictures, k: int, head: str) -> Mosaic:
     words = band.captions[k].split("\n")
     control = band.name == CONTROL
     if not band.regions[k]:
-        return Mosaic(band.name, control, "", "", words, "", "")
+        return Mosaic(band.name, control, "", "", "", words, "", "")
     numbers = ", ".join(words)
     return Mosaic(
         band.name,
         control,
         data_uri(mosaic(_small(band.regions[k]), ACROSS, SMALLEST)),
         data_uri(mosaic(_small(band.maps[k]), ACROSS, SMALLEST)),
+        f"±{short(abs(band.scale))}" if band.scale else "",
         words,
         f"{head}: the {len(band.regions[k])} regions that it answers to most; {numbers}",
         f"{head}: reconstructions of these regions, grey is 0, black and white are ±{short(abs(band.scale))}",

@@ -18,7 +18,7 @@ from desali.comparison.sheet import Asked, Sheet, StrangersError, sheet
 from tests.comparison.related import Mobile, Plain, Residual, made, patients, pictures, plain, shaken
 
 N = 40
-IMAGES, PATIENTS = pictures(N), patients(N, 10)
+IMAGES, PATIENTS = pictures(N), patients(N, 20)
 LABELS = [k % 4 for k in range(N)]
 LAYER = "features.6"
 
@@ -79,8 +79,8 @@ def test_tiles_are_the_strongest_of_the_half_that_is_shown(pair: Any, shown: She
                 value = float(values[tile.place, c, tile.position[0], tile.position[1]])
                 assert tile.value == pytest.approx(value / deviation[c], rel=1e-4)
                 assert value == pytest.approx(float(best[tile.place, c]), rel=1e-5)
-    assert len(set(probe.patients)) == 5
-    assert shown.record["images"]["chosen_on"]["patients"] == 5
+    assert len(set(probe.patients)) == 10
+    assert shown.record["images"]["chosen_on"]["patients"] == 10
 
 
 def test_reconstructions_are_those_of_the_neurons(pair: Any, shown: Sheet) -> None:
@@ -116,7 +116,7 @@ def test_r_is_that_of_lineage_where_all_images_are_used(pair: Any) -> None:
         assert column.r == pytest.approx(change.correlation[column.choice.channel], abs=1e-6)
         assert column.state == change.state[column.choice.channel]
     assert len(made_.drawn_from) == N
-    assert "Drawn from 40 images of 10 patients." in made_.notes
+    assert "Drawn from 40 images of 20 patients." in made_.notes
 
 
 def test_the_interval_leaves_out_patients(pair: Any) -> None:
@@ -130,10 +130,10 @@ def test_the_interval_leaves_out_patients(pair: Any) -> None:
     for name in names:
         keep = torch.tensor([patient != name for patient in PATIENTS])
         without.append(np.corrcoef(*(signal[keep, c].flatten().numpy() for signal in signals))[0, 1])
-    error = np.sqrt(9 / 10 * ((np.array(without) - np.mean(without)) ** 2).sum())
+    error = np.sqrt(19 / 20 * ((np.array(without) - np.mean(without)) ** 2).sum())
     from scipy.stats import t
 
-    assert intervals[c] == pytest.approx((r[c] - t.ppf(0.975, 9) * error, r[c] + t.ppf(0.975, 9) * error), abs=1e-4)
+    assert intervals[c] == pytest.approx((r[c] - t.ppf(0.975, 19) * error, r[c] + t.ppf(0.975, 19) * error), abs=1e-4)
 
 
 def test_shared_are_counted_and_so_are_other_channels(shown: Sheet) -> None:
@@ -163,6 +163,21 @@ def test_the_rule(pair: Any, shown: Sheet) -> None:
     assert not any("not told apart" in note for note in shown.notes)
     drawn = [[c.choice.channel for c in one.columns if c.choice.why == DRAWN] for one in (alone, shown)]
     assert drawn[0] == drawn[1], "the two at random do not depend on the rule"
+
+
+def test_few_patients_leave_every_state_undecided(pair: Any, shown: Sheet) -> None:
+    few = numbers(pair[0], pair[1], [pair[2]], groups=patients(N, 10))  # five are left to choose on
+    assert {column.state for column in few.columns} == {"undecided"}
+    assert {column.choice.why for column in few.columns} <= {
+        *(f"{state} in these images" for state in ("kept", "reshaped", "silenced", "woken")), DRAWN,
+    }  # fmt: skip
+    assert any(note.startswith("Fewer than 10 patients (5)") for note in few.notes)
+    assert "with so few patients undecided" in few.rule
+    assert {column["state"] for column in few.record["columns"]} == {"undecided"}
+    assert few.record["lineage"]["decided"] is False
+    assert "undecided" not in {column.state for column in shown.columns}
+    assert not any("ewer than 10" in note for note in shown.notes)
+    assert shown.record["lineage"]["decided"] is True
 
 
 def test_reshaped_are_the_lowest_over_all_trainings(pair: Any, shown: Sheet) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from desali.errors import DataError
 from desali.evaluation import compare
-from desali.evaluation.bundle import all_of, load_trainings, save_trainings
+from desali.evaluation.bundle import all_of, load_trainings, save_trainings, together
 from tests.evaluation.cases import changed, random_predictions
 
 
@@ -61,3 +61,21 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
     np.savez(path, recipes=np.array(["one"]))
     with pytest.raises(DataError, match="not a file of predictions"):
         load_trainings(path)
+
+
+def test_what_is_given_twice_is_named_with_its_files(tmp_path: Path) -> None:
+    first, second = tmp_path / "predictions.npz", tmp_path / "robustness.npz"
+    save_trainings(first, {1.0: trainings()[1.0]})
+    save_trainings(second, trainings())
+    with pytest.raises(DataError) as error:
+        all_of([first, second])
+    assert str(error.value).startswith(f"{second}: one with seed 0 is given twice, also in {first};")
+    found = [(path, one) for path in (first, second) for one in load_trainings(path)[0][1.0]]
+    assert len(together(found, same_is_one=True)) == 4
+    found[4] = second, changed(found[4][1], probabilities=found[5][1].probabilities)
+    with pytest.raises(DataError, match="with other answers"):
+        together(found, same_is_one=True)
+    found[4] = second, changed(found[4][1], fingerprint="1" * 64)
+    with pytest.raises(DataError) as error:
+        together(found)
+    assert str(error.value).startswith(f"{second}: one was evaluated on other images (made up) than one in {first}")

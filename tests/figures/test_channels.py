@@ -53,7 +53,7 @@ def test_a_column_a_channel_and_a_band_a_network(figure: Any) -> None:
         "before", "reconstructions", "after", "reconstructions", "random weights", "reconstructions",
     ]  # fmt: skip
     assert len(grid.columns) == len(record["columns"]) > 4
-    silenced = [column["why"] for column in record["columns"]].index("silenced")
+    silenced = [column["why"] for column in record["columns"]].index("silenced in these images")
     assert record["columns"][silenced]["channel"] == 7
     assert grid.panels[2][silenced].text.startswith("silent")
     assert grid.panels[3][silenced] is None
@@ -62,7 +62,7 @@ def test_a_column_a_channel_and_a_band_a_network(figure: Any) -> None:
     said = texts(figure)
     for column in record["columns"]:
         assert f"channel {column['channel']}" in said
-        if column["why"] != "silenced":
+        if column["why"] != "silenced in these images":
             assert f"{column['shared']} of {len(column['shown']['after']['strongest'])} shared" in said
     assert "Chosen on 16 images of 4 patients, drawn from 16 images of 4 patients" in grid.footnote
     assert "2 drawn at random from all channels (seed 0)" in grid.footnote

@@ -52,7 +52,7 @@ def test_curves_hold_the_numbers(change: Any) -> None:
     tops = [sum(patch.get_height() for patch in states.patches if _stands_at(patch, k)) for k in range(len(change))]
     assert tops == pytest.approx([1.0] * len(change))
     words = {text.get_text() for text in states.get_legend().get_texts()}
-    assert words == {word for layer in change if not layer.strangers for word in layer.counts} | (
+    assert words == {word for layer in change if not layer.strangers for word in layer.shown.tolist()} | (
         {"strangers"} if any(layer.strangers for layer in change) else set()
     )
 

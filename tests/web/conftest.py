@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ HOSTILE = (
 )
 """Names of classes, as folders may be called."""
 OPTIONS = ReportOptions(rois=12, per_class=8, random_networks=2)
+COMMAND = ("desali", "report", "my runs", "--images", "clinic?patient=/(P)_")
 
 
 def write(folder: Path, classes: tuple[str, ...], parts: tuple[str, ...], seed: int) -> Path:
@@ -67,3 +69,18 @@ def page(world: Path) -> Path:
     """A report of it all."""
     inputs = [world / "runs", world / "lineage", world / "picture" / "what-changed.png"]
     return report(inputs, world / "report.html", OPTIONS)
+
+
+@pytest.fixture(scope="session")
+def other(world: Path) -> Path:
+    """Images of the same classes and of other patients, with a file that says whose they are."""
+    folder = write(world / "clinic", HOSTILE, ("",), 21)
+    (folder / "ATTRIBUTION.txt").write_text("Of the clinic <b>on the hill</b>,\nCC BY 4.0.\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mixed(world: Path, other: Path) -> Path:
+    """A report of lineages over one image set, with sheets and gallery of another."""
+    options = replace(OPTIONS, images=f"{other}?patient=/(P\\d+)_")
+    return report([world / "runs", world / "lineage"], world / "mixed.html", options, command=COMMAND)

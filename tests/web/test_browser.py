@@ -65,6 +65,46 @@ def test_slider_and_curves_show_one_layer(browser: Any, url: str) -> None:
         assert shown_layers(page) == first
 
 
+def test_a_slider_marks_the_curves_over_its_own_images_alone(browser: Any, mixed: Path) -> None:
+    with opened(browser, mixed.as_uri()) as page:
+        page.locator("[data-layer]").first.fill("0")
+        marked = page.eval_on_selector_all(
+            ".place.here", "all => [...new Set(all.map(x => x.closest('[data-set]').getAttribute('aria-label')))]"
+        )
+        assert len(marked) == 1
+        assert "clinic" in marked[0]
+        can = page.eval_on_selector_all(
+            ".place.can", "all => [...new Set(all.map(x => x.closest('[data-set]').getAttribute('aria-label')))]"
+        )
+        assert can == marked
+
+
+@pytest.mark.parametrize("size", [WIDE, {"width": 900, "height": 860}, NARROW], ids=["wide", "middle", "narrow"])
+def test_states_stay_in_their_cells_and_controls_lie_level(browser: Any, url: str, size: dict[str, int]) -> None:
+    with opened(browser, url, viewport=size) as page:
+        out = page.eval_on_selector_all(
+            ".channel h6, .channel .state, .channel .why, .mosaic figcaption",
+            """all => all.filter(x => x.checkVisibility() && (x.scrollWidth > x.clientWidth + 1 && x.clientWidth > 0 ||
+                x.getBoundingClientRect().right > x.closest(".channel").getBoundingClientRect().right))
+                .map(x => x.textContent)""",
+        )
+        assert out == []
+        uneven = page.eval_on_selector_all(
+            ".sheet",
+            """all => all.filter(x => x.checkVisibility()).map(sheet => {
+                const rows = new Map();
+                for (const one of sheet.querySelectorAll(".channel")) {
+                    const pair = [one, one.querySelector(".mosaic.control")];
+                    const [own, control] = pair.map(x => x.getBoundingClientRect());
+                    rows.set(Math.round(own.top), [...(rows.get(Math.round(own.top)) ?? []), Math.round(control.top)]);
+                }
+                return [...rows.values()].some(tops => Math.max(...tops) - Math.min(...tops) > 1);
+            })""",
+        )
+        assert uneven == [False] * len(uneven)
+        assert uneven
+
+
 def test_toggle_never_hides_the_control(browser: Any, url: str) -> None:
     with opened(browser, url) as page:
         assert shown_bands(page) == {"before", "after", "control"}

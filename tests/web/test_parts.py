@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desali.data.class_words import class_words
+from desali.errors import DataError
 from desali.evaluation.bundle import save_trainings
 from desali.evaluation.comparison import compare
 from desali.evaluation.table import estimate_text
@@ -17,9 +19,11 @@ from desali.experiments.robustness import Robustness, robustness
 from desali.output.decode import DecodeError
 from desali.web.charts import Chart, Row, intervals, ticks
 from desali.web.evaluated import evaluated
+from desali.web.imagesets import Images
 from desali.web.pictures import GAP, strip
+from desali.web.plain import sentences
 from desali.web.report import report
-from tests.evaluation.cases import random_predictions
+from tests.evaluation.cases import changed, random_predictions
 from tests.web.markup import Page
 
 
@@ -71,14 +75,17 @@ def test_predictions_are_compared(tmp_path: Path) -> None:
 def test_few_patients_are_undecided() -> None:
     few = compare([random_predictions("one", patients=5), random_predictions("two", patients=5)], resamples=100)
     shown = evaluated(few, Path("x.json"))
-    assert shown.verdict == ["Undecided: with 5 patients (fewer than 10) no test can decide about macro F1."]
+    assert shown.verdict[-1] == (
+        "Undecided: with 5 patients (fewer than 10) no test can decide about macro F1, however far apart the models "
+        "lie."
+    )
     assert {row[-1] for row in shown.pairs.rows} == {"undecided"}
     assert shown.patients.rows[0][0] == "P00"
 
 
 def test_one_model_is_not_compared() -> None:
     shown = evaluated(compare([random_predictions("one")], resamples=100), Path("x.json"))
-    assert shown.verdict[0].startswith("One model, so that nothing is compared")
+    assert shown.verdict[-1] == "One model, so that nothing is compared."
     assert not shown.differences
 
 
@@ -140,3 +147,69 @@ def test_the_demo_ends_with_a_page(
     assert f"all on one page: {tmp_path / 'demo' / 'report.html'}" in said
     assert "report " in said.partition("seconds: ")[2]
     assert "macro F1" in (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_same_trainings_in_two_files_are_one_and_two_sets_are_two_evaluations(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("predictions.npz", "robustness.npz", "other.npz")]
+    save_trainings(files[0], {1.0: trainings()[1.0]}, "rois")  # type: ignore[arg-type]
+    save_trainings(files[1], trainings(), "rois")  # type: ignore[arg-type]
+    changed(random_predictions("one"), data="index", fingerprint="1" * 64, origin="table 'index'").save(files[2])
+    page = Page(report(files, tmp_path / "page.html").read_text(encoding="utf-8"))
+    section = next(one for one in page.elements if one.attributes.get("id") == "evaluation")
+    assert "one and two on made up" in section.text
+    assert "one on index" in section.text
+    assert "Origin: table 'index'." in section.text
+    save_trainings(files[0], {1.0: [changed(random_predictions("one", 0), probabilities=random_predictions(
+        "one", 5).probabilities)]}, "rois")  # fmt: skip
+    with pytest.raises(DataError, match=rf"{files[1]}: one with seed 0 is given twice, also in {files[0]}"):
+        report(files[:2], tmp_path / "again.html")
+
+
+def test_the_verdict_of_an_evaluation_says_what_its_numbers_mean() -> None:
+    made = compare([random_predictions("good", skill=4), random_predictions("bad", skill=0.1)], resamples=100)
+    first, second, apart, last = evaluated(made, Path("x.json")).verdict
+    assert first.startswith("macro F1: how well each class is found")
+    assert first.endswith("always naming one class reaches at most 0.33.")
+    good = made.evaluations[0].metrics["macro F1"]
+    assert good.ends is not None
+    assert f"good {good.value:.2f} (95 % interval {good.ends[0]:.2f} to {good.ends[1]:.2f})" in second
+    assert apart.startswith("These trainings differ: good − bad +")
+    assert "95 % interval +" in apart
+    assert last.startswith("Read: 0 would mean alike;")
+
+
+def test_names_of_classes_are_spelled_out_as_far_as_they_are_known() -> None:
+    assert class_words("synthetic-target-evaluation", ["GGO", "x"]) == {"GGO": "ground-glass opacity"}
+    assert class_words("clinic", ["GGO"], {"reader": "medgift", "options": {"labels": "seven"}}) == {
+        "GGO": "ground-glass opacity"
+    }
+    assert class_words("clinic", ["GGO"]) == {}
+    assert class_words("mine", ["NT"], {"reader": "emphysema"}) == {"NT": "normal tissue"}
+
+
+def test_an_image_set_says_what_is_not_known() -> None:
+    bare = Images("ab" * 32, count=3)
+    assert "does not name" in bare.title
+    assert dict(bare.facts)["origin"] == dict(bare.facts)["attribution and licence"] == "not known"
+    assert bare.size == "3 images of unknown patients"
+    assert not bare.synthetic
+    made = Images("ab" * 32, "index", "table 'index'; PROXY LABELS (density)", "table:data/lung/index.csv?row=1", 3, 1)
+    assert made.title == "index (lung/index.csv)"
+    assert made.size == "3 images of 1 patient"
+
+
+def test_strangers_are_explained_and_few_patients_are_said_first() -> None:
+    row = {
+        "layer": "relu6", "channels": 100, "traceable": 0.03, "low": 0.0, "high": 0.06, "random_low": 0.0,
+        "random_high": 0.02, "equal": False, "strangers": True, "matched": 0.13, "matched_correlation": 0.65,
+        "random_matched_correlation_high": 0.4, "channels_silenced": 0, "channels_woken": 0, "no_difference": None,
+    }  # fmt: skip
+    record = {"strangers": False, "images": {"count": 9, "patients": 3, "unit": "patient"}, "layers": [row]}
+    few, apart, *rest = sentences(record)
+    assert few.startswith("Fewer than 10 patients (3)")
+    assert "3 of 100 are still most like themselves, 3 % (95 % interval 0 % to 6 %; random weights 0 % to 2 %)" in apart
+    assert "13 % find each other under any number" in apart
+    assert "median correlation r of 0.65 (1: the same signal, 0: unrelated; random weights up to 0.40" in apart
+    assert len(rest) == 1
+    assert "no second training" in rest[0]
+    assert sentences({**record, "strangers": True})[0].startswith("These two networks share no ancestor")

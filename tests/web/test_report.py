@@ -13,6 +13,7 @@ import pytest
 
 from desali.errors import DataError
 from desali.evaluation.table import estimate_text
+from desali.web.plain import sentences
 from desali.web.report import report
 from tests.cli.conftest import Result
 from tests.cli.conftest import desali as desali
@@ -139,6 +140,13 @@ def test_a_thousand_rois_of_four_models_fit(tmp_path: Path) -> None:
         made = report([tmp_path / "runs"], tmp_path / f"{rois}.html", options, images=images)
         shown[rois], sizes[rois] = len(read(made).all("li", class_="roi")), made.stat().st_size
     assert shown[35] >= shown[7] + 20
+    gallery = read(made)
+    assert gallery.all("span", class_="synthetic"), "that the images are synthetic stands beside them"
+    text = (tmp_path / "7.html").read_text(encoding="utf-8").partition('<section id="gallery"')[2]
+    assert "synthetic: no patient is behind these images" in text.partition("<form")[0]
+    assert "<b>GGO</b> ground-glass opacity" in text.partition("<form")[0]
+    assert ">ROI <span" in text
+    assert "Synthetic data: synthetic-target-evaluation." in gallery.all("main")[0].text
     each = (sizes[35] - sizes[7]) / (shown[35] - shown[7])
     assert sizes[7] + (1000 - shown[7]) * each < 25e6, f"{each:.0f} bytes a ROI"
 
@@ -235,3 +243,98 @@ def test_names_that_end_scripts(world: Path, tmp_path: Path) -> None:
 def test_nothing_to_report() -> None:
     with pytest.raises(DataError, match="nothing to report"):
         report([], "page.html")
+
+
+def test_curves_and_sheets_stand_by_the_images_that_they_are_of(world: Path, page: Path, mixed: Path) -> None:
+    """A lineage over one set and pictures of another never share a heading."""
+    for file, sets in ((page, {"target-test": (2, 1)}), (mixed, {"target-test": (2, 0), "clinic": (1, 1)})):
+        text = (
+            file.read_text(encoding="utf-8").partition('<section id="changed"')[2].partition('<section id="evaluat')[0]
+        )
+        groups = text.split("<section data-set")[1:]
+        assert len(groups) == len(sets)
+        for (name, (changes, sheets)), group in zip(sets.items(), groups, strict=True):
+            head = group.partition("<h4>")[0]
+            assert f"<h3>On {name} (" in head
+            assert ("image folder &#39;clinic&#39;" in head) == (name == "clinic")
+            assert group.count('class="change"') == changes
+            assert group.count("data-sheets>") == sheets
+            assert "synthetic" not in head
+    gallery = mixed.read_text(encoding="utf-8").partition('<section id="gallery"')[2]
+    assert '<p class="lede">clinic (' in gallery.partition("<form")[0]
+
+
+def test_provenance_names_images_their_terms_and_the_command(page: Path, mixed: Path) -> None:
+    made = read(mixed)
+    data = next(one.text for one in made.all("dl", class_="facts"))
+    assert "ATTRIBUTION.txt: Of the clinic <b>on the hill</b>, CC BY 4.0." in data
+    assert "clinic (web" in data.replace("\n", "")
+    assert "attribution and licence: not known" in data, "of the set that the models were trained on"
+    assert "attribution and licence: not known" in read(page).all("dl", class_="facts")[0].text
+    line = "desali report 'my runs' --images 'clinic?patient=/(P)_'"
+    assert line in [one.attributes.get("data-copy") for one in made.all("button", class_="copy")]
+    assert "this page" in [one.text for one in made.all("dt")]
+
+
+def test_few_patients_are_undecided_wherever_a_state_is_told(world: Path, page: Path) -> None:
+    record = json.loads((world / "picture" / "what-changed.json").read_text())["lineage"]
+    assert record["images"]["patients"] < 10
+    assert not any(layer["decided"] for layer in record["layers"])
+    made = read(page)
+    states = {one.text for one in made.all("span", class_="state")}
+    assert states == {"undecided"}
+    assert all("Fewer than 10 patients" in one.attributes["title"] for one in made.all("span", class_="state"))
+    text = made.all("main")[0].text
+    assert "States: undecided." in text
+    assert "undecided: fewer than 10 patients" in text, "in the legend of the bars"
+    assert "Fewer than 10 patients (4)" in text.partition("What this page holds")[0], "in words"
+
+
+def test_the_words_give_every_number_with_its_interval_and_its_null(world: Path, page: Path) -> None:
+    for file in (world / "lineage").glob("*.json"):
+        if file.name == "lineage.json":
+            continue
+        record = json.loads(file.read_text())
+        said = " ".join(sentences(record))
+        most = max((row for row in record["layers"] if not row["equal"]), key=lambda row: row["traceable"])
+        assert ("share no ancestor" in said) == record["strangers"]
+        if not record["strangers"]:
+            assert f"{most['traceable']:.0%}".replace("%", " %") in said
+            assert "95 % interval" in said
+            assert "random weights" in said
+            assert "replicate" in said
+        assert all(one in read(page).all("main")[0].text for one in sentences(record))
+
+
+def test_what_was_found_and_what_is_missing_is_said(world: Path, tmp_path: Path, desali: Desali) -> None:
+    page = tmp_path / "page.html"
+    result = desali("report", world / "lineage", "-o", page)
+    assert result.code == 0
+    assert "found: 2 lineages" in result.err
+    assert "not in the page: Sheets of channels and ROI gallery: no trained models among the inputs" in result.err
+    assert "not in the page: Evaluation: no evaluation among the inputs" in result.err
+    made = read(page)
+    assert "What this page holds, and what it does not" in [one.text for one in made.all("h3")]
+    (item,) = [one for one in made.all("li") if one.text.startswith("Evaluation, not here: ")]
+    assert "details" not in item.inside, "open"
+
+
+def test_where_nothing_can_be_shown_there_is_no_page(world: Path, tmp_path: Path, desali: Desali) -> None:
+    page = tmp_path / "page.html"
+    shutil.copytree(world / "runs" / "natural", tmp_path / "runs" / "natural")
+    result = desali("report", tmp_path / "runs", "--rois", 0, "--no-sheets", "-o", page)
+    assert result.code == 2
+    assert result.err.startswith(f"desali: error: {tmp_path / 'runs'}: nothing can be shown of it (")
+    assert "not asked for" in result.err
+    assert len(result.err.strip().splitlines()) == 1
+    assert not page.exists()
+
+
+def test_the_command_is_the_one_that_was_given(
+    world: Path, tmp_path: Path, desali: Desali, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.html"
+    monkeypatch.setattr("sys.argv", ["/usr/bin/desali", "report", "a folder", "--title", "it's"])
+    assert desali("report", world / "runs" / "evaluation" / "evaluation.json", "-o", page, "--title", "t").code == 0
+    copied = [one.attributes.get("data-copy") for one in read(page).all("button", class_="copy")]
+    assert """desali report 'a folder' --title 'it'"'"'s'""" in copied

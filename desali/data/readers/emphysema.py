@@ -12,8 +12,8 @@ from pathlib import Path
 from desali.data.readers.listing import Item, Listing, images_in, need_folder, read_lines, relative
 from desali.errors import DataError
 
-LABELS = {"1": "NT", "2": "CLE", "3": "PSE"}
-"""Normal tissue, centrilobular emphysema, paraseptal emphysema."""
+WORDS = {"NT": "normal tissue", "CLE": "centrilobular emphysema", "PSE": "paraseptal emphysema"}
+LABELS = dict(zip(("1", "2", "3"), WORDS, strict=True))
 PATCH = re.compile(r"patch(\d+)", re.IGNORECASE)
 TABLES = ("patch_labels.csv", "patch_subjects.csv")
 

@@ -12,13 +12,13 @@ startGallery(document.querySelector("form[data-filter]"), document.querySelector
 
 for (const root of document.querySelectorAll("[data-sheets]")) {
 	const sheets = startSheets(root, say);
-	if (sheets) linkCharts(sheets);
+	if (sheets) linkCharts(root, sheets);
 }
 
-// The layer that the sheets show is marked in the curves above, and a click on the curves shows that layer.
-function linkCharts(sheets) {
+// The layer that the sheets show is marked in the curves over the same images, and a click there shows that layer.
+function linkCharts(root, sheets) {
 	const places = [];
-	for (const change of document.querySelectorAll("[data-layers]")) {
+	for (const change of root.closest("[data-set]").querySelectorAll("[data-layers]")) {
 		const layers = JSON.parse(change.dataset.layers);
 		for (const place of change.querySelectorAll(".place")) {
 			const layer = layers[Number(place.dataset.place)];

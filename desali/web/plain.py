@@ -1,0 +1,185 @@
+"""A lineage in words for a reader who trains no networks: each number with what it means, its interval and its null."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from desali.comparison import tracing
+from desali.comparison.verdict import MANY
+
+Row = Mapping[str, Any]
+INTERVAL = "95 % interval"
+SCORES = {
+    "similarity": (
+        "Similarity of a layer before and after (CKA: 1, both find the same images alike; 0, nothing in common)",
+        "two networks, one of them with random weights, reach",
+    ),
+    "probe": (
+        "How well the classes can be read off a layer by a simple rule (linear probe; balanced accuracy: 1, always)",
+        "networks with random weights reach",
+    ),
+    "purity": (
+        "Class purity: of the nine images that excite a channel most, the share that is of one class",
+        "networks with random weights reach",
+    ),
+}
+
+
+def sentences(record: Mapping[str, Any]) -> list[str]:
+    """What the record of a lineage says, a sentence or two for each number.
+
+    Raises:
+        KeyError, TypeError, ValueError: it lacks something.
+    """
+    rows: list[Row] = list(record["layers"])
+    if record["strangers"]:
+        return _strangers(rows)
+    changed = [row for row in rows if not row["equal"]]
+    if not changed:
+        return ["Nothing changed: all weights shown here are equal before and after, bit by bit."]
+    images = record["images"]
+    unknown = images.get("patients") is None
+    patients = int(images["count"] if unknown else images["patients"])
+    found = [tracing.why_undecided(patients, "image" if unknown else str(images.get("unit") or "patient"))]
+    if len(changed) < len(rows):
+        found.append(f"The weights of {_listed([row for row in rows if row['equal']])} are equal, bit by bit.")
+    related = [row for row in changed if not row["strangers"]]
+    found += [_kept(related), *_silent(changed), *(_apart(row) for row in changed if row["strangers"])]
+    found += [_floor(related, rows), *(_score(name, changed) for name in SCORES)]
+    return [one for one in found if one]
+
+
+def span(values: Sequence[float]) -> str:
+    """The range of some shares in per cent."""
+    low, high = f"{min(values):.0%}", f"{max(values):.0%}"
+    return (low if low == high else f"{low} to {high}").replace("%", " %")
+
+
+def _share(row: Row) -> str:
+    """The share of traceable channels with its interval and what random networks reach."""
+    beside = [f"{INTERVAL} {span([row['low'], row['high']])}"] if row.get("low") is not None else ["no interval"]
+    if row.get("random_low") is not None:
+        beside.append(f"random weights {span([row['random_low'], row['random_high']])}")
+    return f"{span([row['traceable']])} ({'; '.join(beside)})"
+
+
+def _kept(rows: Sequence[Row]) -> str:
+    if not rows:
+        return ""
+    most, least = max(rows, key=_traceable), min(rows, key=_traceable)
+    shown = sorted({rows.index(most), rows.index(least)})
+    said = ", ".join(f"{_share(rows[k])} of the channels of {rows[k]['layer']}" for k in shown)
+    other = ", the two layers with most and fewest" if len(shown) > 1 and len(rows) > 2 else ""
+    return f"Still more like their old selves than like any other channel (traceable): {said}{other}."
+
+
+def _traceable(row: Row) -> float:
+    return float(row["traceable"])
+
+
+def _silent(rows: Sequence[Row]) -> list[str]:
+    found = []
+    for state, words in (
+        (tracing.SILENCED, "answered before and hardly answer to any image now"),
+        (tracing.WOKEN, "hardly answered to any image before and do now"),
+    ):
+        name = f"channels_{state}"
+        most = max(rows, key=lambda row: row[name] / row["channels"])
+        if not most["strangers"] and most[name] >= MANY * most["channels"]:
+            found.append(f"{most[name]} of the {most['channels']} channels of {most['layer']} {words} ({state}).")
+    return found
+
+
+def _apart(row: Row) -> str:
+    """A layer whose channels are strangers to themselves."""
+    count = round(row["traceable"] * row["channels"])
+    text = (
+        f"At {row['layer']} a channel's number no longer says which channel it is (strangers): {count} of "
+        f"{row['channels']} are still most like themselves, {_share(row)}; so there are no states, and no channel has "
+        "a counterpart."
+    )
+    high = row.get("random_matched_correlation_high")
+    r = row.get("matched_correlation")
+    if high is None or r is None or r <= high:
+        return text
+    return (
+        f"{text} {span([row['matched']])} find each other under any number: a channel before and one after that are "
+        f"each other's nearest, with a median correlation r of {r:.2f} (1: the same signal, 0: unrelated; random "
+        f"weights up to {high:.2f}; no interval)."
+    )
+
+
+def _floor(rows: Sequence[Row], every: Sequence[Row]) -> str:
+    if all(row.get("replicate_low") is None for row in every):
+        return (
+            "There is no second training of this stage with another random seed (replicate), so that what such a seed "
+            "alone would change is not known."
+        )
+    same = [row for row in rows if row.get("no_difference")]
+    if not same:
+        return ""
+    return (
+        f"At {_listed(same)} as many channels are traceable as between two trainings of this stage that differ in the "
+        "random seed alone (replicates): no difference shown."
+    )
+
+
+def _score(name: str, rows: Sequence[Row]) -> str:
+    """Where a number by layer changes most beyond what replicates differ by."""
+    beyond = [row for row in rows if row.get(f"{name}_no_difference") is False]
+    if not beyond:
+        return ""
+    words, null = SCORES[name]
+    after = name if name == "similarity" else f"{name}_after"
+    most = (
+        min(beyond, key=lambda row: row[name])
+        if name == "similarity"
+        else max(beyond, key=lambda row: _gain(row, name))
+    )
+    value = f"{most[after]:.2f}{_ends(most, after)}"
+    if name != "similarity":
+        value = f"from {most[f'{name}_before']:.2f}{_ends(most, f'{name}_before')} to {value}"
+    beside = []
+    if most.get(f"{name}_random_low") is not None:
+        beside.append(f"{null} {_range(most, f'{name}_random')}")
+    if name == "probe":
+        beside.append(f"brightness and contrast of the image alone {most['probe_input']:.2f}, guessing "
+                      f"{most['probe_chance']:.2f}")  # fmt: skip
+    if most.get(f"{name}_replicate_low") is not None:
+        own = "after against another seed" if name == "similarity" else "another seed"
+        beside.append(f"{own} {_range(most, f'{name}_replicate')}")
+    tail = f" ({'; '.join(beside)})" if beside else ""
+    return f"{words}: at {most['layer']} {value}{tail}. More than between replicates at {_listed(beyond)}."
+
+
+def _gain(row: Row, name: str) -> float:
+    return abs(float(row[f"{name}_after"]) - float(row[f"{name}_before"]))
+
+
+def _ends(row: Row, name: str) -> str:
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    return "" if low is None or high is None else f" ({INTERVAL} {low:.2f} to {high:.2f})"
+
+
+def _range(row: Row, name: str) -> str:
+    low, high = f"{row[f'{name}_low']:.2f}", f"{row[f'{name}_high']:.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _strangers(rows: Sequence[Row]) -> list[str]:
+    row = rows[0]
+    return [
+        "These two networks share no ancestor (strangers): their channels are no more alike than those of unrelated "
+        "networks, so that nothing is said of single channels.",
+        f"Still more like their old selves than like any other channel (traceable): {_share(row)} of the channels of "
+        f"{row['layer']}.",
+        *(one for one in (_score("probe", rows), _score("purity", rows)) if one),
+    ]
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    names = [str(row["layer"]) for row in rows]
+    if len(names) > 3:
+        return f"{len(names)} layers from {names[0]} to {names[-1]}"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -117,6 +117,12 @@ def clicks(explorer: Explorer, count: int, seed: int = 0) -> dict[str, Any]:
         if any("error" in one for one in answer["models"]) or len(answer["models"]) != MODELS:
             raise RuntimeError(answer)
         found.setdefault(kind, []).append((1000 * passed, 1000 * (explorer.worked() - worked)))
+        if source == "contrast":
+            return
+        worked, begun = explorer.worked(), time.perf_counter()
+        explorer.ask("likeness", image=image, layer=layer["name"], source=source, channel=channel, y=y, x=x)
+        passed = time.perf_counter() - begun
+        found.setdefault(f"{kind}: other draws", []).append((1000 * passed, 1000 * (explorer.worked() - worked)))
 
     for image in images[1:]:
         click("new image", image, "neuron")

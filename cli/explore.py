@@ -62,6 +62,8 @@ def explore_command(
         check(output)
         check_writable(output)
         session = opened(models, runs, files, lineages, asked, given, None, say)
+        for note in session.notes:
+            click.echo(f"note: {note}", err=True)
         click.echo(write(session, state, output, ["desali", *sys.argv[1:]]))
         return
     from desali.models.checkpoint import RUNS

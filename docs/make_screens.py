@@ -82,6 +82,7 @@ def explorer(browser: Any, demo: Path) -> None:
             expect(page.locator(".panel[data-shown]")).to_have_count(1, timeout=120_000)
             expect(page.locator(".model[aria-busy]")).to_have_count(0, timeout=120_000)
             expect(page.locator(".right p[role=status]")).to_contain_text(re.compile("^(The|Channel)"), timeout=120_000)
+            expect(page.locator(".panel[data-drawn]")).to_have_count(1, timeout=120_000)
             page.wait_for_timeout(500)
             keep(page, name)
     finally:

@@ -28,7 +28,11 @@ def activation_map(view: View) -> npt.NDArray[np.float64]:
     return summarise_activation(view.activation[view.channel : view.channel + 1])
 
 
-def contrast_map(map: Any) -> tuple[npt.NDArray[np.float64], float]:
-    """A class contrast [C, H, W] as pixels: summed over its channels, blurred by 1/32 of its width, 0 in the middle."""
+def contrast_map(map: Any, scale: float | None = None) -> tuple[npt.NDArray[np.float64], float]:
+    """A class contrast [C, H, W] as pixels: summed over its channels, blurred by 1/32 of its width, 0 in the middle.
+
+    Args:
+        scale: see `display_signed`.
+    """
     values = to_grey(map)
-    return display_signed(gaussian(values, values.shape[-1] * BLUR))
+    return display_signed(gaussian(values, values.shape[-1] * BLUR), scale)

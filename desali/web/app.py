@@ -28,6 +28,8 @@ UPLOAD_SECONDS = 60.0
 """In which a dropped file must have come."""
 UPLOADS = 2
 """Files that come at once."""
+FOLLOWS = {"likeness": "view"}
+"""What a newer click of another kind makes stale."""
 QUICK = ("image", "image-values")
 """What needs no network, and does not wait for those who do."""
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
@@ -170,4 +172,4 @@ def _click(params: dict[str, str], headers: Any, what: str) -> tuple[str, int]:
     page, click = params.pop("page", "") or headers.get("x-page", ""), params.pop("click", "")
     if not (_PAGE.fullmatch(page) and click.isascii() and click.isdigit() and len(click) < 16):
         return "", 0
-    return f"{page} {what}", int(click)
+    return f"{page} {FOLLOWS.get(what, what)}", int(click)

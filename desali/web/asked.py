@@ -31,6 +31,7 @@ class State:
         k: of the strongest.
         a, b: the class whose contrast is shown, against b or, where that is None, against all others.
         method: a name of `METHODS`.
+        common: whether all pictures and controls have one scale.
         partner: whether the network after shows the partner of the channel, as a lineage found it.
         window: (centre, width) in HU.
         models: their places; None: all.
@@ -47,6 +48,7 @@ class State:
     b: int | None = None
     method: str = METHOD
     partner: bool = False
+    common: bool = False
     window: tuple[float, float] | None = None
     models: tuple[int, ...] | None = None
 
@@ -58,6 +60,7 @@ class State:
             "image": self.image, "layer": self.layer, "from": self.source, "channel": self.channel, "y": self.y,
             "x": self.x, "k": self.k if self.source == "top" else None, "a": self.a, "b": self.b,
             "method": self.method, "partner": "partner" if self.partner else None,
+            "scale": "common" if self.common else None,
             "window": None if self.window is None else ",".join(f"{one:g}" for one in self.window),
             "models": None if self.models is None else ",".join(map(str, self.models)),
         }  # fmt: skip
@@ -65,7 +68,7 @@ class State:
 
 
 def state_of(params: Mapping[str, str]) -> State:
-    """The state that parameters describe; those of other names say nothing.
+    """The state that parameters describe; names that are none of the state say nothing here (see `addressed`).
 
     Raises:
         Refused: a value that a parameter does not take.
@@ -86,6 +89,7 @@ def state_of(params: Mapping[str, str]) -> State:
         b=whole(params, "b"),
         method=_word(params, "method", tuple(METHODS), CONTRAST_METHOD if source == "contrast" else METHOD),
         partner=_word(params, "partner", ("same", "partner"), "same") == "partner",
+        common=_word(params, "scale", ("own", "common"), "own") == "common",
         window=_window(params.get("window", "")),
         models=_models(params.get("models", "")),
     )

@@ -15,49 +15,87 @@ from desali.figures.facts import method_words
 from desali.figures.figure import KIND
 from desali.figures.footnote import CONTRAST
 from desali.figures.inputs import image_facts
-from desali.figures.sources import RANDOM, provenance
+from desali.figures.sources import RANDOM, kept_words
 from desali.models.checkpoint import versions
 from desali.reversal.methods import method as find_method
+from desali.web import cards
 from desali.web.asked import State
+from desali.web.mapped import Picture
 from desali.web.networks import Networks
-from desali.web.seen import Picture, Seen
+from desali.web.seen import Seen
 from desali.web.shelf import Entry
 
 DPI = 150
 NOTE = (
-    "Beside each model stands the same network with random weights, and how alike the two maps are (rank correlation "
-    "after a slight blur): a map as like the control's as that shows the image, not what was learned. No picture here "
+    "Beside each model stands the same network with random weights, and how alike its map is to those of several such "
+    "draws (rank correlation after a slight blur): a map as like them as that shows the image, not what was learned. A "
+    "class score is no probability of a finding. No picture here "
     "explains a decision. Not a medical device."
 )
+UNLIKE = "Unlike what it was trained on:"
+"""Before what makes an image so."""
 _DRAWING = threading.Lock()
 """matplotlib draws one figure at a time."""
+PAGE = ("png", "rows", "words")
+"""What a page shows and a record says otherwise."""
 RECORD = "desali"
 """The key under which a PNG holds its record."""
 
 
 def grid_of(
-    seen: Sequence[Seen], state: State, networks: Networks, entry: Entry, sentence: str, errors: Sequence[str]
-) -> Grid:
+    seen: Sequence[Seen], state: State, networks: Networks, entry: Entry, numbers: Mapping[str, Any],
+    errors: Sequence[str],
+) -> Grid:  # fmt: skip
     """One row: the image, then every network beside its control."""
     first = seen[0]
+    told = {one["index"]: one for one in numbers["models"]}
     input = networks.input(first.index, entry, state.window)
     fields = {one.field for one in seen if one.neuron is not None}
     box = (first.field,) if len(fields) == 1 and first.neuron is not None and first.field is not None else ()
     columns = [Column("input")]
     cells: list[Cell] = [Panel(input.picture, "receptive field" if box else "", "input", boxes=box)]
     for one in seen:
-        columns += [Column("reconstruction", one.name), Column(RANDOM, one.name)]
+        own = told[one.index]
+        columns += [Column(own["what"], one.name), Column(RANDOM, one.name)]
         said = [] if one.channel is None else [f"channel {one.channel}"]
         said.append(f"activation {one.value:.3g}")
         cells.append(_panel(one.picture, said))
-        alike = "likeness –" if one.likeness is None else f"likeness {one.likeness:+.2f}".replace("-", "−")
+        drawn = own.get("draws")
+        alike = f"likeness {drawn['words']}" if drawn else "likeness –"
         null = "" if one.null is None else f"noise within ±{one.null:.2f}"
-        cells.append(Words("no control") if one.control is None else _panel(one.control, [alike, null]))
+        shared = own["control"]["shared"] if own["control"] else 1
+        same = f"one draw for all {shared}" if shared > 1 else ""
+        cells.append(Words("no control") if one.control is None else _panel(one.control, [alike, null, same]))
     layers = list(dict.fromkeys(one.layer for one in seen))
     contrast = CONTRAST if state.source == "contrast" else ""
-    note = " ".join(part for part in (input.words, provenance(networks.shown), networks.without_control, contrast,
-                                      *errors, NOTE) if part)  # fmt: skip
-    return Grid(["\n".join(layers)], columns, [cells], f"{entry.name}: {sentence}", note)
+    scale = "All pictures and controls have one scale." if state.common else ""
+    note = " ".join(part for part in (input.words, trained_words(networks, [one.index for one in seen]),
+                                      *_doubts(numbers), kept_of(networks, seen), networks.without_control, contrast,
+                                      scale, *errors, NOTE) if part)  # fmt: skip
+    return Grid(["\n".join(layers)], columns, [cells], f"{entry.name}: {numbers['sentence']}", note)
+
+
+def trained_words(networks: Networks, indices: Sequence[int]) -> str:
+    """What the models were trained on, each kind of data once."""
+    names: dict[str, list[str]] = {}
+    for index in indices:
+        names.setdefault(cards.trained_on(networks.shown[index]), []).append(networks.shown[index].name)
+    return "Trained on " + "; ".join(f"{words} ({', '.join(own)})" for words, own in names.items()) + "."
+
+
+def kept_of(networks: Networks, seen: Sequence[Seen]) -> str:
+    """What the networks with random weights keep, each sentence once."""
+    said = dict.fromkeys(kept_words(networks.shown[one.index].model) for one in seen if one.beside is not None)
+    return " ".join(one for one in said if one)
+
+
+def _doubts(numbers: Mapping[str, Any]) -> list[str]:
+    """What makes the image unlike those of the training, each reason once with the models that it is of."""
+    names: dict[str, list[str]] = {}
+    for one in numbers["models"]:
+        if one.get("doubts"):
+            names.setdefault("; ".join(one["doubts"]), []).append(one["name"])
+    return [f"{UNLIKE} {words} ({', '.join(own)})." for words, own in names.items()]
 
 
 def _panel(picture: Picture, said: Sequence[str]) -> Panel:
@@ -81,28 +119,42 @@ def record_of(
         "figure": "view",
         "state": str(state),
         "title": f"{entry.name}: {numbers['sentence']}",
+        "scale": "common" if state.common else "own",
         "image": facts,
         "networks": {
             networks.shown[k].name: {
                 **networks.shown[k].facts(), "spec": networks.specs[k] or None,
-                "preprocessing": networks.shown[k].rule.to_dict(),
+                "preprocessing": networks.shown[k].rule.to_dict(), **_of_card(networks, k),
             }
             for k in indices
         },
-        "control": {"random_seed": networks.random_seed, "networks": 1},
+        "control": {"random_seed": networks.random_seed, "networks": networks.draws},
         "method": find_method(state.method).to_dict(),
         "method_in_words": method_words(state.method),
         "command": numbers.get("command") or None,
         "models": [
-            {key: _bare(value) for key, value in one.items()} for one in numbers["models"]
+            {key: _bare(value) for key, value in one.items() if key not in PAGE} for one in numbers["models"]
         ],
         "note": NOTE,
         "versions": versions(),
     }  # fmt: skip
 
 
+def _of_card(networks: Networks, index: int) -> dict[str, Any]:
+    """What the card of a network says of its training, in words and as it stands there."""
+    one = networks.shown[index]
+    data = one.card.get("data")
+    return {
+        "trained_on": cards.trained_on(one),
+        "origin": one.card.get("origin"),
+        "data": data.get("name") if isinstance(data, Mapping) else None,
+        "lineage": one.card.get("lineage"),
+        "classes": {name: cards.class_words(one).get(name) for name in one.classes},
+    }
+
+
 def _bare(value: Any) -> Any:
-    return {key: own for key, own in value.items() if key != "png"} if isinstance(value, dict) else value
+    return {key: own for key, own in value.items() if key not in PAGE} if isinstance(value, dict) else value
 
 
 def drawn(grid: Grid, record: Mapping[str, Any], kind: str) -> bytes:

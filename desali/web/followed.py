@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from desali.comparison.relu_inputs import resolve
-from desali.errors import DesaliError, UnknownNameError
+from desali.errors import DataError, DesaliError, UnknownNameError
 from desali.web.answer import Refused
-from desali.web.found import Source, damaged, find
+from desali.web.found import PICTURES, Source, damaged, find
 from desali.web.networks import Networks
 
 STRANGERS = (
-    "The lineage finds that the channels of {before} and {after} are no more alike than those of unrelated networks: "
-    "one number need not be one channel, and partners are not shown."
+    "The lineage finds that {before} and {after} are strangers: their channels are no more alike than those of "
+    "unrelated networks. One number need not be one channel, and neither r, states nor partners are shown."
 )
+LINEAGE = "give what desali lineage -o or --picture wrote"
 EACH = ("correlation", "partner", "firing_before", "firing_after", "state")
 
 
@@ -80,9 +81,9 @@ class Followed:
         """
         if index != self.after:
             return channel
-        if self.strangers:
-            raise Refused(400, f"{name}: strangers have no partners; show the same channel")
         found = self._find(network, layer)
+        if self.strangers or (found is not None and found.get("strangers")):
+            raise Refused(400, f"{name}: the channels of strangers have no partners; show the same channel")
         if found is None:
             raise Refused(400, f"{name}: {layer} is no layer of the lineage, so no partners are known; use a ReLU")
         partners = found["each_channel"]["partner"]
@@ -108,19 +109,20 @@ class Followed:
         own = {
             "layer": found["layer"],
             "firing": each[f"firing_{which}"][channel],
-            "partner": each["partner"][before],
             "purity_of_layer": found.get(f"purity_{which}"),
             "purity_interval": _pair(found, f"purity_{which}_low", f"purity_{which}_high"),
             "purity_null": _pair(found, "purity_random_low", "purity_random_high"),
         }
-        if channel == before:  # r and state compare a channel with itself
-            own |= {
-                "r": each["correlation"][before],
-                "r_null": _pair(found, "random_correlation_low", "random_correlation_high"),
-                "state": each["state"][before],
-            }
-        if found.get("strangers") or self.strangers:
-            own["strangers"] = True
+        if found.get("strangers") or self.strangers:  # of whose channels r, state and partner say nothing
+            own["state"] = "strangers"
+        else:
+            own["partner"] = each["partner"][before]
+            if channel == before:  # r and state compare a channel with itself
+                own |= {
+                    "r": each["correlation"][before],
+                    "r_null": _pair(found, "random_correlation_low", "random_correlation_high"),
+                    "state": each["state"][before],
+                }
         return {name: value for name, value in own.items() if value is not None}
 
     def _find(self, network: Any, layer: str) -> dict[str, Any] | None:
@@ -135,6 +137,28 @@ def _pair(layer: Mapping[str, Any], low: str, high: str) -> list[float] | None:
     return None if None in ends else [float(one) for one in ends if one is not None]
 
 
+def read(file: Path) -> list[Source]:
+    """The lineages in a file or folder.
+
+    Raises:
+        DesaliError: it holds none.
+    """
+    record = file.with_suffix(".json")
+    if not file.exists():
+        raise DesaliError(f"{file}: no such file or folder; {LINEAGE}")
+    if file.suffix.lower() in PICTURES and not record.is_file():
+        raise DesaliError(f"{file}: is a picture, and its record {record.name} is not beside it; {LINEAGE}")
+    try:
+        found = find([file]).lineages
+    except DataError as error:
+        if "damaged" in str(error):
+            raise
+        raise DesaliError(f"{file}: is no lineage that the explorer can read; {LINEAGE}") from error
+    if not found:
+        raise DesaliError(f"{file}: holds no lineage; {LINEAGE}")
+    return found
+
+
 def from_files(files: Sequence[Path], networks: Networks) -> tuple[Followed | None, list[str]]:
     """The first lineage of two of the networks, and what is to be said of those that are none.
 
@@ -144,10 +168,7 @@ def from_files(files: Sequence[Path], networks: Networks) -> tuple[Followed | No
     notes: list[str] = []
     chosen: Followed | None = None
     for file in files:
-        lineages = find([file]).lineages
-        if not lineages:
-            raise DesaliError(f"{file}: holds no lineage; give what desali lineage -o or --picture wrote")
-        for source in lineages:
+        for source in read(file):
             made = _of(source, networks)
             if isinstance(made, str):
                 notes.append(made)

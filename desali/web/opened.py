@@ -13,7 +13,7 @@ from desali.models.sources import label
 from desali.web import followed
 from desali.web.commands import Origin
 from desali.web.decoding import decode
-from desali.web.found import find, models_in
+from desali.web.found import models_in
 from desali.web.networks import Networks
 from desali.web.options import ExploreOptions
 from desali.web.session import Session
@@ -57,7 +57,7 @@ def opened(
         notes += pictures.notes
         pictures.notes = []
         notes.append("There is no image yet: drop one into the page, or name some with --images DATASET or FILE.")
-    networks = Networks(models, names, options.device, options.seed, options.cache * 2**20)
+    networks = Networks(models, names, options.device, options.seed, options.cache * 2**20, options.random_networks)
     known, more = followed.from_files(lineages, networks)
     notes += more
     if options.follow is not None:
@@ -74,20 +74,23 @@ def _models(specs: Sequence[str], runs: Path, given: ModelOptions, notes: list[s
     names: dict[str, str] = {}
     chosen = list(specs) or _trained(runs)
     given.check(chosen)
+    errors: list[DesaliError] = []
     for spec in chosen:
         try:
             loaded = given.load(spec, None, runs=runs)
+            name = label(spec, None, runs)
         except DesaliError as error:
-            if specs:
-                raise
+            errors.append(error)
             notes.append(f"passed over: {error}")
             continue
-        name = label(spec, None, runs)
         while name in models:
             name += "'"
         models[name], names[name] = loaded, spec
+    if not models and len(errors) == 1:
+        raise errors[0]
     if not models:
-        raise WeightsError(f"{runs}: none of its models can be loaded: {'; '.join(notes)}")
+        whose = "none of the models" if specs else f"{runs}: none of its models"
+        raise WeightsError(f"{whose} can be loaded: {'; '.join(map(str, errors))}")
     return models, names
 
 
@@ -111,7 +114,7 @@ def _stages(models: Models, names: dict[str, str], runs: Path, lineages: Sequenc
     from desali.models.sources import load
 
     known = {one.card.get("weights_sha256") for one in models.values()}
-    for source in [one for file in lineages for one in find([file]).lineages]:
+    for source in [one for file in lineages for one in followed.read(file)]:
         try:
             marks = {name: source.value["networks"][name]["weights_sha256"] for name in ("before", "after")}
         except (KeyError, TypeError):
@@ -122,7 +125,7 @@ def _stages(models: Models, names: dict[str, str], runs: Path, lineages: Sequenc
             weights = folder / WEIGHTS_NAME
             if weights.is_file() and read_card(weights).get("weights_sha256") == marks["before"]:
                 loaded = load(weights)
-                name = str((loaded.card.get("stage") or {}).get("title") or folder.name)
+                name = str((loaded.card.get("stage") or {}).get("title") or folder.name).replace("->", "→")
                 while name in models:
                     name += " (stage)"
                 models[name], names[name] = loaded, str(weights)

@@ -8,6 +8,10 @@ from desali.errors import DesaliError
 from desali.experiments.options import LineageOptions
 from desali.output.options import FROM_0, FROM_1, SEED, Range, check_fields, option
 
+DRAWS = 3
+"""Networks with random weights behind the range of a likeness; the first of them is shown."""
+MOST_DRAWS = 8
+
 
 @dataclass(frozen=True)
 class ReportOptions:
@@ -74,7 +78,10 @@ class ExploreOptions:
     )
     per_class: int = option(30, "Images of each class that channels are followed over.", range=FROM_1)
     cache: int = option(1024, "MiB of recordings that are kept.", range=FROM_1)
-    seed: int = option(1, "Of the random weights of the controls.", range=SEED)
+    seed: int = option(1, "Of the first network with random weights; the next one is of one more.", range=SEED)
+    random_networks: int = option(
+        DRAWS, "Networks with random weights behind each likeness; the first is shown.", range=Range(1, MOST_DRAWS)
+    )
     device: str = option("cpu", "cpu, cuda, cuda:N, or auto: a CUDA device if there is one.", metavar="DEVICE")
     skip_unreadable: bool = option(False, "Leave out images that cannot be read; they are named.")
 

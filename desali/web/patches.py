@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class Patches:
         try:
             name = resolve(network, layer, names)
         except UnknownNameError:
-            return {"patches": [], "searched": 0, "why": f"Images are searched at ReLU layers: {listed(names)}."}
+            return {"patches": [], "searched": 0, "words": f"Images are searched at ReLU layers: {listed(names)}."}
         item = next(item for item in known if item.name == name)
         if channel >= item.channels:
             raise Refused(404, f"{one.name}: channel {channel} of {item.channels}, which count from 0")
@@ -143,7 +143,21 @@ class Patches:
                 }
             )  # fmt: skip
         answer: dict[str, Any] = {"patches": patches, "searched": len(probe), "layer": found.layer.name}
+        classes = ""
         if probe.labels is not None:
             answer["classes"] = dict(Counter(probe.labels[place] for _, place, _ in own))
             answer["classes_of_all"] = probe.class_counts
+            classes = (
+                f" Their classes: {_counted(answer['classes'])}; of all images: {_counted(answer['classes_of_all'])}."
+            )
+        what = f"hannel {channel} of {one.name}"
+        answer["words"] = (
+            f"The {len(patches)} regions of {len(probe)} images that c{what} answers to most strongly.{classes}"
+            if patches
+            else f"C{what} is silent on all {len(probe)} images."
+        )
         return answer
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

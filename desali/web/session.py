@@ -17,7 +17,7 @@ from desali.errors import DesaliError, ImageError, NotFiniteWarning
 from desali.figures.inputs import Plain, prepare
 from desali.limits import IMAGE_PIXELS
 from desali.reversal.methods import METHODS
-from desali.web import commands, exported
+from desali.web import addressed, commands, exported
 from desali.web.answer import PNG, RAW, SVG, Answer, Refused, of_error, of_json
 from desali.web.asked import state_of, whole
 from desali.web.followed import Followed
@@ -25,6 +25,7 @@ from desali.web.networks import Networks
 from desali.web.pictures import within
 from desali.web.pixels import png
 from desali.web.shelf import Entry, Shelf
+from desali.web.told import once
 from desali.web.views import Params, Stale, Views
 
 UPLOAD = 64 * 2**20
@@ -32,6 +33,24 @@ UPLOAD = 64 * 2**20
 NUMBERS = (
     "One number need not be one channel in two networks: where no lineage follows it from one to the other, networks "
     "stand side by side by number alone."
+)
+MEANING = (
+    "likeness: rank correlation of the picture with those of {draws} networks with random weights, lowest to highest; "
+    "the first is shown. Near 1 the picture shows the image, not what was learned; within noise it says nothing. Ends: "
+    "what becomes black and white, 0 in the middle."
+)
+KEYS = {
+    "[ ]": "layer", ", .": "channel", "b": "before or after", "p": "same channel or partner",
+    "arrows, Enter": "on a map: move, show the neuron",
+}  # fmt: skip
+LINEAGE = (
+    "r: correlation of the channel before with itself after. purity: of all channels of the layer, on the mean. "
+    "random: the range of networks with random weights. strangers: a layer whose channels are no more alike than those "
+    "of unrelated networks; it has no r, states or partners."
+)
+STRANGERS = (
+    "strangers: the channels are no more alike than those of unrelated networks, so that r, states and partners say "
+    "nothing and are left out. purity: of all channels of the layer, on the mean. random: the range of random networks."
 )
 Decode = Callable[[bytes, str, int | None], Roi]
 
@@ -65,8 +84,10 @@ class Session:
         self.notes = [*notes, *shelf.notes]
         self._decode = decode
         self._layers: dict[int, list[dict[str, Any]]] = {}
+        self._unfit: dict[int, str] = {}
         self._asks: dict[str, Callable[[Params, Stale], Answer]] = {
             "session": self._session,
+            "address": self._address,
             "image": self._image,
             "image-values": self._image_values,
             "export": self._export,
@@ -76,6 +97,7 @@ class Session:
             "activation": views.activation,
             "channels": views.channels,
             "view": views.view,
+            "likeness": views.likeness,
             "contrast": lambda params, stale: views.view({**params, "from": "contrast"}, stale),
             "patches": views.search,
         }
@@ -149,22 +171,38 @@ class Session:
             self._layers[index] = self.networks.layers(index, entry)
         return self._layers[index]
 
+    def _looked_at(self, index: int, first: Entry | None) -> tuple[list[dict[str, Any]], str]:
+        """The layers of a network, and why it does not take the first image."""
+        if index not in self._unfit:
+            try:
+                return self._layers_of(index, first), ""
+            except DesaliError as error:
+                self._unfit[index] = str(error).removeprefix(f"{self.networks.shown[index].name}: ")
+        if index not in self._layers and first is None:
+            return [], self._unfit.pop(index)
+        if index not in self._layers:
+            try:
+                found = self.networks.layers_without(index)
+            except DesaliError:
+                found = []
+            if not found:
+                return [], self._unfit.pop(index)  # an image that comes may tell
+            self._layers[index] = found
+        return self._layers[index], self._unfit[index]
+
     def _session(self, params: Params, stale: Stale) -> Answer:
         entries = self.shelf.entries
         first = entries[0] if entries else None
         models = []
         for index in range(len(self.networks)):
-            facts = self.networks.facts(index)
-            try:
-                models.append({**facts, "layers": self._layers_of(index, first), "note": ""})
-            except DesaliError as error:
-                models.append({**facts, "layers": [], "note": str(error)})
+            layers, unfit = self._looked_at(index, first)
+            models.append({**self.networks.facts(index), "layers": layers, "unfit": unfit})
         groups = set(self.networks.groups)
         notes = list(self.notes)
         if len(groups) > 1:
             notes.append(
                 "The models are of different architectures: layers and channels are comparable within one alone, and "
-                "each architecture has its own panels and its own network with random weights."
+                "each architecture has its own panels and its own networks with random weights."
             )
         known = set() if self.followed is None else {self.followed.before, self.followed.after}
         if any(self.networks.groups.count(group) > 1 for k, group in enumerate(self.networks.groups) if k not in known):
@@ -177,12 +215,34 @@ class Session:
                 "methods": list(METHODS),
                 "controls": True,
                 "models": models,
+                "classes": self.networks.named_classes(),
                 "images": [self._listed(entry) for entry in entries],
                 "lineage": None if self.followed is None else self.followed.to_dict(),
                 "patches": self.shelf.images is not None,
                 "notes": notes,
+                "meaning": self._meaning(),
+                "keys": KEYS,
                 "limits": {"upload_bytes": UPLOAD, "pixels": IMAGE_PIXELS.value},
             }
+        )
+
+    def _meaning(self) -> str:
+        """What the rows of numbers are."""
+        said = MEANING.format(draws=self.networks.draws)
+        if self.followed is not None:
+            said += f" {STRANGERS if self.followed.strangers else LINEAGE}"
+        return said
+
+    def _address(self, params: Params, stale: Stale) -> Answer:
+        """What a page takes of the fragment of its address, and what it must say of the rest."""
+        groups = list(dict.fromkeys(self.networks.groups))
+        layers: list[list[dict[str, Any]]] = [[] for _ in groups]
+        for index, group in enumerate(self.networks.groups):
+            place = groups.index(group)
+            layers[place] = layers[place] or self._layers.get(index, [])
+        kept, problems = addressed.checked(params, self.networks, self.shelf, layers)
+        return of_json(
+            {"state": kept, "problems": [f"The address: {one}{'' if one.endswith('?') else '.'}" for one in problems]}
         )
 
     def _listed(self, entry: Entry) -> dict[str, Any]:
@@ -215,14 +275,14 @@ class Session:
         if kind not in ("png", "svg", "json"):
             raise Refused(400, f"format={kind[:40]}: expected png, svg or json")
         state = state_of(params)
-        numbers, seen, entry = self.views.numbers(state, stale)
-        errors = [f"{one['name']}: {one['error']}." for one in numbers["models"] if "error" in one]
+        numbers, seen, entry = self.views.numbers(state, stale, every=True)
+        errors = [f"{one}." for one in once(numbers["models"])]
         if not seen:
             raise Refused(400, " ".join(errors) or "no model is shown")
         record = exported.record_of(numbers, state, self.networks, entry, [one.index for one in seen])
         if kind == "json":
             return of_json(record)
-        grid = exported.grid_of(seen, state, self.networks, entry, numbers["sentence"], errors)
+        grid = exported.grid_of(seen, state, self.networks, entry, numbers, errors)
         body = exported.drawn(grid, record, kind)
         return Answer(200, PNG if kind == "png" else SVG, body)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,20 @@ from desali.comparison.controls import Likeness
 from desali.errors import DesaliError
 from desali.figures.captions import listed
 from desali.figures.drawing.display import summarise_activation
-from desali.figures.facts import method_words, seed_words
+from desali.figures.facts import method_words
 from desali.web import commands
 from desali.web.answer import Refused
 from desali.web.asked import State, needed, state_of
+from desali.web.contrasts import targets
+from desali.web.drawn import draws
 from desali.web.followed import Followed
 from desali.web.hands import Hands
 from desali.web.networks import Networks
 from desali.web.patches import Patches
-from desali.web.seen import Picture, Seen, layer_of, see, words_of
+from desali.web.placed import largest, layer_of
+from desali.web.seen import Seen, common_scale, see
 from desali.web.shelf import Entry, Shelf
+from desali.web.told import told
 
 MOST_STRONGEST = 64
 WAIT = 0.5
@@ -81,13 +84,11 @@ class Views:
         with recorded.lock:
             values = recorded.recording.activation(layer)[0].cpu()
         flat = values.reshape(len(values), -1)
-        tops, places = flat.max(1)
-        order = tops.argsort(descending=True, stable=True).tolist()[:MOST_STRONGEST]
-        wide = values.shape[-1] if values.dim() == 3 else 1
-        found = [
-            {"channel": k, "value": float(tops[k]), "y": int(places[k]) // wide, "x": int(places[k]) % wide}
-            for k in order
-        ]
+        tops = flat.max(1).values
+        found = []
+        for k in tops.argsort(descending=True, stable=True).tolist()[:MOST_STRONGEST]:
+            y, x = largest(values[k] if values.dim() == 3 else flat[k][:, None]) or (None, None)
+            found.append({"channel": k, "value": float(tops[k]), "y": y, "x": x})
         return {"strongest": found, "channels": len(values)}
 
     def search(self, params: Params, stale: Stale) -> dict[str, Any]:
@@ -104,20 +105,49 @@ class Views:
     def view(self, params: Params, stale: Stale) -> dict[str, Any]:
         return self.numbers(state_of(params), stale)[0]
 
-    def numbers(self, state: State, stale: Stale) -> tuple[dict[str, Any], list[Seen], Entry]:
+    def likeness(self, params: Params, stale: Stale) -> dict[str, Any]:
+        """How alike each picture of a view is to those of all networks with random weights."""
+        state = state_of(params)
+        entry = self.shelf[state.image]
+        seen, _ = self._looked(state, entry, stale)
+        found = self._drawn(state, entry, seen, stale)
+        return {"models": [{"index": index, "draws": one} for index, one in found.items()]}
+
+    def numbers(self, state: State, stale: Stale, every: bool = False) -> tuple[dict[str, Any], list[Seen], Entry]:
+        """The numbers of a view with its pictures.
+
+        Args:
+            every: with the likeness to all networks with random weights, which takes longer.
+        """
         start = time.perf_counter()
         entry = self.shelf[state.image]
         seen, models = self._looked(state, entry, stale)
+        if every:
+            drawn = self._drawn(state, entry, seen, stale)
+            models = [{**one, "draws": drawn.get(one["index"])} for one in models]
         command = commands.command(state, self.networks, entry, seen, self._origin)
-        sentence = self._sentence(state, seen)
+        sentence = self._sentence(state, seen, models)
         latency = round(1000 * (time.perf_counter() - start), 2)
         answer = {"models": models, "latency_ms": latency, "command": command, "sentence": sentence}
         return answer, seen, entry
 
+    def _drawn(
+        self, state: State, entry: Entry, seen: Sequence[Seen], stale: Stale
+    ) -> dict[int, dict[str, Any] | None]:
+        alike = Likeness()
+
+        def wanted() -> None:
+            if stale():
+                raise Refused(409, "a newer click came")
+
+        found = {one.index: draws(self.networks, one, entry, state, alike, wanted) for one in seen}
+        return {index: None if one is None else one.to_dict() for index, one in found.items()}
+
     def _looked(self, state: State, entry: Entry, stale: Stale) -> tuple[list[Seen], list[dict[str, Any]]]:
         alike = Likeness()
         seen: dict[int, Seen] = {}
-        targets = self._targets(state, entry) if state.source == "contrast" else {}
+        facts: dict[int, dict[str, Any]] = {}
+        classes = targets(self.networks, state, entry) if state.source == "contrast" else {}
 
         def of(index: int) -> dict[str, Any]:
             channel = state.channel
@@ -125,21 +155,27 @@ class Views:
             if self.followed is not None and channel is not None and state.source in ("neuron", "channel"):
                 network = self.networks.recorded(index, entry, state.window).recording.network
                 channel = self._channel(state, index, network, state.layer, channel)
-            elif state.partner:
+            elif state.partner and self.followed is None and state.source != "contrast":
                 self._channel(state, index, None, state.layer, channel)
-            own = targets.get(index, state)
+            own = classes.get(index, state)
+            if isinstance(own, Refused):
+                raise own
             one = see(self.networks, index, entry, own, channel, alike)
             seen[index] = one
-            facts: dict[str, Any] = {}
             if self.followed is not None and network is not None:
-                facts = self.followed.facts(index, network, one.layer, one.channel, state.channel)
-            return self._shown(one, entry, facts)
+                facts[index] = self.followed.facts(index, network, one.layer, one.channel, state.channel)
+            return {"index": index}
 
         models = self._each(state, stale, of)
-        return [seen[one["index"]] for one in models if one["index"] in seen], models
+        ordered = [seen[one["index"]] for one in models if one["index"] in seen]
+        if state.common:
+            scale = common_scale(ordered)
+            ordered = self.hands.each(lambda one: one.drawn(scale) if scale else one, ordered)
+        shown = told(self.networks, ordered, entry, state, classes, facts)
+        return ordered, [shown.get(one["index"], one) for one in models]
 
     def _each(self, state: State, stale: Stale, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-        """What each of the models says, or why it does not."""
+        """What each of the models says, or why it does not; the pair of a lineage stands first."""
 
         def one(index: int) -> dict[str, Any]:
             if stale():
@@ -147,9 +183,14 @@ class Views:
             try:
                 return of(index)
             except DesaliError as error:
-                return {"index": index, "name": self.networks.shown[index].name, "error": str(error)}
+                name = self.networks.shown[index].name
+                return {"index": index, "name": name, "error": str(error).removeprefix(f"{name}: ")}
 
-        return self.hands.each(one, self.networks.chosen(state.models))
+        return self.hands.each(one, sorted(self.networks.chosen(state.models), key=self._place))
+
+    def _place(self, index: int) -> int:
+        pair = () if self.followed is None else (self.followed.before, self.followed.after)
+        return pair.index(index) if index in pair else 2
 
     def _channel(self, state: State, index: int, network: Any, layer: str, channel: int | None) -> int | None:
         """The channel of a network that the state's stands for."""
@@ -159,70 +200,12 @@ class Views:
             raise Refused(400, "no lineage is known, so no partners; start with --lineage FILE")
         return self.followed.channel(index, network, layer, channel, self.networks.shown[index].name)
 
-    def _targets(self, state: State, entry: Entry) -> dict[int, State]:
-        """The state with the classes of a contrast in each model: of the first one, by name where there are names.
-
-        Without a class it is the one that the first model predicts.
-        """
-        places = self.networks.chosen(state.models)
-        names = [self.networks.shown[index].classes for index in places]
-        a = state.a
-        if a is None:
-            recorded = self.networks.recorded(places[0], entry, state.window)
-            layer = layer_of(state, recorded, self.networks, places[0])
-            with recorded.lock:
-                a = int(recorded.recording.activation(layer)[0].argmax())
-        given = [a, *([] if state.b is None else [state.b])]
-        found = {}
-        for index, own in zip(places, names, strict=True):
-            known = all(number < len(names[0]) and names[0][number] in own for number in given)
-            there = [own.index(names[0][number]) if known else number for number in given]
-            found[index] = replace(state, a=there[0], b=there[1] if len(there) > 1 else None)
-        return found
-
-    def _shown(self, one: Seen, entry: Entry, facts: dict[str, Any]) -> dict[str, Any]:
-        rule = self.networks.shown[one.index].rule
-        classes = self.networks.shown[one.index].classes
-        y, x = one.place or (None, None)
-        return {
-            "index": one.index,
-            "name": one.name,
-            "layer": one.layer,
-            "channel": one.channel,
-            "picture": _picture(one.picture),
-            "control": None if one.control is None else _picture(one.control),
-            "value": one.value,
-            "y": y,
-            "x": x,
-            "box": None if one.field is None else entry.framed(rule, one.field),
-            "neurons": [{"channel": own[0], "y": _at(own, 1), "x": _at(own, 2), "value": value}
-                        for own, value in one.neurons],
-            "likeness": one.likeness,
-            "null": one.null,
-            "facts": facts,
-            "answer": [list(pair) for pair in one.answer],
-            "seed": seed_words(one.seed, classes),
-            "alt": words_of(one),
-        }  # fmt: skip
-
-    def _sentence(self, state: State, seen: Sequence[Seen]) -> str:
+    def _sentence(self, state: State, seen: Sequence[Seen], models: Sequence[Mapping[str, Any]]) -> str:
         if not seen:
             return ""
-        said = list(dict.fromkeys(seed_words(one.seed, self.networks.shown[one.index].classes) for one in seen))
-        if state.source == "contrast" and state.b is not None:
-            classes = self.networks.shown[seen[0].index].classes
-            names = [classes[k] if k < len(classes) else f"class {k}" for k in (state.a or 0, state.b)]
-            said = [f"contrast of {names[0]} against {names[1]}"]
+        if state.source == "contrast":
+            said = dict.fromkeys(one["contrast"] for one in models if "contrast" in one)
+        else:
+            said = dict.fromkeys(one["seed"] for one in models if "seed" in one)
         layers = list(dict.fromkeys(one.layer for one in seen))
         return f"{' / '.join(said)} of {listed(layers)}, by {method_words(state.method)}"
-
-
-def _picture(picture: Picture) -> dict[str, Any]:
-    return {
-        "png": picture.url, "height": picture.pixels.shape[0], "width": picture.pixels.shape[1], "scale": picture.scale,
-        "clipped": picture.clipped, "contrast": picture.contrast, "silent": picture.silent,
-    }  # fmt: skip
-
-
-def _at(neuron: Sequence[int], place: int) -> int | None:
-    return neuron[place] if len(neuron) > place else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from desali.errors import DesaliError
 from desali.web.answer import Answer, of_error
 from desali.web.opened import of_objects
+from desali.web.options import DRAWS
 from desali.web.page import inlined
 from desali.web.session import Session
 
@@ -23,6 +24,7 @@ def explore(
     *,
     device: str | torch.device | None = None,
     seed: int = 1,
+    random_networks: int = DRAWS,
     state: str = "",
 ) -> Any:
     """Models and images in a notebook: click a neuron and see its reconstruction in every model, beside its control.
@@ -33,7 +35,8 @@ def explore(
             takes as an image. None: they are dropped into the page.
         lineage: what `desali.lineage` returned of two of the models, or its record.
         device: "cpu", "cuda", "cuda:N" or "auto"; None: where the models are.
-        seed: of the random weights of the controls.
+        seed: of the first network with random weights; the next one is of one more.
+        random_networks: networks with random weights behind each likeness; the first is shown. From 1 to 8.
         state: the fragment of an explorer's address, to begin with that view.
 
     Returns:
@@ -49,7 +52,7 @@ def explore(
     except ImportError as error:
         raise DesaliError(f"the explorer in a notebook needs {error.name}: pip install 'desali[widget]'") from None
     given = models if isinstance(models, Mapping) else {"model": models}
-    session = of_objects(given, images, lineage, device=device, random_seed=seed)
+    session = of_objects(given, images, lineage, device=device, random_seed=seed, draws=random_networks)
     view = inlined("widget.js", "view.css", "explore.css")
 
     class Explorer(anywidget.AnyWidget):

@@ -11,6 +11,7 @@ from desali.errors import DesaliError, OutputError
 from desali.figures.figure import KIND
 from desali.figures.sidecar import refuse_other, sidecar, write_sidecar
 from desali.output.files import atomic_path
+from desali.web import addressed
 from desali.web.session import Session
 
 KINDS = {".png": "png", ".svg": "svg"}
@@ -29,6 +30,26 @@ def check(path: Path) -> str:
     return kind
 
 
+def params_of(session: Session, state: str) -> dict[str, str]:
+    """What the fragment of an address asks for, of the first architecture.
+
+    Raises:
+        DesaliError: a part that is no name of the state.
+    """
+    params = dict(parse_qsl(state.removeprefix("#")))
+    for name, value in params.items():
+        if addressed.parted(name, len(set(session.networks.groups))) is None:
+            raise DesaliError(f"--state {addressed.unknown(name, value)}")
+    params.pop("window", None)  # for the eye alone: each network reads HU by its own
+    hidden = {"before": "after", "after": "before"}.get(params.get("show", ""))
+    if hidden is not None and session.followed is not None:
+        left = {"before": session.followed.before, "after": session.followed.after}[hidden]
+        given = params.get("models", "")
+        places = given.split(",") if given else [str(k) for k in range(len(session.networks))]
+        params["models"] = ",".join(one for one in places if one != str(left))
+    return params
+
+
 def write(session: Session, state: str, path: Path, command: Sequence[str]) -> Path:
     """Draw what the fragment of an address shows, with its record as JSON beside it: both or neither.
 
@@ -36,7 +57,7 @@ def write(session: Session, state: str, path: Path, command: Sequence[str]) -> P
         DesaliError: the state names what is not there. OutputError: the path cannot be written.
     """
     kind = check(path)
-    params = dict(parse_qsl(state.removeprefix("#")))
+    params = params_of(session, state)
     bodies = []
     for wanted in (kind, "json"):
         answer = session.answer("export", {**params, "format": wanted})

@@ -38,44 +38,43 @@ def view(runs: Path, files: list[Path], **params: Any) -> dict[str, Any]:
     answer = one.answer("view", words)
     assert answer.status == 200, answer.body
     found: dict[str, Any] = json.loads(answer.body)
+    found["likeness"] = json.loads(one.answer("likeness", words).body)["models"]
     return found
 
 
 @pytest.mark.parametrize(
-    ("command", "params"),
+    "params",
     [
-        ("visualize", {"source": "channel", "channel": 5, "models": "1"}),
-        ("visualize", {"source": "neuron", "channel": 5, "y": 2, "x": 3, "models": "0", "method": "saliency"}),
-        ("visualize", {"source": "top", "k": 3, "models": "2"}),
-        ("visualize", {"source": "contrast", "a": 2, "models": "2", "window": "-500,800"}),
-        ("compare", {"source": "channel", "channel": 5}),
-        ("compare", {"source": "layer", "models": "0,3"}),
-        ("explore", {"source": "neuron", "channel": 5, "models": "0,1"}),
-        ("explore", {"source": "contrast", "a": 2, "b": 1, "models": "0,1"}),
+        {"source": "channel", "channel": 5, "models": "1"},
+        {"source": "neuron", "channel": 5, "y": 2, "x": 3, "models": "0", "method": "saliency"},
+        {"source": "neuron", "channel": 5, "models": "2,0"},
+        {"source": "top", "k": 3, "models": "2"},
+        {"source": "contrast", "a": 2, "models": "2"},
+        {"source": "contrast", "a": 2, "b": 1, "models": "0,1"},
+        {"source": "channel", "channel": 5},
+        {"source": "channel", "channel": 5, "scale": "common"},
+        {"source": "layer", "models": "0,3"},
     ],
 )
 def test_the_copied_command_makes_the_figure(
-    desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path, command: str, params: dict[str, Any],
+    desali: Run, runs: Path, tmp_path: Path, lung_patch_tiff: Path, params: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     shown = view(runs, [lung_patch_tiff], image="f0", layer=LAYER, **params)
     line = shlex.split(shown["command"])
-    assert line[:2] == ["desali", command]
+    assert line[:2] == ["desali", "explore"]
     monkeypatch.chdir(tmp_path)
     result = desali(*line[1:])
     assert result.code == 0, result.err
     record = json.loads((tmp_path / "figure.json").read_text())
     assert Image.open(tmp_path / "figure.png").size[0] > 100
-    for one in shown["models"]:
-        if command == "explore":
-            kept = next(other for other in record["models"] if other["name"] == one["name"])
-            made = kept["picture"]["scale"]
-            assert kept["control"]["scale"] == pytest.approx(one["control"]["scale"], rel=1e-5)
-        else:
-            reconstructions = record["rows"][0]["models"][one["name"]]["reconstructions"]
-            assert len(reconstructions) == (params["k"] if params["source"] == "top" else 1)
-            made = max(abs(other["a"]) for other in reconstructions)
-        assert one["picture"]["scale"] == pytest.approx(made, rel=1e-5)
+    assert [one["name"] for one in record["models"]] == [one["name"] for one in shown["models"]]
+    for one, kept, more in zip(shown["models"], record["models"], shown["likeness"], strict=True):
+        for name in ("picture", "control"):
+            assert kept[name]["scale"] == pytest.approx(one[name]["scale"], rel=1e-5)
+            assert kept[name]["silent"] == one[name]["silent"]
+        assert (kept["y"], kept["x"], kept["likeness"]) == (one["y"], one["x"], one["likeness"])
+        assert (kept["draws"] or {}).get("likeness") == (more["draws"] or {}).get("likeness")
 
 
 def start(runs: Path, folder: Path, *more: object) -> tuple[subprocess.Popen[str], int, str]:
@@ -166,6 +165,8 @@ def test_a_browser_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> Non
         ),
         (["--host", "no.such.host.invalid", "--remote"], "no such address"),
         (["--follow", "a"], "follow must be two models"),
+        (["--model", "nothing", "--model", "neither"], "none of the models can be loaded: nothing: no such model"),
+        (["--random-networks", "9"], "random_networks must lie in [1, 8]"),
         (["--state", "image=0"], "--state and -o belong together"),
         (["--state", "image=0", "-o", "x.pdf"], "a view is drawn as .png or .svg"),
         (["--port", "70000"], "port must lie in [0, 65535]"),
@@ -186,7 +187,12 @@ def test_refusals_are_one_line(
 
 def test_a_state_that_names_what_is_not_there(desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path) -> None:
     out = tmp_path / "figure.png"
-    for state, words in (("image=f9", "there is none"), ("image=f0&layer=x&channel=1", "unknown layer")):
+    for state, words in (
+        ("image=f9", "there is none"),
+        ("image=f0&layer=x&channel=1", "unknown layer"),
+        ("image=f0&chanel=1", "chanel=1: nothing in an address is called so; did you mean channel?"),
+        (f"image=f0&layer={LAYER}&channel=999", "scratch, texture, natural, two_stage: channel 999 of "),
+    ):
         result = desali("explore", "--runs", runs, "--state", state, "-o", out, lung_patch_png)
         assert result.code == 2
         assert words in result.err
@@ -226,7 +232,12 @@ def test_a_lineage_is_read_and_that_of_strangers_is_said(
     alone = opened(("natural", "two_stage"), runs, [lung_patch_png], [file], ExploreOptions())
     assert json.loads(alone.answer("session", {}).body)["lineage"] is None
     assert any("passed over, the network before and the network after" in note for note in alone.notes)
+    words = f"{lung_patch_png}: is a picture, and its record {lung_patch_png.stem}.json is not beside it; give what"
     result = desali("explore", "--runs", runs, "--lineage", lung_patch_png, "--no-browser", lung_patch_png)
+    assert words in result.err
+    assert "report" not in result.err
+    result = desali("explore", "--runs", runs, "--lineage", "nowhere.json", "--no-browser", lung_patch_png)
+    assert (result.code, "nowhere.json: no such file or folder; give what desali lineage" in result.err) == (2, True)
     assert result.code == 2
 
 
@@ -235,3 +246,28 @@ def test_start_does_not_wait_for_the_first_recording(runs: Path, lung_patch_png:
     one = opened((), runs, [lung_patch_png], (), ExploreOptions())
     assert len(one.networks.recordings) == 0
     assert time.perf_counter() - begun < 60
+
+
+def test_an_unknown_model_is_passed_over(desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path) -> None:
+    out = tmp_path / "figure.png"
+    given = ["--model", "scratch", "--model", "nothing", "--model", "natural", "--runs", runs]
+    state = ["--state", f"image=f0&layer={LAYER}&from=channel&channel=1", "-o", out]
+    result = desali("explore", *given, *state, lung_patch_png)
+    assert result.code == 0
+    assert "note: passed over: nothing: no such model under" in result.err
+    assert list(json.loads(out.with_suffix(".json").read_text())["networks"]) == ["scratch", "natural"]
+    one = opened(("scratch", "nothing"), runs, [lung_patch_png], (), ExploreOptions())
+    assert any(note.startswith("passed over: nothing") for note in json.loads(one.answer("session", {}).body)["notes"])
+
+
+def test_the_fragment_says_which_of_a_pair_is_shown(runs: Path, lung_patch_png: Path) -> None:
+    from desali.web.followed import Followed
+    from desali.web.written import params_of
+
+    one = opened((), runs, [lung_patch_png], (), ExploreOptions())
+    pair = object.__new__(Followed)
+    pair.before, pair.after = 2, 0
+    one.followed = pair
+    assert params_of(one, "#image=f0&show=before")["models"] == "1,2,3"
+    assert params_of(one, "image=f0&show=after&models=0,2")["models"] == "0"
+    assert params_of(one, "image=f0&show=both&window=-200,400") == {"image": "f0", "show": "both"}

@@ -201,12 +201,15 @@ def test_numbers_are_those_of_the_api(browser: Any, explorer: Explorer, world: P
 
 
 def test_facts_are_those_of_the_lineage(browser: Any, explorer: Explorer, world: Path) -> None:
+    from desali.comparison.tracing import told
+
     records = [json.loads(f.read_text()) for f in (world / "lineage").glob("*.json") if f.name != "lineage.json"]
     with opened(browser, explorer) as page:
         now = state(page)
         before = page.locator(".model").first.get_attribute("aria-label")
         record = next(one for one in records if one["networks"]["before"]["stage"] in before)
         layer = next(one for one in record["layers"] if one["layer"] == now["layer"])
+        layer = told(layer, record["images"])
         each = layer["each_channel"]
         channel = int(now["channel"])
         assert models(page)[1] == "natural"
@@ -262,8 +265,10 @@ def test_a_link_reproduces_the_view(browser: Any, explorer: Explorer) -> None:
 def test_an_address_that_names_nothing_says_so(browser: Any, explorer: Explorer) -> None:
     with opened(browser, explorer, "image=nowhere&layer=no.such&channel=99&model=77") as page:
         said = page.locator(".problems li").all_inner_texts()
-        assert any('"nowhere"' in one for one in said)
-        assert any('"no.such"' in one for one in said)
+        assert any("image 'nowhere': there is none" in one for one in said)
+        assert any("unknown layer 'no.such'" in one for one in said)
+        assert any("model 77" in one for one in said)
+        assert len(said) == 3
         assert len(pictures(page)) == 2
         page.get_by_role("button", name="dismiss").first.click()
         assert page.locator(".problems li").count() == len(said) - 1
@@ -303,13 +308,64 @@ def test_partner_and_class_contrast(browser: Any, explorer: Explorer, world: Pat
         pick(page, {"From": "contrast"})
         settled(page)
         shown = page.locator(".tools label:has(> span:text-is('Class')) option").all_inner_texts()
-        assert [" ".join(one.split()) for one in shown] == ["predicted", *(" ".join(one.split()) for one in CLASSES)]
+        wanted = ["predicted", *CLASSES, "a", "b", "c", "d"]
+        assert [" ".join(one.split()) for one in shown] == [" ".join(one.split()) for one in wanted]
         pick(page, {"Class": "1", "against": "0"})
         settled(page)
         assert (state(page)["a"], state(page)["b"]) == ("1", "0")
         assert "against" in page.locator(".foot .sentence").inner_text()
         assert pictures(page)[-1] != before[-1]
-        assert len(pictures(page)) == len(pictures(page, ".control")) >= 1
+        assert len(pictures(page)) == len(pictures(page, ".control")) == 1
+        assert f"has no class {CLASSES[1]}" in page.locator(".model.failed .absent").inner_text()
+        assert not page.get_by_role("button", name="Before", exact=True).is_visible(), "alone"
+        for meaningless in (".strip", ".map", ".stepper", ".strongest", ".patches"):
+            assert not page.locator(meaningless).first.is_visible()
+
+
+def test_likeness_is_a_range_over_draws(browser: Any, explorer: Explorer) -> None:
+    from playwright.sync_api import expect
+
+    with opened(browser, explorer) as page:
+        expect(page.locator(".panel[data-drawn]")).to_have_count(1, timeout=60_000)
+        cells = numbers(page, "likeness")
+        assert all(one.startswith("3") for one in numbers(page, "draws"))
+        with page.expect_download() as download:
+            page.locator(".exports [data-format=json]").click()
+        record = json.loads(Path(download.value.path()).read_bytes())
+        for cell, one, under in zip(
+            cells, record["models"], page.locator(".picture.control .fine").all_inner_texts(), strict=True
+        ):
+            low, high = one["draws"]["low"], one["draws"]["high"]
+            assert f"likeness {cell} (3 draws" in " ".join(under.split())
+            if low is None:
+                assert cell == "none"
+                continue
+            found = [as_float(part) for part in re.findall(r"[−\d.]+", cell)]
+            assert [found[0], found[-1]] == pytest.approx([low, high], abs=0.006)
+            assert ("one draw for all 2" in under) == (len(set(pictures(page, ".control"))) == 1)
+
+
+def test_one_scale_is_a_toggle_of_the_state(browser: Any, explorer: Explorer) -> None:
+    with opened(browser, explorer) as page:
+        own = pictures(page) + pictures(page, ".control")
+        page.get_by_label("one scale").check()
+        settled(page)
+        assert state(page)["scale"] == "common"
+        assert "scale=common" in page.locator(".foot code").inner_text()
+        ends = page.locator(".picture .fine span:first-child").all_inner_texts()
+        assert len({one for one in ends if one != "silent here"}) == 1
+        assert ends[0].endswith("one scale")
+        assert pictures(page) + pictures(page, ".control") != own
+        fragment = page.url.partition("#")[2]
+    with opened(browser, explorer, fragment) as page:
+        assert page.get_by_label("one scale").is_checked()
+
+
+def test_each_model_says_what_it_was_trained_on(browser: Any, explorer: Explorer) -> None:
+    with opened(browser, explorer) as page:
+        assert page.locator(".model .fine", has_text="trained on: ").count() == 2
+        heads = [box["y"] for one in page.locator(".picture figcaption").all() if (box := one.bounding_box())]
+        assert len(set(heads)) <= 2, "captions of pictures, or of controls, do not stand on one line"
 
 
 def test_strongest_patches_open_their_image(browser: Any, explorer: Explorer) -> None:
@@ -497,7 +553,8 @@ def test_export_holds_pictures_controls_and_numbers(browser: Any, explorer: Expl
     record = json.loads(made["json"])
     assert {one["name"]: one["value"] for one in record["models"]} == pytest.approx(values, abs=0.006)
     assert all(one["picture"] and one["control"] for one in record["models"])
-    assert record["control"]["networks"] == 1
+    assert record["control"]["networks"] == 3
+    assert all(one["draws"]["networks"] == 3 for one in record["models"])
 
 
 def test_copied_command_is_the_one_shown(browser: Any, explorer: Explorer) -> None:
@@ -505,7 +562,7 @@ def test_copied_command_is_the_one_shown(browser: Any, explorer: Explorer) -> No
 
     with opened(browser, explorer, permissions=["clipboard-read", "clipboard-write"]) as page:
         shown = page.locator(".foot code").inner_text()
-        assert shown.startswith("desali ")
+        assert shown.startswith("desali explore ")
         button = page.get_by_role("button", name="copy command")
         button.click()
         expect(button).not_to_have_text("copy")
@@ -632,6 +689,34 @@ def test_a_network_of_any_size_shows_its_layers_once_there_is_an_image(browser: 
         page.locator(".map").click()
         settled(page)
         assert "y" in parse_qs(page.evaluate("window.traits.state"))
+
+
+def test_a_network_that_fails_stands_last_and_is_folded(browser: Any) -> None:
+    from playwright.sync_api import expect
+
+    from desali.web.opened import of_objects
+    from tests.figures.networks import plain
+    from tests.web.explored import SIZE, images
+    from tests.web.test_views import fixed, silenced
+
+    made = of_objects({"fixed": fixed(), "any": plain(2)}, images())
+    with notebook(browser, made, "image=2&from=channel") as page:
+        settled(page)
+        lost = page.locator(".panel.lost")
+        expect(lost).to_have_count(1)
+        assert lost.locator(".banner").inner_text().startswith("needs 48 × 48 pixels")
+        assert f"the image has {SIZE} × {SIZE}" in lost.inner_text()
+        assert not lost.locator(".strip, .models, .foot").first.is_visible()
+        assert lost.bounding_box()["y"] > page.locator(".panel:not(.lost)").bounding_box()["y"]
+        assert page.locator(".right select").input_value() == "1", "the numbers are of a network that works"
+        expect(page.locator(".strongest button").first).to_be_visible()
+    with notebook(browser, of_objects({"a": silenced()}, images()), "image=2&layer=4&from=neuron&channel=1") as page:
+        settled(page)
+        assert "silent here" in page.locator(".reading").inner_text()
+        assert numbers(page, "value") == ["silent here"]
+        assert "silent" in page.evaluate(
+            "getComputedStyle(document.querySelector('#cell').shadowRoot.querySelector('.picture'), '::after').content"
+        )
 
 
 def test_many_images_and_many_models(browser: Any, world: Path, tmp_path: Path) -> None:

@@ -199,35 +199,46 @@ def test_the_strongest_patches_are_those_of_the_set() -> None:
         assert pixels(one["png"]).shape[0] > 0
     assert answer["searched"] == 12
     assert sum(answer["classes"].values()) == len(answer["patches"])
-    assert "at ReLU layers" in ask(made, "patches", layer="nothing", channel=2, model=0)["why"]
+    assert "at ReLU layers" in ask(made, "patches", layer="nothing", channel=2, model=0)["words"]
     assert asked(made, "patches", layer="relu", channel=200, model=0)[0] == 404
 
 
-def test_lineage_brings_facts_and_partners() -> None:
-    models = {"a": loaded(1), "b": loaded(2), "c": plain_of_another()}
+@pytest.mark.parametrize("strangers", ["none", "one layer", "all"])
+def test_lineage_brings_facts_and_partners(strangers: str) -> None:
+    models = {"c": plain_of_another(), "a": loaded(1), "b": loaded(2)}
     change = desali.lineage(models["a"], models["b"], images(), random_networks=2).to_dict()
+    name = "layer2.relu:1"
+    change["strangers"] = strangers == "all"
+    for layer in change["layers"]:
+        layer["strangers"] = strangers == "all" or (strangers == "one layer" and layer["layer"] == name)
     first = session(models)
     known, notes = of_networks(change, "lineage", first.networks)
     assert known is not None
     made = session(models, followed=known)
     layers = ask(made, "session")["lineage"]["layers"]
-    name = "layer2.relu:1"
     partner = layers[name]["partner"]
-    channel = next((k for k, other in enumerate(partner) if other not in (k, -1)), None)
-    assert channel is not None, "unrelated networks have other partners"
+    channel = next(k for k, other in enumerate(partner) if other not in (k, -1))
     for word in ("same", "partner"):
-        answer = ask(made, "view", image=1, layer=name, source="channel", channel=channel, partner=word, models="0,1")
-        before, after = answer["models"]
+        asking = {"image": 1, "layer": name, "source": "channel", "channel": channel, "partner": word}
+        before, after = ask(made, "view", **asking, models="0,1,2")["models"][:2]
+        assert (before["name"], after["name"]) == ("a", "b"), "the pair stands first, as on the page"
         assert before["channel"] == channel
-        assert before["facts"]["r"] == pytest.approx(layers[name]["correlation"][channel])
-        assert before["facts"]["state"] == layers[name]["state"][channel]
-        if word == "same" or known.strangers:
-            assert (after.get("channel") == channel) == (word == "same")
-        else:
-            assert after["channel"] == partner[channel]
-    if known.strangers:
-        assert "strangers have no partners" in after["error"]
-        assert any("no more alike than those of unrelated networks" in note for note in notes)
+        record = ask(made, "export", format="json", **asking)
+        assert [one["name"] for one in record["models"]] == ["a", "b", "c"]
+        if strangers == "none":
+            assert before["facts"]["r"] == pytest.approx(layers[name]["correlation"][channel])
+            assert before["facts"]["state"] == layers[name]["state"][channel]
+            assert before["facts"]["partner"] == partner[channel]
+            assert after["channel"] == (channel if word == "same" else partner[channel])
+            continue
+        for one in (before, after)[: 2 if word == "same" else 1]:
+            assert not {"r", "r_null", "partner"} & set(one["facts"])
+            assert one["facts"]["state"] == one["rows"]["state"] == "strangers"
+            assert one["facts"]["firing"] is not None
+        if word == "partner":
+            assert "the channels of strangers have no partners" in after["error"]
+    assert any("are strangers" in note for note in notes) == (strangers == "all")
+    assert "strangers: " in ask(made, "session")["meaning"]
     assert asked(first, "view", image=1, layer=name, source="channel", channel=1, partner="partner")[1]["models"][0][
         "error"
     ].startswith("no lineage")
@@ -310,12 +321,25 @@ def test_bad_requests_are_one_line(made: Session, what: str, params: dict[str, s
 
 
 NAMES = ("image", "layer", "from", "channel", "y", "x", "k", "a", "b", "method", "partner", "window", "models", "model",
-         "format", "name", "slice")  # fmt: skip
+         "scale", "format", "name", "slice")  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    what=st.sampled_from(["session", "image", "image-values", "activation", "channels", "view", "contrast", "patches"]),
+    what=st.sampled_from(
+        [
+            "session",
+            "address",
+            "image",
+            "image-values",
+            "activation",
+            "channels",
+            "view",
+            "likeness",
+            "contrast",
+            "patches",
+        ]
+    ),
     params=st.dictionaries(
         st.sampled_from(NAMES),
         st.one_of(st.text(max_size=20), st.integers(-3, 99).map(str), st.sampled_from(["1", "layer2", LAYER, "top"])),

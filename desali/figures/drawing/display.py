@@ -54,8 +54,11 @@ def _scale(values: FloatArray) -> float:
     return -a if a >= SMALL else -peak
 
 
-def display_signed(map: Any) -> tuple[FloatArray, float]:
+def display_signed(map: Any, scale: float | None = None) -> tuple[FloatArray, float]:
     """Map values to pixels in proportion, with 0 at 0.5, for colour maps whose middle is neutral.
+
+    Args:
+        scale: use this s instead, for instance one for a row of panels.
 
     Returns:
         pixels in [0, 1], float64; and -s, where s is the 99.5 % quantile of the magnitudes: s becomes 1 and -s 0, and
@@ -68,7 +71,7 @@ def display_signed(map: Any) -> tuple[FloatArray, float]:
     peak = float(np.abs(values).max())
     if peak == 0:
         return np.full(values.shape, 0.5), 0.0
-    scale = float(np.quantile(np.abs(values) / peak, 1 - QUANTILE)) * peak or peak
+    scale = abs(scale) if scale else float(np.quantile(np.abs(values) / peak, 1 - QUANTILE)) * peak or peak
     return np.asarray(0.5 + 0.5 * np.clip(values / scale, -1, 1)), -scale
 
 

@@ -7,7 +7,6 @@ import { startPanel } from "./panel.js";
 import { startState } from "./state.js";
 
 const FROM = [["neuron", "Neuron"], ["channel", "Channel"], ["top", "Strongest k"], ["layer", "Layer"], ["contrast", "Class contrast"]];
-const KEYS = { "[ ]": "layer", ", .": "channel", b: "before or after", p: "same channel or partner", "arrows, Enter": "on a map: move, show the neuron" };
 
 export async function startExplorer(root, ask, host) {
 	const problems = make("ul", { class: "problems", role: "alert" });
@@ -33,7 +32,6 @@ export async function startExplorer(root, ask, host) {
 	const page = Math.random().toString(36).slice(2); // tells one page's clicks from another's
 	const groups = [];
 	for (const model of session.models) {
-		model.name = model.name.replaceAll("->", "→");
 		let group = groups.find((one) => one.number === model.group);
 		if (!group) groups.push(group = { number: model.group, index: groups.length, models: [], architecture: model.architecture });
 		group.models.push(model);
@@ -47,7 +45,7 @@ export async function startExplorer(root, ask, host) {
 		pick: (channel) => state.set({ channel, y: null, x: null, from: state.get("from") === "channel" ? "channel" : "neuron" }, panelOf().own),
 	});
 	const panels = groups.map((group) => startPanel({
-		group, session, ask, state, say, page, several: groups.length > 1, told, seen: () => images.current()?.name ?? "image",
+		group, session, ask, state, say, page, told, seen: () => images.current()?.name ?? "image",
 	}));
 	const shown = new Map();
 	const bar = startBar();
@@ -60,10 +58,10 @@ export async function startExplorer(root, ask, host) {
 	start();
 	host.reload = () => { state.load(); start(); };
 
-	// The model that the lists to the right are of.
+	// The model that the lists to the right are of: unless one is named the first that takes the image.
 	function looked() {
 		const wanted = state.get("model");
-		return session.models[wanted] ? Number(wanted) : 0;
+		return session.models[wanted] ? Number(wanted) : Math.max(0, session.models.findIndex((one) => one.layers.length && !one.unfit));
 	}
 
 	function panelOf() {
@@ -71,25 +69,11 @@ export async function startExplorer(root, ask, host) {
 	}
 
 	// What the address leaves open or names wrongly is filled in; the strongest channel of the layer comes first.
-	function start() {
-		const wanted = state.get("image");
-		if (wanted && !images.known(wanted)) fail(`The address names the image "${wanted}", which is not open.`);
-		if (!images.known(wanted)) state.set({ image: images.first()?.id }, 0, true);
-		if (!state.given("from") && !state.get("channel")) state.set({ from: "channel" }, 0, true);
-		for (const panel of panels.filter((one) => one.layers.length)) {
-			const layer = state.get("layer", panel.own);
-			if (!panel.layers.some((one) => one.name === layer)) {
-				if (layer) fail(`The address names the layer "${layer}", which ${groups[panel.own].architecture} does not have.`);
-				state.set({ layer: usual(panel.layers), channel: null, y: null, x: null }, panel.own, true);
-			}
-		}
+	async function start() {
+		const { state: kept, problems: wrong } = await ask("address", state.all()).catch((error) => ({ state: {}, problems: [error.message] }));
+		state.reset(kept);
+		wrong.forEach(fail);
 		refresh(new Set(["image", "layer", "model", "y"]), null);
-	}
-
-	function usual(layers) {
-		const relus = layers.filter((one) => one.spatial && one.rectifies);
-		const fit = relus.length ? relus : layers;
-		return fit[Math.floor(fit.length * 0.6)].name;
 	}
 
 	async function refresh(what, panel) {
@@ -97,6 +81,7 @@ export async function startExplorer(root, ask, host) {
 		if (what.has("image") && !what.has("y")) {
 			for (const one of panels) state.set({ y: null, x: null }, one.own, true);
 		}
+		if (session.lineage && !paired()) state.set({ show: "both" }, 0, true);
 		bar.show();
 		const names = [...what].filter((name) => !["window", "model"].includes(name));
 		const everyone = panel === null || names.some((name) => !["layer", "channel", "y", "x"].includes(name));
@@ -133,11 +118,26 @@ export async function startExplorer(root, ask, host) {
 
 	function told(own, answer) {
 		shown.set(own, answer);
-		const focus = panelOf();
-		if (own === focus.own) {
+		const before = looked();
+		for (const one of answer.models) session.models[one.index].unfit = one.error ?? "";
+		if (looked() !== before) lists(new Set(["model"]));
+		if (own === panelOf().own) {
 			images.frame(answer.models.filter((one) => one.box).map((one) => ({ ...one.box, index: one.index })));
-			numbers.show(answer.models, session.lineage?.layers[state.get("layer", own)] ? "r: correlation of the channel before with itself after. purity: of all channels of the layer, on the mean. random: the range of networks with random weights." : "");
+			numbers.show(answer.models);
 		}
+	}
+
+	// Whether before and after can be held against each other: classes are one by name.
+	function paired() {
+		if (!session.lineage || state.get("from") !== "contrast") return Boolean(session.lineage);
+		const [before, after] = ["before", "after"].map((name) => session.models[session.lineage[name]].classes);
+		const all = [...new Set(session.models.flatMap((one) => one.classes))];
+		const named = state.get("a") ? ["a", "b"].filter((name) => state.get(name)).map((name) => all[state.get(name)]) : [...before, ...after];
+		return named.every((name) => before.includes(name) && after.includes(name));
+	}
+
+	function partners() {
+		return session.lineage && !session.lineage.strangers && state.get("from") !== "contrast" && !session.lineage.layers[state.get("layer", panelOf().own)]?.strangers;
 	}
 
 	function startBar() {
@@ -147,20 +147,25 @@ export async function startExplorer(root, ask, host) {
 		method.fill([["", "usual"], ...session.methods.map((one) => [one, one])]);
 		const k = make("input", { type: "number", min: 1, max: 16, on: { change: () => state.set({ k: 1 + within(Math.round(k.value) - 1 || 0, 15) }) } });
 		const many = make("label", {}, make("span", {}, "k"), k);
+		const classes = session.classes.map((name, index) => [String(index), name]);
 		const a = select("Class", (value) => state.set({ a: value }));
+		a.fill([["", "predicted"], ...classes]);
 		const b = select("against", (value) => state.set({ b: value }));
+		b.fill([["", "the mean of the others"], ...classes]);
 		const partner = choice("Channel followed", [["same", "Same channel"], ["partner", "Its partner"]], (value) => state.set({ partner: value }));
 		const band = choice("Networks shown", [["both", "Both"], ["before", "Before"], ["after", "After"]], (value) => state.set({ show: value }));
-		const boxes = session.models.map((one) => {
-			const input = make("input", { type: "checkbox", on: { change: chosen } });
-			return { one, input, element: make("label", { class: "check" }, input, make("span", {}, one.name)) };
-		});
+		const scale = tick("one scale", () => state.set({ scale: scale.input.checked ? "common" : "own" }));
+		const boxes = session.models.map((one) => ({ one, ...tick(one.name, chosen) }));
 		const fold = (name, ...inside) => make("details", { class: "which" }, make("summary", {}, name), inside);
-		const element = make("div", { class: "tools" }, from.element, many, a.element,
-			b.element, method.element, session.lineage && !session.lineage.strangers && partner.element, session.lineage && band.element,
-			boxes.length > 1 && fold("Models", boxes.map((box) => box.element)),
-			fold("Keys", make("dl", {}, Object.entries(KEYS).map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)]))),
+		const element = make("div", { class: "tools" }, from.element, many, a.element, b.element, partner.element, band.element, scale.element,
+			fold("More", method.element, boxes.length > 1 && boxes.map((box) => box.element),
+				make("dl", {}, Object.entries(session.keys).map(([key, words]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, words)]))),
 			session.notes.length > 0 && fold(`Notes (${session.notes.length})`, make("ul", {}, session.notes.map((one) => make("li", {}, one)))));
+
+		function tick(words, change) {
+			const input = make("input", { type: "checkbox", on: { change } });
+			return { input, element: make("label", { class: "check" }, input, make("span", {}, words)) };
+		}
 
 		function chosen() {
 			const on = boxes.filter((box) => box.input.checked).map((box) => box.one.index);
@@ -175,14 +180,14 @@ export async function startExplorer(root, ask, host) {
 			many.hidden = state.get("from") !== "top";
 			k.value = state.get("k");
 			a.element.hidden = b.element.hidden = !contrast;
-			// a class is a place in the list of the first model asked
-			const classes = (panelOf().first()?.classes ?? []).map((name, index) => [String(index), name]);
-			a.fill([["", "predicted"], ...classes]);
-			b.fill([["", "the mean of the others"], ...classes]);
 			a.list.value = state.get("a");
 			b.list.value = state.get("b");
+			whole.classList.toggle("contrast", contrast); // layers and channels mean nothing then
+			partner.element.hidden = !partners();
 			partner.show(state.get("partner"));
+			band.element.hidden = !paired();
 			band.show(state.get("show"));
+			scale.input.checked = state.get("scale") === "common";
 			const listed = state.get("models") === "" ? null : state.get("models").split(",").map(Number);
 			for (const box of boxes) box.input.checked = !listed || listed.includes(box.one.index);
 		}
@@ -194,8 +199,8 @@ export async function startExplorer(root, ask, host) {
 		const panel = panels.find((one) => one.element.contains(event.target)) ?? panelOf();
 		const act = {
 			"[": () => panel.stepLayer(-1), "]": () => panel.stepLayer(1), ",": () => panel.step(-1), ".": () => panel.step(1),
-			b: () => session.lineage && state.set({ show: state.get("show") === "before" ? "after" : "before" }),
-			p: () => session.lineage && !session.lineage.strangers && state.set({ partner: state.get("partner") === "partner" ? "same" : "partner" }),
+			b: () => paired() && state.set({ show: state.get("show") === "before" ? "after" : "before" }),
+			p: () => partners() && state.set({ partner: state.get("partner") === "partner" ? "same" : "partner" }),
 		}[event.key];
 		if (!act) return;
 		event.preventDefault();

@@ -157,8 +157,6 @@ export function startImages({ session, ask, state, say, fail, opened }) {
 	list();
 	return {
 		element, draw, mark, startDropping, current,
-		known: (id) => images.some((one) => one.id === id),
-		first: () => images[0],
 		frame: (all) => { boxes = all.filter((one, k) => all.findIndex((other) => other.top === one.top && other.left === one.left) === k); draw(); },
 	};
 }

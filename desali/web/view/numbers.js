@@ -1,12 +1,6 @@
 // The right column: numbers of each model, the strongest channels, the patches that a channel answers to most.
 import { button, digits, fine, make, roving, select } from "./dom.js";
 
-const MEANING = "likeness: rank correlation of the picture with its control. Near 1 the picture shows the image, not what was learned; below noise it says nothing.";
-const FACTS = { // as they are called here, in this order
-	state: "state", r: "r", r_null: "r, random", firing: "firing", partner: "partner",
-	purity_of_layer: "purity of layer", purity_interval: "95 %", purity_null: "purity, random",
-};
-
 function verdict({ lineage, models }) {
 	if (!lineage) return null;
 	const [first, ...rest] = lineage.verdict.split("; ");
@@ -17,7 +11,7 @@ function verdict({ lineage, models }) {
 
 export function startNumbers({ session, ask, state, pick }) {
 	const table = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers" });
-	const meaning = fine();
+	const meaning = fine(session.meaning);
 	const strongest = make("ol", { class: "strongest" });
 	const patches = make("ol", { class: "patches" });
 	const words = make("p", { class: "fine", role: "status" });
@@ -32,29 +26,17 @@ export function startNumbers({ session, ask, state, pick }) {
 	let asked = 0;
 	let listed = 0;
 
-	function show(models, change) {
-		const rows = new Map(["channel", "value", "row, column", "likeness", "noise", ...Object.values(FACTS)].map((name) => [name, []]));
-		models.forEach((one, k) => {
-			const put = (name, value) => {
-				if (!rows.has(name)) rows.set(name, []);
-				rows.get(name)[k] = value;
-			};
-			if (one.error) return;
-			put("channel", one.channel);
-			put("value", one.value);
-			if (typeof one.y === "number") put("row, column", `${one.y}, ${one.x}`);
-			put("likeness", one.likeness);
-			put("noise", one.null && `< ${digits(one.null)}`);
-			for (const [name, value] of Object.entries(one.facts ?? {})) if (name !== "layer") put(FACTS[name] ?? name, value);
-		});
-		const filled = [...rows].filter(([name, cells]) => name === "likeness" || cells.some((cell) => cell != null));
+	function show(all) {
+		const models = all.filter((one) => !one.error);
+		const cells = (name) => models.map((one) => (one.draws?.rows[name] ?? one.rows[name]));
+		const rows = Object.keys(models[0]?.rows ?? {}).map((name) => [name, cells(name)]);
+		const filled = rows.filter(([name, own]) => name === "likeness" || own.some((one) => one != null));
 		const made = make("table", { class: "numbers" },
 			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name.replace(/[_+-]/g, "$&\u200b"))))),
-			make("tbody", {}, filled.map(([name, cells]) => make("tr", { data: { row: name } },
-				make("th", { scope: "row" }, name), models.map((one, k) => cell(name, cells[k]))))));
+			make("tbody", {}, filled.map(([name, own]) => make("tr", { data: { row: name } },
+				make("th", { scope: "row" }, name), own.map((one) => cell(name, one))))));
 		made.style.minWidth = `${4.4 + 3.2 * models.length}rem`;
 		table.replaceChildren(made);
-		meaning.textContent = `${MEANING} ${change}`;
 	}
 
 	function cell(name, value) {
@@ -100,7 +82,7 @@ export function startNumbers({ session, ask, state, pick }) {
 			for (;;) {
 				const found = await ask("patches", params);
 				if (own !== asked) return;
-				if (!found.pending) { fill(found, params); return; }
+				if (!found.pending) { fill(found); return; }
 				words.textContent = `Searching: ${found.done} of ${found.of} images`;
 				await new Promise((done) => setTimeout(done, 500));
 				if (own !== asked) return;
@@ -112,16 +94,11 @@ export function startNumbers({ session, ask, state, pick }) {
 		}
 	}
 
-	function fill(found, params) {
-		patches.replaceChildren(...found.patches.map((one, k) => make("li", {},
+	function fill(found) {
+		patches.replaceChildren(...found.patches.map((one) => make("li", {},
 			button([make("img", { src: one.png, alt: "" }), make("small", {}, digits(one.value))],
-				() => state.set({ image: one.image }), { "aria-label": `patch ${k + 1} of channel ${params.channel}: ${digits(one.value)}; show its image` }))));
-		const name = session.models[Number(params.model)].name;
-		const counts = (all) => Object.entries(all).map(([one, count]) => `${one} ${count}`).join(", ");
-		const classes = found.classes ? ` Their classes: ${counts(found.classes)}; of all images: ${counts(found.classes_of_all)}.` : "";
-		words.textContent = found.why ?? (found.patches.length
-			? `The ${found.patches.length} regions of ${found.searched} images that channel ${params.channel} of ${name} answers to most strongly.${classes}`
-			: `Channel ${params.channel} of ${name} is silent on all ${found.searched} images.`);
+				() => state.set({ image: one.image }), { "aria-label": `${one.alt}; show this image` }))));
+		words.textContent = found.words;
 	}
 
 	return { element, show, channels, search, mark, model: (value) => { whose.list.value = value; } };

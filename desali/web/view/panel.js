@@ -4,10 +4,10 @@ import { drawMap } from "./plane.js";
 import { latest } from "./state.js";
 import { startCopying } from "./page.js";
 
-const ASKED = ["image", "layer", "from", "channel", "y", "x", "k", "a", "b", "method", "partner"];
+const ASKED = ["image", "layer", "from", "channel", "y", "x", "k", "a", "b", "method", "partner", "scale"];
 
 // `group` is {index, models, architecture}; `told` hears what was shown: {models, latency}.
-export function startPanel({ group, several, session, ask, state, say, page, told, seen }) {
+export function startPanel({ group, session, ask, state, say, page, told, seen }) {
 	const own = group.index;
 	const lineage = session.lineage && group.models.some((one) => one.index === session.lineage.before) ? session.lineage : null;
 	const layers = group.models.find((one) => one.layers.length)?.layers ?? [];
@@ -19,7 +19,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		make("label", {}, make("span", {}, "Channel "), channel), button("+", () => step(1), { "aria-label": "Next channel" }), count,
 		button("Strongest place", () => state.set({ y: null, x: null }, own), { class: "quiet-button" }));
 	const grid = make("div", { class: "models", tabindex: "0", role: "region", "aria-label": `Models, ${group.architecture}` });
-	const error = make("p", { class: "banner", role: "alert", hidden: true });
+	const error = make("p", { class: "banner", role: "alert", hidden: layers.length > 0 }, group.models[0].unfit);
 	const sentence = make("p", { class: "sentence" });
 	const latency = make("p", { class: "latency" });
 	const code = make("code");
@@ -27,9 +27,8 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	const command = make("p", { class: "copied" }, code, copy);
 	const exports = make("div", { class: "exports", role: "group", "aria-label": "Export" },
 		["png", "svg", "json"].map((kind) => button({ png: "PNG", svg: "SVG", json: "Record" }[kind], () => keep(kind), { class: "quiet-button", data: { format: kind } })));
-	const element = make("section", { class: "panel", "aria-label": group.architecture },
+	const element = make("section", { class: layers.length ? "panel" : "panel lost", "aria-label": group.architecture },
 		make("div", { class: "head" }, make("h2", {}, group.architecture), steps),
-		several && fine("An architecture of its own: other layers, other channels."),
 		strip, error, grid, make("div", { class: "foot" }, sentence, latency, command, exports));
 	startCopying(element, say);
 
@@ -52,13 +51,12 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		};
 		const entry = {
 			model, canvas, map, cursor: null, values: null,
-			answer: make("p", { class: "fine answer" }), value: make("p", { class: "fine reading" }), error: make("p", { class: "absent" }),
+			scores: fine(), doubt: make("p", { class: "fine doubt" }), value: make("p", { class: "fine reading" }), error: make("p", { class: "absent" }),
 			made: figure(false), control: figure(true),
 		};
 		entry.element = make("article", { class: "model", "aria-label": model.name, data: { model: model.index } },
-			make("h3", { class: `m${model.index % 8}` }, model.name, role && make("span", { class: "tag" }, role)), entry.answer, map, entry.value,
-			make("div", { class: "pictures" }, entry.made.element, entry.control.element), entry.error,
-			model.note && fine(model.note));
+			make("h3", { class: `m${model.index % 8}` }, model.name, role && make("span", { class: "tag" }, role)), fine(`trained on: ${model.trained_on}`),
+			map, entry.value, make("div", { class: "pictures" }, entry.made.element, entry.control.element), entry.scores, entry.doubt, entry.error);
 		columns.set(model.index, entry);
 		grid.append(entry.element);
 
@@ -181,8 +179,9 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		for (const one of models) columns.get(one.index).element.setAttribute("aria-busy", "true");
 		if (state.get("channel", own) === "") return;
 		const asked = params();
-		const elsewhere = ["image", "layer", "channel", "partner", "models", "show"].some((name) => what.has(name));
-		if (elsewhere) {
+		const elsewhere = ["image", "layer", "channel", "partner", "models", "show", "from"].some((name) => what.has(name));
+		if (asked.from === "contrast") askMaps.drop();
+		else if (elsewhere) {
 			for (const one of columns.values()) one.cursor = null;
 			askMaps.send({ image: asked.image, layer: asked.layer, channel: asked.channel, models: asked.models, ...(asked.partner ? { partner: asked.partner } : {}) });
 		} else drawMaps();
@@ -194,8 +193,6 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 			const entry = columns.get(answer.index);
 			entry.values = answer.error ? null : answer.values;
 			entry.shown = answer.channel;
-			entry.map.hidden = Boolean(answer.error);
-			entry.value.textContent = answer.error ?? "";
 			if (entry.values) drawOne(entry);
 		}
 	}
@@ -213,49 +210,64 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 		const { low, high } = entry.range;
 		entry.value.textContent = place
 			? at(entry, place)
-			: `channel ${entry.shown} · ${digits(Math.min(0, low))} to ${digits(high)}`;
+			: `channel ${entry.shown} · ${low || high ? `${digits(Math.min(0, low))} to ${digits(high)}` : "silent here"}`;
 	}
 
-	async function taken(answer, sent) {
+	async function taken(answer, began, asked) {
 		shown = answer;
-		answer.models.sort((one, other) => rank(one) - rank(other));
-		error.hidden = true;
+		const good = answer.models.filter((one) => !one.error);
+		element.classList.toggle("lost", !good.length);
+		error.hidden = good.length > 0;
+		error.textContent = [...new Set(answer.models.map((one) => one.error ?? ""))].join(". ");
 		const loaded = [];
 		for (const one of answer.models) {
 			const entry = columns.get(one.index);
 			entry.element.removeAttribute("aria-busy");
 			entry.error.textContent = one.error ?? "";
 			entry.element.classList.toggle("failed", Boolean(one.error));
-			entry.answer.textContent = (one.answer ?? []).filter(([, share], k) => !k || share >= 0.005).map(([name, share]) => `${name} ${share.toFixed(2)}`).join(" · ");
+			entry.scores.textContent = one.scores_in_words ?? "";
+			entry.doubt.textContent = one.doubts?.length ? `Unlike what it was trained on: ${one.doubts.join("; ")}` : "";
 			if (one.error) continue;
 			entry.place = typeof one.y === "number" ? { y: one.y, x: one.x } : null;
 			if (entry.values && one.channel === entry.shown) drawOne(entry);
-			place(entry.made, one.picture, "reconstruction", one.alt);
-			place(entry.control, one.control, "control: random weights", one.control?.alt ?? `Control: random weights. Likeness to the reconstruction ${digits(one.likeness)}.`);
+			place(entry.made, one.picture, one.what, one.alt);
+			beside(entry, one);
 			loaded.push(entry.made.picture.decode(), entry.control.picture.decode());
 		}
-		sentence.textContent = answer.sentence ?? "";
-		code.textContent = answer.command ?? "";
-		copy.dataset.copy = answer.command ?? "";
+		sentence.textContent = answer.sentence;
+		code.textContent = copy.dataset.copy = answer.command;
 		command.hidden = !answer.command;
 		await Promise.allSettled(loaded);
 		if (shown !== answer) return;
-		const waited = Math.round(performance.now() - sent);
-		latency.textContent = `${waited} ms from click to picture, ${Math.round(answer.latency_ms)} ms of it computing`;
+		latency.textContent = `${Math.round(performance.now() - began)} ms from click to picture, ${Math.round(answer.latency_ms)} ms of it computing`;
 		element.dataset.shown = state.get("image");
 		told(own, answer);
-		const fine = answer.models.filter((one) => !one.error);
-		say(`${fine.length} pictures and their controls. ${fine[0]?.alt ?? ""}`);
+		say(good.length ? `${good.length} pictures and their controls. ${good[0].alt}` : error.textContent);
+		if (!good.some((one) => one.null != null)) return;
+		const more = await ask("likeness", asked).catch(() => null);
+		if (!more || shown !== answer) return;
+		for (const one of good) {
+			one.draws = more.models.find((other) => other.index === one.index)?.draws;
+			beside(columns.get(one.index), one);
+		}
+		told(own, answer);
+		element.dataset.drawn = element.dataset.shown;
 	}
 
-	function place(figure, made, words, alt) {
+	function beside(entry, { control, draws, likeness, null: noise }) {
+		const more = control?.shared > 1 ? [`one draw for all ${control.shared}`] : [];
+		if (noise != null) more.push(`likeness ${draws?.words ?? digits(likeness)}`);
+		place(entry.control, control, "random weights", control?.alt, more);
+	}
+
+	function place(figure, made, words, alt, more = []) {
 		figure.picture.hidden = !made;
-		figure.words.textContent = made ? words : "no control: its weights cannot be drawn anew";
-		figure.scale.textContent = "";
+		figure.element.classList.toggle("silent", Boolean(made?.silent));
+		figure.words.textContent = figure.words.title = made ? words : "no control";
+		figure.scale.replaceChildren(...(made ? [made.words, ...more] : ["its weights cannot be drawn anew"]).map((one) => make("span", {}, one)));
 		if (!made) return;
 		figure.picture.src = made.png;
-		figure.picture.alt = alt ?? "";
-		figure.scale.textContent = made.silent || !made.scale ? "silent: nothing comes back" : `${made.contrast ? "white" : "grey"} is 0, ends ±${digits(Math.abs(made.scale))}`;
+		figure.picture.alt = alt;
 	}
 
 	function failed(why) {
@@ -275,7 +287,7 @@ export function startPanel({ group, several, session, ask, state, say, page, tol
 	}
 
 	return {
-		element, layers, refresh, stepLayer, step, own, first: () => session.models[indexes()[0]],
+		element, layers, refresh, stepLayer, step, own,
 		params: () => state.request(own, ["image", "layer", "channel"]),
 	};
 }

@@ -1,17 +1,25 @@
 // What is shown, as words in the fragment of the address: a link reproduces the view.
 
-const SHARED = ["image", "from", "method", "k", "a", "b", "partner", "show", "models", "model", "window"];
 const OWN = ["layer", "channel", "y", "x"];
-const USUAL = { from: "neuron", partner: "same", show: "both", k: "4" };
+const USUAL = { from: "neuron", partner: "same", show: "both", scale: "own", k: "4" };
 
 // `host.read()` gives the fragment, `host.write(fragment)` keeps it. Panels after the first have names of their own.
 export function startState(host) {
-	let words = new Map();
+	let words;
 	const listeners = [];
 	const key = (name, panel) => (panel && OWN.includes(name) ? `${name}.${panel}` : name);
 
 	function load() {
-		words = new Map([...new URLSearchParams(host.read())].filter(([name]) => [...SHARED, ...OWN].includes(name.split(".")[0])));
+		words = new Map(new URLSearchParams(host.read()));
+	}
+
+	function reset(kept) {
+		words = new Map(Object.entries(kept));
+		write();
+	}
+
+	function write() {
+		host.write(new URLSearchParams([...words].filter(([name, value]) => value !== (USUAL[name] ?? ""))).toString());
 	}
 
 	function get(name, panel = 0) {
@@ -29,7 +37,7 @@ export function startState(host) {
 			names.push(name);
 		}
 		if (!names.length) return;
-		host.write(new URLSearchParams([...words].filter(([name, value]) => value !== (USUAL[name] ?? ""))).toString());
+		write();
 		if (!quiet) for (const heard of listeners) heard(new Set(names), panel);
 	}
 
@@ -39,7 +47,7 @@ export function startState(host) {
 	}
 
 	load();
-	return { get, set, load, request, given: (name) => words.has(name), onChange: (heard) => listeners.push(heard) };
+	return { get, set, load, reset, request, all: () => Object.fromEntries(words), onChange: (heard) => listeners.push(heard) };
 }
 
 // Asks of which only the newest counts: an older answer is dropped, and a hand that holds a key down does not flood.
@@ -51,9 +59,10 @@ export function latest(ask, what, page, taken, failed) {
 
 	async function go(params, own) {
 		last = performance.now();
+		const sent = { ...params, page, click: String(own) };
 		try {
-			const answer = await ask(what, { ...params, page, click: String(own) });
-			if (own === click) taken(answer, last);
+			const answer = await ask(what, sent);
+			if (own === click) taken(answer, last, sent);
 		} catch (error) {
 			if (own === click && error.status !== 409) failed(error);
 		}

@@ -31,7 +31,7 @@ export function startNumbers({ session, ask, state, pick }) {
 		const cells = (name) => models.map((one) => (one.draws?.rows[name] ?? one.rows[name]));
 		const rows = Object.keys(models[0]?.rows ?? {}).map((name) => [name, cells(name)]);
 		const filled = rows.filter(([name, own]) => name === "likeness" || own.some((one) => one != null));
-		const made = make("table", { class: "numbers" },
+		const made = make("table", { class: `numbers${models.length > 3 ? " upright" : ""}` },
 			make("thead", {}, make("tr", {}, make("td", {}), models.map((one) => make("th", { scope: "col" }, session.models[one.index].name.replace(/[_+-]/g, "$&\u200b"))))),
 			make("tbody", {}, filled.map(([name, own]) => make("tr", { data: { row: name } },
 				make("th", { scope: "row" }, name), own.map((one) => cell(name, one))))));

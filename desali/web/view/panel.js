@@ -55,7 +55,7 @@ export function startPanel({ group, session, ask, state, say, page, told, seen }
 			made: figure(false), control: figure(true),
 		};
 		entry.element = make("article", { class: "model", "aria-label": model.name, data: { model: model.index } },
-			make("h3", { class: `m${model.index % 8}` }, model.name, role && make("span", { class: "tag" }, role)), fine(`trained on: ${model.trained_on}`),
+			make("h3", { class: `m${model.index % 8}` }, model.name, role && make("span", { class: `tag ${role.replace(" ", "-")}` }, role)), fine(`trained on: ${model.trained_on}`),
 			map, entry.value, make("div", { class: "pictures" }, entry.made.element, entry.control.element), entry.scores, entry.doubt, entry.error);
 		columns.set(model.index, entry);
 		grid.append(entry.element);

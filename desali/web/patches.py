@@ -139,7 +139,7 @@ class Patches:
                 {
                     "image": entry.id, "name": entry.name, "label": entry.label, "patient": entry.patient,
                     "value": value, "png": data_url(tile), "box": entry.framed(one.rule, window),
-                    "alt": f"{entry.name}{f', {entry.label}' if entry.label else ''}: activation {value:.3g}",
+                    "alt": f"{entry.name}{f', {entry.label}' if entry.label else ''}",
                 }
             )  # fmt: skip
         answer: dict[str, Any] = {"patches": patches, "searched": len(probe), "layer": found.layer.name}

@@ -97,7 +97,7 @@ export function startNumbers({ session, ask, state, pick }) {
 	function fill(found) {
 		patches.replaceChildren(...found.patches.map((one) => make("li", {},
 			button([make("img", { src: one.png, alt: "" }), make("small", {}, digits(one.value))],
-				() => state.set({ image: one.image }), { "aria-label": `${one.alt}; show this image` }))));
+				() => state.set({ image: one.image }), { "aria-label": `${one.alt}: activation ${digits(one.value)}; show this image` }))));
 		words.textContent = found.words;
 	}
 

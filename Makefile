@@ -14,7 +14,7 @@ COMPLETE := $(VENV)/.desali-complete
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: install demo test lint types format cuda sanitize docs networks browser notebooks wheel wheel-test bench \
-	fuzz fuzz-short kills reliability sanitize-threads arm64 portable clean
+	fuzz fuzz-short kills reliability sanitize-threads arm64 portable windows clean
 
 install: $(COMPLETE)
 
@@ -116,6 +116,33 @@ arm64: $(DEVELOPMENT)
 			-DDESALI_SANITIZE=ON -DDESALI_SANITIZERS=undefined -DDESALI_OPENMP=OFF && $(BIN)/cmake --build build/arm64 && \
 		qemu-aarch64-static -L /usr/aarch64-linux-gnu build/arm64/desali_sanitize 40; \
 	else echo "no aarch64-linux-gnu-g++ or qemu-aarch64-static on this machine: the kernels are not tried on arm64"; fi
+
+# The CPU kernels and what chooses between them, compiled (not linked, not run) for Windows by Clang.
+ZIG := build/zig
+$(ZIG)/.installed: $(BIN)/python
+	@echo "Installing Zig's Clang, 100 MB"
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(ZIG) ziglang==0.17.1
+	touch $@
+
+windows: $(ZIG)/.installed
+	@set -e; for file in csrc/*.cpp; do \
+		case $$file in \
+			*/bindings.cpp | */device.cpp) continue ;; \
+			*/cpu.cpp | */conv_pack.cpp | */memory.cpp) levels=host ;; \
+			*) levels="portable avx2 avx512" ;; \
+		esac; \
+		for level in $$levels; do \
+			case $$level in \
+				host) flags=-DDESALI_X86_LEVELS ;; \
+				portable) flags= ;; \
+				avx2) flags="-mavx2 -mfma" ;; \
+				avx512) flags="-mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512" ;; \
+			esac; \
+			ZIG_GLOBAL_CACHE_DIR=$(ZIG)/cache $(BIN)/python $(ZIG)/ziglang c++ -target x86_64-windows-gnu -std=c++17 -O1 -Wall -Wextra -Werror \
+				-Wno-psabi -Wno-unknown-warning-option -ffp-contract=fast -Icsrc -DDESALI_LEVEL=$$level $$flags -c $$file -o $(ZIG)/object; \
+			echo "$$file $$level"; \
+		done; \
+	done
 
 # The ops with the kernels that every processor runs.
 portable: $(DEVELOPMENT)

@@ -34,7 +34,7 @@ def demo_command(output: Path, seed: int, device: str, threads: int | None, from
     """
     from desali.experiments.demo import demo
     from desali.web.options import ReportOptions
-    from desali.web.report import report
+    from desali.web.report.report import report
 
     set_threads(threads)
     command = ["desali", *sys.argv[1:]]

@@ -44,7 +44,7 @@ def explore_command(
     FILEs are images: PNG, JPEG, TIFF, DICOM, NIfTI; more can be dropped into the page. Models, images and lineages are
     those of this line; the page can name no others. It is served to this machine alone.
     """
-    from desali.web.opened import opened
+    from desali.web.explorer.opened import opened
 
     asked = ExploreOptions(**taken(ExploreOptions, options))
     given = ModelOptions(**taken(ModelOptions, options))
@@ -57,7 +57,7 @@ def explore_command(
 
     if output is not None and state is not None:
         from desali.output.files import check_writable
-        from desali.web.written import check, write
+        from desali.web.explorer.to_file import check, write
 
         check(output)
         check_writable(output)
@@ -67,8 +67,8 @@ def explore_command(
         click.echo(write(session, state, output, ["desali", *sys.argv[1:]]))
         return
     from desali.models.checkpoint import RUNS
-    from desali.web.commands import Origin, given_options
-    from desali.web.server import check_installed, listening, serve
+    from desali.web.explorer.commands import Origin, given_options
+    from desali.web.explorer.server import check_installed, listening, serve
 
     check_installed()
     sock = listening(asked)

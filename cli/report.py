@@ -27,7 +27,7 @@ def report_command(inputs: tuple[Path, ...], output: Path, title: str, **options
     channels of every layer and a gallery of ROIs are drawn. What was found and what is missing is said on stderr and in
     the page; where nothing can be shown no page is written. The page names patients as the data do.
     """
-    from desali.web.report import report
+    from desali.web.report.report import report
 
     asked = ReportOptions(**taken(ReportOptions, options))
     shown = (lambda line: click.echo(line, err=True)) if sys.stderr.isatty() else (lambda line: None)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from desali.reversal.recording import reconstruct as reconstruct
     from desali.reversal.recording import record as record
     from desali.reversal.seeds import Seed as Seed
-    from desali.web.widget import explore as explore
+    from desali.web.explorer.widget import explore as explore
 
 _WHERE = {
     "DesaliError": "errors",
@@ -48,7 +48,7 @@ _WHERE = {
     "UnsupportedLayerError": "errors",
     "channels": "figures.channels",
     "compare": "figures.compare",
-    "explore": "web.widget",
+    "explore": "web.explorer.widget",
     "lineage": "comparison.lineage",
     "what_changed": "figures.what_changed",
     "load": "models.sources",

@@ -21,8 +21,8 @@ from PIL import Image
 
 import desali as library
 from desali.models.options import DEFAULT
-from desali.web.commands import Origin
-from desali.web.opened import opened
+from desali.web.explorer.commands import Origin
+from desali.web.explorer.opened import opened
 from desali.web.options import ExploreOptions
 from tests.cli.conftest import RECIPES, Result
 
@@ -130,7 +130,7 @@ def test_a_port_in_use(desali: Run, runs: Path, lung_patch_png: Path) -> None:
 
 
 def test_a_busy_default_port_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    from desali.web import server
+    from desali.web.explorer import server
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -143,7 +143,7 @@ def test_a_busy_default_port_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_browser_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     import webbrowser
 
-    from desali.web.server import _open
+    from desali.web.explorer.server import _open
 
     said: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda address: False)
@@ -218,7 +218,7 @@ def test_what_fails_alone_is_a_note(runs: Path, tmp_path: Path, lung_patch_png: 
 def test_a_lineage_is_read_and_that_of_strangers_is_said(
     desali: Run, runs: Path, tmp_path: Path, lung_patch_png: Path
 ) -> None:
-    from tests.web.explored import images
+    from tests.web.explorer.explored import images
 
     first, second = (library.load(runs / name / "model.safetensors") for name in ("scratch", "texture"))
     change = library.lineage(first, second, images(16), random_networks=2)
@@ -261,8 +261,8 @@ def test_an_unknown_model_is_passed_over(desali: Run, runs: Path, tmp_path: Path
 
 
 def test_the_fragment_says_which_of_a_pair_is_shown(runs: Path, lung_patch_png: Path) -> None:
-    from desali.web.followed import Followed
-    from desali.web.written import params_of
+    from desali.web.explorer.followed import Followed
+    from desali.web.explorer.to_file import params_of
 
     one = opened((), runs, [lung_patch_png], (), ExploreOptions())
     pair = object.__new__(Followed)

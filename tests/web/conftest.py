@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from desali.web.options import ReportOptions
-from desali.web.report import report
+from desali.web.report.report import report
 from tests.training.images import stripes
 
 HOSTILE = (

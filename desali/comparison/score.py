@@ -38,9 +38,15 @@ class Score:
 
     @property
     def no_difference(self) -> bool | None:
-        """Whether after differs from before no more than from a replicate; None without replicates."""
+        """Whether no difference is shown: after is as far from a replicate, or the interval of the difference holds 0.
+
+        None without replicates.
+        """
         apart = [abs(self.after - one) for one in self.replicate if not np.isnan(one)]
-        return abs(self.difference) <= max(apart) if apart else None
+        if not apart:
+            return None
+        low, high = self.difference_interval or (self.difference, self.difference)
+        return abs(self.difference) <= max(apart) or low <= 0 <= high
 
 
 def row(name: str, score: Score | None) -> dict[str, Any]:

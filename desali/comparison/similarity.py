@@ -51,9 +51,12 @@ class Similarity:
 
     @property
     def no_difference(self) -> bool | None:
-        """Whether before and after are as alike as two replicates; None without replicates."""
+        """Whether before and after may be as alike as two replicates: the value, or the upper end of its interval, is.
+
+        None without replicates.
+        """
         known = [value for value in self.replicate if not np.isnan(value)]
-        return self.value >= min(known) if known else None
+        return max(self.value, *(self.interval or ())) >= min(known) if known else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""

@@ -109,6 +109,7 @@ def package(name: str, module: str) -> Any:
         raise DesaliError(
             f"{name} is installed but cannot be imported beside torch {torch.__version__} ({_line(error)}); "
             f"install the {name} that fits it"
+            + ("" if torch.version.cuda else ", built for the CPU as this torch is, with --no-deps")
         ) from error
 
 

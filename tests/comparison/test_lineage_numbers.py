@@ -15,6 +15,8 @@ from torch import nn
 import desali
 from desali.comparison import following
 from desali.comparison.probe_set import probe_set
+from desali.comparison.score import Score
+from desali.comparison.similarity import Similarity
 from tests.comparison.related import Plain, Residual, made, patients, permuted, pictures, plain, shaken
 
 IMAGES, PATIENTS = pictures(), patients()
@@ -221,10 +223,38 @@ def test_replicates_are_a_floor_for_every_number() -> None:
         assert layer.probe.replicate == pytest.approx([other.probe.after])
         assert layer.similarity.replicate == pytest.approx(other.similarity.replicate)
         assert layer.similarity.repeated == pytest.approx([other.similarity.value])
+        low, high = layer.probe.difference_interval
         assert layer.probe.no_difference == (
-            abs(layer.probe.difference) <= abs(layer.probe.after - layer.probe.replicate[0])
+            abs(layer.probe.difference) <= abs(layer.probe.after - layer.probe.replicate[0]) or low <= 0 <= high
         )
     assert "no difference beyond that of replicates is shown at" in str(change)
+
+
+@pytest.mark.parametrize(
+    ("after", "interval", "replicate", "said"),
+    [
+        (0.6, (0.1, 0.3), (0.58, 0.61), False),
+        (0.6, (-0.01, 0.41), (0.58, 0.61), True),  # further than replicates are, but it may be nothing
+        (0.6, (0.1, 0.3), (0.35,), True),
+        (0.6, None, (0.58,), False),
+        (0.6, (0.1, 0.3), (), None),
+        (0.6, (0.1, 0.3), (float("nan"),), None),
+    ],
+)
+def test_a_difference_is_shown_beyond_replicates_and_beyond_its_interval(
+    after: float, interval: tuple[float, float] | None, replicate: tuple[float, ...], said: bool | None
+) -> None:
+    assert Score(0.4, after, None, None, interval, (), replicate).no_difference is said
+
+
+@pytest.mark.parametrize(
+    ("interval", "replicate", "said"),
+    [((0.3, 0.5), (0.7, 0.8), False), ((0.3, 0.75), (0.7, 0.8), True), (None, (0.3,), True), ((0.3, 0.5), (), None)],
+)
+def test_networks_are_less_alike_than_replicates_where_the_interval_says_so(
+    interval: tuple[float, float] | None, replicate: tuple[float, ...], said: bool | None
+) -> None:
+    assert Similarity(0.4, interval, (), replicate, ()).no_difference is said
 
 
 def test_a_silenced_layer_has_no_numbers_and_no_nan_in_its_record() -> None:

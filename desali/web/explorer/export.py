@@ -69,7 +69,8 @@ def grid_of(
     layers = list(dict.fromkeys(one.layer for one in seen))
     contrast = CONTRAST if state.source == "contrast" else ""
     scale = "All pictures and controls have one scale." if state.common else ""
-    note = " ".join(part for part in (input.words, trained_words(networks, [one.index for one in seen]),
+    source = f"Image of {entry.set}: {entry.origin or 'origin unknown'}." if entry.set else ""
+    note = " ".join(part for part in (source, input.words, trained_words(networks, [one.index for one in seen]),
                                       *_doubts(numbers), kept_of(networks, seen), networks.without_control, contrast,
                                       scale, *errors, NOTE) if part)  # fmt: skip
     return Grid(["\n".join(layers)], columns, [cells], f"{entry.name}: {numbers['sentence']}", note)
@@ -114,6 +115,8 @@ def record_of(
     facts = image_facts(image, rule, window)
     if isinstance(image, Roi) and image.path is None:
         facts |= {"name": entry.name, "label": entry.label or None, "patient": entry.patient or None}
+    if entry.set:
+        facts |= {"set": entry.set, "origin": entry.origin or None}
     return {
         "kind": KIND,
         "figure": "view",

@@ -249,7 +249,7 @@ class Session:
         window = self.networks.window(entry)
         return {
             "id": entry.id, "name": entry.name, "label": entry.label, "patient": entry.patient,
-            "width": entry.size[1], "height": entry.size[0], "hu": entry.hu,
+            "origin": entry.origin, "width": entry.size[1], "height": entry.size[0], "hu": entry.hu,
             "window": None if window is None else list(window),
         }  # fmt: skip
 

@@ -42,6 +42,7 @@ class Entry:
         load: gives it: a Roi, or a tensor [C, H, W] as the networks take it.
         path: the file, where the whole file is the image; None else.
         tensor: whether it is a tensor, which no preprocessing changes.
+        set, origin: the image set it is of and where that comes from, as the set says it; "" for single images.
     """
 
     id: str
@@ -53,6 +54,8 @@ class Entry:
     load: Callable[[], Roi | Tensor]
     path: Path | None = None
     tensor: bool = False
+    set: str = ""
+    origin: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -208,7 +211,7 @@ def _of_set(images: ImageSet, seed: int) -> tuple[ImageSet, list[Entry], list[st
         pixels = images.images
         return Entry(
             str(k), name, label, str(images.patients[k]), (int(pixels.shape[1]), int(pixels.shape[2])),
-            images.unit == "hu", lambda: to_image(np.asarray(pixels[k])),
+            images.unit == "hu", lambda: to_image(np.asarray(pixels[k])), set=images.name, origin=images.origin,
         )  # fmt: skip
 
     return images, [entry(k) for k in range(len(images))], notes

@@ -12,9 +12,9 @@ from desali.errors import DataError, DesaliError
 from desali.models.checkpoint import WEIGHTS_NAME, LoadedModel, load, read_card
 from desali.web.found import Found, Source
 from desali.web.options import ReportOptions
+from desali.web.report import gallery, sheets
 from desali.web.report.image_sets import Images, of_set
 from desali.web.report.lineage_curves import Change, arrows, change_of
-from desali.web.report import gallery, sheets
 
 if TYPE_CHECKING:
     from torch import nn

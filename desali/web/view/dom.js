@@ -9,7 +9,7 @@ export function make(name, attributes = {}, ...children) {
 		else if (key === "value") element.value = value;
 		else element.setAttribute(key, value === true ? "" : String(value));
 	}
-	element.append(...children.flat().filter((child) => child != null && child !== false));
+	element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
 	return element;
 }
 

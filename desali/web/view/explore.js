@@ -34,3 +34,6 @@ document.querySelector(".skip").addEventListener("click", (event) => { // the fr
 	document.getElementById("explorer").focus();
 });
 addEventListener("hashchange", () => host.reload?.());
+addEventListener("keydown", (event) => { // where nothing is chosen yet the keys are the explorer's
+	if (event.target === document.body) document.querySelector(".explorer")?.dispatchEvent(new KeyboardEvent("keydown", event));
+});

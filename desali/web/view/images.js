@@ -121,7 +121,7 @@ export function startImages({ session, ask, state, say, fail, opened }) {
 		canvas.dataset.shown = one.id;
 		const field = boxes.length ? ` Frames: what the neurons see, ${boxes.map((box) => `${box.height} × ${box.width} pixels from row ${box.top}, column ${box.left}`).join("; ")}.` : "";
 		canvas.setAttribute("aria-label", `${named(one)}, ${height} × ${width} pixels.${field}`);
-		caption.textContent = `${named(one)} · ${width} × ${height}`;
+		caption.textContent = `${name(named(one), one.origin)} · ${width} × ${height}`;
 	}
 
 	async function take(files) {

@@ -450,6 +450,15 @@ def test_drop_a_dicom_and_move_its_window(browser: Any, explorer: Explorer, tmp_
         expect(page).to_have_url(re.compile("window=-190%2C400"))
 
 
+def test_nothing_on_the_page_is_an_object_in_words(browser: Any, explorer: Explorer) -> None:
+    with opened(browser, explorer) as page:
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        words = page.locator("body").inner_text()
+        assert "[object" not in words
+        assert page.locator(".tools details dt").count() >= 6, "the keys are listed"
+        assert page.locator(".tools details .check").count() == page.locator(".model").count()
+
+
 def test_files_that_are_no_images_are_said(browser: Any, explorer: Explorer, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
@@ -474,6 +483,12 @@ def test_files_that_are_no_images_are_said(browser: Any, explorer: Explorer, tmp
 
 def test_keys_alone_reach_everything(browser: Any, explorer: Explorer) -> None:
     with opened(browser, explorer) as page:
+        layer = state(page)["layer"]
+        page.keyboard.press("]")  # nothing is chosen yet
+        settled(page)
+        assert state(page)["layer"] != layer
+        page.keyboard.press("[")
+        settled(page)
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
         before = page.url

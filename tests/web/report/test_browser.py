@@ -221,6 +221,7 @@ def test_paper(browser: Any, url: str, tmp_path: Path) -> None:
         assert page.eval_on_selector_all("img", "all => all.every(x => x.complete && x.naturalWidth > 0)")
         assert page.locator("table.numbers").last.is_visible(), "what is folded on the screen is on paper"
         assert shown_bands(page) == {"before", "after", "control"}
+        assert page.locator(".sheet:visible").count() == page.locator(".sheet").count(), "paper has no slider"
         made = page.pdf(path=str(tmp_path / "page.pdf"), format="A4", print_background=True)
         assert made.startswith(b"%PDF")
         assert b"/MediaBox [0 0 594" in made or b"/MediaBox [0 0 595" in made

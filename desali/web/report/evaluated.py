@@ -94,7 +94,7 @@ def evaluated(comparison: Comparison, path: Path, whole: Images | None = None) -
     ]
     pairs = [
         Row(_name(pair), pair.differences[metric].value, pair.differences[metric].ends,
-            signed(pair.differences[metric]),
+            f"{signed(pair.differences[metric])}{_p(pair, metric)}",
             "c0" if pair.verdict.get(metric) == "differs" else "quiet")
         for pair in comparison.pairs
         if metric in pair.differences
@@ -185,9 +185,13 @@ def _plain(estimate: Estimate) -> str:
 def _apart(pair: Pair, metric: str) -> str:
     """A difference with its interval and its p-value."""
     one = pair.differences[metric]
-    ends = "" if one.ends is None else f", 95 % interval {one.ends[0]:+.2f} to {one.ends[1]:+.2f}"
+    ends = "" if one.ends is None else f", 95 % interval {one.ends[0]:+.3f} to {one.ends[1]:+.3f}"
+    return f"{one.value:+.3f}{ends}{_p(pair, metric)}".replace("-", MINUS)
+
+
+def _p(pair: Pair, metric: str) -> str:
     p = pair.p_holm.get(metric)
-    return f"{one.value:+.2f}{ends}{'' if p is None else f', p {p_text(p)}'}".replace("-", MINUS)
+    return "" if p is None else f", p {p_text(p)}"
 
 
 def axis(value: float) -> str:

@@ -53,7 +53,7 @@ export function reveal(one, box) {
 	if (area.top < whole.top || area.bottom > whole.bottom) box.scrollTop += area.top - whole.top - (whole.height - area.height) / 2;
 }
 
-// One tab stop for many buttons; arrows, Home and End move among them. With `pick` a move chooses, else Enter does.
+// One tab stop for many buttons; arrows, Home and End move. With `pick` a move chooses, else Enter does.
 export function roving(root, selector, pick) {
 	const all = () => [...root.querySelectorAll(selector)].filter((one) => !one.hidden);
 	root.addEventListener("keydown", (event) => {

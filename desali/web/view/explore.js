@@ -34,6 +34,6 @@ document.querySelector(".skip").addEventListener("click", (event) => { // the fr
 	document.getElementById("explorer").focus();
 });
 addEventListener("hashchange", () => host.reload?.());
-addEventListener("keydown", (event) => { // where nothing is chosen yet the keys are the explorer's
+addEventListener("keydown", (event) => { // before anything is chosen
 	if (event.target === document.body) document.querySelector(".explorer")?.dispatchEvent(new KeyboardEvent("keydown", event));
 });

@@ -58,10 +58,11 @@ export async function startExplorer(root, ask, host) {
 	start();
 	host.reload = () => { state.load(); start(); };
 
-	// The model that the lists to the right are of: unless one is named the first that takes the image.
+	// The model that the lists are of: the one named, that after the stage, or the first that takes the image.
 	function looked() {
 		const wanted = state.get("model");
-		return session.models[wanted] ? Number(wanted) : Math.max(0, session.models.findIndex((one) => one.layers.length && !one.unfit));
+		const fit = session.models.filter((one) => one.layers.length && !one.unfit);
+		return session.models[wanted] ? Number(wanted) : (fit.find(({ index }) => index === session.lineage?.after) ?? fit[0])?.index ?? 0;
 	}
 
 	function panelOf() {

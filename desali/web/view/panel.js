@@ -1,4 +1,4 @@
-// Models of one architecture side by side: layer strip, activation maps to click on, pictures beside their controls.
+// Models of one architecture: layer strip, activation maps to click on, pictures beside their controls.
 import { button, digits, fine, make, modified, reveal, roving, save, within } from "./dom.js";
 import { drawMap } from "./plane.js";
 import { latest } from "./state.js";

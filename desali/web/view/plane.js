@@ -9,7 +9,7 @@ function shade(stops, share) {
 	return stops[k].map((low, c) => low + (stops[k + 1][c] - low) * (place - k));
 }
 
-// Draws values [h][w] in cells of whole pixels and marks one cell; returns the range drawn, or null for a map of zeros.
+// Draws values [h][w] in cells of whole pixels, one of them marked; returns the range, or null for zeros.
 export function drawMap(canvas, values, mark) {
 	const height = values.length;
 	const width = values[0].length;
@@ -41,7 +41,7 @@ export function frame(ink, x, y, width, height, line, colour = "#d5260a") {
 	ink.strokeRect(x, y, width, height);
 }
 
-// Hounsfield units as grey: centre - width/2 and below is black, centre + width/2 and above is white.
+// Hounsfield units as grey: black at centre - width/2 and below, white at centre + width/2 and above.
 export function windowed(values, width, height, [centre, wide]) {
 	const pixels = new ImageData(width, height);
 	const low = centre - wide / 2;

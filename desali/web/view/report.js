@@ -15,7 +15,7 @@ for (const root of document.querySelectorAll("[data-sheets]")) {
 	if (sheets) linkCharts(root, sheets);
 }
 
-// The layer that the sheets show is marked in the curves over the same images, and a click there shows that layer.
+// The layer of the sheets is marked in the curves over the same images; a click there shows it.
 function linkCharts(root, sheets) {
 	const places = [];
 	for (const change of root.closest("[data-set]").querySelectorAll("[data-layers]")) {

@@ -50,7 +50,7 @@ export function startState(host) {
 	return { get, set, load, reset, request, all: () => Object.fromEntries(words), onChange: (heard) => listeners.push(heard) };
 }
 
-// Asks of which only the newest counts: an older answer is dropped, and a hand that holds a key down does not flood.
+// Asks of which the newest counts: older answers are dropped, and a key held down does not flood.
 export function latest(ask, what, page, taken, failed) {
 	const PAUSE = 70;
 	let click = 0;

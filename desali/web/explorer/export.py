@@ -49,7 +49,7 @@ def grid_of(
     """One row: the image, then every network beside its control."""
     first = seen[0]
     told = {one["index"]: one for one in numbers["models"]}
-    input = networks.input(first.index, entry, state.window)
+    input = networks.input(first.index, entry)
     fields = {one.field for one in seen if one.neuron is not None}
     box = (first.field,) if len(fields) == 1 and first.neuron is not None and first.field is not None else ()
     columns = [Column("input")]
@@ -58,7 +58,7 @@ def grid_of(
         own = told[one.index]
         columns += [Column(own["what"], one.name), Column(RANDOM, one.name)]
         said = [] if one.channel is None else [f"channel {one.channel}"]
-        said.append(f"activation {one.value:.3g}")
+        said.append(f"{one.measure} {one.value:.3g}")
         cells.append(_panel(one.picture, said))
         drawn = own.get("draws")
         alike = f"likeness {drawn['words']}" if drawn else "likeness –"
@@ -109,9 +109,8 @@ def record_of(
 ) -> dict[str, Any]:
     """All that is known of the view, JSON-serialisable; no pictures."""
     image = entry.load()
-    window = state.window if entry.hu else None
     rule = networks.shown[indices[0]].rule if indices else networks.shown[0].rule
-    facts = image_facts(image, rule, window)
+    facts = image_facts(image, rule, None)
     if isinstance(image, Roi) and image.path is None:
         facts |= {"name": entry.name, "label": entry.label or None, "patient": entry.patient or None}
     return {

@@ -76,6 +76,7 @@ def _told(
         "picture": _picture(one.picture, state.common),
         "control": control,
         "value": one.value,
+        "measure": one.measure,
         "y": y,
         "x": x,
         "box": None if one.field is None else entry.framed(shown.rule, one.field),
@@ -89,7 +90,7 @@ def _told(
         "scores": [list(pair) for pair in one.scores],
         "scores_in_words": score_words(one, shown),
         "trained_on": cards.trained_on(shown),
-        "doubts": cards.doubts(shown, entry, networks.input(one.index, entry, state.window)),
+        "doubts": cards.doubts(shown, entry, networks.input(one.index, entry)),
         "seed": seed_words(one.seed, shown.classes),
         "alt": words_of(one),
         **(_contrast(shown.classes, target) if isinstance(target, State) else {}),
@@ -121,10 +122,11 @@ def score_words(seen: Seen, shown: Shown) -> str:
 
 def rows_of(seen: Seen, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of a network as the page lists them, by the names that it gives them; None for none."""
-    silent = seen.value == 0 and seen.place is None
+    contrast = seen.picture.contrast
+    silent = seen.value == 0 and seen.place is None and not contrast
     return {
         "channel": seen.channel,
-        "value": "silent here" if silent else seen.value,
+        seen.measure if contrast else "value": "silent here" if silent else seen.value,
         "row, column": None if seen.place is None else f"{seen.place[0]}, {seen.place[1]}",
         "likeness": seen.likeness,
         "draws": None,

@@ -53,8 +53,9 @@ class Seen:
     Attributes:
         channel: what is shown of it; None for the whole layer, the strongest or a contrast.
         neuron: (channel, y, x) of a single neuron.
-        value, place: the activation at the neuron, or the largest of what is projected, and where that is (y, x); None
-            where the channel is the same everywhere, so that no place is the strongest.
+        value, measure: the activation at the neuron, or the largest of what is projected; of a contrast the logit of
+            the class less that of the other or the mean of all others.
+        place: of that value (y, x); None where the channel is the same everywhere, so that no place is the strongest.
         field: receptive field of the neuron, or of that place, in the network's input (top, left, height, width).
         control: None where the architecture cannot be drawn anew.
         likeness: of picture and control; None where one of them is constant, or several neurons are shown.
@@ -70,6 +71,7 @@ class Seen:
     channel: int | None
     neuron: tuple[int, ...] | None
     value: float
+    measure: str
     place: tuple[int, int] | None
     field: Field | None
     picture: Picture
@@ -99,9 +101,9 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
         DesaliError: a layer, channel or class that it does not have; an image that does not fit it.
     """
     one = networks.shown[index]
-    recorded = networks.recorded(index, entry, state.window)
+    recorded = networks.recorded(index, entry)
     layer = layer_of(state, recorded, networks, index)
-    colour = networks.input(index, entry, state.window).colour
+    colour = networks.input(index, entry).colour
     with recorded.lock:
         seed, place = seed_of(recorded.recording, one, layer, state, channel)
         shown = _projected(networks, recorded, one, layer, seed, state, colour)
@@ -122,6 +124,7 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
         channel=view.channel if state.source in ("neuron", "channel") else None,
         neuron=neuron,
         value=value_of(view, state),
+        measure="logit difference" if state.source == "contrast" else "activation",
         place=place,
         field=field,
         picture=shown.picture,
@@ -143,7 +146,7 @@ def beside(
     twin = networks.twin(index, draw)
     if twin is None:
         return None
-    recorded = networks.recorded(index, entry, state.window, twin)
+    recorded = networks.recorded(index, entry, twin)
     with recorded.lock:
         return _projected(networks, recorded, networks.shown[index], layer, seed, state, colour)
 
@@ -196,7 +199,7 @@ def words_of(seen: Seen) -> str:
     said = [f"{seen.name}, {seen.layer}, {what}"]
     if seen.place is not None and seen.neuron is not None and len(seen.neuron) == 3:
         said[0] += f" at {seen.neuron[1]}, {seen.neuron[2]}"
-    said.append(f"activation {seen.value:.3g}")
+    said.append(f"{seen.measure} {seen.value:.3g}")
     said.append("silent: the map is zero" if seen.picture.silent else scale_text("scale", seen.picture.scale))
     if seen.likeness is not None and seen.null is not None:
         said.append(

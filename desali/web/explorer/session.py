@@ -37,7 +37,8 @@ NUMBERS = (
 MEANING = (
     "likeness: rank correlation of the picture with those of {draws} networks with random weights, lowest to highest; "
     "the first is shown. Near 1 the picture shows the image, not what was learned; within noise it says nothing. Ends: "
-    "what becomes black and white, 0 in the middle."
+    "what becomes black and white, 0 in the middle. logit difference: of a contrast, the logit of the class less that of "
+    "the other, or less the mean of all others."
 )
 KEYS = {
     "[ ]": "layer", ", .": "channel", "b": "before or after", "p": "same channel or partner",

@@ -51,7 +51,7 @@ class Views:
         entry = self.shelf[state.image]
 
         def of(index: int) -> dict[str, Any]:
-            recorded = self.networks.recorded(index, entry, state.window)
+            recorded = self.networks.recorded(index, entry)
             layer = layer_of(state, recorded, self.networks, index)
             one = self.networks.shown[index]
             with recorded.lock:
@@ -79,7 +79,7 @@ class Views:
         state = state_of(params)
         entry = self.shelf[state.image]
         index = self.networks.chosen([needed(params, "model")])[0]
-        recorded = self.networks.recorded(index, entry, state.window)
+        recorded = self.networks.recorded(index, entry)
         layer = layer_of(state, recorded, self.networks, index)
         with recorded.lock:
             values = recorded.recording.activation(layer)[0].cpu()
@@ -153,7 +153,7 @@ class Views:
             channel = state.channel
             network = None
             if self.followed is not None and channel is not None and state.source in ("neuron", "channel"):
-                network = self.networks.recorded(index, entry, state.window).recording.network
+                network = self.networks.recorded(index, entry).recording.network
                 channel = self._channel(state, index, network, state.layer, channel)
             elif state.partner and self.followed is None and state.source != "contrast":
                 self._channel(state, index, None, state.layer, channel)

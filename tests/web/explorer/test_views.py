@@ -144,7 +144,7 @@ def test_an_image_that_is_unlike_the_training_is_said() -> None:
         assert len(found) == len(wanted), (name, found)
         assert all(any(one.startswith(words) for one in found) for words in wanted), (name, found)
         assert ask(made, "export", format="json", **asking)["models"][0]["doubts"] == found
-    assert cards.doubts(made.networks.shown[1], entry, made.networks.input(1, entry, None)) == []
+    assert cards.doubts(made.networks.shown[1], entry, made.networks.input(1, entry)) == []
 
 
 def test_a_contrast_pairs_classes_by_name() -> None:
@@ -154,7 +154,7 @@ def test_a_contrast_pairs_classes_by_name() -> None:
     first, second, third = ask(made, "view", image=5, source="contrast", a=1, b=0)["models"]
     assert first["what"] == second["what"] == f"for {HOSTILE[1]}, against {HOSTILE[0]}"
     own = made.networks.shown[1]
-    recorded = made.networks.recorded(1, made.shelf["5"], None).recording
+    recorded = made.networks.recorded(1, made.shelf["5"]).recording
     signal = torch.zeros(1, 3)
     signal[0, own.classes.index(HOSTILE[1])], signal[0, own.classes.index(HOSTILE[0])] = 1.0, -1.0
     map = recorded.reconstruct("fc", desali.Seed.tensor(signal), "gradient")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from desali.comparison.controls import too_few
 from desali.data.roi import Roi
 from desali.figures.captions import around_zero
 from desali.figures.drawing.panel import Cell, Column, Grid, Panel, Words
@@ -70,8 +71,8 @@ def grid_of(
     contrast = CONTRAST if state.source == "contrast" else ""
     scale = "All pictures and controls have one scale." if state.common else ""
     note = " ".join(part for part in (input.words, trained_words(networks, [one.index for one in seen]),
-                                      *_doubts(numbers), kept_of(networks, seen), networks.without_control, contrast,
-                                      scale, *errors, NOTE) if part)  # fmt: skip
+                                      *_doubts(numbers), kept_of(networks, seen), networks.without_control,
+                                      too_few(networks.draws), contrast, scale, *errors, NOTE) if part)  # fmt: skip
     return Grid(["\n".join(layers)], columns, [cells], f"{entry.name}: {numbers['sentence']}", note)
 
 
@@ -134,7 +135,7 @@ def record_of(
         "models": [
             {key: _bare(value) for key, value in one.items() if key not in PAGE} for one in numbers["models"]
         ],
-        "note": NOTE,
+        "note": " ".join(part for part in (too_few(networks.draws), NOTE) if part),
         "versions": versions(),
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from desali.comparison.controls import Likeness, likeness_null, one_size
 from desali.comparison.views import View, looks
-from desali.figures.drawing.display import scale_text, to_grey
+from desali.figures.drawing.display import to_grey
 from desali.figures.sources import in_rgb
 from desali.figures.windows import cropped
 from desali.reversal.seeds import Seed
@@ -191,18 +191,3 @@ def common_scale(seen: Sequence[Seen]) -> float:
     """The largest scale of all pictures and controls; 0 where all are silent."""
     pictures = [own for one in seen for own in (one.picture, one.control) if own is not None]
     return max((own.scale for own in pictures), default=0.0)
-
-
-def words_of(seen: Seen) -> str:
-    """What a picture shows, with its numbers, for a reader who hears the page."""
-    what = f"channel {seen.channel}" if seen.channel is not None else seen.seed.describe()
-    said = [f"{seen.name}, {seen.layer}, {what}"]
-    if seen.place is not None and seen.neuron is not None and len(seen.neuron) == 3:
-        said[0] += f" at {seen.neuron[1]}, {seen.neuron[2]}"
-    said.append(f"{seen.measure} {seen.value:.3g}")
-    said.append("silent: the map is zero" if seen.picture.silent else scale_text("scale", seen.picture.scale))
-    if seen.likeness is not None and seen.null is not None:
-        said.append(
-            f"likeness to the same network with random weights {seen.likeness:+.2f}, noise stays within {seen.null:.2f}"
-        )
-    return "; ".join(said)

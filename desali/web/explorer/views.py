@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from desali.comparison.controls import Likeness
-from desali.errors import DesaliError
+from desali.errors import DesaliError, ImageError
 from desali.figures.captions import listed
 from desali.figures.drawing.display import summarise_activation
 from desali.figures.facts import method_words
@@ -171,7 +171,7 @@ class Views:
         return ordered, [shown.get(one["index"], one) for one in models]
 
     def _each(self, state: State, stale: Stale, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-        """What each of the models says, or why it does not; the pair of a lineage stands first."""
+        """What each of the models says, or why it does not and whether the image is why; a lineage's pair stands first."""
 
         def one(index: int) -> dict[str, Any]:
             if stale():
@@ -180,7 +180,8 @@ class Views:
                 return of(index)
             except DesaliError as error:
                 name = self.networks.shown[index].name
-                return {"index": index, "name": name, "error": str(error).removeprefix(f"{name}: ")}
+                said = str(error).removeprefix(f"{name}: ")
+                return {"index": index, "name": name, "error": said, "unfit": isinstance(error, ImageError)}
 
         return self.hands.each(one, sorted(self.networks.chosen(state.models), key=self._place))
 

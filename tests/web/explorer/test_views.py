@@ -189,6 +189,34 @@ def test_codes_of_classes_are_spelled_out_where_the_data_does() -> None:
     assert "(" not in second["scores_in_words"], "nothing says that these codes are those of the phantoms"
 
 
+def test_codes_are_spelled_out_as_in_a_report() -> None:
+    cases = {
+        "emphysema": ({"name": "copd", "parameters": {"reader": "emphysema"}}, "NT", "normal tissue"),
+        "medgift": (
+            {"name": "clinic", "parameters": {"reader": "medgift", "options": {"labels": "seven"}}},
+            "GGO", "ground-glass opacity",
+        ),
+    }  # fmt: skip
+    for data, code, words in cases.values():
+        made = session({"a": card_of(1, classes=(code, "x", "y"), origin="a clinic", data=data)})
+        assert ask(made, "session")["classes"] == [f"{code} ({words})", "x", "y"]
+        record = ask(made, "export", format="json", image=1, layer=LAYER, source="channel", channel=1)
+        assert record["networks"]["a"]["classes"] == {code: words, "x": None, "y": None}
+
+
+def test_only_an_image_makes_a_network_unfit() -> None:
+    """A class, a partner or a layer that one network lacks says nothing of the image."""
+    made = of_objects({"a": loaded(1), "b": loaded(2, classes=("x", "y", "z")), "fixed": fixed()}, images())
+    for asking in ({"source": "contrast", "a": 0}, {"source": "channel", "channel": 1, "layer": LAYER}):
+        found = {one["name"]: one for one in ask(made, "view", image=1, **asking)["models"]}
+        assert "error" not in found["a"]
+        if asking["source"] == "contrast":
+            assert (found["b"]["error"], found["b"]["unfit"]) == (f"has no class {HOSTILE[0]}", False)
+        else:
+            assert found["fixed"]["unfit"]
+            assert found["fixed"]["error"].startswith("needs 48 × 48 pixels")
+
+
 def test_an_image_that_is_unlike_the_training_is_said() -> None:
     made = session({"a": card_of(1, **PHANTOMS), "b": loaded(2)})
     rng = np.random.default_rng(0)

@@ -176,7 +176,7 @@ def many(explorer: Explorer, count: int) -> list[float]:
     for k in range(count):
         layer = layers[k % len(layers)]
         explorer.ask("view", image=images[k % len(images)], layer=layer["name"], source=SOURCES[k % 2],
-                     channel=k % layer["channels"], window=f"-{600 + k % 97},1500")  # fmt: skip
+                     channel=k % layer["channels"])  # fmt: skip
         if (k + 1) % max(1, count // 10) == 0:
             found.append(round(explorer.mib(), 1))
             print(f"{k + 1} clicks: {found[-1]:.1f} MiB", flush=True)
@@ -192,7 +192,7 @@ def main() -> None:
     asked = parser.parse_args()
     for name in [asked.only] if asked.only else NETWORKS:
         with tempfile.TemporaryDirectory() as folder:
-            runs, count = Path(folder) / "runs", 6 if asked.clicks else asked.count + 1
+            runs, count = Path(folder) / "runs", 97 if asked.clicks else asked.count + 1
             on_disk.networks(name, runs, MODELS)
             files = on_disk.images(name, Path(folder), count)
             if asked.clicks:

@@ -22,6 +22,8 @@ from desali.models.modules import one_device
 if TYPE_CHECKING:
     from torch import nn
 
+ENOUGH_RANDOM = 5
+"""Networks with random weights from which on a range over them is shown without a warning."""
 BLUR = 1 / 32
 """Deviation of the blur before pictures are compared, as a share of their width."""
 
@@ -37,6 +39,13 @@ def weights_seed(seed: int) -> int:
     """
     digest = hashlib.sha256(f"{_STREAM}: {seed}".encode()).digest()
     return 2**31 | int.from_bytes(digest[:8], "little") % 2**31
+
+
+def too_few(count: int) -> str:
+    """What to say of a range over so many networks with random weights; "" where they are enough."""
+    if not 0 < count < ENOUGH_RANDOM:
+        return ""
+    return f"{count} random network{'s are' if count > 1 else ' is'} too few for a range; {ENOUGH_RANDOM} are a start."
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:

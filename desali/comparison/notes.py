@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from desali.comparison import tracing
 from desali.comparison.ancestry import LayerLineage
+from desali.comparison.controls import too_few
 from desali.comparison.following import Followed
 from desali.comparison.networks import Subject
 from desali.comparison.probe_set import ProbeSet
 from desali.data.imageset import ImageSet
 from desali.data.pseudonym import cannot_compare
 from desali.evaluation.results import LEAST_PATIENTS
-
-ENOUGH_RANDOM = 5
 
 
 def notes(
@@ -37,8 +36,8 @@ def notes(
         found.append(
             "No random networks: nothing shows what chance would give but 1/C, and strangers may go unnoticed."
         )
-    elif count < ENOUGH_RANDOM:
-        found.append(f"{count} random network{'s are' if count > 1 else ' is'} too few for a range; 5 are a start.")
+    elif few := too_few(count):
+        found.append(few)
     if len(followed.sample) < len(probe):
         found.append(
             f"The random networks were run on {len(followed.sample)} of the images, classes as even as can be, and the "

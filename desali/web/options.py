@@ -8,7 +8,7 @@ from desali.errors import DesaliError
 from desali.experiments.options import LineageOptions
 from desali.output.options import FROM_0, FROM_1, SEED, Range, check_fields, option
 
-DRAWS = 3
+DRAWS = 5
 """Networks with random weights behind the range of a likeness; the first of them is shown."""
 MOST_DRAWS = 8
 

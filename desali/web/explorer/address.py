@@ -24,7 +24,7 @@ def parted(name: str, architectures: int) -> tuple[str, int] | None:
     word, dot, number = name.partition(".")
     if word in SHARED and not dot:
         return word, 0
-    if word not in OWN or (dot and not (number.isascii() and number.isdigit() and 0 < int(number[:6]) < architectures)):
+    if word not in OWN or (dot and number not in map(str, range(1, architectures))):
         return None
     return word, int(number or 0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from desali.data.class_words import class_words as known_words
 from desali.data.preprocess import Preprocessing
-from desali.data.synthetic.classes import TARGET_WORDS
 
 if TYPE_CHECKING:
     from desali.figures.inputs import Input
@@ -43,12 +43,11 @@ def trained_on(one: Shown) -> str:
 
 def class_words(one: Shown) -> dict[str, str]:
     """Classes whose names are codes that the data spells out -> their words."""
-    parameters = _data(one).get("parameters")
-    synthetic = str(_data(one).get("name") or "").startswith("synthetic-target")
-    domain = parameters.get("domain") if isinstance(parameters, Mapping) else None
-    if not synthetic and not (domain == "target" and str(one.card.get("origin")).startswith(SYNTHETIC)):
-        return {}
-    return {name: TARGET_WORDS[name] for name in one.classes if name in TARGET_WORDS}
+    data = _data(one)
+    parameters = data.get("parameters")
+    return known_words(
+        str(data.get("name") or ""), one.classes, parameters if isinstance(parameters, Mapping) else None
+    )
 
 
 def named(one: Shown, name: str) -> str:

@@ -42,7 +42,7 @@ def _predicted(networks: Networks, places: Sequence[int], entry: Entry, state: S
     why: DesaliError = Refused(400, "no model is shown")
     for index in places:
         try:
-            recorded = networks.recorded(index, entry, state.window)
+            recorded = networks.recorded(index, entry)
             layer = layer_of(state, recorded, networks, index)
         except DesaliError as error:
             why = error
@@ -57,7 +57,7 @@ def _predicted(networks: Networks, places: Sequence[int], entry: Entry, state: S
 def _outputs(networks: Networks, index: int, entry: Entry, state: State) -> int:
     """How many classes a model has; 0 where it does not say."""
     try:
-        recorded = networks.recorded(index, entry, state.window)
+        recorded = networks.recorded(index, entry)
         return recorded.recording.shape(layer_of(state, recorded, networks, index))[0]
     except DesaliError:
         return 0  # said where it is shown

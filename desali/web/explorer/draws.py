@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from desali.comparison.controls import Likeness
 from desali.figures.captions import signed
+from desali.web.explorer.hands import Hands
 from desali.web.explorer.networks import Networks
 from desali.web.explorer.projection import Seen, alike_to, beside
 from desali.web.explorer.shelf import Entry
@@ -60,21 +61,31 @@ class Draws:
 
 
 def draws(
-    networks: Networks, seen: Seen, entry: Entry, state: State, alike: Likeness, wanted: Callable[[], None]
-) -> Draws | None:
-    """How alike a map is to those of all networks with random weights; None where there are none, or several neurons.
+    networks: Networks, seen: Sequence[Seen], entry: Entry, state: State, hands: Hands, wanted: Callable[[], None]
+) -> dict[int, Draws]:
+    """How alike the map of each network is to those of all networks with random weights, by its place.
+
+    Those that have no network with random weights, or show several neurons, are left out.
 
     Args:
+        hands: several draws are worked on at a time, a network each.
         wanted: is called before each; it raises where nobody waits any more.
     """
-    if seen.beside is None or len(seen.shown.view.neurons) != 1:
-        return None
-    found: list[float | None] = []
-    silent = 0
-    for draw in range(networks.draws):
+    alike = Likeness()
+
+    def of(pair: tuple[Seen, int]) -> tuple[float | None, bool]:
+        one, draw = pair
         wanted()
-        other = beside(networks, seen.index, entry, state, seen.layer, seen.seed, seen.shown.colour, draw)
+        other = beside(networks, one.index, entry, state, one.layer, one.seed, one.shown.colour, draw)
         assert other is not None  # the first one could be drawn
-        silent += other.picture.silent
-        found.append(alike_to(networks, seen.shown, other, alike))
-    return Draws(tuple(found), silent)
+        return alike_to(networks, one.shown, other, alike), other.picture.silent
+
+    fit = [one for one in seen if one.beside is not None and len(one.shown.view.neurons) == 1]
+    count = networks.draws
+    # all draws of a network before the next one: networks of one architecture share a draw, and would wait for it
+    made = hands.each(of, [(one, draw) for one in fit for draw in range(count)])
+    own = [made[k * count : (k + 1) * count] for k in range(len(fit))]
+    return {
+        one.index: Draws(tuple(rho for rho, _ in found), sum(silent for _, silent in found))
+        for one, found in zip(fit, own, strict=True)
+    }

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from desali.comparison.controls import too_few
 from desali.data.roi import Roi
 from desali.figures.captions import around_zero
 from desali.figures.drawing.panel import Cell, Column, Grid, Panel, Words
@@ -49,7 +50,7 @@ def grid_of(
     """One row: the image, then every network beside its control."""
     first = seen[0]
     told = {one["index"]: one for one in numbers["models"]}
-    input = networks.input(first.index, entry, state.window)
+    input = networks.input(first.index, entry)
     fields = {one.field for one in seen if one.neuron is not None}
     box = (first.field,) if len(fields) == 1 and first.neuron is not None and first.field is not None else ()
     columns = [Column("input")]
@@ -58,7 +59,7 @@ def grid_of(
         own = told[one.index]
         columns += [Column(own["what"], one.name), Column(RANDOM, one.name)]
         said = [] if one.channel is None else [f"channel {one.channel}"]
-        said.append(f"activation {one.value:.3g}")
+        said.append(f"{one.measure} {one.value:.3g}")
         cells.append(_panel(one.picture, said))
         drawn = own.get("draws")
         alike = f"likeness {drawn['words']}" if drawn else "likeness –"
@@ -71,8 +72,8 @@ def grid_of(
     scale = "All pictures and controls have one scale." if state.common else ""
     source = f"Image of {entry.set}: {entry.origin or 'origin unknown'}." if entry.set else ""
     note = " ".join(part for part in (source, input.words, trained_words(networks, [one.index for one in seen]),
-                                      *_doubts(numbers), kept_of(networks, seen), networks.without_control, contrast,
-                                      scale, *errors, NOTE) if part)  # fmt: skip
+                                      *_doubts(numbers), kept_of(networks, seen), networks.without_control,
+                                      too_few(networks.draws), contrast, scale, *errors, NOTE) if part)  # fmt: skip
     return Grid(["\n".join(layers)], columns, [cells], f"{entry.name}: {numbers['sentence']}", note)
 
 
@@ -110,9 +111,8 @@ def record_of(
 ) -> dict[str, Any]:
     """All that is known of the view, JSON-serialisable; no pictures."""
     image = entry.load()
-    window = state.window if entry.hu else None
     rule = networks.shown[indices[0]].rule if indices else networks.shown[0].rule
-    facts = image_facts(image, rule, window)
+    facts = image_facts(image, rule, None)
     if isinstance(image, Roi) and image.path is None:
         facts |= {"name": entry.name, "label": entry.label or None, "patient": entry.patient or None}
     if entry.set:
@@ -138,7 +138,7 @@ def record_of(
         "models": [
             {key: _bare(value) for key, value in one.items() if key not in PAGE} for one in numbers["models"]
         ],
-        "note": NOTE,
+        "note": " ".join(part for part in (too_few(networks.draws), NOTE) if part),
         "versions": versions(),
     }  # fmt: skip
 

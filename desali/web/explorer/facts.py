@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from desali.figures.captions import around_zero, signed
+from desali.figures.captions import around_zero
+from desali.figures.drawing.display import scale_text
 from desali.figures.facts import seed_words
 from desali.web.explorer import cards
 from desali.web.explorer.answer import Refused
+from desali.web.explorer.draws import Draws
 from desali.web.explorer.networks import Networks
-from desali.web.explorer.projection import Seen, words_of
+from desali.web.explorer.projection import Seen
 from desali.web.explorer.rendering import Picture
 from desali.web.explorer.shelf import Entry
 from desali.web.explorer.state import State
@@ -29,7 +31,7 @@ LOWEST = 0.005
 Facts = Mapping[int, Mapping[str, Any]]
 
 
-def told(
+def page_entries(
     networks: Networks,
     seen: Sequence[Seen],
     entry: Entry,
@@ -37,7 +39,7 @@ def told(
     classes: Mapping[int, State | Refused],
     facts: Facts,
 ) -> dict[int, dict[str, Any]]:
-    """What a page is told of each network, by its place.
+    """What a page is told of each network, by its place; the likeness to all draws comes later, see `with_draws`.
 
     Args:
         classes: of a contrast, the state with its classes in each network.
@@ -61,12 +63,13 @@ def _told(
 ) -> dict[str, Any]:
     shown = networks.shown[one.index]
     y, x = one.place or (None, None)
+    classes = _contrast(shown.classes, target) if isinstance(target, State) else {}
+    seed = classes.get("contrast") or seed_words(one.seed, shown.classes)
     control = None
     if one.control is not None:
         control = {
             **_picture(one.control, state.common),
             "shared": draws[_draw(networks, one)],
-            "alt": control_words(one),
         }
     return {
         "index": one.index,
@@ -76,6 +79,7 @@ def _told(
         "picture": _picture(one.picture, state.common),
         "control": control,
         "value": one.value,
+        "measure": one.measure,
         "y": y,
         "x": x,
         "box": None if one.field is None else entry.framed(shown.rule, one.field),
@@ -89,10 +93,11 @@ def _told(
         "scores": [list(pair) for pair in one.scores],
         "scores_in_words": score_words(one, shown),
         "trained_on": cards.trained_on(shown),
-        "doubts": cards.doubts(shown, entry, networks.input(one.index, entry, state.window)),
-        "seed": seed_words(one.seed, shown.classes),
-        "alt": words_of(one),
-        **(_contrast(shown.classes, target) if isinstance(target, State) else {}),
+        "doubts": cards.doubts(shown, entry, networks.input(one.index, entry)),
+        "seed": seed,
+        "alt": words_of(one, seed),
+        "control_alt": control_words(one),
+        **classes,
     }  # fmt: skip
 
 
@@ -101,12 +106,43 @@ def _draw(networks: Networks, one: Seen) -> tuple[int, str] | None:
     return None if one.control is None else (networks.groups[one.index], one.control.url)
 
 
+def words_of(seen: Seen, seed: str) -> str:
+    """What a picture shows, with its numbers, for a reader who hears the page.
+
+    Args:
+        seed: what is projected, in words.
+    """
+    what = f"channel {seen.channel}" if seen.channel is not None else seed
+    at = ""
+    if seen.place is not None and seen.neuron is not None and len(seen.neuron) == 3:
+        at = f" at {seen.neuron[1]}, {seen.neuron[2]}"
+    scale = "silent: the map is zero" if seen.picture.silent else scale_text("scale", seen.picture.scale)
+    return f"{seen.name}, {seen.layer}, {what}{at}; {seen.measure} {seen.value:.3g}; {scale}"
+
+
 def control_words(seen: Seen) -> str:
     """What a control shows, for a reader who hears the page."""
-    assert seen.control is not None
+    if seen.control is None:
+        return ""
     silent = " Silent: nothing comes back." if seen.control.silent else ""
-    likeness = "none" if seen.likeness is None else signed(seen.likeness)
-    return f"Control: the same network with random weights.{silent} Likeness of the reconstruction to it: {likeness}."
+    return f"Control: the same network with random weights.{silent}"
+
+
+def with_draws(entry: Mapping[str, Any], drawn: Draws | None) -> dict[str, Any]:
+    """What a page is told of a network, with the likeness to all networks with random weights.
+
+    No likeness is told to a reader who hears the page before it is known: that to one of them says too little.
+    """
+    if drawn is None:
+        return {**entry, "draws": None}
+    likeness = f"ikeness to the same network with random weights: {drawn.words}"
+    noise = "" if entry["null"] is None else f", noise stays within {entry['null']:.2f}"
+    return {
+        **entry,
+        "draws": drawn.to_dict(),
+        "alt": f"{entry['alt']}; l{likeness}{noise}",
+        "control_alt": f"{entry['control_alt']} L{likeness}{noise}.",
+    }
 
 
 def score_words(seen: Seen, shown: Shown) -> str:
@@ -121,10 +157,11 @@ def score_words(seen: Seen, shown: Shown) -> str:
 
 def rows_of(seen: Seen, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of a network as the page lists them, by the names that it gives them; None for none."""
-    silent = seen.value == 0 and seen.place is None
+    contrast = seen.picture.contrast
+    silent = seen.value == 0 and seen.place is None and not contrast
     return {
         "channel": seen.channel,
-        "value": "silent here" if silent else seen.value,
+        seen.measure if contrast else "value": "silent here" if silent else seen.value,
         "row, column": None if seen.place is None else f"{seen.place[0]}, {seen.place[1]}",
         "likeness": seen.likeness,
         "draws": None,

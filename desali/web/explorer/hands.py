@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from desali.errors import DesaliError
 from desali.web.explorer.answer import Refused
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
+START = 60.0
+"""Seconds in which all threads have begun, or they never will."""
 _turn = threading.Lock()
 
 
@@ -24,6 +27,9 @@ class Hands:
 
     Args:
         most: networks that a click may show.
+
+    Raises:
+        DesaliError: a thread cannot begin.
     """
 
     def __init__(self, most: int) -> None:
@@ -32,11 +38,25 @@ class Hands:
         threads = torch.get_num_threads()
         self.count = max(1, min(most, threads))
         self._beneath = max(1, threads // self.count)
-        self._pool = ThreadPoolExecutor(self.count, "desali-hand", self.begin)
-        started = threading.Barrier(self.count + 1)  # all begin here, and none while something else is going on
-        for _ in range(self.count):
-            self._pool.submit(started.wait)
-        started.wait()
+        started = threading.Barrier(self.count + 1, timeout=START)  # all begin here, none while something else goes on
+        reasons: list[BaseException] = []
+
+        def begin() -> None:
+            try:
+                self.begin()
+            except BaseException as error:
+                reasons.append(error)
+                started.abort()
+
+        self._pool = ThreadPoolExecutor(self.count, "desali-hand", begin)
+        try:
+            for _ in range(self.count):
+                self._pool.submit(started.wait)
+            started.wait()
+        except (RuntimeError, OSError) as error:  # a broken barrier is one
+            self.close()
+            why = reasons[0] if reasons else error
+            raise DesaliError(f"a thread of the explorer cannot begin ({type(why).__name__}: {why})") from why
 
     def begin(self) -> None:
         """Give the thread that calls its share of the cores; other threads keep what they have."""

@@ -129,35 +129,32 @@ class Networks:
                     self.without_control = f"{self.without_control} {missing}".strip()
             return self._twins[key]
 
-    def input(self, index: int, entry: Entry, window: tuple[float, float] | None) -> Input:
-        """An image as a network takes it.
+    def input(self, index: int, entry: Entry) -> Input:
+        """An image as a network takes it; HU through the network's own window.
 
         Raises:
             ImageError: it does not fit.
         """
         one = self.shown[index]
-        window = window if entry.hu else None
 
         def make() -> tuple[Input, int]:
             try:
-                made = prepare(entry.load(), one.rule, window)
+                made = prepare(entry.load(), one.rule)
             except ImageError as error:
                 raise ImageError(f"{one.name}: {error}") from error
             return made, made.tensor.nbytes + made.picture.nbytes
 
-        return self._inputs.get((index, entry.digest, window), make)
+        return self._inputs.get((index, entry.digest), make)
 
     def window(self, entry: Entry) -> tuple[float, float] | None:
-        """(centre, width) in HU that the image is shown with unless another is asked for; None for display values."""
+        """(centre, width) in HU that a page shows the image with unless told otherwise; None for display values."""
         image = entry.load()
         if not (isinstance(image, Roi) and entry.hu):
             return None
         level, width = windowed(image, self.shown[0].rule, None).window
         return float(level), float(width)
 
-    def recorded(
-        self, index: int, entry: Entry, window: tuple[float, float] | None, twin: nn.Module | None = None
-    ) -> Recorded:
+    def recorded(self, index: int, entry: Entry, twin: nn.Module | None = None) -> Recorded:
         """The recording of an image by a network, or by its twin; made once.
 
         Raises:
@@ -165,8 +162,8 @@ class Networks:
         """
         one = self.shown[index]
         model = one.model if twin is None else twin
-        seen = self.input(index, entry, window)
-        key = (id(model), repr(one.rule), entry.digest, window if entry.hu else None)
+        seen = self.input(index, entry)
+        key = (id(model), repr(one.rule), entry.digest)
 
         def make() -> tuple[Recorded, int]:
             with self._fitting(index, seen.tensor):
@@ -251,7 +248,7 @@ class Networks:
 
         one = self.shown[index]
         if entry is not None:
-            return self._captured_on(index, self.input(index, entry, None).tensor)
+            return self._captured_on(index, self.input(index, entry).tensor)
         if not isinstance(one.rule, Preprocessing):
             raise DesaliError(f"{one.name}: takes images of any size; drop an image to see its layers")
         return self._captured_on(index, torch.zeros(one.rule.channels, one.rule.size, one.rule.size))

@@ -133,7 +133,7 @@ class Patches:
             )
             window = windows(position)
             entry = self._shelf[str(place)]
-            picture = np.asarray(self._networks.input(index, entry, None).picture, np.float64)
+            picture = np.asarray(self._networks.input(index, entry).picture, np.float64)
             tile = cut(picture, window, (max(size[0], window[2]), max(size[1], window[3])))
             patches.append(
                 {

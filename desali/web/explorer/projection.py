@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from desali.comparison.controls import Likeness, likeness_null, one_size
 from desali.comparison.views import View, looks
-from desali.figures.drawing.display import scale_text, to_grey
+from desali.figures.drawing.display import to_grey
 from desali.figures.sources import in_rgb
 from desali.figures.windows import cropped
 from desali.reversal.seeds import Seed
@@ -53,8 +53,9 @@ class Seen:
     Attributes:
         channel: what is shown of it; None for the whole layer, the strongest or a contrast.
         neuron: (channel, y, x) of a single neuron.
-        value, place: the activation at the neuron, or the largest of what is projected, and where that is (y, x); None
-            where the channel is the same everywhere, so that no place is the strongest.
+        value, measure: the activation at the neuron, or the largest of what is projected; of a contrast the logit of
+            the class less that of the other or the mean of all others.
+        place: of that value (y, x); None where the channel is the same everywhere, so that no place is the strongest.
         field: receptive field of the neuron, or of that place, in the network's input (top, left, height, width).
         control: None where the architecture cannot be drawn anew.
         likeness: of picture and control; None where one of them is constant, or several neurons are shown.
@@ -70,6 +71,7 @@ class Seen:
     channel: int | None
     neuron: tuple[int, ...] | None
     value: float
+    measure: str
     place: tuple[int, int] | None
     field: Field | None
     picture: Picture
@@ -99,9 +101,9 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
         DesaliError: a layer, channel or class that it does not have; an image that does not fit it.
     """
     one = networks.shown[index]
-    recorded = networks.recorded(index, entry, state.window)
+    recorded = networks.recorded(index, entry)
     layer = layer_of(state, recorded, networks, index)
-    colour = networks.input(index, entry, state.window).colour
+    colour = networks.input(index, entry).colour
     with recorded.lock:
         seed, place = seed_of(recorded.recording, one, layer, state, channel)
         shown = _projected(networks, recorded, one, layer, seed, state, colour)
@@ -122,6 +124,7 @@ def see(networks: Networks, index: int, entry: Entry, state: State, channel: int
         channel=view.channel if state.source in ("neuron", "channel") else None,
         neuron=neuron,
         value=value_of(view, state),
+        measure="logit difference" if state.source == "contrast" else "activation",
         place=place,
         field=field,
         picture=shown.picture,
@@ -143,7 +146,7 @@ def beside(
     twin = networks.twin(index, draw)
     if twin is None:
         return None
-    recorded = networks.recorded(index, entry, state.window, twin)
+    recorded = networks.recorded(index, entry, twin)
     with recorded.lock:
         return _projected(networks, recorded, networks.shown[index], layer, seed, state, colour)
 
@@ -188,18 +191,3 @@ def common_scale(seen: Sequence[Seen]) -> float:
     """The largest scale of all pictures and controls; 0 where all are silent."""
     pictures = [own for one in seen for own in (one.picture, one.control) if own is not None]
     return max((own.scale for own in pictures), default=0.0)
-
-
-def words_of(seen: Seen) -> str:
-    """What a picture shows, with its numbers, for a reader who hears the page."""
-    what = f"channel {seen.channel}" if seen.channel is not None else seen.seed.describe()
-    said = [f"{seen.name}, {seen.layer}, {what}"]
-    if seen.place is not None and seen.neuron is not None and len(seen.neuron) == 3:
-        said[0] += f" at {seen.neuron[1]}, {seen.neuron[2]}"
-    said.append(f"activation {seen.value:.3g}")
-    said.append("silent: the map is zero" if seen.picture.silent else scale_text("scale", seen.picture.scale))
-    if seen.likeness is not None and seen.null is not None:
-        said.append(
-            f"likeness to the same network with random weights {seen.likeness:+.2f}, noise stays within {seen.null:.2f}"
-        )
-    return "; ".join(said)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,8 +82,6 @@ def seed_of(
 
 
 def _contrast(shape: tuple[int, ...], state: State, recording: Recording, layer: str) -> Seed:
-    import torch
-
     count = shape[0]
     for name, given in (("a", state.a), ("b", state.b)):
         if given is not None and given >= count:
@@ -92,8 +91,16 @@ def _contrast(shape: tuple[int, ...], state: State, recording: Recording, layer:
         return Seed.contrast(a)
     if a == state.b:
         raise Refused(400, f"a and b are both class {a}: give two classes")
-    signal = torch.zeros(1, count, dtype=recording.images.dtype, device=recording.images.device)
-    signal[0, a], signal[0, state.b] = 1.0, -1.0
+    return _one_against(count, a, state.b, recording.images.dtype, recording.images.device)
+
+
+@lru_cache(maxsize=1024)
+def _one_against(count: int, a: int, b: int, dtype: Any, device: Any) -> Seed:
+    """1 on class a, -1 on class b: the same seed each time, since seeds of tensors are equal by their object."""
+    import torch
+
+    signal = torch.zeros(1, count, dtype=dtype, device=device)
+    signal[0, a], signal[0, b] = 1.0, -1.0
     return Seed.tensor(signal)
 
 
@@ -114,7 +121,16 @@ def field_of(recording: Recording, layer: str, view: View, place: tuple[int, int
 
 
 def value_of(view: View, state: State) -> float:
+    """The number of what is projected: see `Seen.measure`.
+
+    Args:
+        state: of a contrast with its class in this network, see `class_pairs.targets`.
+    """
     values = view.activation
+    if state.source == "contrast":
+        a = int(values.argmax()) if state.a is None else state.a
+        rest = values[state.b] if state.b is not None else (values.sum() - values[a]) / (len(values) - 1)
+        return float(values[a] - rest)
     if len(view.neurons) == 1 and view.neurons[0] is not None:
         return float(values[view.neurons[0]])
     if view.channel is not None and state.source == "channel":

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from desali import __version__
+from desali.comparison.controls import too_few
 from desali.data.roi import Roi
 from desali.errors import DesaliError, ImageError, NotFiniteWarning
 from desali.figures.inputs import Plain, prepare
@@ -37,7 +38,8 @@ NUMBERS = (
 MEANING = (
     "likeness: rank correlation of the picture with those of {draws} networks with random weights, lowest to highest; "
     "the first is shown. Near 1 the picture shows the image, not what was learned; within noise it says nothing. Ends: "
-    "what becomes black and white, 0 in the middle."
+    "what becomes black and white, 0 in the middle. logit difference: of a contrast, the logit of the class less that "
+    "of the other, or less the mean of all others."
 )
 KEYS = {
     "[ ]": "layer", ", .": "channel", "b": "before or after", "p": "same channel or partner",
@@ -228,7 +230,7 @@ class Session:
 
     def _meaning(self) -> str:
         """What the rows of numbers are."""
-        said = MEANING.format(draws=self.networks.draws)
+        said = f"{MEANING.format(draws=self.networks.draws)} {too_few(self.networks.draws)}".strip()
         if self.followed is not None:
             said += f" {STRANGERS if self.followed.strangers else LINEAGE}"
         return said

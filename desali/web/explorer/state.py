@@ -33,7 +33,7 @@ class State:
         method: a name of `METHODS`.
         common: whether all pictures and controls have one scale.
         partner: whether the network after shows the partner of the channel, as a lineage found it.
-        window: (centre, width) in HU.
+        window: (centre, width) in HU that a page shows the image with; networks read HU through their own.
         models: their places; None: all.
     """
 
@@ -53,7 +53,7 @@ class State:
     models: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
-        """As the fragment of an address; `state_of` reads it again."""
+        """As the fragment of an address, which `state_of` reads again; without the window, which changes no number."""
         from urllib.parse import urlencode
 
         given = {
@@ -61,7 +61,6 @@ class State:
             "x": self.x, "k": self.k if self.source == "top" else None, "a": self.a, "b": self.b,
             "method": self.method, "partner": "partner" if self.partner else None,
             "scale": "common" if self.common else None,
-            "window": None if self.window is None else ",".join(f"{one:g}" for one in self.window),
             "models": None if self.models is None else ",".join(map(str, self.models)),
         }  # fmt: skip
         return urlencode({name: value for name, value in given.items() if value not in (None, "")}, safe=",")

@@ -40,7 +40,6 @@ def params_of(session: Session, state: str) -> dict[str, str]:
     for name, value in params.items():
         if address.parted(name, len(set(session.networks.groups))) is None:
             raise DesaliError(f"--state {address.unknown(name, value)}")
-    params.pop("window", None)  # for the eye alone: each network reads HU by its own
     hidden = {"before": "after", "after": "before"}.get(params.get("show", ""))
     if hidden is not None and session.followed is not None:
         left = {"before": session.followed.before, "after": session.followed.after}[hidden]

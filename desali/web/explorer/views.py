@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from desali.comparison.controls import Likeness
-from desali.errors import DesaliError
+from desali.errors import DesaliError, ImageError
 from desali.figures.captions import listed
 from desali.figures.drawing.display import summarise_activation
 from desali.figures.facts import method_words
 from desali.web.explorer import commands
 from desali.web.explorer.answer import Refused
 from desali.web.explorer.class_pairs import targets
-from desali.web.explorer.draws import draws
-from desali.web.explorer.facts import told
+from desali.web.explorer.draws import Draws, draws
+from desali.web.explorer.facts import page_entries, with_draws
 from desali.web.explorer.followed import Followed
 from desali.web.explorer.hands import Hands
 from desali.web.explorer.networks import Networks
@@ -51,7 +51,7 @@ class Views:
         entry = self.shelf[state.image]
 
         def of(index: int) -> dict[str, Any]:
-            recorded = self.networks.recorded(index, entry, state.window)
+            recorded = self.networks.recorded(index, entry)
             layer = layer_of(state, recorded, self.networks, index)
             one = self.networks.shown[index]
             with recorded.lock:
@@ -79,7 +79,7 @@ class Views:
         state = state_of(params)
         entry = self.shelf[state.image]
         index = self.networks.chosen([needed(params, "model")])[0]
-        recorded = self.networks.recorded(index, entry, state.window)
+        recorded = self.networks.recorded(index, entry)
         layer = layer_of(state, recorded, self.networks, index)
         with recorded.lock:
             values = recorded.recording.activation(layer)[0].cpu()
@@ -109,9 +109,10 @@ class Views:
         """How alike each picture of a view is to those of all networks with random weights."""
         state = state_of(params)
         entry = self.shelf[state.image]
-        seen, _ = self._looked(state, entry, stale)
+        seen, models = self._looked(state, entry, stale)
         found = self._drawn(state, entry, seen, stale)
-        return {"models": [{"index": index, "draws": one} for index, one in found.items()]}
+        told = [with_draws(one, found.get(one["index"])) for one in models if "error" not in one]
+        return {"models": [{name: one[name] for name in ("index", "draws", "alt", "control_alt")} for one in told]}
 
     def numbers(self, state: State, stale: Stale, every: bool = False) -> tuple[dict[str, Any], list[Seen], Entry]:
         """The numbers of a view with its pictures.
@@ -124,24 +125,19 @@ class Views:
         seen, models = self._looked(state, entry, stale)
         if every:
             drawn = self._drawn(state, entry, seen, stale)
-            models = [{**one, "draws": drawn.get(one["index"])} for one in models]
+            models = [with_draws(one, drawn.get(one["index"])) for one in models]
         command = commands.command(state, self.networks, entry, seen, self._origin)
         sentence = self._sentence(state, seen, models)
         latency = round(1000 * (time.perf_counter() - start), 2)
         answer = {"models": models, "latency_ms": latency, "command": command, "sentence": sentence}
         return answer, seen, entry
 
-    def _drawn(
-        self, state: State, entry: Entry, seen: Sequence[Seen], stale: Stale
-    ) -> dict[int, dict[str, Any] | None]:
-        alike = Likeness()
-
+    def _drawn(self, state: State, entry: Entry, seen: Sequence[Seen], stale: Stale) -> dict[int, Draws]:
         def wanted() -> None:
             if stale():
                 raise Refused(409, "a newer click came")
 
-        found = {one.index: draws(self.networks, one, entry, state, alike, wanted) for one in seen}
-        return {index: None if one is None else one.to_dict() for index, one in found.items()}
+        return draws(self.networks, seen, entry, state, self.hands, wanted)
 
     def _looked(self, state: State, entry: Entry, stale: Stale) -> tuple[list[Seen], list[dict[str, Any]]]:
         alike = Likeness()
@@ -153,7 +149,7 @@ class Views:
             channel = state.channel
             network = None
             if self.followed is not None and channel is not None and state.source in ("neuron", "channel"):
-                network = self.networks.recorded(index, entry, state.window).recording.network
+                network = self.networks.recorded(index, entry).recording.network
                 channel = self._channel(state, index, network, state.layer, channel)
             elif state.partner and self.followed is None and state.source != "contrast":
                 self._channel(state, index, None, state.layer, channel)
@@ -171,11 +167,11 @@ class Views:
         if state.common:
             scale = common_scale(ordered)
             ordered = self.hands.each(lambda one: one.drawn(scale) if scale else one, ordered)
-        shown = told(self.networks, ordered, entry, state, classes, facts)
+        shown = page_entries(self.networks, ordered, entry, state, classes, facts)
         return ordered, [shown.get(one["index"], one) for one in models]
 
     def _each(self, state: State, stale: Stale, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-        """What each of the models says, or why it does not; the pair of a lineage stands first."""
+        """What each of the models says, or why it does not and whether the image is why; a lineage's pair stands first."""
 
         def one(index: int) -> dict[str, Any]:
             if stale():
@@ -184,7 +180,8 @@ class Views:
                 return of(index)
             except DesaliError as error:
                 name = self.networks.shown[index].name
-                return {"index": index, "name": name, "error": str(error).removeprefix(f"{name}: ")}
+                said = str(error).removeprefix(f"{name}: ")
+                return {"index": index, "name": name, "error": said, "unfit": isinstance(error, ImageError)}
 
         return self.hands.each(one, sorted(self.networks.chosen(state.models), key=self._place))
 

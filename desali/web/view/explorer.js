@@ -71,7 +71,7 @@ export async function startExplorer(root, ask, host) {
 
 	// What the address leaves open or names wrongly is filled in; the strongest channel of the layer comes first.
 	async function start() {
-		const { state: kept, problems: wrong } = await ask("address", state.all()).catch((error) => ({ state: {}, problems: [error.message] }));
+		const { state: kept, problems: wrong } = await ask("address", state.all()).catch((error) => ({ state: state.all(), problems: [error.message] }));
 		state.reset(kept);
 		wrong.forEach(fail);
 		refresh(new Set(["image", "layer", "model", "y"]), null);
@@ -120,7 +120,7 @@ export async function startExplorer(root, ask, host) {
 	function told(own, answer) {
 		shown.set(own, answer);
 		const before = looked();
-		for (const one of answer.models) session.models[one.index].unfit = one.error ?? "";
+		for (const one of answer.models) if (one.unfit || !one.error) session.models[one.index].unfit = one.error ?? "";
 		if (looked() !== before) lists(new Set(["model"]));
 		if (own === panelOf().own) {
 			images.frame(answer.models.filter((one) => one.box).map((one) => ({ ...one.box, index: one.index })));

@@ -230,7 +230,7 @@ export function startPanel({ group, session, ask, state, say, page, told, seen }
 			if (one.error) continue;
 			entry.place = typeof one.y === "number" ? { y: one.y, x: one.x } : null;
 			if (entry.values && one.channel === entry.shown) drawOne(entry);
-			place(entry.made, one.picture, one.what, one.alt);
+			place(entry.made, one.picture, one.what);
 			beside(entry, one);
 			loaded.push(entry.made.picture.decode(), entry.control.picture.decode());
 		}
@@ -247,27 +247,28 @@ export function startPanel({ group, session, ask, state, say, page, told, seen }
 		const more = await ask("likeness", asked).catch(() => null);
 		if (!more || shown !== answer) return;
 		for (const one of good) {
-			one.draws = more.models.find((other) => other.index === one.index)?.draws;
+			Object.assign(one, more.models.find((other) => other.index === one.index));
 			beside(columns.get(one.index), one);
 		}
 		told(own, answer);
 		element.dataset.drawn = element.dataset.shown;
 	}
 
-	function beside(entry, { control, draws, likeness, null: noise }) {
+	function beside(entry, { control, draws, likeness, null: noise, alt, control_alt }) {
 		const more = control?.shared > 1 ? [`one draw for all ${control.shared}`] : [];
 		if (noise != null) more.push(`likeness ${draws?.words ?? digits(likeness)}`);
-		place(entry.control, control, "random weights", control?.alt, more);
+		place(entry.control, control, "random weights", more);
+		entry.made.picture.alt = alt;
+		entry.control.picture.alt = control_alt;
 	}
 
-	function place(figure, made, words, alt, more = []) {
+	function place(figure, made, words, more = []) {
 		figure.picture.hidden = !made;
 		figure.element.classList.toggle("silent", Boolean(made?.silent));
 		figure.words.textContent = figure.words.title = made ? words : "no control";
 		figure.scale.replaceChildren(...(made ? [made.words, ...more] : ["its weights cannot be drawn anew"]).map((one) => make("span", {}, one)));
 		if (!made) return;
 		figure.picture.src = made.png;
-		figure.picture.alt = alt;
 	}
 
 	function failed(why) {

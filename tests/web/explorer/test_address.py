@@ -62,6 +62,10 @@ def test_a_good_address_stays(made: Session) -> None:
         ({"source": "everything"}, "from=everything: expected one of neuron", []),
         ({"chanel": "3"}, "chanel=3: nothing in an address is called so; did you mean channel?", ["chanel"]),
         ({"layer_7": "1"}, "layer.7=1: nothing in an address is called so", ["layer.7"]),
+        ({"layer_01": "1"}, "layer.01=1: nothing in an address is called so", ["layer.01"]),
+        ({"channel_01": "99999"}, "channel.01=99999: nothing in an address is called so", ["channel.01"]),
+        ({"y_0": "1"}, "y.0=1: nothing in an address is called so", ["y.0"]),
+        ({"x_00000011": "1"}, "x.00000011=1: nothing in an address is called so", ["x.00000011"]),
         ({"image_1": "1"}, "image.1=1: nothing in an address is called so", ["image.1"]),
     ],
 )
@@ -77,7 +81,8 @@ def test_what_names_nothing_is_one_line(made: Session, params: dict[str, str], w
 @given(
     params=st.dictionaries(
         st.sampled_from(["image", "layer", "layer.1", "from", "channel", "channel.1", "y", "x", "k", "a", "b", "method",
-                         "partner", "show", "scale", "models", "model", "window", "foo", "layer.9", ""]),
+                         "partner", "show", "scale", "models", "model", "window", "foo", "layer.9", "layer.01",
+                         "channel.01", ""]),
         st.one_of(st.text(max_size=12), st.integers(-3, 99).map(str), st.sampled_from([LAYER, "1", "contrast"])),
     )
 )  # fmt: skip

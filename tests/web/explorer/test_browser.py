@@ -328,7 +328,7 @@ def test_likeness_is_a_range_over_draws(browser: Any, explorer: Explorer) -> Non
     with opened(browser, explorer) as page:
         expect(page.locator(".panel[data-drawn]")).to_have_count(1, timeout=60_000)
         cells = numbers(page, "likeness")
-        assert all(one.startswith("3") for one in numbers(page, "draws"))
+        assert all(one.startswith("5") for one in numbers(page, "draws"))
         with page.expect_download() as download:
             page.locator(".exports [data-format=json]").click()
         record = json.loads(Path(download.value.path()).read_bytes())
@@ -336,7 +336,7 @@ def test_likeness_is_a_range_over_draws(browser: Any, explorer: Explorer) -> Non
             cells, record["models"], page.locator(".picture.control .fine").all_inner_texts(), strict=True
         ):
             low, high = one["draws"]["low"], one["draws"]["high"]
-            assert f"likeness {cell} (3 draws" in " ".join(under.split())
+            assert f"likeness {cell} (5 draws" in " ".join(under.split())
             if low is None:
                 assert cell == "none"
                 continue
@@ -568,8 +568,8 @@ def test_export_holds_pictures_controls_and_numbers(browser: Any, explorer: Expl
     record = json.loads(made["json"])
     assert {one["name"]: one["value"] for one in record["models"]} == pytest.approx(values, abs=0.006)
     assert all(one["picture"] and one["control"] for one in record["models"])
-    assert record["control"]["networks"] == 3
-    assert all(one["draws"]["networks"] == 3 for one in record["models"])
+    assert record["control"]["networks"] == 5
+    assert all(one["draws"]["networks"] == 5 for one in record["models"])
 
 
 def test_copied_command_is_the_one_shown(browser: Any, explorer: Explorer) -> None:

@@ -68,6 +68,26 @@ def test_an_error_comes_when_all_have_ended() -> None:
     made.close()
 
 
+def test_a_thread_that_cannot_begin_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(self: Hands) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(Hands, "begin", never)
+    ends: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            Hands(2)
+        except BaseException as error:
+            ends.append(error)
+
+    starting = threading.Thread(target=start, daemon=True)
+    starting.start()
+    starting.join(30)
+    assert not starting.is_alive(), "waits for threads that never begin"
+    assert [str(one) for one in ends] == ["a thread of the explorer cannot begin (MemoryError: no room)"]
+
+
 def test_closing_ends_a_click_that_waits() -> None:
     with threads_of_torch(1):
         made = Hands(4)

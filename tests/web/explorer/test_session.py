@@ -125,7 +125,7 @@ def test_a_neuron_without_a_place_is_the_strongest(made: Session) -> None:
 def test_the_box_is_the_receptive_field_in_the_image() -> None:
     half = session({"a": loaded(1, SIZE // 2)})
     one = ask(half, "view", image=1, layer="relu", source="neuron", channel=0, y=3, x=0, models="0")["models"][0]
-    recording = half.networks.recorded(0, half.shelf["1"], None).recording
+    recording = half.networks.recorded(0, half.shelf["1"]).recording
     top, left, height, width = recording.receptive_field("relu", (3, 0))
     assert one["box"] == {"top": 2 * top, "left": 2 * left, "height": 2 * height, "width": 2 * width}
 
@@ -139,6 +139,36 @@ def test_a_contrast_is_of_one_class_in_all_models(made: Session) -> None:
     forward, back = (1 - pixels(one["picture"]["png"])[..., :3] / 255 for one in (two["models"][0], other))
     assert np.abs(forward - back[..., ::-1]).mean() < 0.15, "for one class against the other, with the sign turned"
     assert asked(made, "view", image=5, source="contrast", a=1, b=1)[1]["models"][0]["error"].startswith("a and b")
+
+
+@pytest.mark.parametrize("b", [None, 0, 2])
+def test_the_number_of_a_contrast_is_that_of_its_classes(made: Session, b: int | None) -> None:
+    """Beside each class, the one with the largest logit or not, stand its own logits and no other's."""
+    logits = loaded(1).model(made.networks.input(0, made.shelf["5"]).tensor[None])[0].double()
+    for a in (0, 1, 2):
+        if a == b:
+            continue
+        others = [k for k in range(3) if k != a] if b is None else [b]
+        wanted = float((logits[a] - logits[others].mean()).detach())
+        asking = {"image": 5, "source": "contrast", "a": a, "models": "0", **({} if b is None else {"b": b})}
+        one = ask(made, "view", **asking)["models"][0]
+        assert one["value"] == one["rows"]["logit difference"] == pytest.approx(wanted, abs=1e-5)
+        assert "value" not in one["rows"]
+        words = f"logit difference {one['value']:.3g}"
+        assert words in one["alt"]
+        record = ask(made, "export", format="json", **asking)["models"][0]
+        assert (record["value"], record["measure"]) == (one["value"], "logit difference")
+        assert words in ask(made, "export", format="svg", **asking).decode()
+
+
+def test_what_was_drawn_is_not_drawn_again(made: Session) -> None:
+    asked_for = [{"a": 1}, {"a": 1, "b": 0}, {"a": 0, "b": 1}]
+    for classes in asked_for:
+        ask(made, "likeness", image=5, source="contrast", **classes)
+    kept = made.networks.views.nbytes, len(made.networks.views)
+    for classes in asked_for * 2:
+        ask(made, "likeness", image=5, source="contrast", **classes)
+    assert (made.networks.views.nbytes, len(made.networks.views)) == kept
 
 
 def test_a_network_of_more_classes_has_a_twin_of_as_many() -> None:
@@ -163,8 +193,21 @@ def test_recordings_are_made_once_and_twins_are_shared() -> None:
     for channel in (1, 2, 3):
         ask(made, "view", image=1, layer=LAYER, source="channel", channel=channel)
     assert len(made.networks.recordings) == 3, "two models and one network with random weights"
-    ask(made, "view", image=1, layer=LAYER, source="channel", channel=1, window="-500,400")
-    assert len(made.networks.recordings) == 6
+
+
+def test_a_window_is_for_the_eye_alone() -> None:
+    made = session({"a": loaded(1), "b": loaded(2)})
+    asking = {"image": 1, "layer": LAYER, "source": "channel", "channel": 3}
+    assert ask(made, "image", **asking) != ask(made, "image", window="-500,400", **asking)
+    for what, more in (
+        ("activation", {}), ("channels", {"model": 0}), ("view", {}), ("likeness", {}), ("contrast", {"a": 1}),
+        ("export", {"format": "json"}), ("export", {"format": "png"}),
+    ):  # fmt: skip
+        plain, through = (ask(made, what, **asking, **more, **own) for own in ({}, {"window": "-500,400"}))
+        for one in (plain, through):
+            if isinstance(one, dict):
+                one.pop("latency_ms", None)
+        assert plain == through, what
 
 
 def test_memory_is_flat_over_many_clicks() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -55,11 +56,11 @@ def test_likeness_to_every_draw_is_that_of_the_figure(made: Session, source: str
     asking = {"image": 1, "layer": LAYER, "source": source, "models": "0", **state[source]}
     found = ask(made, "likeness", **asking)["models"][0]["draws"]
     layers = None if source == "contrast" else (LAYER,)
-    chosen = Settings(layers=layers, seed=seeds[source], contrast=False, random_networks=3)
+    chosen = Settings(layers=layers, seed=seeds[source], contrast=False, random_networks=5)
     record = Viewer({"a": loaded(1)}, chosen).figure(images().images[1]).to_dict()
     own = record["rows"][0]["models"]["a"]["reconstructions"][0]
     alike = own.get("rank_correlation", {}).get("random", [])
-    assert found["networks"] == 3
+    assert found["networks"] == 5
     assert [one for one in found["likeness"] if one is not None] == pytest.approx(alike, abs=1e-6)
     first = ask(made, "view", **asking)["models"][0]["likeness"]
     assert found["likeness"][0] == first, "the first of them is the one that is shown"
@@ -67,7 +68,7 @@ def test_likeness_to_every_draw_is_that_of_the_figure(made: Session, source: str
     assert (found["low"], found["high"]) == ((min(known), max(known)) if known else (None, None))
     record = ask(made, "export", format="json", **asking)
     assert record["models"][0]["draws"] == {key: value for key, value in found.items() if key not in ("words", "rows")}
-    assert record["control"]["networks"] == 3
+    assert record["control"]["networks"] == 5
 
 
 @pytest.mark.parametrize(
@@ -90,12 +91,73 @@ def test_other_draws_are_made_when_they_are_asked_for() -> None:
     ask(made, "view", **asking)
     assert len(made.networks.recordings) == 3, "two models and one network with random weights"
     found = [one["draws"]["likeness"] for one in ask(made, "likeness", **asking)["models"]]
-    assert len(made.networks.recordings) == 5
-    assert [len(own) for own in found] == [3, 3]
-    assert all(len(set(own)) == 3 for own in found), "three draws, and not one three times"
+    assert len(made.networks.recordings) == 7
+    assert [len(own) for own in found] == [5, 5]
+    for own in found:
+        known = [one for one in own if one is not None]
+        assert len(set(known)) == len(known) > 2, "five draws, and not one five times"
     assert made.answer("likeness", {name: str(own) for name, own in asking.items()}, None, lambda: True).status == 409
     with pytest.raises(desali.errors.DesaliError, match="from 1 to 8"):
         Networks({"a": loaded(1)}, draws=9)
+
+
+@pytest.mark.parametrize("draws", [1, 3, 5])
+def test_few_draws_are_called_so_as_in_a_lineage(draws: int) -> None:
+    from desali.comparison.controls import ENOUGH_RANDOM
+    from desali.web.options import DRAWS
+
+    assert DRAWS == ENOUGH_RANDOM
+    made = of_objects({"a": loaded(1)}, images(), draws=draws)
+    asking = {"image": 1, "layer": LAYER, "source": "channel", "channel": 1}
+    words = {1: "1 random network is too few for a range; 5 are a start.",
+             3: "3 random networks are too few for a range; 5 are a start.", 5: ""}[draws]  # fmt: skip
+    said = [ask(made, "session")["meaning"], ask(made, "export", format="json", **asking)["note"],
+            " ".join(ask(made, "export", format="svg", **asking).decode().split())]  # fmt: skip
+    for one in said:
+        assert (words in one) if words else ("too few" not in one)
+
+
+@pytest.mark.parametrize("source", ["channel", "contrast"])
+def test_who_hears_the_page_hears_the_range(made: Session, source: str) -> None:
+    """And no likeness to a single draw before it."""
+    asking = {"image": 1, "layer": LAYER, "source": source, "channel": 1, "a": 1, "b": 0, "models": "0,1"}
+    first = ask(made, "view", **asking)["models"]
+    later = ask(made, "likeness", **asking)["models"]
+    record = ask(made, "export", format="json", **asking)["models"]
+    for before, after, kept in zip(first, later, record, strict=True):
+        for name in ("alt", "control_alt"):
+            assert "ikeness" not in before[name]
+            assert after[name].startswith(before[name])
+            assert f"ikeness to the same network with random weights: {after['draws']['words']}" in after[name]
+            assert kept[name] == after[name]
+        assert "given tensor" not in before["alt"]
+
+
+def test_draws_are_worked_on_side_by_side() -> None:
+    """Two hands hold a draw each at the same time: none has to wait for the other's."""
+    from desali.web.explorer.hands import Hands
+    from tests.web.explorer.test_hands import threads_of_torch
+
+    made = session({"a": loaded(1), "b": loaded(2)})
+    asking = {"image": 1, "layer": LAYER, "source": "channel", "channel": 1}
+    wanted = ask(made, "likeness", **asking)
+    made = session({"a": loaded(1), "b": loaded(2)})
+    ask(made, "view", **asking)
+    with threads_of_torch(2):
+        made.views.hands = Hands(2)
+    both, threads = threading.Barrier(2, timeout=30), set()
+    twin = made.networks.twin
+
+    def waiting(index: int, draw: int = 0) -> Any:
+        if draw in (1, 2) and index == 0:
+            threads.add(threading.current_thread().name)
+            both.wait()
+        return twin(index, draw)
+
+    made.networks.twin = waiting  # type: ignore[method-assign]
+    assert ask(made, "likeness", **asking) == wanted
+    assert len(threads) == 2
+    assert all(one.startswith("desali-hand") for one in threads)
 
 
 def test_what_a_network_was_trained_on_stands_everywhere() -> None:
@@ -127,6 +189,34 @@ def test_codes_of_classes_are_spelled_out_where_the_data_does() -> None:
     assert "(" not in second["scores_in_words"], "nothing says that these codes are those of the phantoms"
 
 
+def test_codes_are_spelled_out_as_in_a_report() -> None:
+    cases = {
+        "emphysema": ({"name": "copd", "parameters": {"reader": "emphysema"}}, "NT", "normal tissue"),
+        "medgift": (
+            {"name": "clinic", "parameters": {"reader": "medgift", "options": {"labels": "seven"}}},
+            "GGO", "ground-glass opacity",
+        ),
+    }  # fmt: skip
+    for data, code, words in cases.values():
+        made = session({"a": card_of(1, classes=(code, "x", "y"), origin="a clinic", data=data)})
+        assert ask(made, "session")["classes"] == [f"{code} ({words})", "x", "y"]
+        record = ask(made, "export", format="json", image=1, layer=LAYER, source="channel", channel=1)
+        assert record["networks"]["a"]["classes"] == {code: words, "x": None, "y": None}
+
+
+def test_only_an_image_makes_a_network_unfit() -> None:
+    """A class, a partner or a layer that one network lacks says nothing of the image."""
+    made = of_objects({"a": loaded(1), "b": loaded(2, classes=("x", "y", "z")), "fixed": fixed()}, images())
+    for asking in ({"source": "contrast", "a": 0}, {"source": "channel", "channel": 1, "layer": LAYER}):
+        found = {one["name"]: one for one in ask(made, "view", image=1, **asking)["models"]}
+        assert "error" not in found["a"]
+        if asking["source"] == "contrast":
+            assert (found["b"]["error"], found["b"]["unfit"]) == (f"has no class {HOSTILE[0]}", False)
+        else:
+            assert found["fixed"]["unfit"]
+            assert found["fixed"]["error"].startswith("needs 48 × 48 pixels")
+
+
 def test_an_image_that_is_unlike_the_training_is_said() -> None:
     made = session({"a": card_of(1, **PHANTOMS), "b": loaded(2)})
     rng = np.random.default_rng(0)
@@ -144,7 +234,7 @@ def test_an_image_that_is_unlike_the_training_is_said() -> None:
         assert len(found) == len(wanted), (name, found)
         assert all(any(one.startswith(words) for one in found) for words in wanted), (name, found)
         assert ask(made, "export", format="json", **asking)["models"][0]["doubts"] == found
-    assert cards.doubts(made.networks.shown[1], entry, made.networks.input(1, entry, None)) == []
+    assert cards.doubts(made.networks.shown[1], entry, made.networks.input(1, entry)) == []
 
 
 def test_a_contrast_pairs_classes_by_name() -> None:
@@ -154,7 +244,7 @@ def test_a_contrast_pairs_classes_by_name() -> None:
     first, second, third = ask(made, "view", image=5, source="contrast", a=1, b=0)["models"]
     assert first["what"] == second["what"] == f"for {HOSTILE[1]}, against {HOSTILE[0]}"
     own = made.networks.shown[1]
-    recorded = made.networks.recorded(1, made.shelf["5"], None).recording
+    recorded = made.networks.recorded(1, made.shelf["5"]).recording
     signal = torch.zeros(1, 3)
     signal[0, own.classes.index(HOSTILE[1])], signal[0, own.classes.index(HOSTILE[0])] = 1.0, -1.0
     map = recorded.reconstruct("fc", desali.Seed.tensor(signal), "gradient")
@@ -270,5 +360,5 @@ def test_the_picture_holds_the_range(made: Session) -> None:
     state = {"image": 1, "layer": LAYER, "source": "channel", "channel": 2, "models": "0"}
     picture = Image.open(io.BytesIO(ask(made, "export", format="png", **state)))
     record = json.loads(picture.text["desali"])  # type: ignore[attr-defined]
-    assert record["models"][0]["draws"]["networks"] == 3
-    assert b"(3 draws" in ask(made, "export", format="svg", **state)
+    assert record["models"][0]["draws"]["networks"] == 5
+    assert b"(5 draws" in ask(made, "export", format="svg", **state)

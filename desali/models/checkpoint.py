@@ -36,6 +36,8 @@ _OTHERS = re.compile(
 RUNS = Path("runs")
 WEIGHTS_NAME = "model.safetensors"
 SUFFIXES = (".safetensors", ".pt", ".pth")
+OBJECTS = ("stage", "metrics", "data", "replicate", "versions")
+"""Entries of a card that are objects, where they are there."""
 RANDOM = "random"
 """In place of weights: a network that has learned nothing."""
 MOST_CHANNELS = 4096
@@ -204,7 +206,7 @@ def read_card(path: Path) -> dict[str, Any]:
     text = read_text(side, "the JSON card of a weights file", WeightsError)
     card = parse_json(text, f"{side}: the side file of {path.name} is broken", WeightsError, MAKE_ONE)
     _check_card(card, side)
-    return dict(card)
+    return {key: value for key, value in card.items() if value is not None or key not in OBJECTS}
 
 
 def find(name_or_path: str | Path, runs: Path = RUNS) -> Path:
@@ -335,9 +337,11 @@ def _check_card(card: object, path: Path) -> None:
             raise WeightsError(f"{path}: the card lacks a valid {key!r} entry; {MAKE_ONE}")
     if not all(isinstance(name, str) and name for name in card["classes"]):
         raise WeightsError(f"{path}: the card lacks a valid 'classes' entry, names alone; {MAKE_ONE}")
-    for key in ("stage", "metrics", "data", "replicate", "versions"):
+    for key in OBJECTS:
         if not isinstance(card.get(key, {}), dict | None):
             raise WeightsError(f"{path}: the card lacks a valid {key!r} entry, an object; {MAKE_ONE}")
+    if not isinstance((card.get("data") or {}).get("parameters", {}), dict):
+        raise WeightsError(f"{path}: the card lacks a valid 'parameters' entry of its data, an object; {MAKE_ONE}")
     try:
         entry = architecture(card["architecture"])
     except UnknownNameError as error:

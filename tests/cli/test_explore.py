@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 import desali as library
+from desali.errors import DesaliError
 from desali.models.options import DEFAULT
 from desali.web.explorer.commands import Origin
 from desali.web.explorer.opened import opened
@@ -190,6 +191,10 @@ def test_a_state_that_names_what_is_not_there(desali: Run, runs: Path, tmp_path:
     for state, words in (
         ("image=f9", "there is none"),
         ("image=f0&layer=x&channel=1", "unknown layer"),
+        ("image=f0&show=bogus", "show=bogus: expected one of both, before, after"),
+        ("image=f0&window=abc", "abc: expected CENTRE,WIDTH in HU"),
+        ("image=f0&model=77", "model 77: there are"),
+        ("image=f0&y=3", "y=3: a place needs x too"),
         ("image=f0&chanel=1", "chanel=1: nothing in an address is called so; did you mean channel?"),
         (f"image=f0&layer={LAYER}&channel=999", "scratch, texture, natural, two_stage: channel 999 of "),
     ):
@@ -271,3 +276,5 @@ def test_the_fragment_says_which_of_a_pair_is_shown(runs: Path, lung_patch_png: 
     assert params_of(one, "#image=f0&show=before")["models"] == "1,2,3"
     assert params_of(one, "image=f0&show=after&models=0,2")["models"] == "0"
     assert params_of(one, "image=f0&show=both&window=-200,400") == {"image": "f0", "show": "both"}
+    with pytest.raises(DesaliError, match="show=before: leaves nothing of models=0"):
+        params_of(one, "image=f0&show=before&models=0")

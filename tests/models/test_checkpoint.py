@@ -129,6 +129,8 @@ def test_mismatching_shapes(saved: Path) -> None:
         ("{", "is broken"),
         ("[]", "expected a JSON object"),
         (json.dumps({**CARD, "classes": []}), "'classes'"),
+        (json.dumps({**CARD, "data": 5}), "'data'"),
+        (json.dumps({**CARD, "data": {"parameters": 5}}), "'parameters'"),
         (json.dumps({**CARD, "architecture": "vgg"}), "unknown architecture 'vgg'"),
     ],
 )

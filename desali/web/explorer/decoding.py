@@ -27,6 +27,7 @@ MEMORY = 2**31
 PIXELS = 2**24
 """Of one image."""
 _TURN = threading.BoundedSemaphore(2)
+_RUNNING: set[subprocess.Popen[bytes]] = set()
 _FIELDS = ("unit", "window", "hu_offset", "sha256", "origin", "said", "page")
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from desali.web.explorer.decoding import child; child()"
@@ -35,8 +36,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def pixels() -> int:
-    """The most pixels of a dropped image."""
-    return min(PIXELS, IMAGE_PIXELS.value)
+    """The most pixels of a dropped image: fewer than of a file that is named, unless the variable says otherwise."""
+    return IMAGE_PIXELS.value if os.environ.get(IMAGE_PIXELS.variable) else PIXELS
 
 
 def decode(data: bytes, name: str, page: int | None = None) -> Roi:
@@ -60,17 +61,25 @@ def decode(data: bytes, name: str, page: int | None = None) -> Roi:
             [sys.executable, "-I", "-B", "-c", _CHILD, json.dumps(sys.path)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
         )  # fmt: skip
+        _RUNNING.add(process)
         try:
             out, _ = process.communicate(json.dumps(asked).encode() + b"\n" + data, timeout=SECONDS)
         except subprocess.TimeoutExpired:
             raise ImageError(f"{name}: not decoded within {SECONDS:g} s; save it as a smaller image") from None
         finally:
+            _RUNNING.discard(process)
             if process.poll() is None:
                 process.kill()
                 process.communicate()
     finally:
         _TURN.release()
     return _roi(out, name)
+
+
+def stop() -> None:
+    """End the decoding of files that nobody waits for any more."""
+    for process in list(_RUNNING):
+        process.kill()
 
 
 def _roi(out: bytes, name: str) -> Roi:
@@ -83,7 +92,7 @@ def _roi(out: bytes, name: str) -> Roi:
         ) from None
     if "error" in said:
         raise ImageError(said["error"])
-    array = np.frombuffer(body, np.dtype(said["dtype"])).reshape(said["shape"])
+    array = np.frombuffer(bytearray(body), np.dtype(said["dtype"])).reshape(said["shape"])  # one that may be written
     window = said["window"]
     return Roi(
         pixels=array, unit=said["unit"], path=Path(name), box=None,

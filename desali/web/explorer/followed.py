@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ STRANGERS = (
     "unrelated networks. One number need not be one channel, and neither r, states nor partners are shown."
 )
 LINEAGE = "give what desali lineage -o or --picture wrote"
+NUMBERS = (
+    "traceable", "low", "high", "random_low", "random_high", "chance", "random_correlation_low",
+    "random_correlation_high",
+    *(f"purity_{which}{end}" for which in ("before", "after", "random") for end in ("", "_low", "_high")),
+)  # fmt: skip
 EACH = ("correlation", "partner", "firing_before", "firing_after", "state")
 
 
@@ -37,11 +43,9 @@ class Followed:
         self.before, self.after = before, after
         self.strangers = bool(value["strangers"])
         self.verdict = str(value["verdict"]).removeprefix(f"{value.get('title')}: ").replace("->", "→")
+        for layer in value["layers"]:
+            _check(layer)
         self._layers = {str(layer["layer"]): told(layer, value["images"]) for layer in value["layers"]}
-        for layer in self._layers.values():
-            for name in EACH:
-                if len(layer["each_channel"][name]) != layer["channels"]:
-                    raise ValueError(f"{layer['layer']}: {name} does not hold a value for each channel")
         self.notes = [STRANGERS.format(before=names[before], after=names[after])] if self.strangers else []
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,7 +78,7 @@ class Followed:
         }  # fmt: skip
 
     def channel(self, index: int, network: Any, layer: str, channel: int, name: str) -> int:
-        """The channel that stands for a channel of the network before in another network.
+        """The channel that stands for a channel of the network before in another network; of strangers the same number.
 
         Raises:
             Refused: it has no partner there.
@@ -83,7 +87,7 @@ class Followed:
             return channel
         found = self._find(network, layer)
         if self.strangers or (found is not None and found.get("strangers")):
-            raise Refused(400, f"{name}: the channels of strangers have no partners; show the same channel")
+            return channel  # strangers have no partners, which their state says
         if found is None:
             raise Refused(400, f"{name}: {layer} is no layer of the lineage, so no partners are known; use a ReLU")
         partners = found["each_channel"]["partner"]
@@ -130,6 +134,31 @@ class Followed:
             return dict(self._layers[resolve(network, layer, list(self._layers))])
         except UnknownNameError:
             return None
+
+
+def _check(layer: Mapping[str, Any]) -> None:
+    """Raise ValueError where a layer's values are none that a lineage writes."""
+    name, channels = layer["layer"], layer["channels"]
+    for what in EACH:
+        values = layer["each_channel"][what]
+        if len(values) != channels:
+            raise ValueError(f"{name}: {what} does not hold a value for each channel")
+        for value in values:
+            if what == "state":
+                fit = isinstance(value, str)
+            elif what == "partner":
+                fit = isinstance(value, int) and not isinstance(value, bool) and -1 <= value < channels
+            else:
+                fit = value is None or _number(value)
+            if not fit:
+                raise ValueError(f"{name}: {what} holds {value!r:.40}")
+    for what in NUMBERS:
+        if layer.get(what) is not None and not _number(layer[what]):
+            raise ValueError(f"{name}: {what} holds {layer[what]!r:.40}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _pair(layer: Mapping[str, Any], low: str, high: str) -> list[float] | None:

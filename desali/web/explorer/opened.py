@@ -149,7 +149,8 @@ def _images(
     if options.images is not None:
         say("reading the images")
         return named(options.images, options.lineage, rule)
-    recipes = [names[name] for name, one in models.items() if one.card.get("recipe") and (runs / names[name]).is_dir()]
+    trained = [name for name, one in models.items() if one.card.get("recipe") and (runs / names[name]).is_dir()]
+    recipes = [names[name] for name in trained if models[name].card.get("data")]
     if files or not recipes:
         return None
     say("reading the images that the recipes are evaluated on")

@@ -11,6 +11,7 @@ from typing import Any
 
 from desali.errors import DesaliError
 from desali.output.interrupts import heard
+from desali.web.explorer.decoding import stop
 from desali.web.explorer.guard import Guard
 from desali.web.explorer.session import Session
 from desali.web.options import ExploreOptions
@@ -143,6 +144,7 @@ def serve(
         heard()
     finally:
         session.close()
+        stop()
         for queue in made.state.queues:
             queue.close()
         sock.close()

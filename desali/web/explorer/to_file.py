@@ -11,7 +11,6 @@ from desali.errors import DesaliError, OutputError
 from desali.figures.figure import KIND
 from desali.figures.sidecar import refuse_other, sidecar, write_sidecar
 from desali.output.files import atomic_path
-from desali.web.explorer import address
 from desali.web.explorer.session import Session
 
 KINDS = {".png": "png", ".svg": "svg"}
@@ -34,18 +33,22 @@ def params_of(session: Session, state: str) -> dict[str, str]:
     """What the fragment of an address asks for, of the first architecture.
 
     Raises:
-        DesaliError: a part that is no name of the state.
+        DesaliError: a part that a page would not take, or nothing is left to show.
     """
     params = dict(parse_qsl(state.removeprefix("#")))
-    for name, value in params.items():
-        if address.parted(name, len(set(session.networks.groups))) is None:
-            raise DesaliError(f"--state {address.unknown(name, value)}")
+    answer = session.answer("address", params)
+    said = json.loads(answer.body)
+    for problem in [said["error"]] if answer.status != 200 else said["problems"]:
+        raise DesaliError(f"--state: {problem.removeprefix('The address: ')}")
+    params.pop("window", None)  # for the eye alone
     hidden = {"before": "after", "after": "before"}.get(params.get("show", ""))
     if hidden is not None and session.followed is not None:
         left = {"before": session.followed.before, "after": session.followed.after}[hidden]
         given = params.get("models", "")
         places = given.split(",") if given else [str(k) for k in range(len(session.networks))]
         params["models"] = ",".join(one for one in places if one != str(left))
+        if not params["models"]:
+            raise DesaliError(f"--state show={params['show']}: leaves nothing of models={given}")
     return params
 
 

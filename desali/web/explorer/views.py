@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from desali.comparison.controls import Likeness
-from desali.errors import DesaliError, ImageError
+from desali.errors import DesaliError, ImageError, NotFiniteWarning
 from desali.figures.captions import listed
 from desali.figures.drawing.display import summarise_activation
 from desali.figures.facts import method_words
@@ -171,14 +171,14 @@ class Views:
         return ordered, [shown.get(one["index"], one) for one in models]
 
     def _each(self, state: State, stale: Stale, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-        """What each of the models says, or why it does not and whether the image is why; a lineage's pair stands first."""
+        """What each of the models says, or why not and whether the image is why; a lineage's pair stands first."""
 
         def one(index: int) -> dict[str, Any]:
             if stale():
                 raise Refused(409, "a newer click came")
             try:
                 return of(index)
-            except DesaliError as error:
+            except (DesaliError, NotFiniteWarning) as error:
                 name = self.networks.shown[index].name
                 said = str(error).removeprefix(f"{name}: ")
                 return {"index": index, "name": name, "error": said, "unfit": isinstance(error, ImageError)}

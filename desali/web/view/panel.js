@@ -39,7 +39,7 @@ export function startPanel({ group, session, ask, state, say, page, told, seen }
 	let maps = [];
 	let shown = null;
 	const askMaps = latest(ask, "activation", `${page}-${own}-map`, (answer) => { maps = answer.models; drawMaps(); }, failed);
-	const askView = latest(ask, "view", `${page}-${own}`, taken, failed);
+	const askView = latest(ask, "view", `${page}-${own}`, taken, gone);
 
 	function column(model) {
 		const role = ["before", "after", lineage && "same number"][rank(model)];
@@ -174,7 +174,12 @@ export function startPanel({ group, session, ask, state, say, page, told, seen }
 		layout();
 		strips();
 		const models = visible();
-		if (!models.length || !layers.length) { askMaps.drop(); askView.drop(); return; }
+		if (!models.length || !layers.length) {
+			askMaps.drop();
+			askView.drop();
+			if (layers.length) gone(new Error("Before or After hides every model chosen."));
+			return;
+		}
 		if (!state.get("image")) return;
 		for (const one of models) columns.get(one.index).element.setAttribute("aria-busy", "true");
 		if (state.get("channel", own) === "") return;
@@ -215,6 +220,7 @@ export function startPanel({ group, session, ask, state, say, page, told, seen }
 
 	async function taken(answer, began, asked) {
 		shown = answer;
+		grid.style.opacity = "";
 		const good = answer.models.filter((one) => !one.error);
 		element.classList.toggle("lost", !good.length);
 		error.hidden = good.length > 0;
@@ -269,6 +275,14 @@ export function startPanel({ group, session, ask, state, say, page, told, seen }
 		figure.scale.replaceChildren(...(made ? [made.words, ...more] : ["its weights cannot be drawn anew"]).map((one) => make("span", {}, one)));
 		if (!made) return;
 		figure.picture.src = made.png;
+	}
+
+	// No other view's picture stands under an error.
+	function gone(why) {
+		failed(why);
+		grid.style.opacity = ".15";
+		sentence.textContent = latency.textContent = "";
+		command.hidden = true;
 	}
 
 	function failed(why) {

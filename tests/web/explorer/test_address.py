@@ -50,6 +50,8 @@ def test_a_good_address_stays(made: Session) -> None:
         ({"x": "-4", "y": "1"}, "x=-4: expected a whole number", ["x"]),
         ({"channel": "9999", "layer": LAYER}, f"channel=9999: {LAYER} has 8", ["channel"]),
         ({"channel": "9999"}, "channel=9999: layer3.relu has 10", ["channel"]),
+        ({"y": "3"}, "y=3: a place needs x too", ["y"]),
+        ({"x": "3"}, "x=3: a place needs y too", ["x"]),
         ({"y": "90", "x": "1", "layer": LAYER}, f"y=90: {LAYER} has 6", ["y", "x"]),
         ({"layer": "layer2.rleu", "channel": "3"}, "unknown layer 'layer2.rleu'; the nearest of", ["channel"]),
         ({"layer_1": "layer2.relu"}, "unknown layer 'layer2.relu'", []),

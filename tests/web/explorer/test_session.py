@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import desali
+from desali.errors import DataError
 from desali.figures.settings import Settings
 from desali.figures.viewer import Viewer
 from desali.web.explorer.followed import of_networks
@@ -48,8 +49,8 @@ def test_session_says_what_there_is(made: Session) -> None:
     assert (layers[LAYER]["channels"], layers[LAYER]["height"]) == (8, SIZE // 4)
     assert len(known["images"]) == 12
     assert known["images"][4] == {
-        "id": "4", "name": f"{HOSTILE[1]} 4".rpartition("/")[2], "label": HOSTILE[1], "patient": "P0", "width": SIZE,
-        "height": SIZE, "hu": True, "window": [-600.0, 1500.0],
+        "id": "4", "name": f"{HOSTILE[1]} 4".rpartition("/")[2], "label": HOSTILE[1], "patient": "P0",
+        "origin": "made up", "width": SIZE, "height": SIZE, "hu": True, "window": [-600.0, 1500.0],
     }  # fmt: skip
     assert known["lineage"] is None
 
@@ -273,17 +274,36 @@ def test_lineage_brings_facts_and_partners(strangers: str) -> None:
             assert before["facts"]["partner"] == partner[channel]
             assert after["channel"] == (channel if word == "same" else partner[channel])
             continue
-        for one in (before, after)[: 2 if word == "same" else 1]:
+        for one in (before, after):
+            assert one["channel"] == channel, "strangers have no partners"
             assert not {"r", "r_null", "partner"} & set(one["facts"])
             assert one["facts"]["state"] == one["rows"]["state"] == "strangers"
             assert one["facts"]["firing"] is not None
-        if word == "partner":
-            assert "the channels of strangers have no partners" in after["error"]
     assert any("are strangers" in note for note in notes) == (strangers == "all")
     assert "strangers: " in ask(made, "session")["meaning"]
     assert asked(first, "view", image=1, layer=name, source="channel", channel=1, partner="partner")[1]["models"][0][
         "error"
     ].startswith("no lineage")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("partner", None), ("partner", "x"), ("partner", 9999), ("partner", 7.9), ("partner", -2),
+        ("correlation", "y"), ("correlation", float("nan")), ("firing_after", True), ("state", 3),
+        ("purity_before_low", "y"), ("random_high", float("inf")),
+    ],
+)  # fmt: skip
+def test_a_lineage_with_values_that_none_writes_is_damaged(name: str, value: object) -> None:
+    models = {"a": loaded(1), "b": loaded(2)}
+    change = desali.lineage(*models.values(), images(), random_networks=1).to_dict()
+    layer = change["layers"][1]
+    if name in layer["each_channel"]:
+        layer["each_channel"][name][3] = value
+    else:
+        layer[name] = value
+    with pytest.raises(DataError, match="damaged"):
+        of_networks(change, "lineage", session(models).networks)
 
 
 def plain_of_another() -> Any:

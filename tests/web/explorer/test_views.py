@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 import desali
+from desali.errors import NotFiniteWarning
 from desali.figures.settings import Settings
 from desali.figures.viewer import Viewer
 from desali.web.explorer import cards
@@ -215,6 +217,19 @@ def test_only_an_image_makes_a_network_unfit() -> None:
         else:
             assert found["fixed"]["unfit"]
             assert found["fixed"]["error"].startswith("needs 48 × 48 pixels")
+
+
+def test_a_network_that_overflows_fails_alone() -> None:
+    """As on the command line, where what is not finite is an error."""
+    broken = loaded(2)
+    with torch.no_grad():
+        next(broken.model.parameters()).fill_(float("inf"))
+    made = of_objects({"a": loaded(1), "b": broken}, images())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotFiniteWarning)
+        found = ask(made, "view", image=1, source="channel", channel=1, layer=LAYER)["models"]
+    assert ["error" in one for one in found] == [False, True]
+    assert "not finite" in found[1]["error"]
 
 
 def test_an_image_that_is_unlike_the_training_is_said() -> None:

@@ -59,11 +59,11 @@ def checked(
             continue
         kept[name] = value
     for suffix in ("", *(f".{number}" for number in range(1, len(layers)))):
-        for own, other in ((f"y{suffix}", f"x{suffix}"), (f"x{suffix}", f"y{suffix}")):
-            if own in kept and other not in kept:
-                value = kept.pop(own)
+        for one, other in ((f"y{suffix}", f"x{suffix}"), (f"x{suffix}", f"y{suffix}")):
+            if one in kept and other not in kept:
+                value = kept.pop(one)
                 if not params.get(other):
-                    problems.append(f"{own}={value}: a place needs {other} too")
+                    problems.append(f"{one}={value}: a place needs {other} too")
     kept = filled(kept, shelf, layers)
     for number, own in enumerate(layers):
         problems += _places(kept, f".{number}" if number else "", own)

@@ -1,8 +1,18 @@
-"""Numbers as captions and tables print them."""
+"""Numbers and names as captions and tables print them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them; "" for none."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def two_digits(value: float) -> str:
+    """With two digits and a real minus sign; never -0.00."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def signed(value: float | None) -> str:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from desali.comparison.controls import Likeness, likeness_null, one_size
 from desali.comparison.views import View
+from desali.figures import captions
 from desali.figures.drawing.display import to_grey
 from desali.figures.drawing.panel import Matrix
 from desali.figures.inputs import Input
 from desali.figures.windows import cropped
-from desali.figures.words import two_digits
 
 MODEL, REPLICATE, RANDOM = "model", "replicate", "random"
 
@@ -112,7 +112,7 @@ class Alike:
     def _note(self, floor: float | None) -> str:
         said = []
         if floor is not None:
-            said.append(f"Random floor {two_digits(floor)}, the most that random weights reach; above it bold.")
+            said.append(f"Random floor {captions.signed(floor)}, the most that random weights reach; above it bold.")
         shown = next((self.plane(view, 0) for view in self.views.values()), None)
         if shown is not None:
             said.append(f"Independent noise stays within \N{PLUS-MINUS SIGN}{likeness_null(shown.shape):.2f} in 95 %.")

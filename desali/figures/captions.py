@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from desali.figures.drawing.display import scale_text
-from desali.figures.words import two_digits
 
 SILENT = "silent on this image"
 
@@ -17,7 +16,7 @@ def around_zero(a: float) -> str:
 
 def image_rho(alike: Mapping[str, float]) -> str:
     """The likeness to the image and to its edges, on a line of its own."""
-    parts = [f"{name} {two_digits(alike[name])}" for name in ("input", "edges") if name in alike]
+    parts = [f"{name} {signed(alike[name])}" for name in ("input", "edges") if name in alike]
     return f"\nrho {', '.join(parts)}" if parts else ""
 
 
@@ -25,3 +24,8 @@ def neuron_words(neuron: tuple[int, ...]) -> str:
     """A single neuron by its channel and place."""
     channel, *place = neuron
     return f"channel {channel}" + (f" at {', '.join(map(str, place))}" if place else "")
+
+
+def signed(value: float) -> str:
+    """A number with two digits and a real minus sign."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")

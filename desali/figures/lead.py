@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from desali.comparison.differences import changed_parts
+from desali.figures.captions import signed
 from desali.figures.subjects import Shown
-from desali.figures.words import listed, two_digits
+from desali.output.words import listed
 
 MOST_PARTS = 4
 
@@ -69,9 +70,9 @@ def _contrast(contrast: Mapping[str, Any], replicates: Mapping[str, str]) -> lis
         return []
     ranked = sorted(pairs, key=lambda pair: -pair["rank_correlation"])
     ends = [ranked[0]] if len(ranked) == 1 else [ranked[0], ranked[-1]]
-    words = " to ".join(f"{two_digits(pair['rank_correlation'])} ({pair['first']} : {pair['second']})" for pair in ends)
-    beside = "" if floor is None else f"; with random weights at most {two_digits(floor)}"
-    noise = "".join(f"; {pair['first']} : its replicate {two_digits(pair['rank_correlation'])}" for pair in again)
+    words = " to ".join(f"{signed(pair['rank_correlation'])} ({pair['first']} : {pair['second']})" for pair in ends)
+    beside = "" if floor is None else f"; with random weights at most {signed(floor)}"
+    noise = "".join(f"; {pair['first']} : its replicate {signed(pair['rank_correlation'])}" for pair in again)
     said = [f"Likeness of the class contrasts: {words}{beside}{noise}."]
     if again and min(pair["rank_correlation"] for pair in again) <= ranked[-1]["rank_correlation"]:
         first, second = again[0]["first"], again[0]["second"]

@@ -15,7 +15,7 @@ from desali.figures.block import Block, Seen
 from desali.figures.drawing.display import display, display_map, display_positive, scale_text, to_grey
 from desali.figures.drawing.panel import Bars, Cell, Panel, Words
 from desali.figures.windows import activation_map, contrast_map, cropped
-from desali.figures.words import listed
+from desali.output.words import listed
 
 Scale = Literal["panel", "row"]
 MOST_BARS = 7

@@ -1,23 +1,10 @@
-"""Numbers and names as captions and tables print them."""
+"""Numbers as captions and tables print them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-
-def listed(names: Sequence[str]) -> str:
-    """Names as a sentence lists them; "" for none."""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
-def two_digits(value: float) -> str:
-    """With two digits and a real minus sign; never -0.00."""
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def signed(value: float | None) -> str:
-    """With its sign and two digits; a dash for None."""
-    return "-" if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+from desali.output.words import MINUS, signed
 
 
 def between(interval: Sequence[float] | None) -> str:
@@ -37,4 +24,4 @@ def percent(share: float) -> str:
 
 def short(value: float) -> str:
     """Two digits."""
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:.2g}".replace("-", MINUS)

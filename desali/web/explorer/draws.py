@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from desali.comparison.controls import Likeness
-from desali.figures.words import two_digits
+from desali.figures.captions import signed
 from desali.web.explorer.hands import Hands
 from desali.web.explorer.networks import Networks
 from desali.web.explorer.projection import Seen, alike_to, beside
@@ -38,7 +38,7 @@ class Draws:
         """From the lowest to the highest, in words."""
         if self.ends is None:
             return "none"
-        low, high = (two_digits(one) for one in self.ends)
+        low, high = (signed(one) for one in self.ends)
         return low if low == high else f"{low} to {high}"
 
     @property

@@ -16,7 +16,7 @@ from desali.comparison.relu_inputs import relu_inputs, resolve
 from desali.comparison.tiles import Windows
 from desali.errors import DesaliError, UnknownNameError
 from desali.figures.drawing.mosaic import cut
-from desali.figures.words import listed
+from desali.output.words import listed
 from desali.web.explorer.answer import Refused
 from desali.web.explorer.memory import Memory
 from desali.web.explorer.networks import Networks

@@ -112,7 +112,7 @@ def clicks(explorer: Explorer, count: int, seed: int = 0) -> dict[str, Any]:
         channel, y, x = (int(rng.integers(layer[name])) for name in ("channels", "height", "width"))
         worked, begun = explorer.worked(), time.perf_counter()
         answer = explorer.ask("view", image=image, layer=layer["name"], source=source, channel=channel, y=y, x=x,
-                              a=int(rng.integers(10)))  # fmt: skip
+                              a=int(rng.integers(len(known["classes"]) or 10)))  # fmt: skip
         passed = time.perf_counter() - begun
         if any("error" in one for one in answer["models"]) or len(answer["models"]) != MODELS:
             raise RuntimeError(answer)

@@ -35,9 +35,17 @@ class UnknownNameError(DesaliError, ValueError):
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice that `name` was probably meant to be, whatever its case; None if it is like none of them."""
+    return next(iter(nearest_of(name, choices, 1, 0.4)), None)
+
+
+def nearest_of(name: str, choices: Iterable[str], count: int, least: float = 0.0) -> list[str]:
+    """At most so many choices by their likeness to a name, whatever its case, the most alike first.
+
+    Args:
+        least: likeness in [0, 1] that each has.
+    """
     known = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
-    return known[near[0]] if near else None
+    return [known[one] for one in difflib.get_close_matches(name.lower(), known, count, least)]
 
 
 def look_up(kind: str, name: str, known: Mapping[str, Entry]) -> Entry:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from desali import __version__
 from desali.web.explorer.answer import Answer, Refused, of_error
+from desali.web.explorer.dropped import UPLOAD
 from desali.web.explorer.guard import HEADERS, Guard
-from desali.web.explorer.session import UPLOAD, Session
+from desali.web.explorer.session import Session
 from desali.web.explorer.turns import Clicks, Queue
 from desali.web.page import VIEW, render
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
+
+from desali.errors import nearest_of
 
 NEAREST = 3
 """Names that stand beside one that is unknown."""
@@ -12,7 +13,7 @@ NEAREST = 3
 
 def unknown_layer(layer: str, known: Sequence[str]) -> str:
     """What to say of a layer that there is not: the nearest names, and how many there are."""
-    near = difflib.get_close_matches(layer, known, NEAREST, 0.0)
+    near = nearest_of(layer, known, NEAREST)
     return f"unknown layer {layer[:80]!r}; the nearest of {len(known)} are {', '.join(near)}"
 
 

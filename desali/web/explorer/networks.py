@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from desali.figures.subjects import Models, Shown, subjects
 from desali.models.modules import kind_of, shapes_of
 from desali.web.explorer import cards
 from desali.web.explorer.answer import Refused
+from desali.web.explorer.fitting import Fitting
 from desali.web.explorer.layers import layers_of, unknown_layer
 from desali.web.explorer.memory import Memory
 from desali.web.explorer.shelf import Entry
@@ -39,12 +39,10 @@ VIEWS = 64 * 2**20
 """Bytes of maps that are kept."""
 LIKENESSES = 2**20
 """Bytes of likenesses that are kept, about a KiB each with what they are kept by."""
-SIDES = (8, 16, 24, 28, 32, 48, 64, 96, 128, 160, 192, 224, 227, 256, 299, 384, 512)
-"""Sides of images that a module is tried on to say which it runs on."""
 
 
 @dataclass(frozen=True, eq=False)
-class Recorded:
+class LockedRecording:
     """A recording, what it is kept by, and the lock under which one thread at a time reads it."""
 
     key: tuple[Any, ...]
@@ -84,10 +82,10 @@ class Networks:
         self._settings = Settings()
         self._lock = threading.Lock()
         self._twins: dict[Any, nn.Module | None] = {}
-        self._sides: dict[int, int | None] = {}
+        self._fitting = Fitting(self.shown)
         self.without_control = ""
         self._inputs: Memory[Input] = Memory(INPUTS)
-        self.recordings: Memory[Recorded] = Memory(budget)
+        self.recordings: Memory[LockedRecording] = Memory(budget)
         self.views: Memory[Projected] = Memory(VIEWS)
         self._likenesses: Memory[float | None] = Memory(LIKENESSES)
         self._capturing = threading.Lock()
@@ -154,7 +152,7 @@ class Networks:
         level, width = windowed(image, self.shown[0].rule, None).window
         return float(level), float(width)
 
-    def recorded(self, index: int, entry: Entry, twin: nn.Module | None = None) -> Recorded:
+    def recorded(self, index: int, entry: Entry, twin: nn.Module | None = None) -> LockedRecording:
         """The recording of an image by a network, or by its twin; made once.
 
         Raises:
@@ -165,54 +163,13 @@ class Networks:
         seen = self.input(index, entry)
         key = (id(model), repr(one.rule), entry.digest)
 
-        def make() -> tuple[Recorded, int]:
-            with self._fitting(index, seen.tensor):
+        def make() -> tuple[LockedRecording, int]:
+            with self._fitting.of(index, seen.tensor):
                 self._capture(index, model, seen)
                 made = record_one(one, model, seen, self._settings)
-            return Recorded(key, made, threading.Lock()), made.nbytes
+            return LockedRecording(key, made, threading.Lock()), made.nbytes
 
         return self.recordings.get(key, make)
-
-    @contextmanager
-    def _fitting(self, index: int, tensor: Tensor) -> Iterator[None]:
-        """Say which image a network runs on, where it fails because of the size of this one."""
-        try:
-            yield
-        except ImageError:
-            raise
-        except DesaliError as error:
-            one = self.shown[index]
-            if isinstance(one.rule, Preprocessing) or self._runs(one, tensor):
-                raise
-            side = self._side(index)
-            if side is None:
-                raise
-            height, width = tensor.shape[-2:]
-            raise ImageError(
-                f"{one.name}: needs {side} × {side} pixels or another size that its layers take; "
-                f"the image has {width} × {height}"
-            ) from error
-
-    def _side(self, index: int) -> int | None:
-        """The smallest of `SIDES` that a module runs on; None: none, so that it is not the size that it fails at."""
-        import torch
-
-        if index not in self._sides:
-            one = self.shown[index]
-            channels = one.rule.channels or 3
-            sides = (side for side in SIDES if self._runs(one, torch.zeros(channels, side, side)))
-            self._sides[index] = next(sides, None)
-        return self._sides[index]
-
-    def _runs(self, one: Shown, tensor: Tensor) -> bool:
-        import torch
-
-        try:
-            with torch.no_grad():
-                one.model(tensor.unsqueeze(0).to(one.device))
-        except Exception:  # whatever a module of others raises
-            return False
-        return True
 
     def _capture(self, index: int, model: nn.Module, seen: Input) -> None:
         """One export for all networks of an architecture, whichever thread comes first."""
@@ -260,14 +217,14 @@ class Networks:
         one = self.shown[index]
         for other in self.shown[:index]:
             adopt(one.model, other.model)
-        with self._fitting(index, values), explained(one, values):
+        with self._fitting.of(index, values), explained(one, values):
             return capture(one.model, values.unsqueeze(0).to(one.device))
 
     def layers_without(self, index: int) -> list[dict[str, Any]]:
         """The layers of a network that the first image does not fit, for images of a size that it runs on."""
         import torch
 
-        side = self._side(index)
+        side = self._fitting.side(index)
         if side is None:
             return []
         return layers_of(self._captured_on(index, torch.zeros(self.shown[index].rule.channels or 3, side, side)))
@@ -288,7 +245,7 @@ class Networks:
         words = {name: cards.named(one, name) for one in reversed(self.shown) for name in one.classes}
         return [words[name] for name in self.classes]
 
-    def known_layer(self, recorded: Recorded, layer: str, one: Shown) -> None:
+    def known_layer(self, recorded: LockedRecording, layer: str, one: Shown) -> None:
         """Refuse a layer that a network does not have.
 
         Raises:

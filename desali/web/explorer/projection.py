@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from desali.figures.subjects import Shown
-    from desali.web.explorer.networks import Networks, Recorded
+    from desali.web.explorer.networks import LockedRecording, Networks
     from desali.web.explorer.shelf import Entry
 
 MOST_SCORES = 3
@@ -152,7 +152,7 @@ def beside(
 
 
 def _projected(
-    networks: Networks, recorded: Recorded, one: Shown, layer: str, seed: Seed, state: State, colour: bool
+    networks: Networks, recorded: LockedRecording, one: Shown, layer: str, seed: Seed, state: State, colour: bool
 ) -> Projected:
     """Made once for all that show it: a twin stands beside several networks."""
     key = (*recorded.key, layer, seed, state.method, state.source)

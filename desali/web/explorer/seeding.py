@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from desali.figures.subjects import Shown
     from desali.reversal.recording import Recording
-    from desali.web.explorer.networks import Networks, Recorded
+    from desali.web.explorer.networks import LockedRecording, Networks
 
 Field = tuple[int, int, int, int]
 
 
-def layer_of(state: State, recorded: Recorded, networks: Networks, index: int) -> str:
+def layer_of(state: State, recorded: LockedRecording, networks: Networks, index: int) -> str:
     """The layer that is looked at: of a contrast the output of classes, else the one that is named.
 
     Raises:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from desali import __version__
-from desali.comparison.controls import too_few
 from desali.data.roi import Roi
-from desali.errors import DesaliError, ImageError, NotFiniteWarning
+from desali.errors import DesaliError, NotFiniteWarning
 from desali.figures.inputs import Plain, prepare
 from desali.limits import IMAGE_PIXELS
 from desali.reversal.methods import METHODS
-from desali.web.explorer import address, commands, export
+from desali.web.explorer import address, commands, export, meaning
 from desali.web.explorer.answer import PNG, RAW, SVG, Answer, Refused, of_error, of_json
+from desali.web.explorer.dropped import UPLOAD, Decode, drop
 from desali.web.explorer.facts import once
 from desali.web.explorer.followed import Followed
 from desali.web.explorer.networks import Networks
@@ -28,33 +28,6 @@ from desali.web.explorer.state import state_of, whole
 from desali.web.explorer.views import Params, Stale, Views
 from desali.web.pictures import within
 from desali.web.pixels import png
-
-UPLOAD = 64 * 2**20
-"""Bytes of a dropped file."""
-NUMBERS = (
-    "One number need not be one channel in two networks: where no lineage follows it from one to the other, networks "
-    "stand side by side by number alone."
-)
-MEANING = (
-    "likeness: rank correlation of the picture with those of {draws} networks with random weights, lowest to highest; "
-    "the first is shown. Near 1 the picture shows the image, not what was learned; within noise it says nothing. Ends: "
-    "what becomes black and white, 0 in the middle. logit difference: of a contrast, the logit of the class less that "
-    "of the other, or less the mean of all others."
-)
-KEYS = {
-    "[ ]": "layer", ", .": "channel", "b": "before or after", "p": "same channel or partner",
-    "arrows, Enter": "on a map: move, show the neuron",
-}  # fmt: skip
-LINEAGE = (
-    "r: correlation of the channel before with itself after. purity: of all channels of the layer, on the mean. "
-    "random: the range of networks with random weights. strangers: a layer whose channels are no more alike than those "
-    "of unrelated networks; it has no r, states or partners."
-)
-STRANGERS = (
-    "strangers: the channels are no more alike than those of unrelated networks, so that r, states and partners say "
-    "nothing and are left out. purity: of all channels of the layer, on the mean. random: the range of random networks."
-)
-Decode = Callable[[bytes, str, int | None], Roi]
 
 
 def _never() -> bool:
@@ -120,7 +93,7 @@ class Session:
         """
         try:
             if what == "images":
-                return self._drop(params, body)
+                return of_json(self._listed(drop(self.shelf, self._decode, params, body)))
             if what in self._views:
                 return of_json(self._views[what](params, stale))
             if what not in self._asks:
@@ -199,18 +172,7 @@ class Session:
         for index in range(len(self.networks)):
             layers, unfit = self._looked_at(index, first)
             models.append({**self.networks.facts(index), "layers": layers, "unfit": unfit})
-        groups = set(self.networks.groups)
-        notes = list(self.notes)
-        if len(groups) > 1:
-            notes.append(
-                "The models are of different architectures: layers and channels are comparable within one alone, and "
-                "each architecture has its own panels and its own networks with random weights."
-            )
-        known = set() if self.followed is None else {self.followed.before, self.followed.after}
-        if any(self.networks.groups.count(group) > 1 for k, group in enumerate(self.networks.groups) if k not in known):
-            notes.append(NUMBERS)
-        if self.networks.without_control:
-            notes.append(self.networks.without_control)
+        notes = [*self.notes, *meaning.notes(self.networks, self.followed)]
         return of_json(
             {
                 "version": __version__,
@@ -222,18 +184,11 @@ class Session:
                 "lineage": None if self.followed is None else self.followed.to_dict(),
                 "patches": self.shelf.images is not None,
                 "notes": notes,
-                "meaning": self._meaning(),
-                "keys": KEYS,
+                "meaning": meaning.words(self.networks.draws, self.followed),
+                "keys": meaning.KEYS,
                 "limits": {"upload_bytes": UPLOAD, "pixels": IMAGE_PIXELS.value},
             }
         )
-
-    def _meaning(self) -> str:
-        """What the rows of numbers are."""
-        said = f"{MEANING.format(draws=self.networks.draws)} {too_few(self.networks.draws)}".strip()
-        if self.followed is not None:
-            said += f" {STRANGERS if self.followed.strangers else LINEAGE}"
-        return said
 
     def _address(self, params: Params, stale: Stale) -> Answer:
         """What a page takes of the fragment of its address, and what it must say of the rest."""
@@ -287,21 +242,3 @@ class Session:
         grid = export.grid_of(seen, state, self.networks, entry, numbers, errors)
         body = export.drawn(grid, record, kind)
         return Answer(200, PNG if kind == "png" else SVG, body)
-
-    def _drop(self, params: Params, body: bytes | None) -> Answer:
-        name = _name(params.get("name", ""))
-        if not body:
-            raise Refused(400, f"{name}: no bytes came; drop the file again")
-        if len(body) > UPLOAD:
-            raise Refused(413, f"{name}: {len(body) >> 20} MiB, more than the {UPLOAD >> 20} MiB accepted")
-        try:
-            image = self._decode(body, name, whole(params, "slice", 1))
-        except ImageError as error:
-            raise Refused(415, str(error)) from error
-        return of_json(self._listed(self.shelf.drop(name, image)))
-
-
-def _name(given: str) -> str:
-    """The name of a dropped file as a page may show it and a command may hold it."""
-    last = given.replace("\\", "/").rpartition("/")[2][:200]
-    return "".join(letter for letter in last if letter.isprintable()).strip() or "dropped image"

@@ -10,9 +10,9 @@ import numpy as np
 
 from desali.comparison.controls import Likeness
 from desali.errors import DesaliError, ImageError, NotFiniteWarning
-from desali.figures.captions import listed
 from desali.figures.drawing.display import summarise_activation
 from desali.figures.facts import method_words
+from desali.output.words import listed
 from desali.web.explorer import commands
 from desali.web.explorer.answer import Refused
 from desali.web.explorer.class_pairs import targets
@@ -171,7 +171,7 @@ class Views:
         return ordered, [shown.get(one["index"], one) for one in models]
 
     def _each(self, state: State, stale: Stale, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-        """What each of the models says, or why not and whether the image is why; a lineage's pair stands first."""
+        """What each of the models says, or why it does not and whether that is the image; the pair stands first."""
 
         def one(index: int) -> dict[str, Any]:
             if stale():

@@ -16,7 +16,8 @@ from desali.comparison.probe_set import probe_set
 from desali.comparison.sheet import CONTROL, Asked, Column, Sheet, sheets
 from desali.figures.drawing.mosaic import mosaic
 from desali.figures.sheet_grid import ACROSS, NOTE, BandPictures, pictures_of
-from desali.figures.words import between, short, signed
+from desali.figures.words import between, short
+from desali.output.words import signed
 from desali.web.pictures import data_uri
 from desali.web.report.image_sets import Images
 

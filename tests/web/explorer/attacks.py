@@ -277,7 +277,7 @@ def crash(server: Server) -> str:
 
 
 def huge(server: Server) -> str:
-    from desali.web.explorer.session import UPLOAD
+    from desali.web.explorer.dropped import UPLOAD
 
     connection = socket.create_connection(("127.0.0.1", server.port))
     with connection:
@@ -291,7 +291,7 @@ def huge(server: Server) -> str:
 
 def unsaid(server: Server) -> str:
     """An upload in chunks that does not say how long it is."""
-    from desali.web.explorer.session import UPLOAD
+    from desali.web.explorer.dropped import UPLOAD
 
     before = server.mib()
 

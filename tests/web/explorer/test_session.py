@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import desali
-from desali.errors import DataError
 from desali.figures.settings import Settings
 from desali.figures.viewer import Viewer
-from desali.web.explorer.followed import of_networks
 from desali.web.explorer.session import Session
 from tests.web.conftest import HOSTILE
 from tests.web.explorer.explored import SIZE, ask, asked, images, loaded, session
@@ -131,58 +129,6 @@ def test_the_box_is_the_receptive_field_in_the_image() -> None:
     assert one["box"] == {"top": 2 * top, "left": 2 * left, "height": 2 * height, "width": 2 * width}
 
 
-def test_a_contrast_is_of_one_class_in_all_models(made: Session) -> None:
-    predicted = ask(made, "view", image=5, source="contrast", models="0,1")
-    assert len({one["seed"] for one in predicted["models"]}) == 1
-    two = ask(made, "view", image=5, source="contrast", a=0, b=2, models="0,1")
-    assert two["sentence"].startswith(f"contrast of {HOSTILE[0]} against {HOSTILE[2]}")
-    other = ask(made, "view", image=5, source="contrast", a=2, b=0, models="0")["models"][0]
-    forward, back = (1 - pixels(one["picture"]["png"])[..., :3] / 255 for one in (two["models"][0], other))
-    assert np.abs(forward - back[..., ::-1]).mean() < 0.15, "for one class against the other, with the sign turned"
-    assert asked(made, "view", image=5, source="contrast", a=1, b=1)[1]["models"][0]["error"].startswith("a and b")
-
-
-@pytest.mark.parametrize("b", [None, 0, 2])
-def test_the_number_of_a_contrast_is_that_of_its_classes(made: Session, b: int | None) -> None:
-    """Beside each class, the one with the largest logit or not, stand its own logits and no other's."""
-    logits = loaded(1).model(made.networks.input(0, made.shelf["5"]).tensor[None])[0].double()
-    for a in (0, 1, 2):
-        if a == b:
-            continue
-        others = [k for k in range(3) if k != a] if b is None else [b]
-        wanted = float((logits[a] - logits[others].mean()).detach())
-        asking = {"image": 5, "source": "contrast", "a": a, "models": "0", **({} if b is None else {"b": b})}
-        one = ask(made, "view", **asking)["models"][0]
-        assert one["value"] == one["rows"]["logit difference"] == pytest.approx(wanted, abs=1e-5)
-        assert "value" not in one["rows"]
-        words = f"logit difference {one['value']:.3g}"
-        assert words in one["alt"]
-        record = ask(made, "export", format="json", **asking)["models"][0]
-        assert (record["value"], record["measure"]) == (one["value"], "logit difference")
-        assert words in ask(made, "export", format="svg", **asking).decode()
-
-
-def test_what_was_drawn_is_not_drawn_again(made: Session) -> None:
-    asked_for = [{"a": 1}, {"a": 1, "b": 0}, {"a": 0, "b": 1}]
-    for classes in asked_for:
-        ask(made, "likeness", image=5, source="contrast", **classes)
-    kept = made.networks.views.nbytes, len(made.networks.views)
-    for classes in asked_for * 2:
-        ask(made, "likeness", image=5, source="contrast", **classes)
-    assert (made.networks.views.nbytes, len(made.networks.views)) == kept
-
-
-def test_a_network_of_more_classes_has_a_twin_of_as_many() -> None:
-    made = session({"a": loaded(1), "more": loaded(2, classes=(*HOSTILE, "fourth"))})
-    twins = [made.networks.twin(index) for index in (0, 1)]
-    first, second = (dict(one.named_parameters()) for one in twins if one is not None)
-    assert all(torch.equal(first[name], second[name]) for name in first if not name.startswith("fc"))
-    answer = ask(made, "view", image=5, source="contrast", a=1, b=0)
-    assert not [one for one in answer["models"] if "error" in one]
-    other = ask(made, "view", image=5, source="contrast", a=3, models="1")
-    assert other["models"][0]["control"]["scale"] > 0
-
-
 def test_models_of_another_architecture_have_their_own_layers(made: Session) -> None:
     answer = ask(made, "view", image=1, layer=LAYER, source="channel", channel=1)
     assert [("error" in one) for one in answer["models"]] == [False, False, True]
@@ -244,78 +190,6 @@ def test_the_strongest_patches_are_those_of_the_set() -> None:
     assert sum(answer["classes"].values()) == len(answer["patches"])
     assert "at ReLU layers" in ask(made, "patches", layer="nothing", channel=2, model=0)["words"]
     assert asked(made, "patches", layer="relu", channel=200, model=0)[0] == 404
-
-
-@pytest.mark.parametrize("strangers", ["none", "one layer", "all"])
-def test_lineage_brings_facts_and_partners(strangers: str) -> None:
-    models = {"c": plain_of_another(), "a": loaded(1), "b": loaded(2)}
-    change = desali.lineage(models["a"], models["b"], images(), random_networks=2).to_dict()
-    name = "layer2.relu:1"
-    change["strangers"] = strangers == "all"
-    for layer in change["layers"]:
-        layer["strangers"] = strangers == "all" or (strangers == "one layer" and layer["layer"] == name)
-    first = session(models)
-    known, notes = of_networks(change, "lineage", first.networks)
-    assert known is not None
-    made = session(models, followed=known)
-    layers = ask(made, "session")["lineage"]["layers"]
-    partner = layers[name]["partner"]
-    channel = next(k for k, other in enumerate(partner) if other not in (k, -1))
-    for word in ("same", "partner"):
-        asking = {"image": 1, "layer": name, "source": "channel", "channel": channel, "partner": word}
-        before, after = ask(made, "view", **asking, models="0,1,2")["models"][:2]
-        assert (before["name"], after["name"]) == ("a", "b"), "the pair stands first, as on the page"
-        assert before["channel"] == channel
-        record = ask(made, "export", format="json", **asking)
-        assert [one["name"] for one in record["models"]] == ["a", "b", "c"]
-        if strangers == "none":
-            assert before["facts"]["r"] == pytest.approx(layers[name]["correlation"][channel])
-            assert before["facts"]["state"] == layers[name]["state"][channel]
-            assert before["facts"]["partner"] == partner[channel]
-            assert after["channel"] == (channel if word == "same" else partner[channel])
-            continue
-        for one in (before, after):
-            assert one["channel"] == channel, "strangers have no partners"
-            assert not {"r", "r_null", "partner"} & set(one["facts"])
-            assert one["facts"]["state"] == one["rows"]["state"] == "strangers"
-            assert one["facts"]["firing"] is not None
-    assert any("are strangers" in note for note in notes) == (strangers == "all")
-    assert "strangers: " in ask(made, "session")["meaning"]
-    assert asked(first, "view", image=1, layer=name, source="channel", channel=1, partner="partner")[1]["models"][0][
-        "error"
-    ].startswith("no lineage")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("partner", None), ("partner", "x"), ("partner", 9999), ("partner", 7.9), ("partner", -2),
-        ("correlation", "y"), ("correlation", float("nan")), ("firing_after", True), ("state", 3),
-        ("purity_before_low", "y"), ("random_high", float("inf")),
-    ],
-)  # fmt: skip
-def test_a_lineage_with_values_that_none_writes_is_damaged(name: str, value: object) -> None:
-    models = {"a": loaded(1), "b": loaded(2)}
-    change = desali.lineage(*models.values(), images(), random_networks=1).to_dict()
-    layer = change["layers"][1]
-    if name in layer["each_channel"]:
-        layer["each_channel"][name][3] = value
-    else:
-        layer[name] = value
-    with pytest.raises(DataError, match="damaged"):
-        of_networks(change, "lineage", session(models).networks)
-
-
-def plain_of_another() -> Any:
-    return loaded(9)
-
-
-def test_a_lineage_of_other_networks_is_passed_over_and_said() -> None:
-    models = {"a": loaded(1), "b": loaded(2)}
-    change = desali.lineage(loaded(5), loaded(6), images(), random_networks=0).to_dict()
-    known, notes = of_networks(change, "some.json", session(models).networks)
-    assert known is None
-    assert "some.json: passed over, the network before and the network after" in notes[0]
 
 
 def test_export_holds_every_control_and_its_record(made: Session) -> None:

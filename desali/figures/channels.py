@@ -14,9 +14,10 @@ from desali.figures.facts import method_words
 from desali.figures.figure import KIND, Figure
 from desali.figures.maps import of_sheet
 from desali.figures.sheet_grid import arrange
-from desali.figures.words import between, number, percent, short, signed
+from desali.figures.words import between, number, percent, short
 from desali.models.checkpoint import versions
 from desali.output.columns import columns as aligned
+from desali.output.words import signed
 from desali.reversal.methods import Method
 from desali.reversal.methods import method as find_method
 

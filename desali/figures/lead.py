@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from desali.comparison.differences import changed_parts
-from desali.figures.captions import listed, signed
+from desali.figures.captions import signed
 from desali.figures.subjects import Shown
+from desali.output.words import listed
 
 MOST_PARTS = 4
 

@@ -15,6 +15,7 @@ from desali.figures.block import Block, Seen
 from desali.figures.drawing.display import display, display_map, display_positive, scale_text, to_grey
 from desali.figures.drawing.panel import Bars, Cell, Panel, Words
 from desali.figures.windows import activation_map, contrast_map, cropped
+from desali.output.words import listed
 
 Scale = Literal["panel", "row"]
 MOST_BARS = 7
@@ -99,7 +100,7 @@ class Row:
             if not everywhere:
                 said = f"equal bit by bit to {self.twins[name]}"
             elif place == 1:
-                said = f"equal bit by bit in {captions.listed(list(self.views))}"
+                said = f"equal bit by bit in {listed(list(self.views))}"
             span = len(drawn) * (len(self.views) - 1 if everywhere else 1)
             cells += [Words(said, span) if said else None, *[None] * (len(drawn) - 1)]
         cells += [self._other(label, "replicates") for label in self.block.replicates]

@@ -15,7 +15,8 @@ from desali.figures.drawing.mosaic import cut, mosaic
 from desali.figures.drawing.panel import Cell, Grid, Panel, Words
 from desali.figures.drawing.panel import Column as GridColumn
 from desali.figures.pictures import Pictures
-from desali.figures.words import between, percent, short, signed
+from desali.figures.words import between, percent, short
+from desali.output.words import signed
 
 ACROSS = 3
 SIDE_BY_SIDE = 4

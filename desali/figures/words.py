@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
-def signed(value: float | None) -> str:
-    """With its sign and two digits; a dash for None."""
-    return "-" if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+from desali.output.words import MINUS, signed
 
 
 def between(interval: Sequence[float] | None) -> str:
@@ -27,4 +24,4 @@ def percent(share: float) -> str:
 
 def short(value: float) -> str:
     """Two digits."""
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:.2g}".replace("-", MINUS)

@@ -15,8 +15,8 @@ from desali.comparison.probe_set import ProbeSet, probe_set
 from desali.comparison.relu_inputs import relu_inputs, resolve
 from desali.comparison.tiles import Windows
 from desali.errors import DesaliError, UnknownNameError
-from desali.figures.captions import listed
 from desali.figures.drawing.mosaic import cut
+from desali.output.words import listed
 from desali.web.explorer.answer import Refused
 from desali.web.explorer.memory import Memory
 from desali.web.explorer.networks import Networks

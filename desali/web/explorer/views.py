@@ -10,9 +10,9 @@ import numpy as np
 
 from desali.comparison.controls import Likeness
 from desali.errors import DesaliError
-from desali.figures.captions import listed
 from desali.figures.drawing.display import summarise_activation
 from desali.figures.facts import method_words
+from desali.output.words import listed
 from desali.web.explorer import commands
 from desali.web.explorer.answer import Refused
 from desali.web.explorer.class_pairs import targets

@@ -24,12 +24,12 @@ from desali.evaluation.table import (
     spreads,
     trainings_note,
 )
+from desali.output.words import MINUS, listed, signed
 from desali.web.report.charts import Row, intervals
 from desali.web.report.image_sets import Images
 from desali.web.report.lineage_curves import Table
 
 MODEL_COLOURS = ("m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7")
-MINUS = "\N{MINUS SIGN}"
 MOST_NAMED = 4
 """Models, or pairs of them, that a sentence names."""
 MEANING = {
@@ -94,7 +94,7 @@ def evaluated(comparison: Comparison, path: Path, whole: Images | None = None) -
     ]
     pairs = [
         Row(_name(pair), pair.differences[metric].value, pair.differences[metric].ends,
-            signed(pair.differences[metric]),
+            difference(pair.differences[metric]),
             "c0" if pair.verdict.get(metric) == "differs" else "quiet")
         for pair in comparison.pairs
         if metric in pair.differences
@@ -103,7 +103,7 @@ def evaluated(comparison: Comparison, path: Path, whole: Images | None = None) -
     if comparison.pairs:
         said = [pairs_note(comparison), *(FEW if few(comparison) else AGREE), *said]
     return Evaluated(
-        title=f"{listed([one.recipe for one in comparison.evaluations])} on {images.title}",
+        title=f"{models_listed([one.recipe for one in comparison.evaluations])} on {images.title}",
         images=images,
         size=f"{comparison.rois} ROIs of {comparison.patients} patients, {len(comparison.classes)} classes",
         metric=metric,
@@ -129,15 +129,13 @@ def _set_of(comparison: Comparison, whole: Images | None) -> Images:
     counts = {name: first[name].support for name in comparison.classes if name in first}
     return Images(
         comparison.fingerprint, comparison.data, comparison.origin, "", comparison.rois, comparison.patients, "patient",
-        counts, class_words(comparison.data, comparison.classes),
+        classes=counts, words=class_words(comparison.data, comparison.classes),
     )  # fmt: skip
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in a row; their number where there are many."""
-    if len(names) > MOST_NAMED:
-        return f"{len(names)} models"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+def models_listed(names: Sequence[str]) -> str:
+    """Models in a row; their number where there are many."""
+    return f"{len(names)} models" if len(names) > MOST_NAMED else listed(names)
 
 
 def _verdict(comparison: Comparison) -> list[str]:
@@ -192,7 +190,7 @@ def _apart(pair: Pair, metric: str) -> str:
 
 def axis(value: float) -> str:
     """A difference as an axis prints it."""
-    return "0" if abs(value) < 1e-9 else f"{value:+.2f}".replace("-", MINUS)
+    return "0" if abs(value) < 1e-9 else signed(value)
 
 
 def text(estimate: Estimate | None) -> str:
@@ -200,7 +198,7 @@ def text(estimate: Estimate | None) -> str:
     return estimate_text(estimate).replace("-", "–")
 
 
-def signed(estimate: Estimate) -> str:
+def difference(estimate: Estimate) -> str:
     """A difference with its interval."""
     return estimate_text(estimate, signed=True).replace("-", MINUS)
 
@@ -226,8 +224,8 @@ def _pairs(comparison: Comparison) -> Table:
             if name in pair.differences:
                 p = pair.p_holm.get(name)
                 verdict = "undecided" if few(comparison) else pair.sentence(name)
-                difference = signed(pair.differences[name])
-                rows.append([_name(pair), name, difference, "–" if p is None else p_text(p), verdict])
+                apart = difference(pair.differences[name])
+                rows.append([_name(pair), name, apart, "–" if p is None else p_text(p), verdict])
     head = ["pair", "metric", "difference, 95 %", "p (Holm)", "verdict"]
     return Table(head, rows, "Paired differences on the same ROIs")
 

@@ -201,7 +201,7 @@ def test_numbers_are_those_of_the_api(browser: Any, explorer: Explorer, world: P
 
 
 def test_facts_are_those_of_the_lineage(browser: Any, explorer: Explorer, world: Path) -> None:
-    from desali.comparison.tracing import told
+    from desali.comparison.tracing import as_shown
 
     records = [json.loads(f.read_text()) for f in (world / "lineage").glob("*.json") if f.name != "lineage.json"]
     with opened(browser, explorer) as page:
@@ -209,7 +209,7 @@ def test_facts_are_those_of_the_lineage(browser: Any, explorer: Explorer, world:
         before = page.locator(".model").first.get_attribute("aria-label")
         record = next(one for one in records if one["networks"]["before"]["stage"] in before)
         layer = next(one for one in record["layers"] if one["layer"] == now["layer"])
-        layer = told(layer, record["images"])
+        layer = as_shown(layer, record["images"])
         each = layer["each_channel"]
         channel = int(now["channel"])
         assert models(page)[1] == "natural"

@@ -21,7 +21,6 @@ from desali.web.pictures import GAP, strip
 from desali.web.report.charts import Chart, Row, intervals, ticks
 from desali.web.report.evaluated import evaluated
 from desali.web.report.image_sets import Images
-from desali.web.report.lineage_words import sentences
 from desali.web.report.report import report
 from tests.evaluation.cases import changed, random_predictions
 from tests.web.markup import Page
@@ -192,24 +191,8 @@ def test_an_image_set_says_what_is_not_known() -> None:
     assert "does not name" in bare.title
     assert dict(bare.facts)["origin"] == dict(bare.facts)["attribution and licence"] == "not known"
     assert bare.size == "3 images of unknown patients"
+    assert Images("ab" * 32, count=3, independent=True).size == "3 images, each by itself"
     assert not bare.synthetic
     made = Images("ab" * 32, "index", "table 'index'; PROXY LABELS (density)", "table:data/lung/index.csv?row=1", 3, 1)
     assert made.title == "index (lung/index.csv)"
     assert made.size == "3 images of 1 patient"
-
-
-def test_strangers_are_explained_and_few_patients_are_said_first() -> None:
-    row = {
-        "layer": "relu6", "channels": 100, "traceable": 0.03, "low": 0.0, "high": 0.06, "random_low": 0.0,
-        "random_high": 0.02, "equal": False, "strangers": True, "matched": 0.13, "matched_correlation": 0.65,
-        "random_matched_correlation_high": 0.4, "channels_silenced": 0, "channels_woken": 0, "no_difference": None,
-    }  # fmt: skip
-    record = {"strangers": False, "images": {"count": 9, "patients": 3, "unit": "patient"}, "layers": [row]}
-    few, apart, *rest = sentences(record)
-    assert few.startswith("Fewer than 10 patients (3)")
-    assert "3 of 100 are still most like themselves, 3 % (95 % interval 0 % to 6 %; random weights 0 % to 2 %)" in apart
-    assert "13 % find each other under any number" in apart
-    assert "median correlation r of 0.65 (1: the same signal, 0: unrelated; random weights up to 0.40" in apart
-    assert len(rest) == 1
-    assert "no second training" in rest[0]
-    assert sentences({**record, "strangers": True})[0].startswith("These two networks share no ancestor")

@@ -10,14 +10,14 @@ from markupsafe import Markup
 
 from desali.data.class_words import class_words
 from desali.evaluation.models import CLASS_METRICS
-from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, Pair
+from desali.evaluation.results import Comparison, Estimate, Pair
 from desali.evaluation.table import (
     AGREE,
-    FEW,
     PAIRED,
     SHOWN,
     estimate_text,
     few,
+    few_note,
     labelled,
     p_text,
     pairs_note,
@@ -101,11 +101,11 @@ def evaluated(comparison: Comparison, path: Path, whole: Images | None = None) -
     ]  # fmt: skip
     said = [trainings_note(comparison)]
     if comparison.pairs:
-        said = [pairs_note(comparison), *(FEW if few(comparison) else AGREE), *said]
+        said = [pairs_note(comparison), *([few_note(comparison)] if few(comparison) else AGREE), *said]
     return Evaluated(
         title=f"{models_listed([one.recipe for one in comparison.evaluations])} on {images.title}",
         images=images,
-        size=f"{comparison.rois} ROIs of {comparison.patients} patients, {len(comparison.classes)} classes",
+        size=f"{images.size.replace(' images', ' ROIs', 1)}, {len(comparison.classes)} classes",
         metric=metric,
         verdict=_verdict(comparison),
         primary=intervals(rows, f"{metric} with 95 % intervals by patient", False) if rows else Markup(""),
@@ -128,8 +128,10 @@ def _set_of(comparison: Comparison, whole: Images | None) -> Images:
     first = comparison.evaluations[0].classes if comparison.evaluations else {}
     counts = {name: first[name].support for name in comparison.classes if name in first}
     return Images(
-        comparison.fingerprint, comparison.data, comparison.origin, "", comparison.rois, comparison.patients, "patient",
-        classes=counts, words=class_words(comparison.data, comparison.classes),
+        comparison.fingerprint, comparison.data, comparison.origin, str(comparison.parameters.get("spec") or ""),
+        comparison.rois, None if comparison.unit_of_split == "image" else comparison.patients,
+        comparison.unit_of_split, comparison.known,
+        classes=counts, words=class_words(comparison.data, comparison.classes, comparison.parameters),
     )  # fmt: skip
 
 
@@ -155,8 +157,7 @@ def _verdict(comparison: Comparison) -> list[str]:
     if few(comparison):
         return [
             *lines,
-            f"Undecided: with {comparison.patients} patients (fewer than {LEAST_PATIENTS}) no test can decide about "
-            f"{metric}, however far apart the models lie.",
+            f"Undecided: {_why(comparison)} no test can decide about {metric}, however far apart the models lie.",
         ]
     every = len(comparison.pairs)
     found: dict[str, list[Pair]] = {}
@@ -173,6 +174,12 @@ def _verdict(comparison: Comparison) -> list[str]:
         f"models that are alike would lie so far apart by chance ({holm})."
     )
     return lines
+
+
+def _why(comparison: Comparison) -> str:
+    if not comparison.known:
+        return "it is not known whose the images are, and several may be of one patient, so that"
+    return f"with {comparison.patients} {comparison.unit_of_split}s ({comparison.lack.rpartition(' ')[0]})"
 
 
 def _plain(estimate: Estimate) -> str:
@@ -244,7 +251,8 @@ def _classes(comparison: Comparison) -> Table:
 
 
 def _patients(comparison: Comparison) -> Table:
-    names = list(comparison.evaluations[0].patients) if comparison.evaluations else []
+    some = comparison.evaluations and comparison.unit_of_split != "image"
+    names = list(comparison.evaluations[0].patients) if some else []
     rows = []
     for patient in names:
         counts = [one.patients.get(patient) for one in comparison.evaluations]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desali.errors import DataError
-from desali.evaluation.results import LEAST_PATIENTS
 from desali.experiments.robustness import Robustness
 from desali.output.words import MINUS
 from desali.web.report.charts import Chart
@@ -63,7 +62,7 @@ def curves(found: Robustness, path: Path) -> Curves:
             f"loss (of a pair: by how much more the first loses): {own}."
         )
     if not found.decided:
-        verdict.append(f"Undecided whatever the interval: fewer than {LEAST_PATIENTS} patients.")
+        verdict.append(f"Undecided whatever the interval: {first.lack}.")
     return Curves(
         f"{models_listed(names)} with less training data ({first.data})",
         first.origin,

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desali.data.class_words import class_words
+from desali.data.imageset import ImageSet
 from desali.errors import DataError
-from desali.evaluation.bundle import save_trainings
+from desali.evaluation.bundle import load_trainings, save_trainings
 from desali.evaluation.comparison import compare
-from desali.evaluation.table import estimate_text
+from desali.evaluation.predictions import Predictions, load_predictions
+from desali.evaluation.results import Comparison
+from desali.evaluation.table import estimate_text, format_table
 from desali.experiments.robustness import Robustness, robustness
 from desali.output.decode import DecodeError
 from desali.web.pictures import GAP, strip
@@ -80,6 +83,45 @@ def test_few_patients_are_undecided() -> None:
     )
     assert {row[-1] for row in shown.pairs.rows} == {"undecided"}
     assert shown.patients.rows[0][0] == "P00"
+
+
+def test_images_of_nobody_knows_whom_decide_nothing_however_many(tmp_path: Path) -> None:
+    unknown = {"unit_of_split": "image", "parameters": {"reader": "table", "spec": "table:rois.csv", "options": {}}}
+    own = {**unknown, "parameters": {"reader": "folder", "options": {"patient": "none"}}}
+    for about, decided in ((unknown, False), (own, True)):
+        both = [changed(random_predictions(name, skill=skill, patients=40), **about)
+                for name, skill in (("one", 4.0), ("two", 0.1))]  # fmt: skip
+        save_trainings(tmp_path / "both.npz", {1.0: both})
+        made = compare(load_trainings(tmp_path / "both.npz")[0][1.0], resamples=100)
+        made = Comparison.from_dict(json.loads(json.dumps(made.to_dict())))
+        shown = evaluated(made, Path("x.json"))
+        assert made.patients == 40
+        assert made.decided is decided
+        assert bool(made.pairs[0].p_holm) is decided
+        assert ("undecided" in {row[-1] for row in shown.pairs.rows}) is not decided
+        assert any(
+            line.startswith("Undecided: it is not known whose the images are") for line in shown.verdict
+        ) is not (decided)
+        assert shown.size == f"240 ROIs{', each by itself' if decided else ' of unknown patients'}, 3 classes"
+        assert ("patients not known: no test can decide" in format_table(made)) is not decided
+        assert not shown.patients.rows, "there are no patients to list"
+        assert "Secondary: correct ROIs of each patient" not in format_table(made)
+
+
+def test_an_evaluation_spells_out_the_classes_of_its_images_and_names_their_unit(tmp_path: Path) -> None:
+    medgift = {"reader": "medgift", "spec": "medgift:ild", "options": {"labels": "seven"}, "patients": "by folder"}
+    images = ImageSet(
+        "medgift", np.zeros((6, 4, 4), np.int16), np.arange(6) % 2, np.array(list("aabbcc")), ("GGO", "CON"), "hu",
+        "MedGIFT ILD", medgift, unit_of_split="view",
+    )  # fmt: skip
+    one = Predictions.of(images, "one", np.full((6, 2), 0.5, np.float32), 0)
+    one.save(tmp_path / "one.npz")
+    made = compare([load_predictions(tmp_path / "one.npz")], resamples=100)
+    shown = evaluated(Comparison.from_dict(json.loads(json.dumps(made.to_dict()))), Path("x.json"))
+    assert shown.images.words == {"GGO": "ground-glass opacity", "CON": "consolidation"}
+    assert shown.images.source == "medgift:ild"
+    assert shown.size == "6 ROIs of 3 views, 2 classes"
+    assert "by folder" not in json.dumps(made.to_dict()), "no more of the parameters than is asked for"
 
 
 def test_one_model_is_not_compared() -> None:

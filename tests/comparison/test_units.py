@@ -140,7 +140,9 @@ def test_the_verdict_says_first_what_decides_nothing(
     said = verdict(pair[0], pair, strangers, units)
     assert said.startswith(f"undecided, since {why}")
     assert ("share no ancestor" in said) == strangers
-    assert "undecided" not in verdict(pair[0], pair, strangers, Units(10))
+    enough = verdict(pair[0], pair, strangers, Units(10))
+    assert "undecided" not in enough
+    assert enough.startswith("These two networks share no ancestor") == strangers
 
 
 def test_strangers_of_few_patients_in_earnest() -> None:

@@ -63,7 +63,7 @@ def test_what_decides_nothing_is_said_first_and_of_everything(
     made = lineage(images, {**PROBE, "channels_silenced": 60}, {**STRANGE, "layer": "relu2"}, strangers=strangers)
     why, *rest = sentences(made)
     assert why.startswith(first)
-    assert "what became of a channel and every number of a layer" in why
+    assert "what became of a channel, and every number of a layer" in why
     assert ("share no ancestor" in rest[0]) == strangers
     (probe,) = [one for one in rest if "linear probe" in one]
     assert probe.endswith("More than between replicates in these images at relu1.")

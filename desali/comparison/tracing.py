@@ -128,8 +128,8 @@ class Units:
         )
         more = ", and several images may be of one" if self.count is None else ""
         return (
-            f"{lack}{more}, so that all but equal weights is undecided (what became of a channel, and every number of a "
-            "layer): what is found in these images may not hold for others."
+            f"{lack}{more}, so that all but equal weights is undecided (what became of a channel, and every number of "
+            "a layer): what is found in these images may not hold for others."
         )
 
 

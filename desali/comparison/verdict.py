@@ -31,8 +31,8 @@ def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool
     if strangers:
         random = f", {share_span(first.null)} in networks with random weights" if first.null else ""
         parts.append(
-            f"{'these' if parts else 'These'} two networks share no ancestor: at {first.name} {_count(first)} of {first.channels} channels are "
-            f"traceable{random}"
+            f"{'these' if parts else 'These'} two networks share no ancestor: at {first.name} {_count(first)} of "
+            f"{first.channels} channels are traceable{random}"
         )
         return f"{'; '.join(parts)}."
     changed = [layer for layer in layers if not layer.equal]

@@ -1,8 +1,7 @@
-"""What became of the channels of one layer, and of all: the numbers, their nulls and the words for them."""
+"""What became of the channels of one layer, and of all: the numbers and their nulls."""
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from desali.comparison import probe as probes
 from desali.comparison import purity as purities
 from desali.comparison import similarity as similarities
 from desali.comparison import tracing
+from desali.comparison.lineage_table import html_of, tables
 from desali.comparison.nulls import Null, median
-from desali.comparison.numbers_table import numbers_tables
 from desali.comparison.probe import Probe
 from desali.comparison.purity import Purity
 from desali.comparison.score import Interval, extent, number
@@ -251,60 +250,22 @@ class Lineage:
 
     def text(self, notes: bool = True) -> str:
         """The verdict, tables for reading, and the notes."""
-        lines = [self.verdict, "", *columns(self._cells())]
-        for title, cells in numbers_tables(list(self)):
-            lines += ["", title, *columns(cells)]
+        lines = [self.verdict]
+        for title, cells in tables(list(self)):
+            lines += ["", *([title] if title else []), *columns(cells)]
         return "\n".join([*lines, *(["", *self.notes] if notes else [])])
 
     def __str__(self) -> str:
         return self.text()
 
-    def _cells(self) -> list[list[str]]:
-        found = list(self)
-        replicates = any(layer.replicate for layer in found)
-        rows = [["layer", "channels", "traceable", "95 %", "random", "replicates", "r", "states"]]
-        for layer in found:
-            interval = "-" if layer.interval is None else f"{layer.interval[0]:.0%} to {layer.interval[1]:.0%}"
-            floor = share_span(layer.replicate) + (" (no difference shown)" if layer.no_difference else "")
-            words = tracing.in_words(layer.counts, layer.decided)
-            if layer.strangers:
-                words = f"strangers: {layer.matched:.0%} matched at r {_signed(layer.matched_correlation)}"
-            own = _signed(layer.own_correlation)
-            shares = [f"{layer.traceable:.0%}", interval, share_span(layer.null), floor]
-            rows.append([layer.name, str(layer.channels), *shares, own, words])
-        return rows if replicates else [row[:5] + row[6:] for row in rows]
-
     def __repr__(self) -> str:
         return f"Lineage({len(self)} layers: {self.verdict})"
 
     def _repr_html_(self) -> str:
-        tables = _html(self._cells())
-        for title, cells in numbers_tables(list(self)):
-            tables += f"<p>{html.escape(title)}</p>{_html(cells)}"
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return f"<p><b>{html.escape(self.verdict)}</b></p>{tables}<ul>{notes}</ul>"
-
-
-def _html(cells: Sequence[Sequence[str]]) -> str:
-    head, *rows = cells
-    lines = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
-    lines += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
-    return f"<table>{''.join(lines)}</table>"
+        return html_of(self.verdict, list(self), self.notes)
 
 
 class UnknownLayerError(UnknownNameError, KeyError):
     """A layer that was not compared; also a KeyError, as `change[name]` is a look-up."""
 
     __str__ = Exception.__str__
-
-
-def share_span(values: Sequence[float]) -> str:
-    """The range of some shares in per cent; a dash for none."""
-    if not values:
-        return "-"
-    low, high = f"{min(values):.0%}", f"{max(values):.0%}"
-    return low if low == high else f"{low} to {high}"
-
-
-def _signed(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:+.2f}"

@@ -18,8 +18,6 @@ KEPT, RESHAPED, SILENCED, WOKEN = 2, 3, 1, 1
 FIRST = KEPT + RESHAPED + SILENCED + WOKEN
 DRAWN = "drawn at random"
 NAMED = "named"
-HERE = " in these images"
-"""Behind a state that is undecided: what the channel was chosen for, and no more."""
 _STREAM = 0x5EE7
 """Sets the draw of channels apart from what else is drawn by the same seed."""
 
@@ -78,7 +76,7 @@ def of_pair(layer: LayerLineage, seed: int) -> tuple[list[Choice], str]:
             taken.add(channel)
             found.append(Choice(channel, why))
 
-    here = "" if layer.decided else HERE
+    here = "" if layer.decided else tracing.HERE
     if layer.floor is None:
         high, low = ("traceable, highest r", "traceable, lowest r") if layer.decided else ("highest r", "lowest r")
         take(tracing.TRACEABLE, high, mean, KEPT)
@@ -97,7 +95,7 @@ def of_pair(layer: LayerLineage, seed: int) -> tuple[list[Choice], str]:
     rule = (
         f"{said}, the silenced one that fired most before, the woken one that fires most after, as far as there are any"
     )
-    rule += "" if layer.decided else " (states as they are found in these images: with so few patients undecided)"
+    rule += "" if layer.decided else " (states as they are found in these images, and undecided)"
     return [*found, *(Choice(channel, DRAWN) for channel in drawn)], f"{rule}; {_random_words(drawn, seed)}"
 
 

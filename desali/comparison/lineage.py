@@ -112,7 +112,7 @@ def lineage_of(
     followed = follow(pair[0], pair[1], again, [twin for twin, _ in drawn], probe, layers, progress)
     _refuse_closed(followed)
     by_layer = numbers(followed, probe, classes)
-    enough = tracing.decided(probe.count_of_patients)
+    enough = probe.units.decided
     found = [_layer(followed, name, by_layer, enough) for name in followed.layers]
     first = found[0]
     if layers is not None:
@@ -121,7 +121,7 @@ def lineage_of(
     return Lineage(
         found,
         first.strangers,
-        verdict(first, found, first.strangers, probe.count_of_patients, probe.unit if probe.known else "image"),
+        verdict(first, found, first.strangers, probe.units),
         [
             *notes(followed, probe, [*pair, *again], drawn[0][1] if drawn else [], found),
             *by_layer.missing,
@@ -234,7 +234,8 @@ def _record(
             **probe.whose,
             "repeated": probe.repeated,
             "patients": probe.count_of_patients if probe.known else None,
-            "unit": probe.unit if probe.known else "image",
+            "units": probe.units.count,
+            "unit": probe.units.name,
             "classes": probe.class_counts,
             "preprocessing": None if probe.preprocessing is None else probe.preprocessing.to_dict(),
         },

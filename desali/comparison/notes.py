@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from desali.comparison import tracing
 from desali.comparison.ancestry import LayerLineage
 from desali.comparison.controls import too_few
 from desali.comparison.following import Followed
@@ -29,7 +28,7 @@ def notes(
         not_drawn: weights that the random networks have in common with the network after.
         layers: those that are shown.
     """
-    why = tracing.why_undecided(probe.count_of_patients, probe.unit if probe.known else "image")
+    why = probe.units.why
     found = [_patients(followed, probe), *([why] if why else []), *([probe.treatment] if probe.treatment else [])]
     count = len(followed.random)
     if not count:
@@ -67,18 +66,19 @@ def notes(
 
 def _patients(followed: Followed, probe: ProbeSet) -> str:
     patients, blocks = probe.count_of_patients, followed.blocks
-    if not probe.known:
+    if not probe.independent:
         return (
             f"{len(probe)} images of unknown patients: each counts as its own, so the intervals are too narrow if "
             "several are of one patient."
         )
-    unit = probe.unit
+    unit = probe.units.name
     text = f"{len(probe)} images of {patients} {unit}{'s' if patients > 1 else ''}"
+    text = text if probe.known else f"{len(probe)} images, each by itself"
     if patients == 1:
         return f"{text}: one {unit} has no interval."
     text += "; intervals: 95 %, leaving out "
     text += f"one {unit} at a time" if blocks == patients else f"one of {blocks} groups of {unit}s at a time"
-    return f"{text}{'' if tracing.decided(patients) else f', with fewer than {LEAST_PATIENTS} {unit}s wide and rough'}."
+    return f"{text}{'' if probe.units.decided else f', with fewer than {LEAST_PATIENTS} {unit}s wide and rough'}."
 
 
 def seen_in_training(probe: ProbeSet, subjects: Sequence[Subject]) -> list[str]:

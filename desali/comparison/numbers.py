@@ -158,13 +158,13 @@ def numbers(followed: Followed, probe: ProbeSet, classes: bool) -> Numbers:
 
 
 def _left_out(question: Task | None, probe: ProbeSet) -> list[str]:
-    unit = probe.unit if probe.known else "image"
+    unit = probe.units.name
     if question is None:
         return [f"Linear probes are missing: fewer than two classes have two {unit}s each."]
     found = []
     if question.left_out:
         found.append(f"Linear probes leave out {question.left_out} classes that only one {unit} has.")
-    if not probe.known:
+    if not probe.independent:
         found.append("Without patients a probe may be tested on patients that it has learned from: it shows too much.")
     return found
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from desali.comparison.tracing import Units
 from desali.data.imageset import ImageSet, pixel_hash
 from desali.errors import DataError
 
@@ -41,6 +42,7 @@ class ProbeSet:
         patients: of each image [N]; its own hash where no patients are known.
         known: whether patients are known.
         unit: what `patients` are: "patient", or "view" or "sample" of a set without patients.
+        independent: whether they are independent units: not where each image merely counts as its own.
         labels: class of each image [N] in words, or None.
         rows: where in `images` each image stands [N]; None: they are all of them, in order.
     """
@@ -51,6 +53,7 @@ class ProbeSet:
     patients: npt.NDArray[np.str_]
     known: bool
     unit: str
+    independent: bool
     labels: tuple[str, ...] | None
     rows: Integers | None = None
 
@@ -61,6 +64,11 @@ class ProbeSet:
     def count_of_patients(self) -> int:
         """Number of patients; of images where no patients are known."""
         return len(np.unique(self.patients))
+
+    @property
+    def units(self) -> Units:
+        """The independent units that the images are of."""
+        return Units(self.count_of_patients if self.independent else None, self.unit if self.known else "image")
 
     @property
     def fingerprint(self) -> str:
@@ -115,6 +123,7 @@ class ProbeSet:
             self.patients[index],
             self.known,
             self.unit,
+            self.independent,
             None if self.labels is None else tuple(self.labels[k] for k in index),
             self.row(index),
         )
@@ -208,7 +217,7 @@ def probe_set(
     """
     import torch
 
-    unit = "patient"
+    unit, independent = "patient", groups is not None
     if isinstance(images, ImageSet):
         if preprocessing is None:
             raise DataError(
@@ -217,6 +226,7 @@ def probe_set(
             )
         if groups is None and images.unit_of_split != "image":
             groups, unit = images.patients.tolist(), images.unit_of_split
+        independent = independent or images.independent
         labels = [images.classes[label] for label in images.labels] if labels is None else labels
         pixels: Any = images.images
     elif isinstance(images, torch.Tensor) and images.dim() >= 3 and images.is_floating_point():
@@ -235,7 +245,7 @@ def probe_set(
     hashes = tuple(_hash(pixels[k]) for k in range(n))
     patients = np.array(hashes if groups is None else [_plain(item) for item in groups], np.str_)
     words = None if labels is None else tuple(_plain(item) for item in labels)
-    return ProbeSet(images, preprocessing, hashes, patients, groups is not None, unit, words)
+    return ProbeSet(images, preprocessing, hashes, patients, groups is not None, unit, independent, words)
 
 
 def _hash(pixels: Any) -> str:

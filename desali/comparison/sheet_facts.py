@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from desali.comparison import nulls, tracing
+from desali.comparison import nulls
 from desali.comparison.ancestry import LayerLineage
 from desali.comparison.networks import Subject
 from desali.comparison.notes import seen_in_training
@@ -49,19 +49,19 @@ def notes(
     if counts is not None:
         found.append(f"Classes of the images drawn from: {', '.join(f'{name} {n}' for name, n in counts.items())}.")
     unit = drawn_from.unit
-    if not drawn_from.known:
+    if drawn_from.units.count is None:
         found.append("Patients are not known: several of a channel's images may be of one.")
-    elif drawn_from.count_of_patients == 1:
+    elif drawn_from.known and drawn_from.count_of_patients == 1:
         found.append(f"All images shown are of one {unit}, so r has no interval.")
-    elif drawn_from.count_of_patients < NINE:
+    elif drawn_from.known and drawn_from.count_of_patients < NINE:
         found.append(
             f"At most one image a {unit}, as far as {drawn_from.count_of_patients} {unit}s go: one each first, then "
             "the next strongest."
         )
-    else:
+    elif drawn_from.known:
         found.append(f"At most one image a {unit}, unless a channel answers to fewer than {NINE} {unit}s.")
     if place is not None:
-        why = tracing.why_undecided(chosen_on.count_of_patients, chosen_on.unit if chosen_on.known else "image")
+        why = chosen_on.units.why
         if why:
             found.append(why)
         if not replicates:
@@ -148,6 +148,8 @@ def record(
             "count": len(part),
             "sha256": part.fingerprint,
             "patients": part.count_of_patients if part.known else None,
+            "units": part.units.count,
+            "unit": part.units.name,
             "classes": part.class_counts,
         }
 
@@ -159,7 +161,6 @@ def record(
         "rule": made.rule,
         "images": {
             **images(probe),
-            "unit": probe.unit if probe.known else "image",
             "preprocessing": None if probe.preprocessing is None else probe.preprocessing.to_dict(),
             "chosen_on": images(chosen_on),
             "drawn_from": images(drawn_from),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +30,8 @@ WOKEN: Final = "woken"
 SILENT_THROUGHOUT: Final = "silent throughout"
 FAINT: Final = "faint"
 UNDECIDED: Final = "undecided"
+HERE: Final = " in these images"
+"""Behind a state, or what rests on states, that is undecided: it was found, and no more."""
 STATES = (FROZEN, KEPT, TRACEABLE, RESHAPED, LOST, SILENCED, WOKEN, SILENT_THROUGHOUT, FAINT)
 """That a channel can be found in; what a reader is told is `shown`."""
 
@@ -87,12 +90,53 @@ def states(
     return np.asarray(np.where(frozen, FROZEN, found), np.str_)
 
 
-def decided(patients: int) -> bool:
-    """Whether images of so many patients (or of what takes their place) can say what became of a channel.
+@dataclass(frozen=True)
+class Units:
+    """The independent units that images are of.
 
-    The limit is that of every test of `desali.evaluation`.
+    Attributes:
+        count: patients, or what takes their place; None where it is not known whose the images are, since several may
+            then be of one patient.
+        name: of one, "patient", "view", "sample" or "image".
     """
-    return patients >= LEAST_PATIENTS
+
+    count: int | None
+    name: str = "patient"
+
+    @property
+    def decided(self) -> bool:
+        """Whether these images can say what became of a channel; the limit is that of `desali.evaluation`."""
+        return self.count is not None and self.count >= LEAST_PATIENTS
+
+    @property
+    def lack(self) -> str:
+        """What is missing to decide, in a few words."""
+        return "patients not known" if self.count is None else f"fewer than {LEAST_PATIENTS} {self.name}s"
+
+    @property
+    def here(self) -> str:
+        """What goes behind whatever was found in images that decide nothing; "" where they do."""
+        return "" if self.decided else HERE
+
+    @property
+    def why(self) -> str:
+        """Why nothing is decided, in a sentence; "" where there are enough."""
+        if self.decided:
+            return ""
+        lack = (
+            "Patients not known" if self.count is None else f"Fewer than {LEAST_PATIENTS} {self.name}s ({self.count})"
+        )
+        more = ", and several images may be of one" if self.count is None else ""
+        return (
+            f"{lack}{more}, so that all but equal weights is undecided (what became of a channel, and every number of "
+            "a layer): what is found in these images may not hold for others."
+        )
+
+
+def units_in(images: Mapping[str, Any]) -> Units:
+    """The units by what a record says of its images: the one place that a record is judged by."""
+    count = images.get("units", images.get("patients"))
+    return Units(None if count is None else int(count), str(images.get("unit") or "patient"))
 
 
 def shown(state: str, decided: bool) -> str:
@@ -109,26 +153,11 @@ def in_words(counts: Mapping[str, int], decided: bool) -> str:
     return ", ".join([*firm, *([f"{total} {UNDECIDED} (here: {', '.join(open_)})"] if open_ else [])])
 
 
-def why_undecided(patients: int, unit: str = "patient") -> str:
-    """Why no state is decided, in a sentence; "" where there are enough patients."""
-    if decided(patients):
-        return ""
-    return (
-        f"Fewer than {LEAST_PATIENTS} {unit}s ({patients}), so that it is undecided what became of a channel, unless "
-        "its weights are frozen: what is found in these images may not hold for others."
-    )
-
-
-def decided_in(images: Mapping[str, Any]) -> bool:
-    """`decided` by what a record says of its images; where patients are not known each image counts as its own."""
-    return decided(int(images["count"] if images.get("patients") is None else images["patients"]))
-
-
-def told(layer: Mapping[str, Any], images: Mapping[str, Any]) -> dict[str, Any]:
+def as_shown(layer: Mapping[str, Any], images: Mapping[str, Any]) -> dict[str, Any]:
     """A layer of a lineage's record with the states of its channels as a reader is told them.
 
     Args:
         images: what the record says of its images.
     """
-    each, enough = layer["each_channel"], decided_in(images)
+    each, enough = layer["each_channel"], units_in(images).decided
     return {**layer, "each_channel": {**each, "state": [shown(state, enough) for state in each["state"]]}}

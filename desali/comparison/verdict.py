@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from desali.comparison.ancestry import LayerLineage, share_span
-from desali.comparison.tracing import SILENCED, SILENT, WOKEN, decided
+from desali.comparison.ancestry import LayerLineage
+from desali.comparison.lineage_table import share_span
+from desali.comparison.tracing import SILENCED, SILENT, WOKEN, Units
 from desali.evaluation.results import LEAST_PATIENTS
+from desali.output.words import listed_layers
 
 MANY = 0.1
 """Share of a layer's channels from which on silenced or woken ones are worth a word."""
@@ -14,35 +17,34 @@ REORDERED = 0.5
 """Share of channels with a mutual partner of any number from which on a layer is called put in another order."""
 
 
-def verdict(
-    first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool, patients: int, unit: str = "patient"
-) -> str:
+def verdict(first: LayerLineage, layers: Sequence[LayerLineage], strangers: bool, units: Units) -> str:
     """The sentence.
 
     Args:
         first: the network's first layer, which may not be among those asked for.
         layers: those asked for, in forward order.
         strangers: whether the first layer says that there is no common ancestor.
-        patients: that the images are of, or as many of what takes their place, which `unit` names.
+        units: that the images are of. Where they decide nothing that is said first, unless all weights are equal,
+            which no image has a part in.
     """
+    parts = _undecided(units)
     if strangers:
         random = f", {share_span(first.null)} in networks with random weights" if first.null else ""
-        return (
-            f"These two networks share no ancestor: at {first.name} {_count(first)} of {first.channels} channels are "
-            f"traceable{random}."
+        parts.append(
+            f"{'these' if parts else 'These'} two networks share no ancestor: at {first.name} {_count(first)} of "
+            f"{first.channels} channels are traceable{random}"
         )
+        return f"{'; '.join(parts)}."
     changed = [layer for layer in layers if not layer.equal]
     if not changed:
         return f"Nothing changed: the weights of {_names(layers)} and of everything below are equal, bit by bit."
-    parts = []
     equal = [layer for layer in layers if layer.equal]
     if equal:
         names = [_names(part) if _together(part, layers) else _listed(part) for part in (equal, changed)]
-        parts.append(f"{names[0]} {_are(equal)} equal bit by bit, and the change is in {names[1]}")
-    parts += _undecided(patients, unit)
+        parts.insert(0, f"{names[0]} {_are(equal)} equal bit by bit, and the change is in {names[1]}")
     related = [layer for layer in changed if not layer.strangers]
     parts += _shares(related)
-    parts += _silence(changed)
+    parts += _silence(changed, units)
     apart = [layer for layer in changed if layer.strangers]
     parts += [_apart(layer) for layer in apart[:2]]
     if len(apart) > 2:
@@ -54,12 +56,31 @@ def verdict(
     return f"{'; '.join(parts)}."
 
 
-def _undecided(patients: int, unit: str) -> list[str]:
-    """What goes before every number of too few patients."""
-    if decided(patients):
+def _undecided(units: Units) -> list[str]:
+    """What goes before every number of too few patients, or of unknown ones."""
+    if units.decided:
         return []
-    many = f"{patients} {unit}{'s' if patients > 1 else ''}"
-    return [f"undecided, since {many} are fewer than {LEAST_PATIENTS}, and what follows is found in these images alone"]
+    why = "it is not known whose the images are"
+    if units.count is not None:
+        one = units.count == 1
+        why = f"{units.count} {units.name}{' is' if one else 's are'} fewer than {LEAST_PATIENTS}"
+    return [f"undecided, since {why}, and what follows is found in these images alone"]
+
+
+def silent_most(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The layer that lost the largest share of its channels to silence, and the one that gained most: state and row.
+
+    Args:
+        rows: of layers as `LayerLineage.row` gives them. Strangers have no states and are passed over, and so is a
+            share that is not worth a word.
+    """
+    related = [row for row in rows if not row["strangers"]]
+    found = []
+    for state in (SILENCED, WOKEN) if related else ():
+        most = max(related, key=lambda row: row[f"channels_{state}"] / row["channels"])
+        if most[f"channels_{state}"] >= MANY * most["channels"]:
+            found.append((state, most))
+    return found
 
 
 def _shares(layers: Sequence[LayerLineage]) -> list[str]:
@@ -88,15 +109,12 @@ def _beyond(layers: Sequence[LayerLineage]) -> list[str]:
     return [f"beyond what replicates differ by: {', '.join(found)}"] if found else []
 
 
-def _silence(layers: Sequence[LayerLineage]) -> list[str]:
-    """The layer that lost most channels to silence, and the one that gained most."""
-    found = []
-    for state in (SILENCED, WOKEN):
-        most = max(layers, key=lambda layer: layer.counts.get(state, 0) / layer.channels)
-        count = most.counts.get(state, 0)
-        if not most.strangers and count >= MANY * most.channels:
-            found.append(f"{most.name} {state if state == SILENCED else 'woke'} {count} of {most.channels}")
-    return found
+def _silence(layers: Sequence[LayerLineage], units: Units) -> list[str]:
+    return [
+        f"{row['layer']} {state if state == SILENCED else 'woke'} {row[f'channels_{state}']} of "
+        f"{row['channels']}{units.here}"
+        for state, row in silent_most([layer.row() for layer in layers])
+    ]
 
 
 def _apart(layer: LayerLineage) -> str:
@@ -132,7 +150,4 @@ def _names(layers: Sequence[LayerLineage]) -> str:
 
 
 def _listed(layers: Sequence[LayerLineage]) -> str:
-    if len(layers) > 3:
-        return f"{len(layers)} layers from {layers[0].name} to {layers[-1].name}"
-    names = [layer.name for layer in layers]
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return listed_layers([layer.name for layer in layers])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -114,6 +115,11 @@ class ImageSet:
             self.unit_of_split,
         )
 
+    @property
+    def independent(self) -> bool:
+        """Whether what stands in `patients` are independent units, see `independent`."""
+        return independent(self.unit_of_split, self.parameters)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over pixels, labels, patients and class names."""
@@ -124,6 +130,25 @@ class ImageSet:
                 digest.update(np.ascontiguousarray(array[start : start + BLOCK]).tobytes())
         digest.update("\0".join([*self.classes, "", *map(str, self.patients)]).encode())
         return digest.hexdigest()
+
+
+def independent(unit_of_split: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether the units that a split keeps together are independent, as far as a set says whose its images are.
+
+    Patients, views and samples are. Images that stand for themselves are so where that is known: generated ones,
+    formats of photos, and sets of which the user says so (`patient=none`). Of a folder or a table that merely states no
+    patients several images may be of one.
+
+    Args:
+        unit_of_split, parameters: of an `ImageSet`, or as a card keeps them.
+    """
+    from desali.data.readers.registry import could_say
+
+    if unit_of_split != "image" or "domain" in parameters:
+        return True
+    options = parameters.get("options")
+    reader = parameters.get("reader")
+    return reader is not None and not could_say(str(reader), options if isinstance(options, Mapping) else {})
 
 
 def pixel_hash(pixels: npt.NDArray[Any]) -> str:

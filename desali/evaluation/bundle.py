@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from desali.errors import DataError
-from desali.evaluation.predictions import NOT_PREDICTIONS, TEXTS, Predictions, load_predictions
+from desali.evaluation.predictions import NOT_PREDICTIONS, TEXTS, Predictions, about_arrays, about_of, load_predictions
 from desali.input.arrays import read_npz
 from desali.input.values import one_line
 from desali.output.files import atomic_path
@@ -50,6 +50,7 @@ def save_trainings(path: Path, trainings: Mapping[float, Sequence[Predictions]],
         "patients": first.patients,
         "classes": np.array(first.classes, np.str_),
         "by": np.array(by),
+        **about_arrays(first),
         **{name: np.array(getattr(first, name)) for name in TEXTS if name != "recipe"},
     }
     with atomic_path(path) as temporary:
@@ -81,6 +82,7 @@ def load_trainings(path: Path) -> tuple[dict[float, list[Predictions]], str]:
             "patients": values["patients"],
             "classes": tuple(map(str, values["classes"])),
             **texts,
+            **about_of(values),
         }
         for k, recipe in enumerate(values["recipes"]):
             one = Predictions(

@@ -74,6 +74,8 @@ def compare(
         notes_on(models),
         tuple(_evaluation(one, weights) for one in measured),
         compare_pairs(measured, weights, weights[:curve_resamples], seed),
+        first.unit_of_split,
+        first.parameters,
     )
 
 

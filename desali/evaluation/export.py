@@ -112,7 +112,7 @@ def format_latex(comparison: Comparison) -> str:
     if comparison.pairs:
         is_few = few(comparison)
         how = (
-            "Fewer than ten patients: no test can decide; the range is that when one patient is left out."
+            f"{comparison.lack.capitalize()}: no test can decide; the range is that when one patient is left out."
             if is_few
             else f"{pairs_note(comparison)} p-values are Holm-adjusted over the pairs of each metric."
         )

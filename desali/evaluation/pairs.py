@@ -9,6 +9,7 @@ from math import isnan, lcm
 
 import numpy as np
 
+from desali.data.imageset import independent
 from desali.evaluation.flips import BOUNDED_PATIENTS, Flipped, flip_matrices, flip_sums
 from desali.evaluation.jackknife import NONE, t_interval, t_quantile
 from desali.evaluation.models import Model
@@ -86,7 +87,9 @@ def compare_pairs(measured: Sequence[Measured], weights: Counts, curve_weights: 
     for one in measured:
         if several and len(one.model.trainings) >= LEAST_TRAININGS:
             sampled[one.model.recipe] = one.model.metrics(weights, curve_weights)[0]
-    decided = len(measured[0].model.patients) >= LEAST_PATIENTS
+    about = measured[0].model.trainings[0]
+    known = independent(about.unit_of_split, about.parameters)
+    decided = known and len(measured[0].model.patients) >= LEAST_PATIENTS
     found = [_pair(one, other, sampled, seed) for one, other in couples]
     p = [one.p() if decided else {} for one in found]
     adjusted = {name: holm([one[name] for one in p]) for name in (TESTED if decided else ())}

@@ -136,7 +136,8 @@ def _sheet(
         f"{comparison.primary}; all others are secondary. {trainings_note(comparison)}"
     )
     if few(comparison):
-        foot += " With so few patients the bands are too narrow, and no test can decide."
+        why = "With so few patients" if comparison.known else "Since it is not known whose the images are,"
+        foot += f" {why} the bands are too narrow, and no test can decide."
     lines = [line for text in (foot, *(f"Note: {note}." for note in comparison.notes)) for line in wrap(text, room, 8)]
     figure.text(0.3 / size[0], 1 - 0.3 / size[1], drawable(title), size=14, weight="bold", va="center", family=family())
     figure.text(0.3 / size[0], 1 - 0.5 / size[1], "\n".join(head), size=9.5, va="top", family=family())

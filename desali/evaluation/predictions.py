@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
 
 NOT_PREDICTIONS = "not a file of predictions"
+OPTIONAL = ("stages", "unit_of_split", "parameters")
+"""Fields that an earlier file may lack."""
+KEPT = ("domain", "reader", "spec", "options")
+"""Of an image set's parameters what predictions keep."""
 TEXTS = ("recipe", "data", "fingerprint", "origin")
 
 
@@ -43,6 +48,8 @@ class Predictions:
         seed: the training's seed.
         fold: int64 [n], the fold that held the ROI out; all 0 where there is one training and one held-out set.
         stages: keys of the stages before the last, which trainings may share; empty where they are not known.
+        unit_of_split: what `patients` are, see `ImageSet`.
+        parameters: what made or read the image set, as far as it says whose its images are and what its classes mean.
 
     Raises:
         DataError: shapes that do not fit, an unknown label, a probability that is NaN or outside [0, 1], or rows that
@@ -60,6 +67,8 @@ class Predictions:
     seed: int = 0
     fold: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     stages: tuple[str, ...] = ()
+    unit_of_split: str = "patient"
+    parameters: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n, classes = len(self.labels), len(self.classes)
@@ -107,6 +116,8 @@ class Predictions:
             seed,
             np.zeros(len(images), np.int64) if fold is None else fold,
             stages,
+            images.unit_of_split,
+            {name: images.parameters[name] for name in KEPT if name in images.parameters},
         )
 
     def _facts(self) -> summary.Facts:
@@ -139,7 +150,27 @@ class Predictions:
         """Write an .npz file that `load_predictions` reads; atomic."""
         with atomic_path(path) as temporary:
             arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
-            np.savez_compressed(temporary, **{**arrays, "stages": np.array(self.stages, np.str_)})
+            texts = {"stages": np.array(self.stages, np.str_), **about_arrays(self)}
+            np.savez_compressed(temporary, **{**arrays, **texts})
+
+
+def about_arrays(one: Predictions) -> dict[str, Any]:
+    """What predictions keep of their image set's nature, as arrays of text."""
+    return {"unit_of_split": np.array(one.unit_of_split), "parameters": np.array(json.dumps(one.parameters))}
+
+
+def about_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that `about_arrays` wrote; nothing of a file without them.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    if "unit_of_split" not in stored:
+        return {}
+    parameters = json.loads(str(stored["parameters"]))
+    if not isinstance(parameters, dict):
+        raise ValueError("parameters is no object")
+    return {"unit_of_split": str(stored["unit_of_split"]), "parameters": parameters}
 
 
 def load_predictions(path: Path) -> Predictions:
@@ -152,11 +183,11 @@ def load_predictions(path: Path) -> Predictions:
     try:
         earlier = "groups" in stored
         if not earlier:
-            needed = [name for name in Predictions.__dataclass_fields__ if name != "stages"]
+            needed = [name for name in Predictions.__dataclass_fields__ if name not in OPTIONAL]
             values: dict[str, Any] = {name: stored[name] for name in needed}
             values["stages"] = tuple(map(str, stored.get("stages", ())))
             check_columns(values, path)
-            values |= {name: str(values[name]) for name in TEXTS}
+            values |= {name: str(values[name]) for name in TEXTS} | about_of(stored)
             return Predictions(**{**values, "classes": tuple(map(str, values["classes"])), "seed": int(values["seed"])})
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:
         reason = one_line(error)

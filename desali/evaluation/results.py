@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
+from desali.data.imageset import independent
 from desali.evaluation.calibration import Reliability
 from desali.evaluation.statistics import METRICS
 from desali.output import summary
@@ -205,6 +206,7 @@ class Comparison:
             trainings, for pairs; average precision and the curves have the first `curve_resamples` of them.
         notes: what a reader must know of these data: classes in few patients, classes that a fold did not train on.
         evaluations: one a model, in the order given; `pairs` holds every two of them.
+        unit_of_split: what `patients` are; `parameters` of the image set say whether they are independent units.
     """
 
     data: str
@@ -220,6 +222,25 @@ class Comparison:
     notes: tuple[str, ...]
     evaluations: tuple[Evaluation, ...]
     pairs: tuple[Pair, ...]
+    unit_of_split: str = "patient"
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known whose the images are; else each counts as its own, though several may be of one."""
+        return independent(self.unit_of_split, self.parameters)
+
+    @property
+    def decided(self) -> bool:
+        """Whether there are patients enough for a test to decide."""
+        return self.known and self.patients >= LEAST_PATIENTS
+
+    @property
+    def lack(self) -> str:
+        """What is missing to decide, in a few words; "" where nothing is."""
+        if not self.known:
+            return "patients not known"
+        return "" if self.decided else f"fewer than {LEAST_PATIENTS} {self.unit_of_split}s"
 
     def _facts(self) -> summary.Facts:
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 
 from desali.evaluation.models import CLASS_METRICS
-from desali.evaluation.results import ALL_METRICS, LEAST_PATIENTS, PRIMARY, RECIPES, Comparison, Estimate, Pair
+from desali.evaluation.results import ALL_METRICS, PRIMARY, RECIPES, Comparison, Estimate, Pair
 from desali.output.columns import columns
 
 SHOWN = (PRIMARY, *(name for name in ALL_METRICS if name not in (PRIMARY, "weighted recall")))
@@ -16,9 +16,11 @@ SECONDARY = "secondary:"
 AGREE = (
     "An interval leaves out 0 where p of its one comparison is below 0.05; the verdict allows for all of them (Holm).",
 )  # fmt: skip
-FEW = (
-    "With so few patients no test can decide, and the intervals say little more than that.",
-)  # fmt: skip
+FEW = "With so few patients no test can decide, and the intervals say little more than that."
+UNKNOWN = (
+    "It is not known whose the images are: each counts as its own, so that no test can decide, and the intervals are "
+    "too narrow if several are of one patient."
+)
 SYMMETRY = "Sign flips take a patient's difference to be as likely of one sign as of the other where models are alike."
 
 
@@ -30,8 +32,15 @@ def format_table(comparison: Comparison) -> str:
 
 
 def few(comparison: Comparison) -> bool:
-    """Whether there are too few patients for a test."""
-    return comparison.patients < LEAST_PATIENTS
+    """Whether no test can decide: too few patients, or nobody knows whose the images are."""
+    return not comparison.decided
+
+
+def few_note(comparison: Comparison) -> str:
+    """Why no test can decide, in a sentence; "" where one can."""
+    if comparison.decided:
+        return ""
+    return FEW if comparison.known else UNKNOWN
 
 
 def trainings_note(comparison: Comparison) -> str:
@@ -106,7 +115,7 @@ def _metrics(comparison: Comparison) -> list[str]:
             "others are secondary. Macro recall is also called balanced accuracy; weighted recall equals accuracy. Of "
             "Brier score, log loss and the calibration errors less is better."
         ),
-        *(FEW if few(comparison) else ()),
+        *_wrapped(few_note(comparison)),
         "",
     ]
     empty = [""] * len(comparison.evaluations)
@@ -166,7 +175,7 @@ def _pairs(comparison: Comparison) -> list[str]:
         return []
     is_few = few(comparison)
     how = (
-        f"fewer than {LEAST_PATIENTS} patients: no test can decide; range when one patient is left out"
+        f"{comparison.lack}: no test can decide; range when one patient is left out"
         if is_few
         else f"Holm over the {len(comparison.pairs)} pairs of each metric"
     )
@@ -217,7 +226,7 @@ def _mcnemar(comparison: Comparison) -> list[str]:
 
 
 def _patients(comparison: Comparison) -> list[str]:
-    if not few(comparison):
+    if not few(comparison) or not comparison.known:
         return []
     rows = [["patient", *(one.recipe for one in comparison.evaluations)]]
     for patient in comparison.evaluations[0].patients:

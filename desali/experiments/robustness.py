@@ -16,7 +16,7 @@ from desali.evaluation.jackknife import t_interval
 from desali.evaluation.models import Model, gather
 from desali.evaluation.options import RESAMPLES
 from desali.evaluation.predictions import Predictions
-from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, estimate
+from desali.evaluation.results import Comparison, Estimate, estimate
 from desali.evaluation.statistics import Counts, Floats
 from desali.evaluation.table import estimate_text, role
 from desali.evaluation.trainings import LEAST_TRAININGS, hull, over_trainings, pairing
@@ -104,7 +104,7 @@ def robustness(
     losses: tuple[Loss, ...] = ()
     if len(fractions) > 1 and fractions[-1] == 1:
         losses = _losses(gather(predictions[fractions[0]]), gather(predictions[1.0]))
-    return Robustness(fractions, by, comparisons, losses, comparisons[0].patients >= LEAST_PATIENTS)
+    return Robustness(fractions, by, comparisons, losses, comparisons[0].decided)
 
 
 def _losses(least: Sequence[Model], full: Sequence[Model]) -> tuple[Loss, ...]:
@@ -165,7 +165,7 @@ def format_robustness(result: Robustness, metric: str = "macro F1") -> str:
         rows.append([f"{100 * fraction:g} %", *map(estimate_text, cells)])
     lines += columns(rows)
     if result.losses:
-        verdict = "" if result.decided else f"; fewer than {LEAST_PATIENTS} patients: undecided whatever the interval"
+        verdict = "" if result.decided else f"; {result.comparisons[0].lack}: undecided whatever the interval"
         lines += ["", f"Lost in {metric} from 100 % to {100 * result.fractions[0]:g} % of the data{verdict}"]
         lines += ["(intervals over patients and, where there are several, over trainings; no test)", ""]
         rows = [

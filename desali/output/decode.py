@@ -18,6 +18,8 @@ class DecodeError(ValueError):
 def decode(owner: type[Made], value: Any, where: str = "") -> Made:
     """An instance of a dataclass whose fields are numbers, texts, tuples, lists, dictionaries and such dataclasses.
 
+    A field that is missing takes its default if it has one.
+
     Args:
         value: what JSON gave.
         where: of it, for messages.
@@ -30,6 +32,8 @@ def decode(owner: type[Made], value: Any, where: str = "") -> Made:
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:
+    if kind is Any:
+        return value
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         if value is None and type(None) in inner:
@@ -61,6 +65,9 @@ def _dataclass(kind: Any, value: Any, where: str) -> Any:
     found = {}
     for field in dataclasses.fields(kind):
         place = f"{where}.{field.name}" if where else field.name
+        default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if field.name not in value and default:
+            continue
         if field.name not in value:
             raise DecodeError(f"{place} is missing")
         found[field.name] = _decode(hints[field.name], value[field.name], place)

@@ -145,7 +145,8 @@ def test_any_two_networks(world: Path, runs: Path, desali: Desali, tmp_path: Pat
         "--runs", runs, *FEW, "-o", tmp_path / "two",
     )  # fmt: skip
     assert result.code == 0, result.err
-    assert "natural to scratch: These two networks share no ancestor" in result.out
+    assert "natural to scratch: undecided, since it is not known whose the images are" in result.out
+    assert "; these two networks share no ancestor" in result.out
     assert "each counts as its own" in result.out  # no patients were named
     assert (tmp_path / "two" / "natural-to-scratch.png").is_file()
 

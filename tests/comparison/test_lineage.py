@@ -256,41 +256,6 @@ def test_replicates_tell_kept_from_reshaped() -> None:
     assert "no difference shown at" in small.verdict
 
 
-def test_few_patients_decide_nothing_but_what_is_frozen() -> None:
-    from desali.comparison.tracing import STATES, decided, in_words, shown, told
-
-    assert [decided(count) for count in (1, 9, 10, 200)] == [False, False, True, True]
-    assert {shown(state, False) for state in STATES} == {"frozen", "undecided"}
-    assert [shown(state, True) for state in STATES] == list(STATES)
-    assert in_words({"frozen": 2, "kept": 3, "lost": 1}, False) == "2 frozen, 4 undecided (here: 3 kept, 1 lost)"
-    assert in_words({"frozen": 2, "kept": 3, "lost": 0}, True) == "2 frozen, 3 kept"
-    parent = plain()
-    after, again = shaken(parent, 0.3, 1), shaken(parent, 0.3, 2)
-    few, enough = (
-        desali.lineage(parent, after, IMAGES, patients(len(IMAGES), count), replicates=[again]) for count in (9, 10)
-    )
-    for one, other in zip(few, enough, strict=True):
-        assert not one.decided
-        assert other.decided
-        assert one.state.tolist() == other.state.tolist(), "what is found in the images is the same"
-        assert one.counts == other.counts
-        assert set(one.shown.tolist()) == {"undecided"}
-        assert other.shown.tolist() == other.state.tolist()
-    assert few.verdict.startswith("undecided, since 9 patients are fewer than 10")
-    assert "undecided" not in enough.verdict
-    assert any(note.startswith("Fewer than 10 patients (9)") for note in few.notes)
-    assert not any("ewer than 10" in note for note in enough.notes)
-    for change, words in ((few, {"undecided"}), (enough, {word for layer in enough for word in layer.state.tolist()})):
-        record = change.to_dict()
-        assert {
-            word for layer in record["layers"] for word in told(layer, record["images"])["each_channel"]["state"]
-        } == (words), "as the explorer reads it"
-    assert "undecided (here: " in str(few)
-    assert "undecided" not in str(enough)
-    unknown = desali.lineage(parent, after, IMAGES[:8], replicates=[again])
-    assert not any(layer.decided for layer in unknown), "eight images of nobody are no ten patients"
-
-
 def test_the_order_of_images_changes_no_number() -> None:
     before, after = made(Residual), shaken(made(Residual), 0.3)
     order = torch.randperm(len(IMAGES), generator=torch.Generator().manual_seed(2))
@@ -299,19 +264,6 @@ def test_the_order_of_images_changes_no_number() -> None:
         one = desali.lineage(before, after, IMAGES, groups, random_networks=1)
         other = desali.lineage(before, after, IMAGES[order], moved, random_networks=1)
         assert one.to_dict() == other.to_dict()
-
-
-def test_classifiers_of_other_sizes() -> None:
-    torch.manual_seed(0)
-    parent = nn.Sequential(
-        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 10, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
-    ).eval()
-    child = copy.deepcopy(parent)
-    child[2] = nn.Conv2d(16, 4, 1).eval()
-    change = desali.lineage(parent, child, IMAGES)
-    assert change.layers == ["1"]
-    assert change["1"].equal
-    assert any("classifiers differ: 3" in note for note in change.notes)
 
 
 def test_seeds_and_images_are_in_the_record() -> None:

@@ -189,3 +189,16 @@ def test_a_balanced_probe_set_takes_turns_among_patients() -> None:
         assert (own == "big").sum() == 4
     assert (draw(images, 10, seed=1).patients == chosen.patients).all()
     assert len(draw(images, 100)) == n
+
+
+def test_classifiers_of_other_sizes() -> None:
+    torch.manual_seed(0)
+    parent = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 10, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+    ).eval()
+    child = copy.deepcopy(parent)
+    child[2] = nn.Conv2d(16, 4, 1).eval()
+    change = desali.lineage(parent, child, IMAGES)
+    assert change.layers == ["1"]
+    assert change["1"].equal
+    assert any("classifiers differ: 3" in note for note in change.notes)

@@ -172,7 +172,7 @@ def test_few_patients_leave_every_state_undecided(pair: Any, shown: Sheet) -> No
         *(f"{state} in these images" for state in ("kept", "reshaped", "silenced", "woken")), DRAWN,
     }  # fmt: skip
     assert any(note.startswith("Fewer than 10 patients (5)") for note in few.notes)
-    assert "with so few patients undecided" in few.rule
+    assert "as they are found in these images, and undecided" in few.rule
     assert {column["state"] for column in few.record["columns"]} == {"undecided"}
     assert few.record["lineage"]["decided"] is False
     assert "undecided" not in {column.state for column in shown.columns}

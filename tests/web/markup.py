@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 
@@ -48,3 +49,8 @@ class Page(HTMLParser):
             if one.name == name
             and all(value in one.attributes.get(key.rstrip("_"), "").split() for key, value in attributes.items())
         ]
+
+
+def read(page: Path) -> Page:
+    """A page that was written to a file."""
+    return Page(page.read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from desali.data.readers.confounding import by_date, by_patient, by_source, fold
 from desali.data.readers.decode import How, Picture, pictures
 from desali.data.readers.finding import Found, describe, find_images
 from desali.data.readers.listing import passed_words
+from desali.data.readers.registry import could_say
 
 SHOWN = 10
 """Lines of one kind that the text shows; JSON has all."""
@@ -239,10 +240,11 @@ def _findings(result: Check, found: Found) -> list[str]:
         across = result.near_duplicates[0]["crosses"]
         said.append(f"{len(result.near_duplicates)} pairs of images that are nearly the same across {across}")
     said += result.confounded
-    if result.patients is None and result.images and result.unit_of_split == "image" and _could_say(found):
+    option = could_say(found.reader.name, found.options)
+    if result.patients is None and result.images and result.unit_of_split == "image" and option:
         said.append(
             "patients are not stated, so every image stands for itself; if several images are of one patient, metrics "
-            f"will say too much: name the patients ({_could_say(found)}=...)"
+            f"will say too much: name the patients ({option}=...)"
             + (", or say patient=none if there are none" if "patient" in found.reader.options else "")
         )
     if result.unknown_patients and found.options.get("unknown_patients") != "leave_out":
@@ -257,13 +259,6 @@ def _findings(result: Check, found: Found) -> list[str]:
     if result.strays:
         said.append(f"{len(result.strays)} files or folders do not fit the format")
     return said
-
-
-def _could_say(found: Found) -> str:
-    """The reader's option that names the patients; "" if its images have none, or are said to have none."""
-    if found.options.get("patient") == "none":  # said on purpose, for photos and materials
-        return ""
-    return next((name for name in ("patient", "patient_column") if name in found.reader.options), "")
 
 
 def _notes(result: Check, found: Found) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,19 @@ class Reader:
 
     def _load(self) -> Any:
         return importlib.import_module(f"desali.data.readers.{self.module}")
+
+
+def could_say(reader: str, options: Mapping[str, Any]) -> str:
+    """The option by which a reader is told whose the images are; "" if it has none, or is told that each is its own.
+
+    Args:
+        reader: its name; an unknown one has no such option.
+        options: that it was given.
+    """
+    if options.get("patient") == "none":  # said on purpose, for photos and materials
+        return ""
+    known = next((one.options for one in _READERS if one.name == reader), {})
+    return next((name for name in ("patient", "patient_column") if name in known), "")
 
 
 _PATIENT = (

@@ -38,14 +38,14 @@ class Followed:
     """
 
     def __init__(self, value: Mapping[str, Any], before: int, after: int, names: Sequence[str]) -> None:
-        from desali.comparison.tracing import told
+        from desali.comparison.tracing import as_shown
 
         self.before, self.after = before, after
         self.strangers = bool(value["strangers"])
         self.verdict = str(value["verdict"]).removeprefix(f"{value.get('title')}: ").replace("->", "→")
         for layer in value["layers"]:
             _check(layer)
-        self._layers = {str(layer["layer"]): told(layer, value["images"]) for layer in value["layers"]}
+        self._layers = {str(layer["layer"]): as_shown(layer, value["images"]) for layer in value["layers"]}
         self.notes = [STRANGERS.format(before=names[before], after=names[after])] if self.strangers else []
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,26 +10,26 @@ from markupsafe import Markup
 
 from desali.data.class_words import class_words
 from desali.evaluation.models import CLASS_METRICS
-from desali.evaluation.results import LEAST_PATIENTS, Comparison, Estimate, Pair
+from desali.evaluation.results import Comparison, Estimate, Pair
 from desali.evaluation.table import (
     AGREE,
-    FEW,
     PAIRED,
     SHOWN,
     estimate_text,
     few,
+    few_note,
     labelled,
     p_text,
     pairs_note,
     spreads,
     trainings_note,
 )
+from desali.output.words import MINUS, listed, signed
 from desali.web.report.charts import Row, intervals
 from desali.web.report.image_sets import Images
 from desali.web.report.lineage_curves import Table
 
 MODEL_COLOURS = ("m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7")
-MINUS = "\N{MINUS SIGN}"
 MOST_NAMED = 4
 """Models, or pairs of them, that a sentence names."""
 MEANING = {
@@ -94,18 +94,18 @@ def evaluated(comparison: Comparison, path: Path, whole: Images | None = None) -
     ]
     pairs = [
         Row(_name(pair), pair.differences[metric].value, pair.differences[metric].ends,
-            f"{signed(pair.differences[metric])}{_p(pair, metric)}",
+            f"{difference(pair.differences[metric])}{_p(pair, metric)}",
             "c0" if pair.verdict.get(metric) == "differs" else "quiet")
         for pair in comparison.pairs
         if metric in pair.differences
     ]  # fmt: skip
     said = [trainings_note(comparison)]
     if comparison.pairs:
-        said = [pairs_note(comparison), *(FEW if few(comparison) else AGREE), *said]
+        said = [pairs_note(comparison), *([few_note(comparison)] if few(comparison) else AGREE), *said]
     return Evaluated(
-        title=f"{listed([one.recipe for one in comparison.evaluations])} on {images.title}",
+        title=f"{models_listed([one.recipe for one in comparison.evaluations])} on {images.title}",
         images=images,
-        size=f"{comparison.rois} ROIs of {comparison.patients} patients, {len(comparison.classes)} classes",
+        size=f"{images.size.replace(' images', ' ROIs', 1)}, {len(comparison.classes)} classes",
         metric=metric,
         verdict=_verdict(comparison),
         primary=intervals(rows, f"{metric} with 95 % intervals by patient", False) if rows else Markup(""),
@@ -128,16 +128,16 @@ def _set_of(comparison: Comparison, whole: Images | None) -> Images:
     first = comparison.evaluations[0].classes if comparison.evaluations else {}
     counts = {name: first[name].support for name in comparison.classes if name in first}
     return Images(
-        comparison.fingerprint, comparison.data, comparison.origin, "", comparison.rois, comparison.patients, "patient",
-        counts, class_words(comparison.data, comparison.classes),
+        comparison.fingerprint, comparison.data, comparison.origin, str(comparison.parameters.get("spec") or ""),
+        comparison.rois, None if comparison.unit_of_split == "image" else comparison.patients,
+        comparison.unit_of_split, comparison.known,
+        classes=counts, words=class_words(comparison.data, comparison.classes, comparison.parameters),
     )  # fmt: skip
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in a row; their number where there are many."""
-    if len(names) > MOST_NAMED:
-        return f"{len(names)} models"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+def models_listed(names: Sequence[str]) -> str:
+    """Models in a row; their number where there are many."""
+    return f"{len(names)} models" if len(names) > MOST_NAMED else listed(names)
 
 
 def _verdict(comparison: Comparison) -> list[str]:
@@ -157,8 +157,7 @@ def _verdict(comparison: Comparison) -> list[str]:
     if few(comparison):
         return [
             *lines,
-            f"Undecided: with {comparison.patients} patients (fewer than {LEAST_PATIENTS}) no test can decide about "
-            f"{metric}, however far apart the models lie.",
+            f"Undecided: {_why(comparison)} no test can decide about {metric}, however far apart the models lie.",
         ]
     every = len(comparison.pairs)
     found: dict[str, list[Pair]] = {}
@@ -175,6 +174,12 @@ def _verdict(comparison: Comparison) -> list[str]:
         f"models that are alike would lie so far apart by chance ({holm})."
     )
     return lines
+
+
+def _why(comparison: Comparison) -> str:
+    if not comparison.known:
+        return "it is not known whose the images are, and several may be of one patient, so that"
+    return f"with {comparison.patients} {comparison.unit_of_split}s ({comparison.lack.rpartition(' ')[0]})"
 
 
 def _plain(estimate: Estimate) -> str:
@@ -196,7 +201,7 @@ def _p(pair: Pair, metric: str) -> str:
 
 def axis(value: float) -> str:
     """A difference as an axis prints it."""
-    return "0" if abs(value) < 1e-9 else f"{value:+.2f}".replace("-", MINUS)
+    return "0" if abs(value) < 1e-9 else signed(value)
 
 
 def text(estimate: Estimate | None) -> str:
@@ -204,7 +209,7 @@ def text(estimate: Estimate | None) -> str:
     return estimate_text(estimate).replace("-", "–")
 
 
-def signed(estimate: Estimate) -> str:
+def difference(estimate: Estimate) -> str:
     """A difference with its interval."""
     return estimate_text(estimate, signed=True).replace("-", MINUS)
 
@@ -230,8 +235,8 @@ def _pairs(comparison: Comparison) -> Table:
             if name in pair.differences:
                 p = pair.p_holm.get(name)
                 verdict = "undecided" if few(comparison) else pair.sentence(name)
-                difference = signed(pair.differences[name])
-                rows.append([_name(pair), name, difference, "–" if p is None else p_text(p), verdict])
+                apart = difference(pair.differences[name])
+                rows.append([_name(pair), name, apart, "–" if p is None else p_text(p), verdict])
     head = ["pair", "metric", "difference, 95 %", "p (Holm)", "verdict"]
     return Table(head, rows, "Paired differences on the same ROIs")
 
@@ -250,7 +255,8 @@ def _classes(comparison: Comparison) -> Table:
 
 
 def _patients(comparison: Comparison) -> Table:
-    names = list(comparison.evaluations[0].patients) if comparison.evaluations else []
+    some = comparison.evaluations and comparison.unit_of_split != "image"
+    names = list(comparison.evaluations[0].patients) if some else []
     rows = []
     for patient in names:
         counts = [one.patients.get(patient) for one in comparison.evaluations]

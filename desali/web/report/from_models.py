@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from desali.errors import DataError, DesaliError
 from desali.models.checkpoint import WEIGHTS_NAME, LoadedModel, load, read_card
+from desali.output.words import listed
 from desali.web.found import Found, Source
 from desali.web.options import ReportOptions
 from desali.web.report import gallery, sheets
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from desali.data.imageset import ImageSet
     from desali.experiments.lineages import Pair
+    from desali.training.chain import Networks
 
 Say = Callable[[str], None]
 
@@ -138,17 +140,15 @@ def _channels(
     made.part = part
     if not options.sheets:
         return None
-    pair = _pair(names, runs, changes)
-    if pair is None:
-        raise DataError("no stage of these models has a network before it")
-    nets = pair.networks()
+    pair, nets = _pair(names, runs, changes, part.sha256)
     if nets.before is None:
         raise DataError(f"{pair.title}: there is no network before; {' '.join(nets.notes)}")
     every = [nets.before, nets.after, *nets.replicates]
     check_unseen(chosen, [one.path for one in every if one.path is not None], False)
     layers = inherited(nets, chosen)
-    known = any(change.images.sha256 == part.sha256 for change in changes)
-    if not known and (not changes or options.images is not None):
+    stage = _weights(nets)
+    beside = [(change.before, change.after) for change in changes if change.images.sha256 == part.sha256]
+    if stage not in beside and (beside or not changes or options.images is not None):
         say(f"following the channels of {pair.title}")
         change = lineage(
             nets.before, nets.after, chosen, layers=layers, replicates=list(nets.replicates),
@@ -160,21 +160,43 @@ def _channels(
     return nets.after.model
 
 
-def _pair(names: Sequence[str], runs: Path, changes: Sequence[Change]) -> Pair | None:
-    """The pair of networks whose channels are shown."""
+def _pair(names: Sequence[str], runs: Path, changes: Sequence[Change], sha256: str) -> tuple[Pair, Networks]:
+    """The stage whose channels are shown: one that a lineage is of, over the same images if possible.
+
+    Without a lineage it is the last stage of the last recipe, or of one that has replicates.
+
+    Raises:
+        DataError: there is no stage with a network before it, or none that the lineages are of.
+    """
     from desali.experiments.lineages import pairs_of
     from desali.models.replicate import replicates
 
-    asked = {change.after for change in changes if change.after}
-    last: Pair | None = None
-    for name in sorted(names, key=lambda one: bool(replicates(runs, one))):
-        pairs, _ = pairs_of([name], runs)
-        if not pairs:
-            continue
-        last = pairs[-1]
-        if read_card(runs / name / WEIGHTS_NAME).get("weights_sha256") in asked:
-            return last
-    return None if asked and last is None else last
+    pairs, _ = pairs_of(sorted(names, key=lambda one: bool(replicates(runs, one))), runs)
+    if not pairs:
+        raise DataError("no stage of these models has a network before it")
+    if not changes:
+        return pairs[-1], pairs[-1].networks()
+    loaded = [(pair, pair.networks()) for pair in reversed(pairs)]
+    for among in ([change for change in changes if change.images.sha256 == sha256], changes):
+        asked = {(change.before, change.after) for change in among}
+        for pair, nets in loaded:
+            if _weights(nets) in asked:
+                return pair, nets
+    given = listed([change.title for change in changes])
+    raise DataError(f"none of the models' stages is that of the lineage given ({given}); name the models that it is of")
+
+
+def _weights(networks: Networks) -> tuple[str, str] | None:
+    """SHA-256 of the weights before and after, as the record of a lineage holds them."""
+    from desali.comparison.networks import subject
+
+    if networks.before is None:
+        return None
+    before, after = (
+        str(subject(name, one).facts()["weights_sha256"])
+        for name, one in (("before", networks.before), ("after", networks.after))
+    )
+    return before, after
 
 
 def _gallery(

@@ -9,6 +9,7 @@ from typing import Any
 
 from desali.comparison import tracing
 from desali.errors import DataError
+from desali.figures.captions import signed
 from desali.web.found import PICTURES, Source, damaged
 from desali.web.pictures import file_uri
 from desali.web.report.image_sets import Images, of_lineage
@@ -98,7 +99,7 @@ def _likeness(record: dict[str, Any]) -> Table | None:
 
 def _channels(record: dict[str, Any]) -> Table:
     images = record["images"]
-    decided = tracing.decided_in(images.get("chosen_on") or images)
+    decided = tracing.units_in(images.get("chosen_on") or images).decided
     rows = []
     for column in record["columns"]:
         ends: Sequence[float] | None = column.get("r_interval")
@@ -109,4 +110,4 @@ def _channels(record: dict[str, Any]) -> Table:
 
 
 def _two(value: Any) -> str:
-    return "–" if value is None else f"{float(value):.2f}".replace("-", "\N{MINUS SIGN}")
+    return "–" if value is None else signed(float(value))

@@ -59,7 +59,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Shown:
+class GalleryRoi:
     """One ROI.
 
     Attributes:
@@ -93,7 +93,7 @@ class Gallery:
 
     columns: list[str]
     controls: int
-    rois: list[Shown]
+    rois: list[GalleryRoi]
     classes: list[str]
     patients: list[str]
     notes: list[str]
@@ -212,7 +212,7 @@ def _roi(
     control_of: Mapping[str, str],
     maps: Mapping[str, npt.NDArray[np.float64]],
     answers: Mapping[str, npt.NDArray[np.float64]],
-) -> Shown:
+) -> GalleryRoi:
     alike = Likeness()
     planes = {name: to_grey(values) for name, values in maps.items()}
     tiles: list[npt.NDArray[Any]] = [picture]
@@ -240,7 +240,7 @@ def _roi(
     said += [f"{group}: scale {scale_text('s', abs(scales[group]))}" for group in groups]
     head = f"ROI {number} of class {label}, patient {patient}"
     alt = f"{head}; its class contrast in {len(names)} models: {'; '.join(said)}"
-    return Shown(
+    return GalleryRoi(
         number=number,
         label=label,
         patient=patient,

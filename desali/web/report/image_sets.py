@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from desali.comparison.tracing import units_in
 from desali.data.class_words import class_words
+from desali.data.imageset import independent
 from desali.errors import DesaliError
 from desali.input.files import read_text
 
@@ -30,7 +32,8 @@ class Images:
         sha256: over the images; what is of the same images stands together.
         name, origin: "" where the record does not say.
         source: what the images were read from, as it was given; "" where that is not known.
-        count, patients: `patients` is None where they are not known; `unit` is what they are.
+        count, patients: `patients` is None where there are none or they are not known; `unit` is what they are.
+        independent: whether images without patients are known to be each of another.
         classes: and how many images of each; None where they are not known.
         words: what the classes' codes stand for, as far as that is known.
         terms: files beside the images that say whose they are and on what terms: name and beginning.
@@ -43,6 +46,7 @@ class Images:
     count: int = 0
     patients: int | None = None
     unit: str = "patient"
+    independent: bool = False
     classes: Mapping[str, int] | None = None
     words: Mapping[str, str] = field(default_factory=dict)
     terms: Sequence[tuple[str, str]] = ()
@@ -72,7 +76,7 @@ class Images:
     def size(self) -> str:
         """How many images, of how many patients."""
         if self.patients is None:
-            return f"{self.count} images of unknown patients"
+            return f"{self.count} images{', each by itself' if self.independent else ' of unknown patients'}"
         return f"{self.count} images of {self.patients} {self.unit}{'s' if self.patients != 1 else ''}"
 
     @property
@@ -99,7 +103,7 @@ def of_set(images: ImageSet, sha256: str) -> Images:
     given = images.parameters
     return Images(
         sha256, images.name, images.origin, str(given.get("spec") or ""), len(images),
-        len(set(images.patients.tolist())) if known else None, images.unit_of_split,
+        len(set(images.patients.tolist())) if known else None, images.unit_of_split, images.independent,
         {name: count for name, count in counts.items() if count},
         class_words(images.name, images.classes, given), terms_beside(given.get("path")),
     )  # fmt: skip
@@ -117,7 +121,7 @@ def of_lineage(record: Mapping[str, Any]) -> Images:
     made = Images(
         str(about["sha256"]), count=int(about["count"]),
         patients=None if about.get("patients") is None else int(about["patients"]),
-        unit=str(about.get("unit") or "patient"), classes=classes,
+        unit=str(about.get("unit") or "patient"), independent=units_in(about).count is not None, classes=classes,
     )  # fmt: skip
     return named(made, about) if about.get("name") else made
 
@@ -132,7 +136,8 @@ def of_card(card: Mapping[str, Any]) -> Images:
     patients = None if data.get("unit_of_split") == "image" or "patients" not in data else int(data["patients"])
     unit = str(data.get("unit_of_split") or "patient")
     sha256 = str(data.get("fingerprint") or UNKNOWN)
-    made = Images(sha256, count=int(data.get("images") or 0), patients=patients, unit=unit)
+    own = independent(unit, data.get("parameters") or {})
+    made = Images(sha256, count=int(data.get("images") or 0), patients=patients, unit=unit, independent=own)
     return named(made, {**data, "origin": card.get("origin")})
 
 

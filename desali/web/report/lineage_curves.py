@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from desali.comparison import tracing
-from desali.evaluation.results import LEAST_PATIENTS
 from desali.figures.lineage import endings
 from desali.web.found import Source, damaged
 from desali.web.report.charts import Chart
@@ -80,7 +79,7 @@ class Change:
         notes: what the numbers rest on.
         images: that the channels were followed on.
         key: of networks and images: equal for the same lineage in two files.
-        after: SHA-256 of the weights of the network after, "" if it is not known.
+        before, after: SHA-256 of the weights of the two networks, "" if it is not known.
         record: as it lies on disk.
         path: where.
     """
@@ -131,8 +130,8 @@ def _change(source: Source) -> Change:
     strangers = bool(value["strangers"])
     nets = value["networks"]
     before, after = (str(nets[name].get("weights_sha256") or "") for name in ("before", "after"))
-    decided = tracing.decided_in(value["images"])
-    charts = [_shares(names, layers)] + ([] if strangers else [_states(names, layers, decided)])
+    units = tracing.units_in(value["images"])
+    charts = [_shares(names, layers)] + ([] if strangers else [_states(names, layers, units)])
     charts += [made for name in NUMBERS if (made := _numbers(name, names, layers)) is not None]
     title = str(value.get("title") or "before to after")
     return Change(
@@ -192,14 +191,15 @@ def _count(layer: dict[str, Any], word: str, decided: bool) -> int:
     return sum(_found(layer, state) for state in tracing.STATES if tracing.shown(state, decided) == word)
 
 
-def _states(names: list[str], layers: list[dict[str, Any]], decided: bool) -> Chart:
+def _states(names: list[str], layers: list[dict[str, Any]], units: tracing.Units) -> Chart:
     parts: list[tuple[str, str, list[float]]] = []
     said = []
+    decided = units.decided
     for word in (*tracing.STATES, tracing.UNDECIDED):
         shares = [
             0.0 if layer["strangers"] else _count(layer, word, decided) / int(layer["channels"]) for layer in layers
         ]
-        label = f"undecided: fewer than {LEAST_PATIENTS} patients" if word == tracing.UNDECIDED else word
+        label = f"undecided: {units.lack}" if word == tracing.UNDECIDED else word
         parts.append((label, STATE_COLOURS[word], shares))
     for layer in layers:
         words = tracing.in_words({state: _found(layer, state) for state in tracing.STATES}, decided)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from desali.comparison import tracing
-from desali.comparison.verdict import MANY
+from desali.comparison.verdict import silent_most
+from desali.output.words import listed_layers
 
 Row = Mapping[str, Any]
 INTERVAL = "95 % interval"
@@ -33,20 +34,18 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
         KeyError, TypeError, ValueError: it lacks something.
     """
     rows: list[Row] = list(record["layers"])
+    units = tracing.units_in(record["images"])
     if record["strangers"]:
-        return _strangers(rows)
+        return [one for one in (units.why, *_strangers(rows, units)) if one]
     changed = [row for row in rows if not row["equal"]]
     if not changed:
         return ["Nothing changed: all weights shown here are equal before and after, bit by bit."]
-    images = record["images"]
-    unknown = images.get("patients") is None
-    patients = int(images["count"] if unknown else images["patients"])
-    found = [tracing.why_undecided(patients, "image" if unknown else str(images.get("unit") or "patient"))]
+    found = [units.why]
     if len(changed) < len(rows):
         found.append(f"The weights of {_listed([row for row in rows if row['equal']])} are equal, bit by bit.")
     related = [row for row in changed if not row["strangers"]]
-    found += [_kept(related), *_silent(changed), *(_apart(row) for row in changed if row["strangers"])]
-    found += [_floor(related, rows), *(_score(name, changed) for name in SCORES)]
+    found += [_kept(related, units), *_silent(related, units), *(_apart(row) for row in changed if row["strangers"])]
+    found += [_floor(related, rows), *(_score(name, changed, units) for name in SCORES)]
     return [one for one in found if one]
 
 
@@ -64,30 +63,31 @@ def _share(row: Row) -> str:
     return f"{span([row['traceable']])} ({'; '.join(beside)})"
 
 
-def _kept(rows: Sequence[Row]) -> str:
+def _kept(rows: Sequence[Row], units: tracing.Units) -> str:
     if not rows:
         return ""
     most, least = max(rows, key=_traceable), min(rows, key=_traceable)
     shown = sorted({rows.index(most), rows.index(least)})
     said = ", ".join(f"{_share(rows[k])} of the channels of {rows[k]['layer']}" for k in shown)
     other = ", the two layers with most and fewest" if len(shown) > 1 and len(rows) > 2 else ""
-    return f"Still more like their old selves than like any other channel (traceable): {said}{other}."
+    return f"Still more like their old selves than like any other channel (traceable{units.here}): {said}{other}."
 
 
 def _traceable(row: Row) -> float:
     return float(row["traceable"])
 
 
-def _silent(rows: Sequence[Row]) -> list[str]:
+def _silent(rows: Sequence[Row], units: tracing.Units) -> list[str]:
+    words = {
+        tracing.SILENCED: "answered before and hardly answer to any image now",
+        tracing.WOKEN: "hardly answered to any image before and do now",
+    }
     found = []
-    for state, words in (
-        (tracing.SILENCED, "answered before and hardly answer to any image now"),
-        (tracing.WOKEN, "hardly answered to any image before and do now"),
-    ):
-        name = f"channels_{state}"
-        most = max(rows, key=lambda row: row[name] / row["channels"])
-        if not most["strangers"] and most[name] >= MANY * most["channels"]:
-            found.append(f"{most[name]} of the {most['channels']} channels of {most['layer']} {words} ({state}).")
+    for state, most in silent_most(rows):
+        told = tracing.shown(state, units.decided)
+        told = state if told == state else f"{told}; {state}{units.here}"
+        count, channels = most[f"channels_{state}"], most["channels"]
+        found.append(f"{count} of the {channels} channels of {most['layer']} {words[state]} ({told}).")
     return found
 
 
@@ -125,7 +125,7 @@ def _floor(rows: Sequence[Row], every: Sequence[Row]) -> str:
     )
 
 
-def _score(name: str, rows: Sequence[Row]) -> str:
+def _score(name: str, rows: Sequence[Row], units: tracing.Units) -> str:
     """Where a number by layer changes most beyond what replicates differ by."""
     beyond = [row for row in rows if row.get(f"{name}_no_difference") is False]
     if not beyond:
@@ -150,7 +150,7 @@ def _score(name: str, rows: Sequence[Row]) -> str:
         own = "after against another seed" if name == "similarity" else "another seed"
         beside.append(f"{own} {_range(most, f'{name}_replicate')}")
     tail = f" ({'; '.join(beside)})" if beside else ""
-    return f"{words}: at {most['layer']} {value}{tail}. More than between replicates at {_listed(beyond)}."
+    return f"{words}: at {most['layer']} {value}{tail}. More than between replicates{units.here} at {_listed(beyond)}."
 
 
 def _gain(row: Row, name: str) -> float:
@@ -167,19 +167,16 @@ def _range(row: Row, name: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _strangers(rows: Sequence[Row]) -> list[str]:
+def _strangers(rows: Sequence[Row], units: tracing.Units) -> list[str]:
     row = rows[0]
     return [
         "These two networks share no ancestor (strangers): their channels are no more alike than those of unrelated "
         "networks, so that nothing is said of single channels.",
-        f"Still more like their old selves than like any other channel (traceable): {_share(row)} of the channels of "
-        f"{row['layer']}.",
-        *(one for one in (_score("probe", rows), _score("purity", rows)) if one),
+        f"Still more like their old selves than like any other channel (traceable{units.here}): {_share(row)} of the "
+        f"channels of {row['layer']}.",
+        *(one for one in (_score("probe", rows, units), _score("purity", rows, units)) if one),
     ]
 
 
 def _listed(rows: Sequence[Row]) -> str:
-    names = [str(row["layer"]) for row in rows]
-    if len(names) > 3:
-        return f"{len(names)} layers from {names[0]} to {names[-1]}"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return listed_layers([str(row["layer"]) for row in rows])

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desali.errors import DataError
-from desali.evaluation.results import LEAST_PATIENTS
 from desali.experiments.robustness import Robustness
+from desali.output.words import MINUS
 from desali.web.report.charts import Chart
-from desali.web.report.evaluated import MINUS, MODEL_COLOURS, listed, signed, text
+from desali.web.report.evaluated import MODEL_COLOURS, difference, models_listed, text
 from desali.web.report.lineage_curves import Table
 
 
@@ -50,7 +50,7 @@ def curves(found: Robustness, path: Path) -> Curves:
         chart.line([e.value for e in row], colour, name)
     rows = [[share, *(text(values[name][k]) for name in names)] for k, share in enumerate(shares)]
     lost = [[f"{one.recipe} {MINUS} {one.minus}" if one.minus else one.recipe,
-             signed(one.estimate)]
+             difference(one.estimate)]
             for one in found.losses if one.metric == metric]  # fmt: skip
     span = f"from 100 % to {shares[0]} of the training {found.by}"
     verdict = []
@@ -62,9 +62,9 @@ def curves(found: Robustness, path: Path) -> Curves:
             f"loss (of a pair: by how much more the first loses): {own}."
         )
     if not found.decided:
-        verdict.append(f"Undecided whatever the interval: fewer than {LEAST_PATIENTS} patients.")
+        verdict.append(f"Undecided whatever the interval: {first.lack}.")
     return Curves(
-        f"{listed(names)} with less training data ({first.data})",
+        f"{models_listed(names)} with less training data ({first.data})",
         first.origin,
         verdict,
         chart,

@@ -133,16 +133,8 @@ def _view(made: Sheet) -> SheetView:
     shown = pictures_of(made)
     channels = [_channel(made, column, k, shown.bands) for k, column in enumerate(made.columns)]
     notes = [*made.notes, *shown.words]
-    return SheetView(
-        made.layer.name, made.layer.channels, made.rule, channels, _scales(shown.bands), _undecided(made), notes
-    )
-
-
-def _undecided(made: Sheet) -> str:
-    images = made.record["images"]
-    own = images["chosen_on"]
-    known = own["patients"] is not None
-    return tracing.why_undecided(own["patients"] if known else own["count"], images["unit"])
+    why = tracing.units_in(made.record["images"]["chosen_on"]).why
+    return SheetView(made.layer.name, made.layer.channels, made.rule, channels, _scales(shown.bands), why, notes)
 
 
 def _scales(bands: Sequence[BandPictures]) -> str:

@@ -76,14 +76,14 @@ def test_numbers_are_those_of_the_api(browser: Any, explorer: Explorer, world: P
 
 
 def test_facts_are_those_of_the_lineage(browser: Any, explorer: Explorer, world: Path) -> None:
-    from desali.comparison.tracing import told
+    from desali.comparison.tracing import as_shown
 
     record = json.loads((world / "lineage" / "natural-target.json").read_text())
     with opened(browser, explorer) as page:
         now = state(page)
         assert record["networks"]["before"]["stage"] in models(page)[0]
         layer = next(one for one in record["layers"] if one["layer"] == now["layer"])
-        layer = told(layer, record["images"])
+        layer = as_shown(layer, record["images"])
         each = layer["each_channel"]
         channel = int(now["channel"])
         assert models(page)[1] == "natural"

@@ -11,17 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desali.data.class_words import class_words
+from desali.data.imageset import ImageSet
 from desali.errors import DataError
-from desali.evaluation.bundle import save_trainings
+from desali.evaluation.bundle import load_trainings, save_trainings
 from desali.evaluation.comparison import compare
-from desali.evaluation.table import estimate_text
+from desali.evaluation.predictions import Predictions, load_predictions
+from desali.evaluation.results import Comparison
+from desali.evaluation.table import estimate_text, format_table
 from desali.experiments.robustness import Robustness, robustness
 from desali.output.decode import DecodeError
 from desali.web.pictures import GAP, strip
 from desali.web.report.charts import Chart, Row, intervals, ticks
 from desali.web.report.evaluated import evaluated
 from desali.web.report.image_sets import Images
-from desali.web.report.lineage_words import sentences
 from desali.web.report.report import report
 from tests.evaluation.cases import changed, random_predictions
 from tests.web.markup import Page
@@ -81,6 +83,44 @@ def test_few_patients_are_undecided() -> None:
     )
     assert {row[-1] for row in shown.pairs.rows} == {"undecided"}
     assert shown.patients.rows[0][0] == "P00"
+
+
+def test_images_of_nobody_knows_whom_decide_nothing_however_many(tmp_path: Path) -> None:
+    unknown = {"unit_of_split": "image", "parameters": {"reader": "table", "spec": "table:rois.csv", "options": {}}}
+    own = {**unknown, "parameters": {"reader": "folder", "options": {"patient": "none"}}}
+    for about, decided in ((unknown, False), (own, True)):
+        both = [changed(random_predictions(name, skill=skill, patients=40), **about)
+                for name, skill in (("one", 4.0), ("two", 0.1))]  # fmt: skip
+        save_trainings(tmp_path / "both.npz", {1.0: both})
+        made = compare(load_trainings(tmp_path / "both.npz")[0][1.0], resamples=100)
+        made = Comparison.from_dict(json.loads(json.dumps(made.to_dict())))
+        shown = evaluated(made, Path("x.json"))
+        assert made.patients == 40
+        assert made.decided is decided
+        assert bool(made.pairs[0].p_holm) is decided
+        assert ("undecided" in {row[-1] for row in shown.pairs.rows}) is not decided
+        why = [line for line in shown.verdict if line.startswith("Undecided: it is not known whose the images are")]
+        assert len(why) == (0 if decided else 1)
+        assert shown.size == f"240 ROIs{', each by itself' if decided else ' of unknown patients'}, 3 classes"
+        assert ("patients not known: no test can decide" in format_table(made)) is not decided
+        assert not shown.patients.rows, "there are no patients to list"
+        assert "Secondary: correct ROIs of each patient" not in format_table(made)
+
+
+def test_an_evaluation_spells_out_the_classes_of_its_images_and_names_their_unit(tmp_path: Path) -> None:
+    medgift = {"reader": "medgift", "spec": "medgift:ild", "options": {"labels": "seven"}, "patients": "by folder"}
+    images = ImageSet(
+        "medgift", np.zeros((6, 4, 4), np.int16), np.arange(6) % 2, np.array(list("aabbcc")), ("GGO", "CON"), "hu",
+        "MedGIFT ILD", medgift, unit_of_split="view",
+    )  # fmt: skip
+    one = Predictions.of(images, "one", np.full((6, 2), 0.5, np.float32), 0)
+    one.save(tmp_path / "one.npz")
+    made = compare([load_predictions(tmp_path / "one.npz")], resamples=100)
+    shown = evaluated(Comparison.from_dict(json.loads(json.dumps(made.to_dict()))), Path("x.json"))
+    assert shown.images.words == {"GGO": "ground-glass opacity", "CON": "consolidation"}
+    assert shown.images.source == "medgift:ild"
+    assert shown.size == "6 ROIs of 3 views, 2 classes"
+    assert "by folder" not in json.dumps(made.to_dict()), "no more of the parameters than is asked for"
 
 
 def test_one_model_is_not_compared() -> None:
@@ -192,24 +232,8 @@ def test_an_image_set_says_what_is_not_known() -> None:
     assert "does not name" in bare.title
     assert dict(bare.facts)["origin"] == dict(bare.facts)["attribution and licence"] == "not known"
     assert bare.size == "3 images of unknown patients"
+    assert Images("ab" * 32, count=3, independent=True).size == "3 images, each by itself"
     assert not bare.synthetic
     made = Images("ab" * 32, "index", "table 'index'; PROXY LABELS (density)", "table:data/lung/index.csv?row=1", 3, 1)
     assert made.title == "index (lung/index.csv)"
     assert made.size == "3 images of 1 patient"
-
-
-def test_strangers_are_explained_and_few_patients_are_said_first() -> None:
-    row = {
-        "layer": "relu6", "channels": 100, "traceable": 0.03, "low": 0.0, "high": 0.06, "random_low": 0.0,
-        "random_high": 0.02, "equal": False, "strangers": True, "matched": 0.13, "matched_correlation": 0.65,
-        "random_matched_correlation_high": 0.4, "channels_silenced": 0, "channels_woken": 0, "no_difference": None,
-    }  # fmt: skip
-    record = {"strangers": False, "images": {"count": 9, "patients": 3, "unit": "patient"}, "layers": [row]}
-    few, apart, *rest = sentences(record)
-    assert few.startswith("Fewer than 10 patients (3)")
-    assert "3 of 100 are still most like themselves, 3 % (95 % interval 0 % to 6 %; random weights 0 % to 2 %)" in apart
-    assert "13 % find each other under any number" in apart
-    assert "median correlation r of 0.65 (1: the same signal, 0: unrelated; random weights up to 0.40" in apart
-    assert len(rest) == 1
-    assert "no second training" in rest[0]
-    assert sentences({**record, "strangers": True})[0].startswith("These two networks share no ancestor")

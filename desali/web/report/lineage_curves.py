@@ -74,6 +74,7 @@ class Change:
         verdict: in words, a sentence or two for each number.
         said: the sentence as the command printed it.
         layers: names in forward order.
+        strangers: those whose channels are strangers to themselves; all of two networks that share no ancestor.
         charts: curves by depth.
         table: every number of them.
         notes: what the numbers rest on.
@@ -88,6 +89,7 @@ class Change:
     verdict: list[str]
     said: str
     layers: list[str]
+    strangers: frozenset[str]
     charts: list[Chart]
     table: Table
     notes: list[str]
@@ -139,6 +141,7 @@ def _change(source: Source) -> Change:
         verdict=sentences(value),
         said=str(value["verdict"]).removeprefix(f"{title}: "),
         layers=[str(layer["layer"]) for layer in layers],
+        strangers=frozenset(str(layer["layer"]) for layer in layers if strangers or layer["strangers"]),
         charts=charts,
         table=_table(layers),
         notes=[str(note) for note in value["notes"]],

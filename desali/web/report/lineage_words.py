@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from desali.output.words import listed_layers
 
 Row = Mapping[str, Any]
 INTERVAL = "95 % interval"
+_NEGATIVE = re.compile(r"(?<=[ (])-(?=\d)")
 SCORES = {
     "similarity": (
         "Similarity of a layer before and after (CKA: 1, both find the same images alike; 0, nothing in common)",
@@ -46,7 +48,7 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
     related = [row for row in changed if not row["strangers"]]
     found += [_kept(related, units), *_silent(related, units), *(_apart(row) for row in changed if row["strangers"])]
     found += [_floor(related, rows), *(_score(name, changed, units) for name in SCORES)]
-    return [one for one in found if one]
+    return [_NEGATIVE.sub("\N{MINUS SIGN}", one) for one in found if one]
 
 
 def span(values: Sequence[float]) -> str:
@@ -127,7 +129,7 @@ def _floor(rows: Sequence[Row], every: Sequence[Row]) -> str:
 
 def _score(name: str, rows: Sequence[Row], units: tracing.Units) -> str:
     """Where a number by layer changes most beyond what replicates differ by."""
-    beyond = [row for row in rows if row.get(f"{name}_no_difference") is False]
+    beyond = [row for row in rows if row.get(f"{name}_no_difference") is False and not _may_be_nothing(row, name)]
     if not beyond:
         return ""
     words, null = SCORES[name]
@@ -135,12 +137,14 @@ def _score(name: str, rows: Sequence[Row], units: tracing.Units) -> str:
     most = (
         min(beyond, key=lambda row: row[name])
         if name == "similarity"
-        else max(beyond, key=lambda row: _gain(row, name))
+        else max(beyond, key=lambda row: abs(_gain(row, name)))
     )
     value = f"{most[after]:.2f}{_ends(most, after)}"
     if name != "similarity":
         value = f"from {most[f'{name}_before']:.2f}{_ends(most, f'{name}_before')} to {value}"
     beside = []
+    if most.get(f"{name}_difference_low") is not None:
+        beside.append(f"difference {_as(_gain(most, name), ':+.2f')}{_ends(most, f'{name}_difference', ':+.2f')}")
     if most.get(f"{name}_random_low") is not None:
         beside.append(f"{null} {_range(most, f'{name}_random')}")
     if name == "probe":
@@ -150,16 +154,49 @@ def _score(name: str, rows: Sequence[Row], units: tracing.Units) -> str:
         own = "after against another seed" if name == "similarity" else "another seed"
         beside.append(f"{own} {_range(most, f'{name}_replicate')}")
     tail = f" ({'; '.join(beside)})" if beside else ""
-    return f"{words}: at {most['layer']} {value}{tail}. More than between replicates{units.here} at {_listed(beyond)}."
+    return f"{words}: at {most['layer']} {value}{tail}. {_beyond(name, most, beyond, units)}"
+
+
+def _beyond(name: str, most: Row, beyond: Sequence[Row], units: tracing.Units) -> str:
+    """In which direction, at which layers, and whether it is worth anything."""
+    if not units.decided:
+        return "Whether that is more than another random seed changes is undecided."
+    if name == "similarity":
+        return f"Less alike than replicates are at {_listed(beyond)}."
+    parts = [
+        f"{word} at {_listed(own)}"
+        for word, own in (
+            ("higher", [row for row in beyond if _gain(row, name) > 0]),
+            ("lower", [row for row in beyond if _gain(row, name) <= 0]),
+        )
+        if own
+    ]
+    said = f"After the stage {' and '.join(parts)}, by more than between replicates."
+    reached = [words for words, high in (("networks with random weights reach", most.get(f"{name}_random_high")),
+                                         ("brightness and contrast alone reach", most.get(f"{name}_input")))
+               if high is not None and most[f"{name}_after"] <= high]  # fmt: skip
+    return f"{said} At {most['layer']} it is no more than {' and '.join(reached)}." if reached else said
+
+
+def _may_be_nothing(row: Row, name: str) -> bool:
+    """Whether the interval of the difference holds 0, which older records do not ask."""
+    low, high = row.get(f"{name}_difference_low"), row.get(f"{name}_difference_high")
+    return low is not None and high is not None and low <= 0 <= high
 
 
 def _gain(row: Row, name: str) -> float:
-    return abs(float(row[f"{name}_after"]) - float(row[f"{name}_before"]))
+    return float(row[f"{name}_after"]) - float(row[f"{name}_before"])
 
 
-def _ends(row: Row, name: str) -> str:
+def _ends(row: Row, name: str, form: str = ":.2f") -> str:
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return "" if low is None or high is None else f" ({INTERVAL} {low:.2f} to {high:.2f})"
+    return "" if low is None or high is None else f" ({INTERVAL} {_as(low, form)} to {_as(high, form)})"
+
+
+def _as(value: float, form: str) -> str:
+    """With more digits where two would make it 0."""
+    finer = form.replace(".2f", ".3f") if value and abs(value) < 0.005 else form
+    return f"{{{finer}}}".format(value)
 
 
 def _range(row: Row, name: str) -> str:

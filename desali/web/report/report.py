@@ -24,7 +24,7 @@ from desali.web.report.image_sets import Images, named
 from desali.web.report.lineage_curves import Change, change_of
 from desali.web.report.provenance import Origin, origin
 from desali.web.report.robustness import Curves, curves
-from desali.web.report.sheets import Sheets
+from desali.web.report.sheets import Sheets, of_strangers
 
 if TYPE_CHECKING:
     from desali.data.imageset import ImageSet
@@ -202,7 +202,9 @@ def _grouped(changes: Sequence[Change], drawn: Drawn, known: dict[str, Images]) 
             )
         groups.setdefault(own.sha256, Group(own)).changes.append(change)
     for made in drawn.sheets:
-        groups.setdefault(made.images.sha256, Group(made.images)).sheets.append(made)
+        group = groups.setdefault(made.images.sha256, Group(made.images))
+        told = next((change for change in group.changes if change.title == made.title), None)
+        group.sheets.append(made if told is None else of_strangers(made, told.strangers))
     return list(groups.values())
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 METHOD = "desalinet"
 APART = 1.5
 """How many times stronger one network is than another where it is said."""
+STRANGERS = "strangers"
+APART_NOTE = (
+    "Over all patients the channels of this layer are strangers to themselves, so that they have no states; these were "
+    "chosen by what one half of the patients shows."
+)
 LARGEST, SMALLEST = 64, 24
 """Pixels of a tile's longer side in a page."""
 
@@ -120,6 +125,20 @@ def draw(
     asked = Asked("", None, "activation", METHOD, options.random_networks, options.seed)
     made, missing = sheets(pair, again, probe, names, asked)
     return Sheets(title, [_view(one) for one in made], missing, about)
+
+
+def of_strangers(made: Sheets, layers: Collection[str]) -> Sheets:
+    """Sheets without the states of some layers, whose channels a lineage of the same images calls strangers.
+
+    A sheet decides on the half of the patients that its channels were chosen on, a lineage on all of them.
+    """
+    views = []
+    for view in made.views:
+        if view.layer in layers:
+            channels = [replace(one, state=STRANGERS, why=one.why if one.drawn else STRANGERS) for one in view.channels]
+            view = replace(view, channels=channels, undecided="", notes=[APART_NOTE, *view.notes])
+        views.append(view)
+    return replace(made, views=views)
 
 
 def _all(networks: Networks, images: ImageSet) -> list[str]:

@@ -66,7 +66,7 @@ def test_what_decides_nothing_is_said_first_and_of_everything(
     assert "what became of a channel, and every number of a layer" in why
     assert ("share no ancestor" in rest[0]) == strangers
     (probe,) = [one for one in rest if "linear probe" in one]
-    assert probe.endswith("More than between replicates in these images at relu1.")
+    assert probe.endswith("Whether that is more than another random seed changes is undecided.")
     (kept,) = [one for one in rest if one.startswith("Still more like")]
     assert "(traceable in these images)" in kept
     silenced = [one for one in rest if "hardly answer to any image now" in one]
@@ -80,7 +80,18 @@ def test_with_units_enough_nothing_is_held_back(strangers: bool, images: dict[st
     said = sentences(lineage(images, {**PROBE, "channels_silenced": 60}, strangers=strangers))
     assert said
     assert not any("undecided" in one or "in these images" in one or "not known," in one for one in said)
-    assert any(one.endswith("More than between replicates at relu1.") for one in said)
+    assert any("by more than between replicates." in one for one in said if "linear probe" in one)
+
+
+def test_a_number_says_its_direction_and_what_it_does_not_beat() -> None:
+    (probe,) = [one for one in sentences(lineage(KNOWN, {**PROBE, "probe_before": 0.9, "probe_after": 0.4}))
+                if "linear probe" in one]  # fmt: skip
+    assert "After the stage lower at relu1, by more than between replicates." in probe
+    nothing = {**PROBE, "probe_difference_low": -0.01, "probe_difference_high": 0.2}
+    assert not any("linear probe" in one for one in sentences(lineage(KNOWN, nothing)))
+    beaten = {**PROBE, "probe_random_low": 0.4, "probe_random_high": 0.95}
+    (probe,) = [one for one in sentences(lineage(KNOWN, beaten)) if "linear probe" in one]
+    assert "At relu1 it is no more than networks with random weights reach" in probe
 
 
 def test_equal_weights_need_no_images() -> None:

@@ -270,4 +270,4 @@ def test_the_fragment_says_which_of_a_pair_is_shown(runs: Path, lung_patch_png: 
     one.followed = pair
     assert params_of(one, "#image=f0&show=before")["models"] == "1,2,3"
     assert params_of(one, "image=f0&show=after&models=0,2")["models"] == "0"
-    assert params_of(one, "image=f0&show=both&window=-200,400") == {"image": "f0", "show": "both"}
+    assert params_of(one, "image=f0&show=both&window=-200,400") == {"image": "f0", "show": "both", "window": "-200,400"}

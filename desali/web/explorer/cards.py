@@ -78,6 +78,8 @@ def doubts(one: Shown, entry: Entry, taken: Input) -> list[str]:
         found.append("display values, not Hounsfield units")
     if unit == "uint8" and entry.hu:
         found.append("Hounsfield units, not display values")
+    if SYNTHETIC in trained_on(one) and SYNTHETIC not in entry.origin and not entry.tensor:
+        found.append("it saw synthetic images alone, and nothing says that this one is synthetic")
     return found
 
 

@@ -13,18 +13,26 @@ from desali.web.explorer.shelf import Entry
 from desali.web.explorer.state import State
 
 
-def targets(networks: Networks, state: State, entry: Entry) -> dict[int, State | Refused]:
+def targets(
+    networks: Networks, state: State, entry: Entry, first: int | None = None
+) -> tuple[dict[int, State | Refused], int | None]:
     """The state with the classes of a contrast in each model, or why it has none such; classes are one by name.
 
-    Without a class it is the one that the first model predicts. A number is a place among the classes of all
+    Without a class it is the one that a model predicts: `first`, or the first that takes the image; its place is told
+    too. A number is a place among the classes of all
     models (`Networks.classes`) or, where none has names, in the output.
     """
-    places = networks.chosen(state.models)
+    places = sorted(networks.chosen(state.models), key=lambda index: index != first)
     known = networks.classes
     for given in (state.a, state.b):
         if known and given is not None and given >= len(known):
             raise Refused(404, f"class {given}: there are {len(known)}, which count from 0")
-    a = _predicted(networks, places, entry, state) if state.a is None else known[state.a] if known else state.a
+    a: str | int
+    by = None
+    if state.a is None:
+        a, by = _predicted(networks, places, entry, state)
+    else:
+        a = known[state.a] if known else state.a
     b = None if state.b is None else known[state.b] if known else state.b
     found: dict[int, State | Refused] = {}
     sizes = {index: _outputs(networks, index, entry, state) for index in places} if isinstance(a, int) else {}
@@ -34,11 +42,11 @@ def targets(networks: Networks, state: State, entry: Entry) -> dict[int, State |
             found[index] = replace(state, a=numbers[0], b=numbers[1])
         except Refused as error:
             found[index] = error
-    return found
+    return found, by
 
 
-def _predicted(networks: Networks, places: Sequence[int], entry: Entry, state: State) -> str | int:
-    """The class that the first model predicts that takes the image: its name, or its place where it has no names."""
+def _predicted(networks: Networks, places: Sequence[int], entry: Entry, state: State) -> tuple[str | int, int]:
+    """The class that the first model predicts that takes the image, by name or else by place; and which model."""
     why: DesaliError = Refused(400, "no model is shown")
     for index in places:
         try:
@@ -50,7 +58,7 @@ def _predicted(networks: Networks, places: Sequence[int], entry: Entry, state: S
         with recorded.lock:
             number = int(recorded.recording.activation(layer)[0].argmax())
         names = networks.shown[index].classes
-        return names[number] if number < len(names) else number
+        return names[number] if number < len(names) else number, index
     raise why
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from desali.web.explorer.networks import LockedRecording, Networks
 
 Field = tuple[int, int, int, int]
+_TURN = threading.Lock()
 
 
 def layer_of(state: State, recorded: LockedRecording, networks: Networks, index: int) -> str:
@@ -91,7 +93,8 @@ def _contrast(shape: tuple[int, ...], state: State, recording: Recording, layer:
         return Seed.contrast(a)
     if a == state.b:
         raise Refused(400, f"a and b are both class {a}: give two classes")
-    return _one_against(count, a, state.b, recording.images.dtype, recording.images.device)
+    with _TURN:  # else two threads make two seeds, and what hangs on the first is made again
+        return _one_against(count, a, state.b, recording.images.dtype, recording.images.device)
 
 
 @lru_cache(maxsize=1024)

@@ -143,7 +143,8 @@ class Views:
         alike = Likeness()
         seen: dict[int, Seen] = {}
         facts: dict[int, dict[str, Any]] = {}
-        classes = targets(self.networks, state, entry) if state.source == "contrast" else {}
+        after = None if self.followed is None else self.followed.after
+        classes, by = targets(self.networks, state, entry, after) if state.source == "contrast" else ({}, None)
 
         def of(index: int) -> dict[str, Any]:
             channel = state.channel
@@ -168,6 +169,10 @@ class Views:
             scale = common_scale(ordered)
             ordered = self.hands.each(lambda one: one.drawn(scale) if scale else one, ordered)
         shown = page_entries(self.networks, ordered, entry, state, classes, facts)
+        if by is not None and by in shown:
+            name = self.networks.shown[by].name
+            for one in shown.values():
+                one["contrast"] += f" (the class that {name} names)"
         return ordered, [shown.get(one["index"], one) for one in models]
 
     def _each(self, state: State, stale: Stale, of: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:

@@ -87,6 +87,30 @@ def draw(found: Found, changes: Sequence[Change], options: ReportOptions, images
     return made
 
 
+def usable(found: Found) -> list[tuple[str, str]]:
+    """Leave out models that cannot be shown beside the others -> which, and why."""
+    left_out = []
+    for runs, names in list(found.runs.items()):
+        classes: dict[str, tuple[str, ...]] = {}
+        for name in names:
+            try:
+                classes[name] = tuple(load(runs / name / WEIGHTS_NAME).classes)
+            except DesaliError as error:
+                left_out.append((f"Model {name}", str(error)))
+        kinds = list(classes.values())
+        most = max(kinds, key=kinds.count, default=())
+        for name, own in classes.items():
+            if own != most:
+                left_out.append(
+                    (f"Model {name}", f"its classes ({', '.join(own)}) are others than those of the models beside it "
+                     f"({', '.join(most)}); make a page of it alone")
+                )  # fmt: skip
+        found.runs[runs] = [name for name, own in classes.items() if own == most]
+        if not found.runs[runs]:
+            del found.runs[runs]
+    return left_out
+
+
 def _is_recipe(weights: Path) -> bool:
     return bool((read_card(weights).get("stage") or {}).get("key"))
 

@@ -17,7 +17,7 @@ from desali.web.found import Found, Source, damaged, find
 from desali.web.options import ReportOptions
 from desali.web.page import inlined, render
 from desali.web.report.evaluated import Evaluated, evaluated
-from desali.web.report.from_models import Drawn, Say, draw
+from desali.web.report.from_models import Drawn, Say, draw, usable
 from desali.web.report.from_results import Recorded, recorded
 from desali.web.report.gallery import Gallery
 from desali.web.report.image_sets import Images, named
@@ -142,6 +142,7 @@ def parts(
     if not paths:
         raise DataError("nothing to report: name folders or files of results")
     found = find(paths)
+    left_out = usable(found)
     changes = _once([change_of(source) for source in found.lineages])
     drawn = draw(found, changes, options, images, say)
     known = _known(found, drawn)
@@ -158,7 +159,7 @@ def parts(
         origin=Origin(),
         version=versions()["desali"],
         found=found.words,
-        missing=drawn.missing,
+        missing=[*left_out, *drawn.missing],
     )
     made.origin = origin(found, made.changes, _sets(made), shlex.join(command))
     made.missing += _absent(made)

@@ -23,7 +23,9 @@ def made() -> Session:
 def test_a_contrast_is_of_one_class_in_all_models(made: Session) -> None:
     predicted = ask(made, "view", image=5, source="contrast", models="0,1")
     assert len({one["seed"] for one in predicted["models"]}) == 1
+    assert predicted["sentence"].count("(the class that a names)") == 1
     two = ask(made, "view", image=5, source="contrast", a=0, b=2, models="0,1")
+    assert "names)" not in two["sentence"]
     assert two["sentence"].startswith(f"contrast of {HOSTILE[0]} against {HOSTILE[2]}")
     other = ask(made, "view", image=5, source="contrast", a=2, b=0, models="0")["models"][0]
     forward, back = (1 - pixels(one["picture"]["png"])[..., :3] / 255 for one in (two["models"][0], other))

@@ -124,9 +124,10 @@ def test_an_image_that_is_unlike_the_training_is_said() -> None:
         entry = made.shelf.drop(name, desali.figures.inputs.to_image(pixels))
         asking = {"image": entry.id, "layer": LAYER, "source": "channel", "channel": 1}
         found = ask(made, "view", **asking)["models"][0]["doubts"]
+        assert found.pop().startswith("it saw synthetic images alone")
         assert len(found) == len(wanted), (name, found)
         assert all(any(one.startswith(words) for one in found) for words in wanted), (name, found)
-        assert ask(made, "export", format="json", **asking)["models"][0]["doubts"] == found
+        assert ask(made, "export", format="json", **asking)["models"][0]["doubts"][: len(found)] == found
     assert cards.doubts(made.networks.shown[1], entry, made.networks.input(1, entry)) == []
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from desali.errors import DataError
+from desali.models.checkpoint import save
+from desali.models.registry import architecture
 from desali.web.report.report import report
 from tests.cli.conftest import Result
 from tests.cli.conftest import desali as desali
+from tests.web.conftest import OPTIONS
 from tests.web.markup import read
 
 Desali = Callable[..., Result]
@@ -101,3 +105,25 @@ def test_what_was_found_and_what_is_missing_is_said(world: Path, tmp_path: Path,
     assert "What this page holds, and what it does not" in [one.text for one in made.all("h3")]
     (item,) = [one for one in made.all("li") if one.text.startswith("Evaluation, not here: ")]
     assert "details" not in item.inside, "open"
+
+
+@pytest.mark.parametrize("fault", ["weights", "card", "classes"])
+def test_a_model_that_cannot_be_shown_is_left_out_and_named(fault: str, world: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(world / "runs", runs)
+    bad = runs / "broken"
+    shutil.copytree(runs / "natural", bad)
+    weights, card = bad / "model.safetensors", bad / "model.json"
+    if fault == "weights":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif fault == "card":
+        card.write_text("{")
+    else:
+        shutil.rmtree(bad)
+        other = architecture("caffenet-small")
+        save(other.build(2, other.in_channels), weights, {"architecture": "caffenet-small", "classes": ["p", "q"],
+             "recipe": None, "preprocessing": other.preprocessing, "origin": "noise"})  # fmt: skip
+    said: list[str] = []
+    page = report([runs], tmp_path / "page.html", replace(OPTIONS, sheets=False), tell=said.append)
+    assert any(one.startswith("not in the page: Model broken: ") for one in said)
+    assert len(read(page).all("li", class_="roi")) == OPTIONS.rois

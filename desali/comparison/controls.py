@@ -18,6 +18,7 @@ import numpy.typing as npt
 from desali.comparison.smoothing import gaussian, gaussian_along, student_t
 from desali.errors import DesaliError
 from desali.models.modules import one_device
+from desali.reversal.graph.quiet import same_random_numbers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,15 +73,11 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     resets.append(getattr(twin, "initialise", None))
     if not any(map(callable, resets)):
         raise DesaliError("none of its modules has a reset_parameters() to draw weights anew")
-    state = torch.default_generator.get_state()
-    try:
+    with same_random_numbers(torch.device("cpu")), torch.no_grad():
         torch.default_generator.manual_seed(weights_seed(seed))
-        with torch.no_grad():
-            for reset in resets:
-                if callable(reset):
-                    reset()
-    finally:
-        torch.default_generator.set_state(state)
+        for reset in resets:
+            if callable(reset):
+                reset()
     return twin.to(device)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
+from torch import nn
 
 import desali
 from desali.comparison.controls import likeness, likeness_null, randomised, weights_seed
 from desali.comparison.nulls import random_seeds
+from desali.reversal.graph.quiet import same_random_numbers
 from tests.networks import chain
 
 VALUES = arrays.arrays(np.float64, (4, 6), elements=st.integers(-4, 4).map(float))
@@ -93,3 +98,39 @@ def test_the_controls_draw_from_a_stream_that_no_small_seed_meets() -> None:
     assert max(numbers) < 2**32
     assert weights_seed(2**32 + 1) != weights_seed(1)
     assert weights_seed(1) == 3135771535, "a figure's control stays the same from one release to the next"
+
+
+class Slow(nn.Linear):
+    """Draws its weights only when `go` says so."""
+
+    go: Callable[[], object] = lambda: None
+
+    def reset_parameters(self) -> None:
+        Slow.go()
+        super().reset_parameters()
+
+
+def test_the_weights_are_the_same_whatever_other_threads_do_with_the_generator() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), Slow(4, 2))
+    wanted = randomised(model).state_dict()
+    inside, halfway, left = threading.Event(), threading.Event(), threading.Event()
+
+    def capturing() -> None:
+        with same_random_numbers(torch.device("cpu")):
+            inside.set()
+            halfway.wait(0.5)  # as long as nobody may draw meanwhile it is not reached
+            torch.rand(7)
+        left.set()
+
+    def go() -> None:
+        halfway.set()
+        assert left.wait(30)
+
+    other = threading.Thread(target=capturing)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Slow, "go", staticmethod(go))
+        other.start()
+        assert inside.wait(30)
+        made = randomised(model).state_dict()
+        other.join(30)
+    assert all(torch.equal(made[name], wanted[name]) for name in wanted)

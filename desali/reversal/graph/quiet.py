@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 EXPORT_LOGGERS = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes", "torch.export._trace")
+_GENERATOR = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -77,9 +79,12 @@ def silent_export() -> Iterator[None]:
 
 @contextlib.contextmanager
 def same_random_numbers(device: torch.device) -> Iterator[None]:
-    """Leave torch's random state as it was."""
+    """Leave torch's random state as it was.
+
+    One thread at a time: all have one generator, and who puts it back changes what another is drawing.
+    """
     import torch
 
     devices = [device] if on_gpu(device) else []
-    with torch.random.fork_rng(devices=devices):
+    with _GENERATOR, torch.random.fork_rng(devices=devices):
         yield

@@ -152,7 +152,7 @@ export async function startExplorer(root, ask, host) {
 		const a = select("Class", (value) => state.set({ a: value }));
 		a.fill([["", "predicted"], ...classes]);
 		const b = select("against", (value) => state.set({ b: value }));
-		b.fill([["", "the mean of the others"], ...classes]);
+		b.fill([["", "all others"], ...classes]);
 		const partner = choice("Channel followed", [["same", "Same channel"], ["partner", "Its partner"]], (value) => state.set({ partner: value }));
 		const band = choice("Networks shown", [["both", "Both"], ["before", "Before"], ["after", "After"]], (value) => state.set({ show: value }));
 		const scale = tick("one scale", () => state.set({ scale: scale.input.checked ? "common" : "own" }));

@@ -57,9 +57,11 @@ def grid_of(
     cells: list[Cell] = [Panel(input.picture, "receptive field" if box else "", "input", boxes=box)]
     for one in seen:
         own = told[one.index]
-        columns += [Column(own["what"], one.name), Column(RANDOM, one.name)]
+        head = f"{own['what']}, {own['role']}" if own["role"] else own["what"]
+        columns += [Column(head, one.name), Column(RANDOM, one.name)]
         said = [] if one.channel is None else [f"channel {one.channel}"]
         said.append(f"{one.measure} {one.value:.3g}")
+        said += _followed(own["facts"])
         cells.append(_panel(one.picture, said))
         drawn = own.get("draws")
         alike = f"likeness {drawn['words']}" if drawn else "likeness –"
@@ -75,6 +77,13 @@ def grid_of(
                                       *_doubts(numbers), kept_of(networks, seen), networks.without_control,
                                       too_few(networks.draws), contrast, scale, *errors, NOTE) if part)  # fmt: skip
     return Grid(["\n".join(layers)], columns, [cells], f"{entry.name}: {numbers['sentence']}", note)
+
+
+def _followed(facts: Mapping[str, Any]) -> list[str]:
+    """What a lineage says of a channel, in words."""
+    state, r, firing = (facts.get(name) for name in ("state", "r", "firing"))
+    known = [] if state is None else [str(state) if r is None else f"{state}, r {r:.2f}"]
+    return known if firing is None else [*known, f"fires at {firing:.0%}"]
 
 
 def trained_words(networks: Networks, indices: Sequence[int]) -> str:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 FACTS = {
     "state": "state", "r": "r", "r_null": "r, random", "firing": "firing", "partner": "partner",
-    "purity_of_layer": "purity of layer", "purity_interval": "95 %", "purity_null": "purity, random",
+    "traceable_in_layer": "traceable in layer", "traceable_interval": "traceable, 95 %",
+    "traceable_null": "traceable, random", "purity_of_layer": "purity of layer", "purity_interval": "purity, 95 %",
+    "purity_null": "purity, random",
 }  # fmt: skip
 """What a lineage says of a channel -> what the page calls it, in this order."""
 LOWEST = 0.005

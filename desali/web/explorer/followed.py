@@ -120,6 +120,11 @@ class Followed:
         if found.get("strangers") or self.strangers:  # of whose channels r, state and partner say nothing
             own["state"] = "strangers"
         else:
+            own |= {
+                "traceable_in_layer": found["traceable"],
+                "traceable_interval": _pair(found, "low", "high"),
+                "traceable_null": _pair(found, "random_low", "random_high"),
+            }
             own["partner"] = each["partner"][before]
             if channel == before:  # r and state compare a channel with itself
                 own |= {

@@ -21,7 +21,9 @@ KEYS = {
     "arrows, Enter": "on a map: move, show the neuron",
 }  # fmt: skip
 LINEAGE = (
-    "r: correlation of the channel before with itself after. purity: of all channels of the layer, on the mean. "
+    "r: correlation of the channel before with itself after (without an interval; a report's sheets have one). "
+    "traceable: the share of the layer's channels that are more like their old selves than like any other. purity: of "
+    "all channels of the layer, on the mean. "
     "random: the range of networks with random weights. strangers: a layer whose channels are no more alike than those "
     "of unrelated networks; it has no r, states or partners."
 )

@@ -169,6 +169,8 @@ class Views:
             scale = common_scale(ordered)
             ordered = self.hands.each(lambda one: one.drawn(scale) if scale else one, ordered)
         shown = page_entries(self.networks, ordered, entry, state, classes, facts)
+        for index, one in shown.items():
+            one["role"] = self._role(index, state)
         if by is not None and by in shown:
             name = self.networks.shown[by].name
             for one in shown.values():
@@ -189,6 +191,13 @@ class Views:
                 return {"index": index, "name": name, "error": said, "unfit": isinstance(error, ImageError)}
 
         return self.hands.each(one, sorted(self.networks.chosen(state.models), key=self._place))
+
+    def _role(self, index: int, state: State) -> str:
+        """What a network is in the lineage, and whether its channel is one by number alone; "" without a lineage."""
+        if self.followed is None:
+            return ""
+        pair = {self.followed.before: "before", self.followed.after: "after"}
+        return pair.get(index, "same number" if state.source in ("neuron", "channel") else "")
 
     def _place(self, index: int) -> int:
         pair = () if self.followed is None else (self.followed.before, self.followed.after)

@@ -34,11 +34,18 @@ def test_lineage_brings_facts_and_partners(strangers: str) -> None:
         assert before["channel"] == channel
         record = ask(made, "export", format="json", **asking)
         assert [one["name"] for one in record["models"]] == ["a", "b", "c"]
+        assert [one["role"] for one in record["models"]] == ["before", "after", "same number"]
+        figure = ask(made, "export", format="svg", **asking).decode()
+        assert "reconstruction, before" in figure
+        assert "same number" in figure
+        assert ("strangers" in figure) == (strangers != "none")
         if strangers == "none":
             assert before["facts"]["r"] == pytest.approx(layers[name]["correlation"][channel])
             assert before["facts"]["state"] == layers[name]["state"][channel]
             assert before["facts"]["partner"] == partner[channel]
             assert after["channel"] == (channel if word == "same" else partner[channel])
+            assert before["rows"]["traceable in layer"] == pytest.approx(layers[name]["traceable"])
+            assert before["rows"]["traceable, random"] == pytest.approx(layers[name]["null"])
             continue
         for one in (before, after):
             assert one["channel"] == channel, "strangers have no partners"

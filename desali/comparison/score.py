@@ -46,7 +46,7 @@ class Score:
         if not apart:
             return None
         low, high = self.difference_interval or (self.difference, self.difference)
-        return abs(self.difference) <= max(apart) or low <= 0 <= high
+        return bool(abs(self.difference) <= max(apart) or low <= 0 <= high)
 
 
 def row(name: str, score: Score | None) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Similarity:
         None without replicates.
         """
         known = [value for value in self.replicate if not np.isnan(value)]
-        return max((self.value, *(self.interval or ()))) >= min(known) if known else None
+        return bool(max((self.value, *(self.interval or ()))) >= min(known)) if known else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""

@@ -245,6 +245,8 @@ def test_a_difference_is_shown_beyond_replicates_and_beyond_its_interval(
     after: float, interval: tuple[float, float] | None, replicate: tuple[float, ...], said: bool | None
 ) -> None:
     assert Score(0.4, after, None, None, interval, (), replicate).no_difference is said
+    ends = None if interval is None else (np.float64(interval[0]), np.float64(interval[1]))
+    assert Score(np.float64(0.4), np.float64(after), None, None, ends, (), replicate).no_difference is said
 
 
 @pytest.mark.parametrize(
@@ -255,6 +257,7 @@ def test_networks_are_less_alike_than_replicates_where_the_interval_says_so(
     interval: tuple[float, float] | None, replicate: tuple[float, ...], said: bool | None
 ) -> None:
     assert Similarity(0.4, interval, (), replicate, ()).no_difference is said
+    assert Similarity(np.float64(0.4), interval, (), replicate, ()).no_difference is said
 
 
 def test_a_silenced_layer_has_no_numbers_and_no_nan_in_its_record() -> None:

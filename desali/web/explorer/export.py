@@ -17,6 +17,7 @@ from desali.figures.figure import KIND
 from desali.figures.footnote import CONTRAST
 from desali.figures.inputs import image_facts
 from desali.figures.sources import RANDOM, kept_words
+from desali.figures.words import percent
 from desali.models.checkpoint import versions
 from desali.reversal.methods import method as find_method
 from desali.web.explorer import cards
@@ -83,7 +84,7 @@ def _followed(facts: Mapping[str, Any]) -> list[str]:
     """What a lineage says of a channel, in words."""
     state, r, firing = (facts.get(name) for name in ("state", "r", "firing"))
     known = [] if state is None else [str(state) if r is None else f"{state}, r {r:.2f}"]
-    return known if firing is None else [*known, f"fires at {firing:.0%}"]
+    return known if firing is None else [*known, f"fires at {percent(firing)}"]
 
 
 def trained_words(networks: Networks, indices: Sequence[int]) -> str:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
+Models = dict[Path, dict[str, LoadedModel]]
+
+
 @dataclass
 class Drawn:
     """What was drawn; `missing` says of the rest why it was not.
@@ -46,8 +49,14 @@ class Drawn:
     missing: list[tuple[str, str]] = field(default_factory=list)
 
 
-def draw(found: Found, changes: Sequence[Change], options: ReportOptions, images: ImageSet | None, say: Say) -> Drawn:
-    """Sheets, gallery and, where no lineage over the images was given, one; and what is missing, with the reason."""
+def draw(
+    found: Found, models: Models, changes: Sequence[Change], options: ReportOptions, images: ImageSet | None, say: Say
+) -> Drawn:
+    """Sheets, gallery and, where no lineage over the images was given, one; and what is missing, with the reason.
+
+    Args:
+        models: as `usable` gives them.
+    """
     made = Drawn()
     what = "Sheets of channels and ROI gallery"
     if not found.runs:
@@ -81,34 +90,36 @@ def draw(found: Found, changes: Sequence[Change], options: ReportOptions, images
         return made
     try:
         say(f"drawing the gallery of {options.rois} ROIs")
-        made.gallery = _gallery(every, runs, images, made.whole, options, like)
+        made.gallery = _gallery(models[runs], images, made.whole, options, like)
     except DesaliError as error:
         made.missing.append(("ROI gallery", str(error)))
     return made
 
 
-def usable(found: Found) -> list[tuple[str, str]]:
-    """Leave out models that cannot be shown beside the others -> which, and why."""
+def usable(found: Found) -> tuple[Models, list[tuple[str, str]]]:
+    """The models by their folders, without those that cannot be shown beside the others; which these are, and why."""
+    models: Models = {}
     left_out = []
     for runs, names in list(found.runs.items()):
-        classes: dict[str, tuple[str, ...]] = {}
+        loaded: dict[str, LoadedModel] = {}
         for name in names:
             try:
-                classes[name] = tuple(load(runs / name / WEIGHTS_NAME).classes)
+                loaded[name] = load(runs / name / WEIGHTS_NAME)
             except DesaliError as error:
                 left_out.append((f"Model {name}", str(error)))
-        kinds = list(classes.values())
+        kinds = [tuple(one.classes) for one in loaded.values()]
         most = max(kinds, key=kinds.count, default=())
-        for name, own in classes.items():
+        for name, own in zip(loaded, kinds, strict=True):
             if own != most:
                 left_out.append(
                     (f"Model {name}", f"its classes ({', '.join(own)}) are others than those of the models beside it "
                      f"({', '.join(most)}); make a page of it alone")
                 )  # fmt: skip
-        found.runs[runs] = [name for name, own in classes.items() if own == most]
+        models[runs] = {name: one for name, one in loaded.items() if tuple(one.classes) == most}
+        found.runs[runs] = list(models[runs])
         if not found.runs[runs]:
             del found.runs[runs]
-    return left_out
+    return models, left_out
 
 
 def _is_recipe(weights: Path) -> bool:
@@ -224,11 +235,10 @@ def _weights(networks: Networks) -> tuple[str, str] | None:
 
 
 def _gallery(
-    names: Sequence[str], runs: Path, images: ImageSet, about: Images, options: ReportOptions, like: nn.Module | None
+    models: dict[str, LoadedModel], images: ImageSet, about: Images, options: ReportOptions, like: nn.Module | None
 ) -> gallery.Gallery:
     from desali.comparison.probe_set import draw_index
 
-    models: dict[str, LoadedModel] = {name: load(runs / name / WEIGHTS_NAME) for name in names}
     index = draw_index(images, max(1, options.rois // len(images.classes)), options.seed)[: options.rois]
     made = gallery.draw(models, images, index.tolist(), about, options.device, options.seed, like)
     rule = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from desali.comparison import tracing
 from desali.comparison.verdict import silent_most
-from desali.output.words import listed_layers
+from desali.output.words import MINUS, listed_layers
 
 Row = Mapping[str, Any]
 INTERVAL = "95 % interval"
@@ -48,7 +48,7 @@ def sentences(record: Mapping[str, Any]) -> list[str]:
     related = [row for row in changed if not row["strangers"]]
     found += [_kept(related, units), *_silent(related, units), *(_apart(row) for row in changed if row["strangers"])]
     found += [_floor(related, rows), *(_score(name, changed, units) for name in SCORES)]
-    return [_NEGATIVE.sub("\N{MINUS SIGN}", one) for one in found if one]
+    return [_NEGATIVE.sub(MINUS, one) for one in found if one]
 
 
 def span(values: Sequence[float]) -> str:

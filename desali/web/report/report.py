@@ -142,9 +142,9 @@ def parts(
     if not paths:
         raise DataError("nothing to report: name folders or files of results")
     found = find(paths)
-    left_out = usable(found)
+    models, left_out = usable(found)
     changes = _once([change_of(source) for source in found.lineages])
-    drawn = draw(found, changes, options, images, say)
+    drawn = draw(found, models, changes, options, images, say)
     known = _known(found, drawn)
     groups = _grouped([*changes, *drawn.changes], drawn, known)
     evaluations = [evaluated(one.value, one.path, drawn.whole) for one in found.evaluations]
